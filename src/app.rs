@@ -1,0 +1,97 @@
+//! The server put together: what it is made of, the order of start and stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::govern::PasswordVerifier;
+use crate::lake::{Lake, Location};
+use crate::metastore::Metastore;
+use crate::plan::Engine;
+use crate::session::Shared;
+use crate::warehouse::Warehouse;
+use crate::wire::Listener;
+
+/// How long connections may take to end at shutdown.
+const DRAIN: Duration = Duration::from_secs(10);
+const SCRAM_ITERATIONS: u32 = 4096;
+
+/// A server that is ready to accept connections.
+#[derive(Debug)]
+pub struct App {
+    listener: Listener,
+    shutdown: CancellationToken,
+    /// The bootstrap role's password, if it was made up.
+    pub generated_password: Option<String>,
+}
+
+impl App {
+    /// Opens stores and door. Nothing is served before [`App::run`].
+    pub async fn start(config: &Config, password: Option<String>) -> anyhow::Result<Self> {
+        config.check()?;
+        let directory = config.storage.data_dir.as_path();
+        let mut generated_password = None;
+        let metastore = Metastore::open(directory, || {
+            let password = password.unwrap_or_else(|| generated_password.insert(generate_password()).clone());
+            PasswordVerifier::scram(&password, SCRAM_ITERATIONS)
+        })
+        .await?;
+        let warehouse = Warehouse::local(&directory.join("warehouse"))?;
+        sweep(&metastore, &warehouse).await?;
+
+        let parallelism = config.parallelism();
+        let memory = usize::try_from(config.limit.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
+        let engine = Engine::new(parallelism, memory)?;
+        let allow = config.lake.allow.iter().map(|prefix| Location::prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
+        let lake = Lake::new(allow, Arc::clone(engine.runtime()));
+        let shared =
+            Shared { metastore: Arc::new(metastore), engine: Arc::new(engine), warehouse, lake, workers: parallelism };
+
+        let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {
+            (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path(), config.wire.tls_required)),
+            _ => None,
+        };
+        let shutdown = CancellationToken::new();
+        let connections = usize::try_from(config.wire.connections_max).unwrap_or(usize::MAX);
+        let listener = Listener::bind(config.wire.listen, Arc::new(shared), connections, tls, shutdown.clone()).await?;
+        Ok(Self { listener, shutdown, generated_password })
+    }
+
+    pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
+        self.listener.address()
+    }
+
+    /// Cancelling it stops the server.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Serves until shutdown, then lets connections finish what they are doing.
+    pub async fn run(self) {
+        self.listener.run(DRAIN).await;
+    }
+}
+
+/// No transaction is open yet: files that no snapshot names are left-overs.
+async fn sweep(metastore: &Metastore, warehouse: &Warehouse) -> anyhow::Result<()> {
+    let referenced = metastore.referenced_files().await?;
+    let orphans = warehouse.sweep(&referenced).await?;
+    if orphans > 0 {
+        tracing::info!(orphans, "deleted data files of unfinished transactions");
+    }
+    Ok(())
+}
+
+fn generate_password() -> String {
+    const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    let random = rand::random::<[u8; 20]>();
+    random.iter().filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len())).map(|letter| char::from(*letter)).collect()
+}
+
+/// Whether a server answers at an address.
+pub async fn is_healthy(address: &str) -> bool {
+    let attempt = tokio::net::TcpStream::connect(address);
+    tokio::time::timeout(Duration::from_secs(3), attempt).await.is_ok_and(|connected| connected.is_ok())
+}

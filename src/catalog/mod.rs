@@ -1,0 +1,28 @@
+//! What exists: objects as immutable descriptions, and the states of the whole catalog that statements read.
+//!
+//! A [`CatalogState`] never changes. A transaction's own changes make a new state on top of the one it reads
+//! ([`CatalogState::with`]); a commit publishes the next one.
+
+mod data_file;
+mod entry;
+mod state;
+
+pub use data_file::{ColumnStats, DataFile, TableData};
+pub use entry::{
+    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation, RelationKind, Schema,
+    Sequence, TableStorage, View, element_id,
+};
+pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
+
+use crate::name::ObjectId;
+
+/// The one database of a server.
+pub const DATABASE_NAME: &str = "boathouse";
+/// The bootstrap superuser.
+pub const BOOTSTRAP_ROLE: ObjectId = ObjectId(1);
+/// The database's object id.
+pub const DATABASE_ID: ObjectId = ObjectId(2);
+/// Schema `public`. DuckLake's own default schema, `main`, has id 0 and stays empty.
+pub const PUBLIC_SCHEMA: ObjectId = ObjectId(3);
+/// The first id that is free for users' objects in a new catalog.
+pub const FIRST_FREE_ID: i64 = 4;

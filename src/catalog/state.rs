@@ -1,0 +1,228 @@
+//! The whole catalog at one moment.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TableData};
+use crate::govern::{MaskAttachment, MaskingPolicy, Role, RowPolicy, closure};
+use crate::name::{ObjectId, SnapshotId};
+
+/// An immutable catalog. Cloning copies two maps of pointers.
+#[derive(Clone, Debug)]
+pub struct CatalogState {
+    pub snapshot: SnapshotId,
+    pub schema_version: i64,
+    pub next_catalog_id: i64,
+    pub next_file_id: i64,
+    objects: Arc<Objects>,
+    data: Arc<HashMap<ObjectId, Arc<TableData>>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Objects {
+    entries: BTreeMap<ObjectId, Arc<Entry>>,
+    names: BTreeMap<NameKey, ObjectId>,
+}
+
+/// Where a name must be unique.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Namespace {
+    Schema,
+    /// Within a schema: tables, views and sequences share it.
+    Relation(ObjectId),
+    Role,
+    /// Within a relation.
+    RowPolicy(ObjectId),
+    MaskingPolicy,
+    Credential,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NameKey(pub Namespace, pub String);
+
+/// A step from one catalog to the next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Put(ObjectId, Box<Body>),
+    Delete(ObjectId),
+}
+
+impl Change {
+    pub fn id(&self) -> ObjectId {
+        match self {
+            Self::Put(id, _) | Self::Delete(id) => *id,
+        }
+    }
+}
+
+impl CatalogState {
+    pub fn new(snapshot: SnapshotId, schema_version: i64, next_catalog_id: i64, next_file_id: i64) -> Self {
+        Self {
+            snapshot,
+            schema_version,
+            next_catalog_id,
+            next_file_id,
+            objects: Arc::default(),
+            data: Arc::default(),
+        }
+    }
+
+    /// The catalog after some changes, made by `version`.
+    #[must_use]
+    pub fn with(mut self, version: SnapshotId, changes: impl IntoIterator<Item = Change>) -> Self {
+        let objects = Arc::make_mut(&mut self.objects);
+        for change in changes {
+            if let Some(old) = objects.entries.remove(&change.id())
+                && let Some(key) = name_key(&old.body)
+                && objects.names.get(&key) == Some(&old.id)
+            {
+                objects.names.remove(&key);
+            }
+            if let Change::Put(id, body) = change {
+                if let Some(key) = name_key(&body) {
+                    objects.names.insert(key, id);
+                }
+                objects.entries.insert(id, Arc::new(Entry { id, version, body: *body }));
+            }
+        }
+        self
+    }
+
+    /// The catalog with other files in some tables; `None` forgets a table.
+    #[must_use]
+    pub fn with_data(mut self, tables: impl IntoIterator<Item = (ObjectId, Option<Arc<TableData>>)>) -> Self {
+        let data = Arc::make_mut(&mut self.data);
+        for (table, files) in tables {
+            match files {
+                Some(files) => data.insert(table, files),
+                None => data.remove(&table),
+            };
+        }
+        self
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.objects.entries.values()
+    }
+
+    pub fn entry(&self, id: ObjectId) -> Option<&Arc<Entry>> {
+        self.objects.entries.get(&id)
+    }
+
+    pub fn find(&self, namespace: Namespace, name: &str) -> Option<ObjectId> {
+        self.objects.names.get(&NameKey(namespace, name.to_owned())).copied()
+    }
+
+    /// Files of a warehouse table; empty if it has none.
+    pub fn data(&self, table: ObjectId) -> Arc<TableData> {
+        self.data.get(&table).cloned().unwrap_or_default()
+    }
+
+    pub fn schema_id(&self, name: &str) -> Option<ObjectId> {
+        self.find(Namespace::Schema, name)
+    }
+
+    pub fn schema(&self, id: ObjectId) -> Option<&Schema> {
+        match &self.entry(id)?.body {
+            Body::Schema(schema) => Some(schema),
+            _ => None,
+        }
+    }
+
+    pub fn schemas(&self) -> impl Iterator<Item = (ObjectId, &Schema)> {
+        self.entries().filter_map(|entry| match &entry.body {
+            Body::Schema(schema) => Some((entry.id, schema)),
+            _ => None,
+        })
+    }
+
+    pub fn relation(&self, id: ObjectId) -> Option<&Relation> {
+        match &self.entry(id)?.body {
+            Body::Relation(relation) => Some(relation),
+            _ => None,
+        }
+    }
+
+    pub fn relations(&self) -> impl Iterator<Item = (ObjectId, &Relation)> {
+        self.entries().filter_map(|entry| match &entry.body {
+            Body::Relation(relation) => Some((entry.id, relation)),
+            _ => None,
+        })
+    }
+
+    pub fn role(&self, id: ObjectId) -> Option<&Role> {
+        match &self.entry(id)?.body {
+            Body::Role(role) => Some(role),
+            _ => None,
+        }
+    }
+
+    pub fn roles(&self) -> impl Iterator<Item = (ObjectId, &Role)> {
+        self.entries().filter_map(|entry| match &entry.body {
+            Body::Role(role) => Some((entry.id, role)),
+            _ => None,
+        })
+    }
+
+    pub fn role_id(&self, name: &str) -> Option<ObjectId> {
+        self.find(Namespace::Role, name)
+    }
+
+    /// A role's name, or its number if it is gone.
+    pub fn role_name(&self, id: ObjectId) -> String {
+        self.role(id).map_or_else(|| format!("unknown (OID={})", id.oid()), |role| role.name.clone())
+    }
+
+    /// The role and all it inherits the rights of.
+    pub fn closure(&self, role: ObjectId) -> Vec<ObjectId> {
+        closure(role, |id| self.role(id))
+    }
+
+    pub fn database(&self) -> Option<&Database> {
+        match &self.entry(DATABASE_ID)?.body {
+            Body::Database(database) => Some(database),
+            _ => None,
+        }
+    }
+
+    pub fn row_policies(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &RowPolicy)> {
+        self.entries().filter_map(move |entry| match &entry.body {
+            Body::RowPolicy(policy) if policy.relation == relation => Some((entry.id, policy)),
+            _ => None,
+        })
+    }
+
+    pub fn masking_policy(&self, id: ObjectId) -> Option<&MaskingPolicy> {
+        match &self.entry(id)?.body {
+            Body::MaskingPolicy(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
+    pub fn mask_attachments(&self) -> impl Iterator<Item = (ObjectId, &MaskAttachment)> {
+        self.entries().filter_map(|entry| match &entry.body {
+            Body::MaskAttachment(attachment) => Some((entry.id, attachment)),
+            _ => None,
+        })
+    }
+
+    pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
+        self.entries().filter_map(|entry| match &entry.body {
+            Body::Credential(credential) => Some(credential),
+            _ => None,
+        })
+    }
+}
+
+/// Under which name an object is found, if it has one.
+pub fn name_key(body: &Body) -> Option<NameKey> {
+    Some(match body {
+        Body::Schema(schema) => NameKey(Namespace::Schema, schema.name.clone()),
+        Body::Relation(relation) => NameKey(Namespace::Relation(relation.schema), relation.name.clone()),
+        Body::Role(role) => NameKey(Namespace::Role, role.name.clone()),
+        Body::RowPolicy(policy) => NameKey(Namespace::RowPolicy(policy.relation), policy.name.clone()),
+        Body::MaskingPolicy(policy) => NameKey(Namespace::MaskingPolicy, policy.name.clone()),
+        Body::Credential(credential) => NameKey(Namespace::Credential, credential.name.clone()),
+        Body::Database(_) | Body::MaskAttachment(_) => return None,
+    })
+}

@@ -1,0 +1,204 @@
+//! What the operator said: defaults < file (TOML) < environment (`BOATHOUSE_<SECTION>__<KEY>`) < flags. A key that is not
+//! known is an error; all faults are reported at once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+const PREFIX: &str = "BOATHOUSE_";
+/// Not part of the configuration: the first password of the bootstrap role.
+const PASSWORD: &str = "BOATHOUSE_PASSWORD";
+
+/// All there is to configure.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub storage: Storage,
+    pub wire: Wire,
+    pub limit: Limit,
+    pub lake: LakeConfig,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Holds `metadata.sqlite` and `warehouse/`.
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wire {
+    /// Address to accept PostgreSQL clients on.
+    pub listen: SocketAddr,
+    /// Connections open at once; more are refused with 53300.
+    pub connections_max: u32,
+    /// PEM file with the server's certificate. With it, a key is needed too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file with the certificate's private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Whether unencrypted connections are refused.
+    pub tls_required: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limit {
+    /// Memory for queries, in MiB; what needs more spills to disk or fails with 53200.
+    pub memory_mib: u64,
+    /// Partitions a query is split into. 0: one for each processor.
+    pub parallelism: u32,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LakeConfig {
+    /// Prefixes under which files may be read, such as `file:///srv/lake/` and `s3://landing/`. Empty: none.
+    pub allow: Vec<String>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from("./boathouse-data") }
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 5432)),
+            connections_max: 500,
+            tls_certificate: None,
+            tls_key: None,
+            tls_required: false,
+        }
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self { memory_mib: 4096, parallelism: 0 }
+    }
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Puts together file and environment.
+    pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let mut table = toml::Table::new();
+        if let Some(path) = file {
+            match std::fs::read_to_string(path) {
+                Ok(text) => match text.parse::<toml::Table>() {
+                    Ok(parsed) => table = parsed,
+                    Err(error) => faults.push(format!("{}: {error}", path.display())),
+                },
+                Err(error) => faults.push(format!("{}: {error}", path.display())),
+            }
+        }
+        for (name, value) in environment.filter(|(name, _)| name.starts_with(PREFIX) && name != PASSWORD) {
+            let key = name.trim_start_matches(PREFIX).to_ascii_lowercase();
+            let Some((section, key)) = key.split_once("__") else {
+                faults.push(format!("{name}: an environment variable is named {PREFIX}<SECTION>__<KEY>"));
+                continue;
+            };
+            let section = table.entry(section).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+            match section.as_table_mut() {
+                Some(section) => {
+                    section.insert(key.to_owned(), environment_value(&value));
+                }
+                None => faults.push(format!("{name}: not a section")),
+            }
+        }
+        match table.try_into::<Self>() {
+            Ok(config) if faults.is_empty() => Ok(config),
+            Ok(_) => Err(ConfigError(faults)),
+            Err(error) => {
+                faults.push(error.to_string().trim().to_owned());
+                Err(ConfigError(faults))
+            }
+        }
+    }
+
+    /// All that would keep the server from starting.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        if self.wire.tls_certificate.is_some() != self.wire.tls_key.is_some() {
+            faults.push("wire.tls_certificate and wire.tls_key: both or neither must be set".to_owned());
+        }
+        if self.wire.tls_required && self.wire.tls_certificate.is_none() {
+            faults.push("wire.tls_required: there is no wire.tls_certificate".to_owned());
+        }
+        if self.wire.connections_max == 0 {
+            faults.push("wire.connections_max: must be at least 1".to_owned());
+        }
+        if self.limit.memory_mib < 64 {
+            faults.push("limit.memory_mib: must be at least 64".to_owned());
+        }
+        for prefix in &self.lake.allow {
+            if let Err(error) = crate::lake::Location::prefix(prefix) {
+                faults.push(format!("lake.allow: {error}"));
+            }
+        }
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
+    }
+
+    /// As TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// Processors to use.
+    pub fn parallelism(&self) -> usize {
+        match usize::try_from(self.limit.parallelism) {
+            Ok(wanted) if wanted > 0 => wanted,
+            _ => std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
+        }
+    }
+}
+
+/// TOML if it is, else a plain string.
+fn environment_value(text: &str) -> toml::Value {
+    let wrapped: Result<BTreeMap<String, toml::Value>, _> = toml::from_str(&format!("value = {text}"));
+    let parsed = wrapped.ok().and_then(|mut table| table.remove("value"));
+    parsed.unwrap_or_else(|| toml::Value::String(text.to_owned()))
+}
+
+/// The bootstrap role's first password, if the environment has one.
+pub fn initial_password() -> Option<String> {
+    std::env::var(PASSWORD).ok().filter(|password| !password.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    fn load(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Config::load(None, pairs).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn environment_overrides_and_unknown_keys_are_errors() {
+        let config = load(&[
+            ("BOATHOUSE_LAKE__ALLOW", r#"["file:///srv/lake/"]"#),
+            ("BOATHOUSE_WIRE__LISTEN", "127.0.0.1:7000"),
+            ("BOATHOUSE_PASSWORD", "x"),
+            ("OTHER", "y"),
+        ])
+        .unwrap();
+        assert_eq!(config.lake.allow, ["file:///srv/lake/"]);
+        assert_eq!(config.wire.listen.port(), 7000);
+        assert!(load(&[("BOATHOUSE_WIRE__NONSENSE", "1")]).unwrap_err().contains("nonsense"));
+        assert!(load(&[("BOATHOUSE_NONSENSE", "1")]).is_err());
+        assert!(load(&[("BOATHOUSE_WIRE__TLS_REQUIRED", "true")]).unwrap().check().is_err());
+    }
+}

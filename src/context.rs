@@ -1,0 +1,138 @@
+//! The facts one statement runs under. Immutable: a statement sees one catalog and one set of settings from start to end.
+
+use std::sync::Arc;
+
+use crate::catalog::{CatalogState, Namespace, Relation, Schema};
+use crate::error::{Plain, SqlState};
+use crate::govern::{Acl, Privilege, PrivilegeSet};
+use crate::name::{ObjectId, QualifiedName};
+use crate::setting::Settings;
+use crate::warehouse::Staged;
+
+/// Who runs a statement, on what, when.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The transaction's catalog, its own changes included.
+    pub catalog: Arc<CatalogState>,
+    /// The transaction's own rows.
+    pub staged: Arc<Staged>,
+    pub settings: Arc<Settings>,
+    /// Who logged in (or SET SESSION AUTHORIZATION).
+    pub session_role: ObjectId,
+    /// Whose privileges count (SET ROLE).
+    pub role: ObjectId,
+    /// `role` and all it inherits from.
+    pub roles: Vec<ObjectId>,
+    pub superuser: bool,
+    /// Schemas of the search path that exist and may be used, in order.
+    pub search_path: Vec<ObjectId>,
+    pub backend_pid: i32,
+    /// Microseconds since 1970.
+    pub transaction_start_us: i64,
+    pub statement_start_us: i64,
+}
+
+impl Context {
+    /// As another role, such as a view's owner.
+    #[must_use]
+    pub fn as_role(&self, role: ObjectId) -> Self {
+        let mut other = self.clone();
+        other.role = role;
+        other.roles = self.catalog.closure(role);
+        other.superuser = self.catalog.role(role).is_some_and(|role| role.superuser);
+        other
+    }
+
+    /// Under another search path.
+    #[must_use]
+    pub fn with_search_path(mut self, names: &[String]) -> Self {
+        self.search_path = resolve_search_path(&self.catalog, self.role, names);
+        self
+    }
+
+    /// Finds a relation by name. `None` also if its schema may not be used.
+    pub fn relation(&self, name: &QualifiedName) -> Option<(ObjectId, &Relation)> {
+        let id = match &name.schema {
+            Some(schema) => self.catalog.find(Namespace::Relation(self.catalog.schema_id(schema)?), &name.name)?,
+            None => self.search_path.iter().find_map(|schema| self.catalog.find(Namespace::Relation(*schema), &name.name))?,
+        };
+        Some((id, self.catalog.relation(id)?))
+    }
+
+    /// As [`Context::relation`]; `42P01` or `3F000` if there is none.
+    pub fn require_relation(&self, name: &QualifiedName) -> Result<(ObjectId, &Relation), Plain> {
+        if let Some(schema) = &name.schema
+            && self.catalog.schema_id(schema).is_none()
+        {
+            return Err(undefined_table(name));
+        }
+        self.relation(name).ok_or_else(|| undefined_table(name))
+    }
+
+    /// The schema where a new object goes. `3F000` if there is none.
+    pub fn creation_schema(&self, name: &QualifiedName) -> Result<(ObjectId, &Schema), Plain> {
+        let id = match &name.schema {
+            Some(schema) => self.catalog.schema_id(schema).ok_or_else(|| undefined_schema(schema))?,
+            None => *self
+                .search_path
+                .first()
+                .ok_or_else(|| Plain::new(SqlState::UNDEFINED_SCHEMA, "no schema has been selected to create in"))?,
+        };
+        let schema = self.catalog.schema(id).ok_or_else(|| undefined_schema(&name.to_string()))?;
+        Ok((id, schema))
+    }
+
+    /// Whether the current role has the owner's rights.
+    pub fn owns(&self, owner: ObjectId) -> bool {
+        self.superuser || self.roles.contains(&owner)
+    }
+
+    /// What the current role may do with an object; a superuser may do everything, an owner is in the ACL.
+    pub fn rights(&self, acl: &Acl) -> PrivilegeSet {
+        if self.superuser { PrivilegeSet::of(Privilege::ALL) } else { acl.held_by(&self.roles) }
+    }
+
+    pub fn schema_acl(schema: &Schema) -> Acl {
+        schema.acl.clone().unwrap_or_else(|| Acl::default_for(schema.owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY))
+    }
+
+    pub fn may_use_schema(&self, id: ObjectId) -> bool {
+        self.catalog.schema(id).is_some_and(|schema| self.rights(&Self::schema_acl(schema)).contains(Privilege::Usage))
+    }
+
+    /// A relation's name as messages and `regclass` show it: with its schema unless the search path finds it.
+    pub fn display_name(&self, id: ObjectId) -> String {
+        let Some(relation) = self.catalog.relation(id) else { return id.oid().to_string() };
+        if self.relation(&QualifiedName::bare(relation.name.clone())).is_some_and(|(found, _)| found == id) {
+            return crate::name::quote(&relation.name);
+        }
+        let schema = self.catalog.schema(relation.schema).map(|schema| schema.name.as_str()).unwrap_or_default();
+        format!("{}.{}", crate::name::quote(schema), crate::name::quote(&relation.name))
+    }
+}
+
+/// Ids of the schemas of a search path that exist and that a role may use.
+pub fn resolve_search_path(catalog: &CatalogState, role: ObjectId, names: &[String]) -> Vec<ObjectId> {
+    let roles = catalog.closure(role);
+    let superuser = catalog.role(role).is_some_and(|role| role.superuser);
+    let own = catalog.role(role).map(|role| role.name.clone()).unwrap_or_default();
+    let mut found = Vec::new();
+    for name in names {
+        let name = if name == "$user" { &own } else { name };
+        let Some(id) = catalog.schema_id(name) else { continue };
+        let Some(schema) = catalog.schema(id) else { continue };
+        let usable = superuser || Context::schema_acl(schema).held_by(&roles).contains(Privilege::Usage);
+        if usable && !found.contains(&id) {
+            found.push(id);
+        }
+    }
+    found
+}
+
+pub fn undefined_table(name: &QualifiedName) -> Plain {
+    Plain::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+}
+
+pub fn undefined_schema(name: &str) -> Plain {
+    Plain::new(SqlState::UNDEFINED_SCHEMA, format!("schema \"{name}\" does not exist"))
+}

@@ -1,0 +1,297 @@
+//! Dates and times: days and microseconds to and from PostgreSQL's ISO text.
+//!
+//! Calendar arithmetic after Howard Hinnant, "chrono-compatible low-level date algorithms".
+
+use crate::setting::Zone;
+
+/// Days from Unix's epoch to PostgreSQL's.
+pub const DAYS_1970_TO_2000: i32 = 10_957;
+/// Microseconds from Unix's epoch to PostgreSQL's.
+pub const MICROS_1970_TO_2000: i64 = 946_684_800_000_000;
+const DAY_US: i64 = 86_400_000_000;
+
+/// Year (astronomical: 0 is 1 BC), month, day of a day count since 1970-01-01.
+fn civil(days: i64) -> (i64, u32, u32) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let day = doy - (153 * mp + 2) / 5 + 1;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + i64::from(month <= 2);
+    (year, u32::try_from(month).unwrap_or(1), u32::try_from(day).unwrap_or(1))
+}
+
+/// The inverse of [`civil`].
+fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+    let y = year - i64::from(month <= 2);
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let shifted = i64::from(if month > 2 { month - 3 } else { month + 9 });
+    let doy = (153 * shifted + 2) / 5 + i64::from(day) - 1;
+    let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+    era * 146_097 + doe - 719_468
+}
+
+fn two(out: &mut Vec<u8>, value: i64) {
+    out.push(b'0' + u8::try_from(value / 10 % 10).unwrap_or(0));
+    out.push(b'0' + u8::try_from(value % 10).unwrap_or(0));
+}
+
+fn year(out: &mut Vec<u8>, year: i64) {
+    if year < 10_000 {
+        two(out, year / 100);
+        two(out, year % 100);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(year).as_bytes());
+    }
+}
+
+/// Writes the date part and tells whether ` BC` must follow at the end.
+fn date_part(out: &mut Vec<u8>, days: i64) -> bool {
+    let (y, m, d) = civil(days);
+    let bc = y <= 0;
+    year(out, if bc { 1 - y } else { y });
+    out.push(b'-');
+    two(out, i64::from(m));
+    out.push(b'-');
+    two(out, i64::from(d));
+    bc
+}
+
+fn time_part(out: &mut Vec<u8>, micros: i64) {
+    let seconds = micros / 1_000_000;
+    two(out, seconds / 3600);
+    out.push(b':');
+    two(out, seconds / 60 % 60);
+    out.push(b':');
+    two(out, seconds % 60);
+    fraction(out, micros % 1_000_000);
+}
+
+/// `.ffffff` without trailing zeros.
+pub(super) fn fraction(out: &mut Vec<u8>, micros: i64) {
+    if micros == 0 {
+        return;
+    }
+    out.push(b'.');
+    let mut scale = 100_000;
+    let mut rest = micros;
+    while rest > 0 {
+        out.push(b'0' + u8::try_from(rest / scale).unwrap_or(0));
+        rest %= scale;
+        scale /= 10;
+    }
+}
+
+/// A date: days since 1970.
+pub(super) fn write_date(out: &mut Vec<u8>, days: i32) {
+    match days {
+        i32::MAX => out.extend_from_slice(b"infinity"),
+        i32::MIN => out.extend_from_slice(b"-infinity"),
+        _ => {
+            if date_part(out, i64::from(days)) {
+                out.extend_from_slice(b" BC");
+            }
+        }
+    }
+}
+
+/// A time of day: microseconds since midnight.
+pub(super) fn write_time(out: &mut Vec<u8>, micros: i64) {
+    time_part(out, micros);
+}
+
+/// A timestamp: microseconds since 1970, with the zone's offset if one is given.
+pub(super) fn write_timestamp(out: &mut Vec<u8>, micros: i64, zone: Option<Zone>) {
+    match micros {
+        i64::MAX => return out.extend_from_slice(b"infinity"),
+        i64::MIN => return out.extend_from_slice(b"-infinity"),
+        _ => {}
+    }
+    let offset = zone.map(|zone| zone.offset_at(micros));
+    let local = micros.saturating_add(i64::from(offset.unwrap_or(0)) * 1_000_000);
+    let bc = date_part(out, local.div_euclid(DAY_US));
+    out.push(b' ');
+    time_part(out, local.rem_euclid(DAY_US));
+    if let Some(offset) = offset {
+        out.push(if offset < 0 { b'-' } else { b'+' });
+        let offset = i64::from(offset.abs());
+        two(out, offset / 3600);
+        if offset % 3600 != 0 {
+            out.push(b':');
+            two(out, offset / 60 % 60);
+            if offset % 60 != 0 {
+                out.push(b':');
+                two(out, offset % 60);
+            }
+        }
+    }
+    if bc {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// What went wrong with a date or time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Malformed {
+    /// 22007
+    Syntax,
+    /// 22008
+    OutOfRange,
+}
+
+/// Reads `[y]yyyy-mm-dd[ BC]`, `yyyymmdd`, `infinity`, `epoch`: days since 1970.
+pub fn parse_date(text: &str) -> Result<i32, Malformed> {
+    match special(text) {
+        Some(Special::Infinity) => return Ok(i32::MAX),
+        Some(Special::MinusInfinity) => return Ok(i32::MIN),
+        Some(Special::Epoch) => return Ok(0),
+        None => {}
+    }
+    // A time after the date is allowed and dropped.
+    let micros = parse_timestamp(text, None)?;
+    i32::try_from(micros.div_euclid(DAY_US)).map_err(|_too_large| Malformed::OutOfRange)
+}
+
+enum Special {
+    Infinity,
+    MinusInfinity,
+    Epoch,
+}
+
+fn special(text: &str) -> Option<Special> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "infinity" | "+infinity" => Some(Special::Infinity),
+        "-infinity" => Some(Special::MinusInfinity),
+        "epoch" => Some(Special::Epoch),
+        _ => None,
+    }
+}
+
+/// Reads a timestamp: microseconds since 1970. With a zone, local times without an offset are in it, and offsets count;
+/// without one, an offset is read and ignored, as PostgreSQL does.
+pub fn parse_timestamp(text: &str, zone: Option<Zone>) -> Result<i64, Malformed> {
+    match special(text) {
+        Some(Special::Infinity) => return Ok(i64::MAX),
+        Some(Special::MinusInfinity) => return Ok(i64::MIN),
+        Some(Special::Epoch) => return Ok(0),
+        None => {}
+    }
+    let mut text = text.trim();
+    let bc = text.len() > 3 && text.is_char_boundary(text.len() - 3) && text.get(text.len() - 3..).is_some_and(|end| end.eq_ignore_ascii_case(" bc"));
+    if bc {
+        text = text.get(..text.len() - 3).unwrap_or_default().trim_end();
+    }
+    let (date, rest) = match text.find([' ', 'T', 't']) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default().trim_start()),
+        None => (text, ""),
+    };
+    let days = date_days(date, bc)?;
+    let (time, offset) = split_offset(rest);
+    let micros = if time.is_empty() { 0 } else { parse_time(time)? };
+    let local = days.checked_mul(DAY_US).and_then(|day| day.checked_add(micros)).ok_or(Malformed::OutOfRange)?;
+    let Some(zone) = zone else { return Ok(local) };
+    let zone = match offset {
+        "" => zone,
+        "Z" | "z" => Zone::UTC,
+        other => Zone::parse(&colon(other)).ok_or(Malformed::Syntax)?,
+    };
+    zone.to_utc(local).ok_or(Malformed::OutOfRange)
+}
+
+/// `+0530` as `+05:30`.
+fn colon(offset: &str) -> String {
+    match (offset.len(), offset.get(..3), offset.get(3..)) {
+        (5, Some(hours), Some(minutes)) if offset.starts_with(['+', '-']) && !offset.contains(':') => format!("{hours}:{minutes}"),
+        _ => offset.to_owned(),
+    }
+}
+
+/// Separates `12:00:00` from `+02`, `Z`, ` Europe/Rome`.
+fn split_offset(text: &str) -> (&str, &str) {
+    let at = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.'))).unwrap_or(text.len());
+    let (time, offset) = text.split_at_checked(at).unwrap_or((text, ""));
+    (time, offset.trim())
+}
+
+fn date_days(date: &str, bc: bool) -> Result<i64, Malformed> {
+    let number = |text: &str| text.parse::<i64>().map_err(|_not_a_number| Malformed::Syntax);
+    let (y, m, d) = if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) {
+        (number(date.get(..4).unwrap_or_default())?, number(date.get(4..6).unwrap_or_default())?, number(date.get(6..).unwrap_or_default())?)
+    } else {
+        let separator = if date.contains('/') { '/' } else { '-' };
+        let mut parts = date.splitn(3, separator);
+        let (Some(a), Some(b), Some(c)) = (parts.next(), parts.next(), parts.next()) else { return Err(Malformed::Syntax) };
+        if a.is_empty() || ![a, b, c].iter().all(|part| part.bytes().all(|digit| digit.is_ascii_digit())) {
+            return Err(Malformed::Syntax);
+        }
+        if separator == '/' || (a.len() <= 2 && c.len() >= 4) {
+            // DateStyle's order MDY
+            if a.len() >= 3 { (number(a)?, number(b)?, number(c)?) } else { (number(c)?, number(a)?, number(b)?) }
+        } else {
+            (number(a)?, number(b)?, number(c)?)
+        }
+    };
+    let y = if bc { 1 - y } else { y };
+    let (month, day) = (u32::try_from(m).unwrap_or(0), u32::try_from(d).unwrap_or(0));
+    if !(1..=12).contains(&month) || day == 0 || day > month_length(y, month) || (!bc && y == 0) || !(-4713..=294_276).contains(&y) {
+        return Err(Malformed::OutOfRange);
+    }
+    Ok(days_from_civil(y, month, day))
+}
+
+fn month_length(year: i64, month: u32) -> u32 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Reads `hh:mm[:ss[.ffffff]]`: microseconds since midnight, rounded.
+pub fn parse_time(text: &str) -> Result<i64, Malformed> {
+    let mut parts = text.trim().split(':');
+    let number = |part: Option<&str>| -> Result<i64, Malformed> {
+        let part = part.ok_or(Malformed::Syntax)?;
+        if part.is_empty() || part.len() > 2 || !part.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Malformed::Syntax);
+        }
+        part.parse().map_err(|_not_a_number| Malformed::Syntax)
+    };
+    let hours = number(parts.next())?;
+    let minutes = number(parts.next())?;
+    let (seconds, micros) = match parts.next() {
+        None => (0, 0),
+        Some(part) => {
+            let (whole, fraction) = part.split_once('.').unwrap_or((part, ""));
+            if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+                return Err(Malformed::Syntax);
+            }
+            let mut micros: i64 = 0;
+            for index in 0..6 {
+                micros = micros * 10 + fraction.as_bytes().get(index).map_or(0, |b| i64::from(b - b'0'));
+            }
+            let round = i64::from(fraction.as_bytes().get(6).is_some_and(|b| *b >= b'5'));
+            (number(Some(whole))?, micros + round)
+        }
+    };
+    if parts.next().is_some() {
+        return Err(Malformed::Syntax);
+    }
+    let total = (hours * 3600 + minutes * 60 + seconds) * 1_000_000 + micros;
+    if hours > 24 || minutes > 59 || seconds > 60 || total > DAY_US {
+        return Err(Malformed::OutOfRange);
+    }
+    Ok(total)
+}
+
+/// A timestamp as text.
+pub(crate) fn timestamp_text(micros: i64, zone: Option<Zone>) -> String {
+    let mut out = Vec::new();
+    write_timestamp(&mut out, micros, zone);
+    String::from_utf8_lossy(&out).into_owned()
+}

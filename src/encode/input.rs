@@ -1,0 +1,525 @@
+//! PostgreSQL's text and binary forms → Arrow: parameters of a Bind message, fields of COPY FROM.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayBuilder, ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
+    Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder,
+    StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder,
+};
+use arrow::datatypes::{DataType, IntervalMonthDayNano};
+
+use super::datetime::{Malformed, parse_date, parse_time, parse_timestamp};
+use super::interval::parse_interval;
+use super::number::{Numeric, parse_bool, parse_numeric};
+use super::{DAYS_1970_TO_2000, MICROS_1970_TO_2000};
+use crate::error::{Report, SqlState};
+use crate::setting::Zone;
+use crate::types::{PgType, arrow_type, field};
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    #[error("invalid input syntax for type {pg}: \"{text}\"")]
+    Syntax { pg: String, text: String },
+    #[error("invalid input syntax for type json")]
+    Json { detail: String },
+    #[error("value \"{text}\" is out of range for type {pg}")]
+    OutOfRange { pg: String, text: String },
+    #[error("date/time field value out of range: \"{text}\"")]
+    DateTime { text: String },
+    #[error("invalid input syntax for type {pg}: \"{text}\"")]
+    DateTimeSyntax { pg: String, text: String },
+    #[error("numeric field overflow")]
+    NumericOverflow { precision: u8, scale: i8 },
+    #[error("value too long for type {pg}")]
+    TooLong { pg: String },
+    #[error("malformed array literal: \"{text}\"")]
+    Array { text: String },
+    #[error("incorrect binary data format")]
+    Binary,
+    #[error("invalid byte sequence for encoding \"UTF8\"{}", if *zero { ": 0x00" } else { "" })]
+    Encoding { zero: bool },
+    #[error("{0} is not supported")]
+    Unsupported(String),
+}
+
+impl Report for InputError {
+    fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::Syntax { .. } | Self::Json { .. } | Self::Array { .. } => SqlState::INVALID_TEXT_REPRESENTATION,
+            Self::OutOfRange { .. } | Self::NumericOverflow { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            Self::DateTime { .. } => SqlState::DATETIME_FIELD_OVERFLOW,
+            Self::DateTimeSyntax { .. } => SqlState::INVALID_DATETIME_FORMAT,
+            Self::TooLong { .. } => SqlState::STRING_DATA_RIGHT_TRUNCATION,
+            Self::Binary => SqlState::INVALID_BINARY_REPRESENTATION,
+            Self::Encoding { .. } => SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            Self::Unsupported(_) => SqlState::FEATURE_NOT_SUPPORTED,
+        }
+    }
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::NumericOverflow { precision, scale } => {
+                let power = i32::from(*precision) - i32::from(*scale);
+                let limit = if power == 0 { "1".to_owned() } else { format!("10^{power}") };
+                Some(format!(
+                    "A field with precision {precision}, scale {scale} must round to an absolute value less than {limit}."
+                ))
+            }
+            Self::Json { detail } => Some(detail.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Collects one column's values.
+#[derive(Debug)]
+pub struct ColumnBuilder {
+    pg: PgType,
+    zone: Zone,
+    values: Builder,
+}
+
+#[derive(Debug)]
+enum Builder {
+    Bool(BooleanBuilder),
+    Int2(Int16Builder),
+    Int4(Int32Builder),
+    Int8(Int64Builder),
+    Oid(UInt32Builder),
+    Float4(Float32Builder),
+    Float8(Float64Builder),
+    Numeric(Decimal128Builder, u8, i8),
+    Text(StringViewBuilder),
+    Bytes(BinaryViewBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder, bool),
+    Interval(IntervalMonthDayNanoBuilder),
+    List(Box<ColumnBuilder>, Vec<i32>, Vec<bool>),
+}
+
+impl ColumnBuilder {
+    pub fn new(pg: &PgType, zone: Zone) -> Result<Self, InputError> {
+        let unsupported = || InputError::Unsupported(format!("input of type {pg}"));
+        let values = match (pg, arrow_type(pg)) {
+            (PgType::Array(element), _) => Builder::List(Box::new(Self::new(element, zone)?), vec![0], Vec::new()),
+            (PgType::Timestamptz, data_type) => Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type), true),
+            (PgType::Uuid, _) => Builder::Uuid(FixedSizeBinaryBuilder::new(16)),
+            (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::new()),
+            (_, DataType::Int16) => Builder::Int2(Int16Builder::new()),
+            (_, DataType::Int32) => Builder::Int4(Int32Builder::new()),
+            (_, DataType::Int64) => Builder::Int8(Int64Builder::new()),
+            (_, DataType::UInt32) => Builder::Oid(UInt32Builder::new()),
+            (_, DataType::Float32) => Builder::Float4(Float32Builder::new()),
+            (_, DataType::Float64) => Builder::Float8(Float64Builder::new()),
+            (_, DataType::Decimal128(precision, scale)) => {
+                let data_type = DataType::Decimal128(precision, scale);
+                Builder::Numeric(Decimal128Builder::new().with_data_type(data_type), precision, scale)
+            }
+            (_, DataType::Utf8View) => Builder::Text(StringViewBuilder::new().with_fixed_block_size(1 << 20)),
+            (_, DataType::BinaryView) => Builder::Bytes(BinaryViewBuilder::new().with_fixed_block_size(1 << 20)),
+            (_, DataType::Date32) => Builder::Date(Date32Builder::new()),
+            (_, DataType::Time64(_)) => Builder::Time(Time64MicrosecondBuilder::new()),
+            (_, DataType::Timestamp(_, None)) => Builder::Timestamp(TimestampMicrosecondBuilder::new(), false),
+            (_, DataType::Interval(_)) => Builder::Interval(IntervalMonthDayNanoBuilder::new()),
+            _ => return Err(unsupported()),
+        };
+        Ok(Self { pg: pg.clone(), zone, values })
+    }
+
+    pub fn len(&self) -> usize {
+        match &self.values {
+            Builder::Bool(b) => b.len(),
+            Builder::Int2(b) => b.len(),
+            Builder::Int4(b) => b.len(),
+            Builder::Int8(b) => b.len(),
+            Builder::Oid(b) => b.len(),
+            Builder::Float4(b) => b.len(),
+            Builder::Float8(b) => b.len(),
+            Builder::Numeric(b, ..) => b.len(),
+            Builder::Text(b) => b.len(),
+            Builder::Bytes(b) => b.len(),
+            Builder::Uuid(b) => b.len(),
+            Builder::Date(b) => b.len(),
+            Builder::Time(b) => b.len(),
+            Builder::Timestamp(b, _) => b.len(),
+            Builder::Interval(b) => b.len(),
+            Builder::List(_, _, valid) => valid.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn append_null(&mut self) {
+        match &mut self.values {
+            Builder::Bool(b) => b.append_null(),
+            Builder::Int2(b) => b.append_null(),
+            Builder::Int4(b) => b.append_null(),
+            Builder::Int8(b) => b.append_null(),
+            Builder::Oid(b) => b.append_null(),
+            Builder::Float4(b) => b.append_null(),
+            Builder::Float8(b) => b.append_null(),
+            Builder::Numeric(b, ..) => b.append_null(),
+            Builder::Text(b) => b.append_null(),
+            Builder::Bytes(b) => b.append_null(),
+            Builder::Uuid(b) => b.append_null(),
+            Builder::Date(b) => b.append_null(),
+            Builder::Time(b) => b.append_null(),
+            Builder::Timestamp(b, _) => b.append_null(),
+            Builder::Interval(b) => b.append_null(),
+            Builder::List(elements, offsets, valid) => {
+                offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
+                valid.push(false);
+            }
+        }
+    }
+
+    /// Appends a value in text form.
+    pub fn append_text(&mut self, text: &str) -> Result<(), InputError> {
+        let syntax = || InputError::Syntax { pg: self.pg.to_string(), text: text.to_owned() };
+        match &mut self.values {
+            Builder::Bool(b) => b.append_value(parse_bool(text).ok_or_else(syntax)?),
+            Builder::Int2(b) => b.append_value(integer(text, &self.pg)?),
+            Builder::Int4(b) => b.append_value(integer(text, &self.pg)?),
+            Builder::Int8(b) => b.append_value(integer(text, &self.pg)?),
+            Builder::Oid(b) => b.append_value(integer(text, &self.pg)?),
+            Builder::Float4(b) => b.append_value(float(text, &self.pg)?),
+            Builder::Float8(b) => b.append_value(float(text, &self.pg)?),
+            Builder::Numeric(b, precision, scale) => {
+                let parsed = parse_numeric(text).ok_or_else(|| match text.trim().parse::<f64>() {
+                    Ok(_) => InputError::NumericOverflow { precision: *precision, scale: *scale },
+                    Err(_) => syntax(),
+                })?;
+                b.append_value(fit(parsed, *precision, *scale)?);
+            }
+            Builder::Text(b) => {
+                if text.contains('\0') {
+                    return Err(InputError::Encoding { zero: true });
+                }
+                match &self.pg {
+                    PgType::Json | PgType::Jsonb => {
+                        let parsed: serde_json::Value =
+                            serde_json::from_str(text).map_err(|error| InputError::Json { detail: error.to_string() })?;
+                        if self.pg == PgType::Jsonb { b.append_value(jsonb_text(&parsed)) } else { b.append_value(text) }
+                    }
+                    pg => b.append_value(limited(text, pg)?),
+                }
+            }
+            Builder::Bytes(b) => b.append_value(bytea(text).ok_or_else(syntax)?),
+            Builder::Uuid(b) => {
+                let parsed = uuid::Uuid::try_parse(text.trim()).map_err(|_malformed| syntax())?;
+                b.append_value(parsed.as_bytes()).map_err(|_width| InputError::Binary)?;
+            }
+            Builder::Date(b) => b.append_value(parse_date(text).map_err(|error| malformed(error, &self.pg, text))?),
+            Builder::Time(b) => b.append_value(parse_time(text).map_err(|error| malformed(error, &self.pg, text))?),
+            Builder::Timestamp(b, zoned) => {
+                let zone = zoned.then_some(self.zone);
+                b.append_value(parse_timestamp(text, zone).map_err(|error| malformed(error, &self.pg, text))?);
+            }
+            Builder::Interval(b) => b.append_value(parse_interval(text).map_err(|error| malformed(error, &self.pg, text))?),
+            Builder::List(elements, offsets, valid) => {
+                for item in array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })? {
+                    match item {
+                        Some(item) => elements.append_text(&item)?,
+                        None => elements.append_null(),
+                    }
+                }
+                offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
+                valid.push(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a value in binary form.
+    pub fn append_binary(&mut self, bytes: &[u8]) -> Result<(), InputError> {
+        fn exact<const N: usize>(bytes: &[u8]) -> Result<[u8; N], InputError> {
+            bytes.try_into().map_err(|_length| InputError::Binary)
+        }
+        match &mut self.values {
+            Builder::Bool(b) => b.append_value(exact::<1>(bytes)? != [0]),
+            Builder::Int2(b) => b.append_value(i16::from_be_bytes(exact(bytes)?)),
+            Builder::Int4(b) => b.append_value(i32::from_be_bytes(exact(bytes)?)),
+            Builder::Int8(b) => b.append_value(i64::from_be_bytes(exact(bytes)?)),
+            Builder::Oid(b) => b.append_value(u32::from_be_bytes(exact(bytes)?)),
+            Builder::Float4(b) => b.append_value(f32::from_be_bytes(exact(bytes)?)),
+            Builder::Float8(b) => b.append_value(f64::from_be_bytes(exact(bytes)?)),
+            Builder::Numeric(b, precision, scale) => {
+                let parsed = Numeric::from_binary(bytes).ok_or(InputError::Binary)?;
+                b.append_value(fit(parsed, *precision, *scale)?);
+            }
+            Builder::Text(_) => {
+                let bytes = match (&self.pg, bytes) {
+                    (PgType::Jsonb, [1, rest @ ..]) => rest,
+                    (PgType::Jsonb, _) => return Err(InputError::Binary),
+                    _ => bytes,
+                };
+                let text = std::str::from_utf8(bytes).map_err(|_invalid| InputError::Encoding { zero: false })?;
+                return self.append_text(text);
+            }
+            Builder::Bytes(b) => b.append_value(bytes),
+            Builder::Uuid(b) => b.append_value(exact::<16>(bytes)?).map_err(|_width| InputError::Binary)?,
+            Builder::Date(b) => b.append_value(match i32::from_be_bytes(exact(bytes)?) {
+                infinity @ (i32::MAX | i32::MIN) => infinity,
+                days => days.checked_add(DAYS_1970_TO_2000).ok_or(InputError::Binary)?,
+            }),
+            Builder::Time(b) => match i64::from_be_bytes(exact(bytes)?) {
+                micros @ 0..=86_400_000_000 => b.append_value(micros),
+                _ => return Err(InputError::DateTime { text: "time out of range".to_owned() }),
+            },
+            Builder::Timestamp(b, _) => b.append_value(match i64::from_be_bytes(exact(bytes)?) {
+                infinity @ (i64::MAX | i64::MIN) => infinity,
+                micros => micros.checked_add(MICROS_1970_TO_2000).ok_or(InputError::Binary)?,
+            }),
+            Builder::Interval(b) => {
+                let [a, c, d, e, f, g, h, i, days @ .., m1, m2, m3, m4] = exact::<16>(bytes)?;
+                let micros = i64::from_be_bytes([a, c, d, e, f, g, h, i]);
+                let nanoseconds = micros.checked_mul(1000).ok_or(InputError::Binary)?;
+                b.append_value(IntervalMonthDayNano::new(i32::from_be_bytes([m1, m2, m3, m4]), i32::from_be_bytes(days), nanoseconds));
+            }
+            Builder::List(elements, offsets, valid) => {
+                read_array(elements, bytes)?;
+                offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
+                valid.push(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// The column so far; the builder starts again empty.
+    pub fn finish(&mut self) -> ArrayRef {
+        match &mut self.values {
+            Builder::Bool(b) => Arc::new(b.finish()),
+            Builder::Int2(b) => Arc::new(b.finish()),
+            Builder::Int4(b) => Arc::new(b.finish()),
+            Builder::Int8(b) => Arc::new(b.finish()),
+            Builder::Oid(b) => Arc::new(b.finish()),
+            Builder::Float4(b) => Arc::new(b.finish()),
+            Builder::Float8(b) => Arc::new(b.finish()),
+            Builder::Numeric(b, ..) => Arc::new(b.finish()),
+            Builder::Text(b) => Arc::new(b.finish()),
+            Builder::Bytes(b) => Arc::new(b.finish()),
+            Builder::Uuid(b) => Arc::new(b.finish()),
+            Builder::Date(b) => Arc::new(b.finish()),
+            Builder::Time(b) => Arc::new(b.finish()),
+            Builder::Timestamp(b, _) => Arc::new(b.finish()),
+            Builder::Interval(b) => Arc::new(b.finish()),
+            Builder::List(elements, offsets, valid) => {
+                let values = elements.finish();
+                let offsets = std::mem::replace(offsets, vec![0]);
+                let valid = std::mem::take(valid);
+                let element = Arc::new(field("item", &elements.pg, true));
+                Arc::new(arrow::array::ListArray::new(
+                    element,
+                    arrow::buffer::OffsetBuffer::new(offsets.into()),
+                    values,
+                    Some(valid.into()),
+                ))
+            }
+        }
+    }
+}
+
+fn integer<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str, pg: &PgType) -> Result<T, InputError> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    text.trim().parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+        PosOverflow | NegOverflow => InputError::OutOfRange { pg: pg.to_string(), text: text.to_owned() },
+        _ => InputError::Syntax { pg: pg.to_string(), text: text.to_owned() },
+    })
+}
+
+fn float<T: std::str::FromStr + FloatLimits>(text: &str, pg: &PgType) -> Result<T, InputError> {
+    let word = text.trim();
+    let syntax = || InputError::Syntax { pg: pg.to_string(), text: text.to_owned() };
+    let value: T = word.parse().map_err(|_malformed| syntax())?;
+    let named_infinity = word.trim_start_matches(['+', '-']).to_ascii_lowercase().starts_with("inf");
+    if value.is_infinite() && !named_infinity {
+        return Err(InputError::OutOfRange { pg: pg.to_string(), text: text.to_owned() });
+    }
+    Ok(value)
+}
+
+trait FloatLimits {
+    fn is_infinite(&self) -> bool;
+}
+impl FloatLimits for f32 {
+    fn is_infinite(&self) -> bool {
+        f32::is_infinite(*self)
+    }
+}
+impl FloatLimits for f64 {
+    fn is_infinite(&self) -> bool {
+        f64::is_infinite(*self)
+    }
+}
+
+fn fit(value: Numeric, precision: u8, scale: i8) -> Result<i128, InputError> {
+    let overflow = InputError::NumericOverflow { precision, scale };
+    let limit = 10_i128.checked_pow(u32::from(precision));
+    match value.rescale(scale) {
+        Some(value) if limit.is_none_or(|limit| value.abs() < limit) => Ok(value),
+        _ => Err(overflow),
+    }
+}
+
+/// Checks varchar's limit and drops char's padding. Surplus blanks are cut off without an error, as SQL wants.
+pub(crate) fn limited<'a>(text: &'a str, pg: &PgType) -> Result<&'a str, InputError> {
+    let limit = match pg {
+        PgType::Varchar(Some(limit)) | PgType::Char(limit) if *limit > 0 => usize::try_from(*limit).unwrap_or(usize::MAX),
+        PgType::Char(_) => return Ok(text.trim_end_matches(' ')),
+        _ => return Ok(text),
+    };
+    let within = match text.char_indices().nth(limit) {
+        Some((at, _)) => {
+            let (within, surplus) = text.split_at(at);
+            if surplus.bytes().any(|b| b != b' ') {
+                return Err(InputError::TooLong { pg: pg.to_string() });
+            }
+            within
+        }
+        None => text,
+    };
+    Ok(if matches!(pg, PgType::Char(_)) { within.trim_end_matches(' ') } else { within })
+}
+
+fn malformed(error: Malformed, pg: &PgType, text: &str) -> InputError {
+    match error {
+        Malformed::Syntax => InputError::DateTimeSyntax { pg: pg.to_string(), text: text.to_owned() },
+        Malformed::OutOfRange => InputError::DateTime { text: text.to_owned() },
+    }
+}
+
+/// Hex (`\x…`) and escape format.
+fn bytea(text: &str) -> Option<Vec<u8>> {
+    if let Some(hex) = text.strip_prefix("\\x") {
+        let digits: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).map(|b| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+        let pairs = digits.chunks(2).map(|pair| match pair {
+            [high, low] => Some(high << 4 | low),
+            _ => None,
+        });
+        return pairs.collect();
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'\\', [b'\\', tail @ ..]) => {
+                bytes.push(b'\\');
+                tail
+            }
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                bytes.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                tail
+            }
+            (b'\\', _) => return None,
+            (byte, tail) => {
+                bytes.push(*byte);
+                tail
+            }
+        };
+    }
+    Some(bytes)
+}
+
+/// jsonb's normal form: keys by length and then bytes, one space after `:` and `,`.
+fn jsonb_text(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(jsonb_text).collect::<Vec<_>>().join(", ")),
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
+            let entries = entries.into_iter().map(|(key, value)| format!("{}: {}", Value::String(key.clone()), jsonb_text(value)));
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
+}
+
+/// The elements of a one-dimensional array's text; `None` as element is NULL.
+fn array_items(text: &str) -> Option<Vec<Option<String>>> {
+    let mut body = text.trim();
+    if body.starts_with('[') {
+        // Explicit bounds are read and dropped.
+        body = body.split_once('=')?.1.trim();
+    }
+    let body = body.strip_prefix('{')?.strip_suffix('}')?;
+    let mut items = Vec::new();
+    let mut chars = body.chars().peekable();
+    loop {
+        while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+        if chars.peek().is_none() {
+            return items.is_empty().then_some(items);
+        }
+        let mut item = String::new();
+        let quoted = chars.next_if_eq(&'"').is_some();
+        if quoted {
+            loop {
+                match chars.next()? {
+                    '"' => break,
+                    '\\' => item.push(chars.next()?),
+                    c => item.push(c),
+                }
+            }
+            while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+        } else {
+            while let Some(c) = chars.next_if(|c| *c != ',') {
+                match c {
+                    '\\' => item.push(chars.next()?),
+                    // Nested arrays have more than one dimension.
+                    '{' | '}' | '"' => return None,
+                    c => item.push(c),
+                }
+            }
+            item.truncate(item.trim_end().len());
+            if item.is_empty() {
+                return None;
+            }
+        }
+        items.push(if !quoted && item.eq_ignore_ascii_case("null") { None } else { Some(item) });
+        match chars.next() {
+            None => return Some(items),
+            Some(',') if chars.peek().is_some() => {}
+            Some(_) => return None,
+        }
+    }
+}
+
+fn read_array(elements: &mut ColumnBuilder, bytes: &[u8]) -> Result<(), InputError> {
+    let mut rest = bytes;
+    let mut word = || -> Result<i32, InputError> {
+        let (head, tail) = rest.split_first_chunk::<4>().ok_or(InputError::Binary)?;
+        rest = tail;
+        Ok(i32::from_be_bytes(*head))
+    };
+    let dimensions = word()?;
+    let _has_nulls = word()?;
+    let element_oid = word()? as u32;
+    if element_oid != elements.pg.oid() && !(elements.pg.is_text() && PgType::from_oid(element_oid).is_some_and(|pg| pg.is_text())) {
+        return Err(InputError::Binary);
+    }
+    if dimensions == 0 {
+        return Ok(());
+    }
+    if dimensions != 1 {
+        return Err(InputError::Unsupported("an array with several dimensions".to_owned()));
+    }
+    let count = word()?;
+    let _lower_bound = word()?;
+    for _ in 0..count {
+        let (head, tail) = rest.split_first_chunk::<4>().ok_or(InputError::Binary)?;
+        rest = tail;
+        match usize::try_from(i32::from_be_bytes(*head)) {
+            Err(_) => elements.append_null(),
+            Ok(length) => {
+                let (value, tail) = rest.split_at_checked(length).ok_or(InputError::Binary)?;
+                elements.append_binary(value)?;
+                rest = tail;
+            }
+        }
+    }
+    if rest.is_empty() { Ok(()) } else { Err(InputError::Binary) }
+}

@@ -1,0 +1,199 @@
+//! Arrow arrays → PostgreSQL text and binary values, and the rows of results and COPY made of them.
+//!
+//! A batch is encoded row by row from typed slices: each column is downcast once ([`Column::new`]), each value is
+//! written straight into the output buffer, without an allocation of its own.
+
+mod binary;
+mod datetime;
+mod input;
+mod interval;
+mod number;
+mod row;
+mod text;
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
+    FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
+    LargeBinaryArray, LargeStringArray, ListArray, StringArray, StringViewArray, Time64MicrosecondArray,
+    TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+use arrow::error::ArrowError;
+
+pub use datetime::{Malformed, DAYS_1970_TO_2000, MICROS_1970_TO_2000, parse_date, parse_time, parse_timestamp};
+pub(crate) use datetime::timestamp_text;
+pub(crate) use input::limited;
+pub use input::{ColumnBuilder, InputError};
+pub use interval::parse_interval;
+pub(crate) use binary::write_field;
+pub use number::{Numeric, parse_bool, parse_numeric};
+pub use row::RowEncoder;
+pub use text::array_needs_quotes;
+pub(crate) use text::{describe_row, scalar_text, text_array, write_text};
+
+use crate::setting::{Settings, Zone};
+use crate::types::{PgType, arrow_type, of_field};
+
+/// Signature, flags and extension length at the start of a binary COPY.
+pub const BINARY_COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// Wire format of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Binary,
+}
+
+/// Settings that decide how values print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Style {
+    pub zone: Zone,
+    pub extra_float_digits: i32,
+    pub iso_8601_intervals: bool,
+}
+
+impl Style {
+    /// How values print where no session is: in files and failing rows.
+    pub(crate) fn utc() -> Self {
+        Self { zone: Zone::UTC, extra_float_digits: 1, iso_8601_intervals: false }
+    }
+
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            zone: settings.time_zone(),
+            extra_float_digits: settings.extra_float_digits(),
+            iso_8601_intervals: settings.interval_style() == "iso_8601",
+        }
+    }
+}
+
+/// A column's values behind their concrete type.
+pub(crate) enum Values {
+    Bool(BooleanArray),
+    Int2(Int16Array),
+    Int4(Int32Array),
+    Int8(Int64Array),
+    Oid(UInt32Array),
+    Float4(Float32Array),
+    Float8(Float64Array),
+    Numeric(Decimal128Array, i8),
+    BigNumeric(Decimal256Array, i8),
+    TextView(StringViewArray),
+    Text(StringArray),
+    LargeText(LargeStringArray),
+    BytesView(BinaryViewArray),
+    Bytes(BinaryArray),
+    LargeBytes(LargeBinaryArray),
+    Uuid(FixedSizeBinaryArray),
+    Date(Date32Array),
+    Time(Time64MicrosecondArray),
+    Timestamp(TimestampMicrosecondArray),
+    Timestamptz(TimestampMicrosecondArray),
+    Interval(IntervalMonthDayNanoArray),
+    /// With its elements and their type.
+    List(ListArray, Box<Column>),
+    Null,
+}
+
+/// A column ready to be written.
+pub(crate) struct Column {
+    pub(crate) pg: PgType,
+    pub(crate) values: Values,
+}
+
+impl Column {
+    /// Downcasts a column once; types that have no encoder of their own are cast to one that has.
+    pub(crate) fn new(array: &ArrayRef, field: &Field) -> Result<Self, ArrowError> {
+        let pg = of_field(field);
+        let values = Values::new(array, &pg)?;
+        Ok(Self { pg, values })
+    }
+}
+
+impl Values {
+    fn new(array: &ArrayRef, pg: &PgType) -> Result<Self, ArrowError> {
+        fn take<T: Array + Clone + 'static>(array: &ArrayRef) -> Result<T, ArrowError> {
+            array.as_any().downcast_ref::<T>().cloned().ok_or_else(|| {
+                ArrowError::SchemaError(format!("array of type {} is not what its type says", array.data_type()))
+            })
+        }
+        Ok(match array.data_type() {
+            DataType::Boolean => Self::Bool(take(array)?),
+            DataType::Int16 => Self::Int2(take(array)?),
+            DataType::Int32 => Self::Int4(take(array)?),
+            DataType::Int64 => Self::Int8(take(array)?),
+            DataType::UInt32 if *pg != PgType::Int8 => Self::Oid(take(array)?),
+            DataType::Float32 => Self::Float4(take(array)?),
+            DataType::Float64 => Self::Float8(take(array)?),
+            DataType::Decimal128(_, scale) => Self::Numeric(take(array)?, *scale),
+            DataType::Decimal256(_, scale) => Self::BigNumeric(take(array)?, *scale),
+            DataType::Utf8View => Self::TextView(take(array)?),
+            DataType::Utf8 => Self::Text(take(array)?),
+            DataType::LargeUtf8 => Self::LargeText(take(array)?),
+            DataType::BinaryView => Self::BytesView(take(array)?),
+            DataType::Binary => Self::Bytes(take(array)?),
+            DataType::LargeBinary => Self::LargeBytes(take(array)?),
+            DataType::FixedSizeBinary(16) if *pg == PgType::Uuid => Self::Uuid(take(array)?),
+            DataType::Date32 => Self::Date(take(array)?),
+            DataType::Time64(TimeUnit::Microsecond) => Self::Time(take(array)?),
+            DataType::Timestamp(TimeUnit::Microsecond, None) => Self::Timestamp(take(array)?),
+            DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => Self::Timestamptz(take(array)?),
+            DataType::Interval(IntervalUnit::MonthDayNano) => Self::Interval(take(array)?),
+            DataType::List(element) => {
+                let list: ListArray = take(array)?;
+                let elements = Column::new(list.values(), element)?;
+                Self::List(list, Box::new(elements))
+            }
+            DataType::Null => Self::Null,
+            DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => {
+                let text = arrow::util::display::ArrayFormatter::try_new(array.as_ref(), &arrow::util::display::FormatOptions::default())?;
+                let rows = (0..array.len()).map(|row| array.is_valid(row).then(|| text.value(row).to_string()));
+                Self::Text(rows.collect())
+            }
+            _ => {
+                let array = cast(array, &arrow_type(pg))?;
+                return Self::new(&array, pg);
+            }
+        })
+    }
+
+    pub(crate) fn is_null(&self, row: usize) -> bool {
+        match self {
+            Self::Bool(array) => array.is_null(row),
+            Self::Int2(array) => array.is_null(row),
+            Self::Int4(array) => array.is_null(row),
+            Self::Int8(array) => array.is_null(row),
+            Self::Oid(array) => array.is_null(row),
+            Self::Float4(array) => array.is_null(row),
+            Self::Float8(array) => array.is_null(row),
+            Self::Numeric(array, _) => array.is_null(row),
+            Self::BigNumeric(array, _) => array.is_null(row),
+            Self::TextView(array) => array.is_null(row),
+            Self::Text(array) => array.is_null(row),
+            Self::LargeText(array) => array.is_null(row),
+            Self::BytesView(array) => array.is_null(row),
+            Self::Bytes(array) => array.is_null(row),
+            Self::LargeBytes(array) => array.is_null(row),
+            Self::Uuid(array) => array.is_null(row),
+            Self::Date(array) => array.is_null(row),
+            Self::Time(array) => array.is_null(row),
+            Self::Timestamp(array) | Self::Timestamptz(array) => array.is_null(row),
+            Self::Interval(array) => array.is_null(row),
+            Self::List(array, _) => array.is_null(row),
+            Self::Null => true,
+        }
+    }
+}
+
+/// All columns of a batch, ready to be written.
+pub(crate) fn columns(batch: &arrow::record_batch::RecordBatch) -> Result<Vec<Column>, ArrowError> {
+    let schema = batch.schema();
+    let fields: Vec<Arc<Field>> = schema.fields().iter().cloned().collect();
+    batch.columns().iter().zip(&fields).map(|(array, field)| Column::new(array, field)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! DataFusion's, Arrow's and Parquet's failures in PostgreSQL's terms. Exhaustive on purpose: an upgrade that adds a
+//! variant does not compile until it has a code.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use std::error::Error;
+use std::fmt;
+
+use arrow::error::ArrowError;
+use datafusion::common::SchemaError;
+use datafusion::error::DataFusionError;
+
+use super::{Report, SqlError, SqlState};
+
+/// A failure reported by the engine, kept whole as the cause.
+#[derive(Debug)]
+struct EngineError {
+    code: SqlState,
+    message: String,
+    hint: Option<String>,
+    position: Option<usize>,
+    source: DataFusionError,
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for EngineError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+impl Report for EngineError {
+    fn sqlstate(&self) -> SqlState {
+        self.code
+    }
+    fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+    fn position(&self) -> Option<usize> {
+        self.position
+    }
+}
+
+impl SqlError {
+    /// An engine failure; one of our own errors that travelled through the engine comes back as itself.
+    pub fn from_engine(error: DataFusionError) -> Self {
+        Self::from_engine_at(error, &|_, _| None)
+    }
+
+    /// As [`SqlError::from_engine`], with `locate(line, column)` giving the position in the statement's text.
+    pub fn from_engine_at(error: DataFusionError, locate: &dyn Fn(u64, u64) -> Option<usize>) -> Self {
+        if let Some(own) = find_own(&error) {
+            return own;
+        }
+        let position = span(&error).and_then(|(line, column)| locate(line, column));
+        let (code, message, hint) = describe(&error);
+        EngineError { code, message, hint, position, source: error }.into()
+    }
+}
+
+impl From<SqlError> for DataFusionError {
+    fn from(error: SqlError) -> Self {
+        Self::External(Box::new(error))
+    }
+}
+
+/// One of our own errors inside the engine's wrappers.
+fn find_own(error: &(dyn std::error::Error + 'static)) -> Option<SqlError> {
+    if let Some(own) = error.downcast_ref::<SqlError>() {
+        return Some(own.clone());
+    }
+    if let Some(engine) = error.downcast_ref::<DataFusionError>() {
+        return match engine {
+            DataFusionError::External(inner) => find_own(inner.as_ref()),
+            DataFusionError::ArrowError(inner, _) => find_own(inner.as_ref()),
+            DataFusionError::Shared(inner) => find_own(inner.as_ref()),
+            DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => find_own(inner.as_ref()),
+            DataFusionError::Collection(errors) => errors.iter().find_map(|e| find_own(e)),
+            DataFusionError::ParquetError(inner) => match inner.as_ref() {
+                parquet::errors::ParquetError::External(inner) => find_own(inner.as_ref()),
+                other => other.source().and_then(find_own),
+            },
+            DataFusionError::ObjectStore(_)
+            | DataFusionError::IoError(_)
+            | DataFusionError::SQL(..)
+            | DataFusionError::NotImplemented(_)
+            | DataFusionError::Internal(_)
+            | DataFusionError::Plan(_)
+            | DataFusionError::Configuration(_)
+            | DataFusionError::SchemaError(..)
+            | DataFusionError::Execution(_)
+            | DataFusionError::ExecutionJoin(_)
+            | DataFusionError::ResourcesExhausted(_)
+            | DataFusionError::Substrait(_)
+            | DataFusionError::Ffi(_) => None,
+        };
+    }
+    if let Some(ArrowError::ExternalError(inner)) = error.downcast_ref::<ArrowError>() {
+        return find_own(inner.as_ref());
+    }
+    error.source().and_then(find_own)
+}
+
+/// Line and column (from 1) of the outermost diagnostic that has a span.
+fn span(error: &DataFusionError) -> Option<(u64, u64)> {
+    match error {
+        DataFusionError::Diagnostic(diagnostic, inner) => {
+            diagnostic.span.map(|s| (s.start.line, s.start.column)).or_else(|| span(inner))
+        }
+        DataFusionError::Context(_, inner) => span(inner),
+        DataFusionError::Shared(inner) => span(inner),
+        DataFusionError::Collection(errors) => errors.iter().find_map(span),
+        DataFusionError::ArrowError(..)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::SQL(..)
+        | DataFusionError::NotImplemented(_)
+        | DataFusionError::Internal(_)
+        | DataFusionError::Plan(_)
+        | DataFusionError::Configuration(_)
+        | DataFusionError::SchemaError(..)
+        | DataFusionError::Execution(_)
+        | DataFusionError::ExecutionJoin(_)
+        | DataFusionError::ResourcesExhausted(_)
+        | DataFusionError::External(_)
+        | DataFusionError::Substrait(_)
+        | DataFusionError::Ffi(_) => None,
+    }
+}
+
+type Description = (SqlState, String, Option<String>);
+
+fn describe(error: &DataFusionError) -> Description {
+    let plain = |code: SqlState, text: &str| (code, text.to_owned(), None);
+    match error {
+        DataFusionError::ArrowError(inner, _) => describe_arrow(inner),
+        DataFusionError::ParquetError(inner) => plain(SqlState::DATA_EXCEPTION, &format!("could not read Parquet data: {inner}")),
+        DataFusionError::ObjectStore(inner) => match inner.as_ref() {
+            object_store::Error::NotFound { path, .. } => plain(SqlState::UNDEFINED_FILE, &format!("file \"{path}\" does not exist")),
+            other => plain(SqlState::IO_ERROR, &format!("object store: {other}")),
+        },
+        DataFusionError::IoError(inner) => plain(SqlState::IO_ERROR, &format!("input/output error: {inner}")),
+        DataFusionError::SQL(inner, _) => plain(SqlState::SYNTAX_ERROR, &inner.to_string()),
+        DataFusionError::NotImplemented(text) | DataFusionError::Substrait(text) => {
+            plain(SqlState::FEATURE_NOT_SUPPORTED, first_line(text))
+        }
+        DataFusionError::Internal(text) | DataFusionError::Ffi(text) => plain(SqlState::INTERNAL_ERROR, text),
+        DataFusionError::Plan(text) => plain(SqlState::SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, first_line(text)),
+        DataFusionError::Configuration(text) => plain(SqlState::INVALID_PARAMETER_VALUE, first_line(text)),
+        DataFusionError::SchemaError(inner, _) => describe_schema(inner),
+        DataFusionError::Execution(text) => plain(SqlState::DATA_EXCEPTION, first_line(text)),
+        DataFusionError::ExecutionJoin(inner) => plain(SqlState::INTERNAL_ERROR, &inner.to_string()),
+        DataFusionError::ResourcesExhausted(text) => (
+            SqlState::OUT_OF_MEMORY,
+            "out of memory".to_owned(),
+            Some(first_line(text).to_owned()),
+        ),
+        DataFusionError::External(inner) => match inner.downcast_ref::<ArrowError>() {
+            Some(arrow) => describe_arrow(arrow),
+            None => plain(SqlState::INTERNAL_ERROR, &inner.to_string()),
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => describe(inner),
+        DataFusionError::Shared(inner) => describe(inner),
+        DataFusionError::Collection(errors) => match errors.first() {
+            Some(first) => describe(first),
+            None => plain(SqlState::INTERNAL_ERROR, "no error in a collection of errors"),
+        },
+    }
+}
+
+fn describe_schema(error: &SchemaError) -> Description {
+    match error {
+        SchemaError::AmbiguousReference { field } => {
+            (SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.name), None)
+        }
+        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+            (SqlState::DUPLICATE_COLUMN, format!("column name \"{name}\" is specified more than once"), None)
+        }
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let shown = match &field.relation {
+                Some(relation) => format!("column {}.{} does not exist", relation.table(), field.name),
+                None => format!("column \"{}\" does not exist", field.name),
+            };
+            let similar = valid_fields.iter().find(|valid| valid.name.eq_ignore_ascii_case(&field.name));
+            let hint = similar.map(|valid| format!("Perhaps you meant to reference the column \"{}\".", valid.flat_name()));
+            (SqlState::UNDEFINED_COLUMN, shown, hint)
+        }
+    }
+}
+
+fn describe_arrow(error: &ArrowError) -> Description {
+    let (code, text) = match error {
+        ArrowError::NotYetImplemented(text) => (SqlState::FEATURE_NOT_SUPPORTED, text.clone()),
+        ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
+            Some(engine) => return describe(engine),
+            None => (SqlState::INTERNAL_ERROR, inner.to_string()),
+        },
+        ArrowError::CastError(text) | ArrowError::ParseError(text) => (SqlState::INVALID_TEXT_REPRESENTATION, text.clone()),
+        ArrowError::MemoryError(_) => (SqlState::OUT_OF_MEMORY, "out of memory".to_owned()),
+        ArrowError::SchemaError(text) => (SqlState::INTERNAL_ERROR, text.clone()),
+        ArrowError::ComputeError(text) => (SqlState::DATA_EXCEPTION, text.clone()),
+        ArrowError::DivideByZero => (SqlState::DIVISION_BY_ZERO, "division by zero".to_owned()),
+        ArrowError::ArithmeticOverflow(_) => (SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range".to_owned()),
+        ArrowError::CsvError(text) | ArrowError::JsonError(text) | ArrowError::AvroError(text) | ArrowError::ParquetError(text) => {
+            (SqlState::DATA_EXCEPTION, text.clone())
+        }
+        ArrowError::IoError(text, _) => (SqlState::IO_ERROR, text.clone()),
+        ArrowError::InvalidArgumentError(text) => (SqlState::NUMERIC_VALUE_OUT_OF_RANGE, text.clone()),
+        ArrowError::IpcError(text) | ArrowError::CDataInterface(text) => (SqlState::INTERNAL_ERROR, text.clone()),
+        ArrowError::DictionaryKeyOverflowError | ArrowError::RunEndIndexOverflowError | ArrowError::OffsetOverflowError(_) => {
+            (SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string())
+        }
+    };
+    (code, first_line(&text).to_owned(), None)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or(text)
+}

@@ -1,0 +1,32 @@
+//! EXPLAIN: the physical plan, as far as its user may know it.
+
+use std::sync::Arc;
+
+use arrow::array::StringViewArray;
+use arrow::datatypes::Schema;
+use arrow::record_batch::RecordBatch;
+use datafusion::physical_plan::{displayable, execute_stream};
+use futures::TryStreamExt;
+
+use super::{Outcome, query};
+use crate::error::SqlError;
+use crate::plan::{QueryPlan, Scope};
+use crate::types::{PgType, field};
+
+pub(super) async fn run(scope: &Scope, query: QueryPlan, analyze: bool, verbose: bool) -> Result<Outcome, SqlError> {
+    let plan = query::physical(scope, &query.logical).await?;
+    if analyze {
+        let mut stream = execute_stream(Arc::clone(&plan), scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+        while stream.try_next().await.map_err(SqlError::from_engine)?.is_some() {}
+    }
+    let text = if analyze {
+        datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref()).indent(verbose).to_string()
+    } else {
+        displayable(plan.as_ref()).indent(verbose).to_string()
+    };
+    let fields = vec![Arc::new(field("QUERY PLAN", &PgType::Text, false))];
+    let lines = StringViewArray::from_iter_values(text.lines());
+    let schema = Arc::new(Schema::new(fields.clone()));
+    let batch = RecordBatch::try_new(schema, vec![Arc::new(lines)]).map_err(|error| SqlError::from_engine(error.into()))?;
+    Ok(Outcome::Returned { stream: query::ready(&fields, vec![batch]), fields, tag: "EXPLAIN".to_owned() })
+}

@@ -1,0 +1,233 @@
+//! INSERT and CREATE TABLE AS: the source's partitions are written side by side.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::DFSchema;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::{PhysicalExpr, execute_stream_partitioned};
+use futures::TryStreamExt;
+use tokio::task::JoinSet;
+
+use super::{Outcome, Stores, query};
+use crate::catalog::{Relation, RelationKind, Sequence};
+use crate::encode::limited;
+use crate::error::{Plain, SqlError, SqlState, internal};
+use crate::plan::{InsertPlan, Scope, WithCheck};
+use crate::transaction::Transaction;
+use crate::types::PgType;
+use crate::warehouse::{TableWriter, Written};
+
+/// Rows that RETURNING may give back.
+const RETURNING_ROWS_MAX: usize = 10_000_000;
+
+pub(super) async fn run(scope: &Scope, stores: &Stores, transaction: &mut Transaction, insert: InsertPlan) -> Result<Outcome, SqlError> {
+    let relation = scope.ctx.catalog.relation(insert.table).ok_or_else(|| internal("the table of an INSERT is gone"))?.clone();
+    let plan = query::physical(scope, &insert.source).await?;
+    let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    let rows = Arc::new(RowChecks::new(scope, &relation, &insert.checks)?);
+    let keep = insert.returning.is_some();
+    // Dropped when the statement is cancelled: its tasks end with it.
+    let mut writers = JoinSet::new();
+    for (partition, stream) in streams.into_iter().enumerate() {
+        let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?;
+        let rows = Arc::clone(&rows);
+        writers.spawn(async move { Ok::<_, SqlError>((partition, write(stream, writer, rows, keep).await?)) });
+    }
+    let mut done = Vec::new();
+    while let Some(finished) = writers.join_next().await {
+        done.push(finished.map_err(internal)??);
+    }
+    // In the order of the source.
+    done.sort_by_key(|(partition, _)| *partition);
+    let mut total = 0_u64;
+    let mut kept = Vec::new();
+    let mut all = Vec::new();
+    for (_, (written, batches)) in done {
+        total += written.rows;
+        kept.extend(batches);
+        all.push(written);
+    }
+    for written in all {
+        transaction.stage(insert.table, written);
+    }
+    transaction.drew_from(sequences_of(scope, insert.table));
+    let tag = match insert.tag {
+        "INSERT" => format!("INSERT 0 {total}"),
+        other => format!("{other} {total}"),
+    };
+    let Some(returning) = &insert.returning else { return Ok(Outcome::Done(tag)) };
+    let masks = returning.masks.iter().zip(&relation.columns).map(|(mask, column)| {
+        mask.clone().unwrap_or_else(|| Expr::Column(datafusion::common::Column::new_unqualified(&column.name)))
+    });
+    let batches = evaluate(scope, &rows.schema, &masks.collect::<Vec<_>>(), &returning.expressions, kept)?;
+    Ok(Outcome::Returned { fields: returning.fields.clone(), stream: query::ready(&refit(&returning.fields, &batches), batches), tag })
+}
+
+/// The sequences a table draws from, and any that the catalog's defaults may name.
+fn sequences_of(scope: &Scope, table: crate::name::ObjectId) -> Vec<crate::name::ObjectId> {
+    let owned = scope.ctx.catalog.relations().filter(|(_, relation)| match &relation.storage {
+        RelationKind::Sequence(Sequence { owned_by: Some((owner, _)), .. }) => *owner == table,
+        RelationKind::Sequence(Sequence { owned_by: None, .. }) => true,
+        RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) => false,
+    });
+    owned.map(|(id, _)| id).collect()
+}
+
+/// The fields with the types that the batches really have.
+fn refit(fields: &[arrow::datatypes::FieldRef], batches: &[RecordBatch]) -> Vec<arrow::datatypes::FieldRef> {
+    let Some(first) = batches.first() else { return fields.to_vec() };
+    let pairs = fields.iter().zip(first.schema_ref().fields());
+    pairs.map(|(field, data)| Arc::new(field.as_ref().clone().with_data_type(data.data_type().clone()))).collect()
+}
+
+async fn write(
+    mut stream: SendableRecordBatchStream,
+    mut writer: TableWriter,
+    checks: Arc<RowChecks>,
+    keep: bool,
+) -> Result<(Written, Vec<RecordBatch>), SqlError> {
+    let mut kept = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.try_next().await.map_err(SqlError::from_engine)? {
+        let batch = checks.apply(batch)?;
+        if keep {
+            rows += batch.num_rows();
+            if rows > RETURNING_ROWS_MAX {
+                return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "RETURNING gives back too many rows").into());
+            }
+            kept.push(batch.clone());
+        }
+        writer.write(batch).await?;
+    }
+    Ok((writer.finish().await?, kept))
+}
+
+/// Masks, then expressions, over rows that were inserted.
+fn evaluate(scope: &Scope, schema: &SchemaRef, masks: &[Expr], expressions: &[Expr], batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, SqlError> {
+    let masked = project(scope, schema, masks, batches, Some(schema))?;
+    project(scope, schema, expressions, masked, None)
+}
+
+fn project(
+    scope: &Scope,
+    schema: &SchemaRef,
+    expressions: &[Expr],
+    batches: Vec<RecordBatch>,
+    output: Option<&SchemaRef>,
+) -> Result<Vec<RecordBatch>, SqlError> {
+    let engine = SqlError::from_engine;
+    let state = scope.engine.state();
+    let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(engine)?;
+    let physical: Vec<_> = expressions
+        .iter()
+        .map(|expr| state.create_physical_expr(expr.clone(), &df_schema).map_err(engine))
+        .collect::<Result<_, _>>()?;
+    let mut projected = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let batch = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|error| engine(error.into()))?;
+        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(physical.len());
+        for expr in &physical {
+            arrays.push(expr.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows())).map_err(engine)?);
+        }
+        let schema = match output {
+            Some(schema) => {
+                // A mask may give another type or NULL: bring it back to the column's.
+                for (array, field) in arrays.iter_mut().zip(schema.fields()) {
+                    *array = cast(array, field.data_type()).map_err(|error| engine(error.into()))?;
+                }
+                Arc::clone(schema)
+            }
+            None => {
+                let fields = physical.iter().zip(&arrays).enumerate().map(|(index, (expr, array))| {
+                    let metadata = expr.return_field(batch.schema_ref()).map(|field| field.metadata().clone()).unwrap_or_default();
+                    arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true).with_metadata(metadata)
+                });
+                Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+            }
+        };
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        projected.push(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|error| engine(error.into()))?);
+    }
+    Ok(projected)
+}
+
+/// What every new row is held against: lengths of its types, then WITH CHECK.
+pub(super) struct RowChecks {
+    relation: String,
+    types: Vec<PgType>,
+    /// The table's columns, all nullable.
+    schema: SchemaRef,
+    conditions: Vec<(Option<String>, Arc<dyn PhysicalExpr>)>,
+}
+
+impl RowChecks {
+    pub(super) fn new(scope: &Scope, relation: &Relation, checks: &[WithCheck]) -> Result<Self, SqlError> {
+        let fields = relation.columns.iter().map(|column| crate::types::field(&column.name, &column.pg, true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(SqlError::from_engine)?;
+        let state = scope.engine.state();
+        let mut conditions = Vec::new();
+        for check in checks {
+            if has_subquery(&check.condition) {
+                return Err(crate::error::unsupported("a subquery in a WITH CHECK policy").into());
+            }
+            let condition = state.create_physical_expr(check.condition.clone(), &df_schema).map_err(SqlError::from_engine)?;
+            conditions.push((check.policy.clone(), condition));
+        }
+        let types = relation.columns.iter().map(|column| column.pg.clone()).collect();
+        Ok(Self { relation: relation.name.clone(), types, schema, conditions })
+    }
+
+    /// The rows as they are to be kept. `22001`, `42501`.
+    pub(super) fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, SqlError> {
+        let arrow = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
+        let mut columns = Vec::with_capacity(batch.num_columns());
+        for ((array, pg), field) in batch.columns().iter().zip(&self.types).zip(self.schema.fields()) {
+            let array = if array.data_type() == field.data_type() { Arc::clone(array) } else { cast(array, field.data_type()).map_err(arrow)? };
+            columns.push(self::length_checked(array, pg)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(arrow)?;
+        for (policy, condition) in &self.conditions {
+            let value = condition.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows())).map_err(SqlError::from_engine)?;
+            let passed = value.as_boolean_opt().is_some_and(|passed| passed.null_count() == 0 && passed.false_count() == 0);
+            if !passed && batch.num_rows() > 0 {
+                let which = policy.as_ref().map(|policy| format!(" \"{policy}\"")).unwrap_or_default();
+                let message = format!("new row violates row-level security policy{which} for table \"{}\"", self.relation);
+                return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
+            }
+        }
+        Ok(batch)
+    }
+}
+
+fn has_subquery(expr: &Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))).unwrap_or(true)
+}
+
+/// Holds text against the limit of its type.
+fn length_checked(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, SqlError> {
+    if !matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_)) || array.data_type() != &DataType::Utf8View {
+        return Ok(array);
+    }
+    let text = array.as_string_view();
+    let mut changed = false;
+    let mut builder = StringViewBuilder::with_capacity(text.len());
+    for value in text {
+        match value {
+            Some(value) => {
+                let kept = limited(value, pg)?;
+                changed |= kept.len() != value.len();
+                builder.append_value(kept);
+            }
+            None => builder.append_null(),
+        }
+    }
+    Ok(if changed { Arc::new(builder.finish()) } else { array })
+}

@@ -1,0 +1,117 @@
+//! Authorized plan → effects. The only stage that reads data and changes anything.
+
+mod copy_encoder;
+mod copy_in;
+mod copy_parse;
+mod explain;
+mod insert;
+mod query;
+
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+use datafusion::execution::SendableRecordBatchStream;
+
+pub use copy_encoder::CopyEncoder;
+pub use copy_in::CopyIn;
+
+use crate::encode::Style;
+use crate::error::{Notice, SqlError};
+use crate::plan::{DdlPlan, Plan, Scope};
+use crate::secure::Authorized;
+use crate::statement::{CopyFormat, CopyOptions};
+use crate::transaction::Transaction;
+use crate::warehouse::Warehouse;
+
+/// What came of a statement.
+pub enum Outcome {
+    /// The whole command tag.
+    Done(String),
+    /// Rows that are still to be read, and the tag that their count is added to.
+    Rows { fields: Vec<FieldRef>, stream: SendableRecordBatchStream, tag: &'static str },
+    /// Rows that are all there already; the tag is complete.
+    Returned { fields: Vec<FieldRef>, stream: SendableRecordBatchStream, tag: String },
+    /// The client sends rows.
+    CopyIn(Box<CopyIn>),
+    /// The client receives rows in a COPY format.
+    CopyOut { stream: SendableRecordBatchStream, encoder: CopyEncoder, columns: usize, binary: bool },
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Done(_) => "Done",
+            Self::Rows { .. } => "Rows",
+            Self::Returned { .. } => "Returned",
+            Self::CopyIn(_) => "CopyIn",
+            Self::CopyOut { .. } => "CopyOut",
+        })
+    }
+}
+
+/// Where effects go.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    pub warehouse: Warehouse,
+    pub workers: usize,
+}
+
+/// Runs a plan inside a transaction.
+pub async fn execute(
+    scope: &Scope,
+    stores: &Stores,
+    transaction: &mut Transaction,
+    plan: Authorized<Plan>,
+    notices: &mut Vec<Notice>,
+) -> Result<Outcome, SqlError> {
+    match plan.into_inner() {
+        Plan::Query(query) => {
+            let stream = query::stream(scope, query.logical, &query.fields).await?;
+            Ok(Outcome::Rows { fields: query.fields, stream, tag: "SELECT" })
+        }
+        Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
+        Plan::Insert(insert) => insert::run(scope, stores, transaction, insert).await,
+        Plan::CopyOut(copy, query) => {
+            let stream = query::stream(scope, query.logical, &query.fields).await?;
+            let binary = copy.options.format == CopyFormat::Binary;
+            let columns = copy.names.len();
+            let encoder = copy_encoder(copy.options, copy.names, scope);
+            Ok(Outcome::CopyOut { stream, encoder, columns, binary })
+        }
+        Plan::CopyIn(copy) => Ok(Outcome::CopyIn(Box::new(CopyIn::start(scope, stores, copy)?))),
+        Plan::CreateTableAs { ddl, fill } => {
+            let tag = ddl.tag;
+            apply(scope, transaction, ddl, notices);
+            match fill {
+                Some(insert) => {
+                    let mut scope = scope.clone();
+                    scope.ctx.catalog = Arc::clone(transaction.catalog());
+                    insert::run(&scope, stores, transaction, insert).await
+                }
+                None => Ok(Outcome::Done(tag.to_owned())),
+            }
+        }
+        Plan::Ddl(ddl) => {
+            let tag = ddl.tag;
+            apply(scope, transaction, ddl, notices);
+            Ok(Outcome::Done(tag.to_owned()))
+        }
+    }
+}
+
+fn copy_encoder(options: CopyOptions, names: Vec<String>, scope: &Scope) -> CopyEncoder {
+    CopyEncoder::new(options, names, Style::of(&scope.ctx.settings))
+}
+
+fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {
+    if !ddl.changes.is_empty() {
+        transaction.apply(ddl.changes);
+    }
+    for table in ddl.truncate {
+        transaction.truncate(table);
+    }
+    for sequence in ddl.restart {
+        scope.metastore.sequences().set(sequence, None);
+    }
+    notices.extend(ddl.notices);
+}

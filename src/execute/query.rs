@@ -1,0 +1,50 @@
+//! Queries: physical plan, last inspection, stream.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::StreamExt;
+
+use crate::error::SqlError;
+use crate::plan::Scope;
+
+/// The physical plan of a permitted query, with nothing in it that the guard did not issue.
+pub(super) async fn physical(scope: &Scope, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
+    let plan = scope.engine.state().create_physical_plan(logical).await.map_err(SqlError::from_engine)?;
+    scope.guard.inspect(&plan)?;
+    Ok(plan)
+}
+
+/// The rows of a query, with the fields that the client was told of.
+pub(super) async fn stream(scope: &Scope, logical: LogicalPlan, fields: &[FieldRef]) -> Result<SendableRecordBatchStream, SqlError> {
+    let plan = physical(scope, &logical).await?;
+    let inner = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    Ok(rename(inner, fields))
+}
+
+/// Gives batches the names and PostgreSQL types of the output columns, keeping the types of their data.
+pub(super) fn rename(inner: SendableRecordBatchStream, fields: &[FieldRef]) -> SendableRecordBatchStream {
+    let data = inner.schema();
+    let fields = fields.iter().zip(data.fields()).map(|(shown, data)| {
+        Arc::new(shown.as_ref().clone().with_data_type(data.data_type().clone()).with_nullable(true))
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let output = Arc::clone(&schema);
+    let renamed = inner.map(move |batch| {
+        let batch = batch?;
+        let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), batch.columns().to_vec(), &options)?)
+    });
+    Box::pin(RecordBatchStreamAdapter::new(output, renamed))
+}
+
+/// Rows that are in memory.
+pub(super) fn ready(fields: &[FieldRef], batches: Vec<RecordBatch>) -> SendableRecordBatchStream {
+    let schema = Arc::new(Schema::new(fields.to_vec()));
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok))))
+}

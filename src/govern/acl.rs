@@ -1,0 +1,244 @@
+//! Privileges and access control lists, as PostgreSQL stores them in `aclitem[]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::ObjectId;
+
+/// One right on one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Privilege {
+    Insert,
+    Select,
+    Update,
+    Delete,
+    Truncate,
+    References,
+    Trigger,
+    Execute,
+    Usage,
+    Create,
+    Temporary,
+    Connect,
+    Maintain,
+}
+
+impl Privilege {
+    /// In the order in which PostgreSQL prints them in an ACL.
+    pub const ALL: &[Self] = &[
+        Self::Insert,
+        Self::Select,
+        Self::Update,
+        Self::Delete,
+        Self::Truncate,
+        Self::References,
+        Self::Trigger,
+        Self::Execute,
+        Self::Usage,
+        Self::Create,
+        Self::Temporary,
+        Self::Connect,
+        Self::Maintain,
+    ];
+
+    pub fn letter(self) -> char {
+        match self {
+            Self::Insert => 'a',
+            Self::Select => 'r',
+            Self::Update => 'w',
+            Self::Delete => 'd',
+            Self::Truncate => 'D',
+            Self::References => 'x',
+            Self::Trigger => 't',
+            Self::Execute => 'X',
+            Self::Usage => 'U',
+            Self::Create => 'C',
+            Self::Temporary => 'T',
+            Self::Connect => 'c',
+            Self::Maintain => 'm',
+        }
+    }
+
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::Insert => "INSERT",
+            Self::Select => "SELECT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+            Self::Truncate => "TRUNCATE",
+            Self::References => "REFERENCES",
+            Self::Trigger => "TRIGGER",
+            Self::Execute => "EXECUTE",
+            Self::Usage => "USAGE",
+            Self::Create => "CREATE",
+            Self::Temporary => "TEMPORARY",
+            Self::Connect => "CONNECT",
+            Self::Maintain => "MAINTAIN",
+        }
+    }
+
+    /// Reads a keyword of GRANT or an argument of `has_*_privilege`, in any case.
+    pub fn from_keyword(word: &str) -> Option<Self> {
+        let upper = word.trim().to_ascii_uppercase();
+        if upper == "TEMP" {
+            return Some(Self::Temporary);
+        }
+        Self::ALL.iter().copied().find(|p| p.keyword() == upper)
+    }
+
+    fn bit(self) -> u16 {
+        1 << (self as u16)
+    }
+}
+
+/// A set of privileges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PrivilegeSet(u16);
+
+impl PrivilegeSet {
+    pub const EMPTY: Self = Self(0);
+
+    pub fn of(privileges: &[Privilege]) -> Self {
+        Self(privileges.iter().fold(0, |bits, p| bits | p.bit()))
+    }
+    /// What GRANT ALL means for a table.
+    pub fn table() -> Self {
+        use Privilege as P;
+        Self::of(&[P::Insert, P::Select, P::Update, P::Delete, P::Truncate, P::References, P::Trigger, P::Maintain])
+    }
+    pub fn column() -> Self {
+        Self::of(&[Privilege::Insert, Privilege::Select, Privilege::Update, Privilege::References])
+    }
+    pub fn sequence() -> Self {
+        Self::of(&[Privilege::Select, Privilege::Update, Privilege::Usage])
+    }
+    pub fn schema() -> Self {
+        Self::of(&[Privilege::Usage, Privilege::Create])
+    }
+    pub fn database() -> Self {
+        Self::of(&[Privilege::Create, Privilege::Temporary, Privilege::Connect])
+    }
+    pub fn contains(self, privilege: Privilege) -> bool {
+        self.0 & privilege.bit() != 0
+    }
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+    pub fn iter(self) -> impl Iterator<Item = Privilege> {
+        Privilege::ALL.iter().copied().filter(move |p| self.contains(*p))
+    }
+}
+
+impl Serialize for PrivilegeSet {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.iter().map(Privilege::letter).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for PrivilegeSet {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let letters = String::deserialize(deserializer)?;
+        let mut set = Self::EMPTY;
+        for letter in letters.chars() {
+            let privilege = Privilege::ALL.iter().find(|p| p.letter() == letter);
+            let privilege = privilege.ok_or_else(|| serde::de::Error::custom(format!("unknown privilege {letter:?}")))?;
+            set = set.with(Self::of(&[*privilege]));
+        }
+        Ok(set)
+    }
+}
+
+/// To whom something is granted or a policy applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grantee {
+    Public,
+    Role(ObjectId),
+}
+
+/// What one grantor gave one grantee.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclItem {
+    pub grantee: Grantee,
+    pub grantor: ObjectId,
+    pub privileges: PrivilegeSet,
+    /// Those of `privileges` that the grantee may grant on.
+    pub grantable: PrivilegeSet,
+}
+
+/// An access control list. An object without one has its owner's default rights.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Acl(pub Vec<AclItem>);
+
+impl Acl {
+    /// The owner's own rights, plus what PUBLIC has from the start.
+    pub fn default_for(owner: ObjectId, owner_rights: PrivilegeSet, public: PrivilegeSet) -> Self {
+        let mut items = Vec::new();
+        if !public.is_empty() {
+            items.push(AclItem { grantee: Grantee::Public, grantor: owner, privileges: public, grantable: PrivilegeSet::EMPTY });
+        }
+        items.push(AclItem {
+            grantee: Grantee::Role(owner),
+            grantor: owner,
+            privileges: owner_rights,
+            grantable: PrivilegeSet::EMPTY,
+        });
+        Self(items)
+    }
+
+    pub fn grant(&mut self, grantee: Grantee, grantor: ObjectId, privileges: PrivilegeSet, with_option: bool) {
+        let grantable = if with_option { privileges } else { PrivilegeSet::EMPTY };
+        match self.0.iter_mut().find(|item| item.grantee == grantee && item.grantor == grantor) {
+            Some(item) => {
+                item.privileges = item.privileges.with(privileges);
+                item.grantable = item.grantable.with(grantable);
+            }
+            None => self.0.push(AclItem { grantee, grantor, privileges, grantable }),
+        }
+    }
+
+    /// Takes privileges back, or only the right to grant them on.
+    pub fn revoke(&mut self, grantee: Grantee, grantor: ObjectId, privileges: PrivilegeSet, option_only: bool) {
+        for item in self.0.iter_mut().filter(|item| item.grantee == grantee && item.grantor == grantor) {
+            item.grantable = item.grantable.without(privileges);
+            if !option_only {
+                item.privileges = item.privileges.without(privileges);
+            }
+        }
+        self.0.retain(|item| !item.privileges.is_empty());
+    }
+
+    /// What the roles hold together with PUBLIC.
+    pub fn held_by(&self, roles: &[ObjectId]) -> PrivilegeSet {
+        self.matching(roles).fold(PrivilegeSet::EMPTY, |set, item| set.with(item.privileges))
+    }
+
+    /// What the roles may grant on.
+    pub fn grantable_by(&self, roles: &[ObjectId]) -> PrivilegeSet {
+        self.matching(roles).fold(PrivilegeSet::EMPTY, |set, item| set.with(item.grantable))
+    }
+
+    /// Whether anything names the role: then it cannot be dropped.
+    pub fn mentions(&self, role: ObjectId) -> bool {
+        self.0.iter().any(|item| item.grantor == role || item.grantee == Grantee::Role(role))
+    }
+
+    fn matching<'a>(&'a self, roles: &'a [ObjectId]) -> impl Iterator<Item = &'a AclItem> {
+        self.0.iter().filter(|item| match item.grantee {
+            Grantee::Public => true,
+            Grantee::Role(role) => roles.contains(&role),
+        })
+    }
+}

@@ -1,0 +1,12 @@
+//! Who may do what, as nouns: privileges and ACLs, roles and their closure, row and masking policies, password
+//! verifiers. Decisions are made in `secure`, enforcement in `guard`.
+
+mod acl;
+mod password;
+mod policy;
+mod role;
+
+pub use acl::{Acl, AclItem, Grantee, Privilege, PrivilegeSet};
+pub use password::{MOCK_ITERATIONS, PasswordError, PasswordVerifier, ScramVerifier};
+pub use policy::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
+pub use role::{Membership, Role, closure, is_member, pg_role_id};

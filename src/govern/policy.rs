@@ -1,0 +1,77 @@
+//! Row policies (PostgreSQL's) and masking policies (Redshift's).
+
+use serde::{Deserialize, Serialize};
+
+use super::Grantee;
+use crate::name::ObjectId;
+use crate::types::PgType;
+
+/// The built-in identity policy: attached with a higher priority, it exempts a role from a mask.
+pub const UNMASKED_POLICY: &str = "pg_unmasked";
+
+/// `CREATE POLICY`: which rows a command may see or write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowPolicy {
+    pub name: String,
+    pub relation: ObjectId,
+    pub permissive: bool,
+    pub command: PolicyCommand,
+    pub roles: Vec<Grantee>,
+    /// Source text of the USING expression.
+    pub using: Option<String>,
+    /// Source text of the WITH CHECK expression.
+    pub check: Option<String>,
+}
+
+/// The commands a row policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyCommand {
+    All,
+    Select,
+    Insert,
+    Update,
+    Delete,
+}
+
+impl PolicyCommand {
+    /// `pg_policy.polcmd`.
+    pub fn letter(self) -> char {
+        match self {
+            Self::All => '*',
+            Self::Select => 'r',
+            Self::Insert => 'a',
+            Self::Update => 'w',
+            Self::Delete => 'd',
+        }
+    }
+
+    pub fn covers(self, command: Self) -> bool {
+        self == Self::All || self == command
+    }
+}
+
+/// `CREATE MASKING POLICY name WITH (arg type, …) USING (expression)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskingPolicy {
+    pub name: String,
+    pub owner: ObjectId,
+    /// The first argument is the column that is masked.
+    pub arguments: Vec<(String, PgType)>,
+    /// Source text of the masking expression.
+    pub expression: String,
+}
+
+/// `ATTACH MASKING POLICY … ON relation (column) USING (columns) TO grantee PRIORITY n`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskAttachment {
+    /// `None`: [`UNMASKED_POLICY`].
+    pub policy: Option<ObjectId>,
+    pub relation: ObjectId,
+    /// The masked column's field id, so that a rename cannot detach the policy.
+    pub column: i32,
+    /// Field ids of the policy's arguments, in order.
+    pub inputs: Vec<i32>,
+    pub grantee: Grantee,
+    pub priority: i32,
+}

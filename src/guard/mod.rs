@@ -1,0 +1,86 @@
+//! Raw table + policies → what a user may read. The only door to raw bytes.
+//!
+//! A relation under policies becomes a [`SecureTable`], an opaque leaf of the plan; any other relation is read through an
+//! [`OpenTable`], with the engine's full push-down. Both are bound to one statement's [`Guard`], which remembers what it
+//! opened; [`Guard::inspect`] refuses a physical plan that reads anything else.
+
+mod gate;
+mod leaf;
+mod leakproof;
+mod open;
+mod policies;
+mod view;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+
+pub use gate::GateError;
+pub use leaf::{Policies, SecureTable};
+pub use open::OpenTable;
+pub use policies::{ChosenMask, MaskError, masks, row_policies, row_security_applies, RowRules};
+pub use view::ViewTable;
+
+use crate::catalog::{Relation, RelationKind};
+use crate::context::Context;
+use crate::error::{Plain, internal};
+use crate::lake::{Lake, LakeTable};
+use crate::name::ObjectId;
+use crate::warehouse::{Warehouse, WarehouseTable};
+
+/// Opens one statement's relations.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    warehouse: Warehouse,
+    lake: Lake,
+    issued: Arc<Issued>,
+}
+
+/// Files that may be read outside a secure leaf, because the relation they belong to has no policy for this user.
+#[derive(Debug, Default)]
+struct Issued(Mutex<BTreeSet<String>>);
+
+impl Issued {
+    fn add(&self, path: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    fn contains(&self, path: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+}
+
+impl Guard {
+    pub fn new(warehouse: Warehouse, lake: Lake) -> Self {
+        Self { warehouse, lake, issued: Arc::default() }
+    }
+
+    /// A relation as the statement's user may read it. `system` plans what is behind a secure leaf.
+    pub fn open(
+        &self,
+        ctx: &Context,
+        id: ObjectId,
+        relation: &Relation,
+        policies: Option<Policies>,
+        system: &Arc<SessionState>,
+    ) -> Result<Arc<dyn TableProvider>, Plain> {
+        let raw = self.raw(ctx, id, relation)?;
+        Ok(match policies {
+            Some(policies) => Arc::new(SecureTable::new(id, relation, raw, policies, Arc::clone(system))),
+            None => Arc::new(OpenTable::new(id, raw, Arc::clone(&self.issued))),
+        })
+    }
+
+    fn raw(&self, ctx: &Context, id: ObjectId, relation: &Relation) -> Result<Arc<dyn TableProvider>, Plain> {
+        let lost = || internal(format!("relation {id} cannot be opened"));
+        Ok(match &relation.storage {
+            RelationKind::Table(_) => {
+                Arc::new(WarehouseTable::new(&self.warehouse, &ctx.catalog, id, relation, ctx.staged.get(id)).ok_or_else(lost)?)
+            }
+            RelationKind::External(external) => Arc::new(LakeTable::new(&self.lake, &ctx.catalog, relation, external)?),
+            RelationKind::View(_) | RelationKind::Sequence(_) => return Err(lost()),
+        })
+    }
+}

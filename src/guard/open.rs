@@ -1,0 +1,58 @@
+//! A relation without an applicable policy: the raw table, with a note of the files it hands to the plan.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::Issued;
+use super::gate::file_paths;
+use crate::name::ObjectId;
+
+#[derive(Debug)]
+pub struct OpenTable {
+    relation: ObjectId,
+    raw: Arc<dyn TableProvider>,
+    issued: Arc<Issued>,
+}
+
+impl OpenTable {
+    pub(super) fn new(relation: ObjectId, raw: Arc<dyn TableProvider>, issued: Arc<Issued>) -> Self {
+        Self { relation, raw, issued }
+    }
+
+    pub fn relation(&self) -> ObjectId {
+        self.relation
+    }
+}
+
+#[async_trait]
+impl TableProvider for OpenTable {
+    fn schema(&self) -> SchemaRef {
+        self.raw.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        self.raw.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = self.raw.scan(state, projection, filters, limit).await?;
+        file_paths(&plan, &mut |path| self.issued.add(path))?;
+        Ok(plan)
+    }
+}

@@ -1,0 +1,102 @@
+//! Which policies apply to whom.
+
+use crate::catalog::Relation;
+use crate::context::Context;
+use crate::error::{Report, SqlState};
+use crate::govern::{Grantee, MaskingPolicy, PolicyCommand, RowPolicy};
+use crate::name::ObjectId;
+
+/// Row policies that apply to a command. A row is visible if some permissive policy and every restrictive one say so;
+/// without a permissive policy none is.
+#[derive(Debug, Default)]
+pub struct RowRules<'a> {
+    pub permissive: Vec<&'a RowPolicy>,
+    pub restrictive: Vec<&'a RowPolicy>,
+}
+
+/// Whether row policies are in force on a relation for the current role.
+pub fn row_security_applies(ctx: &Context, relation: &Relation) -> bool {
+    let bypass = ctx.superuser || ctx.catalog.role(ctx.role).is_some_and(|role| role.bypass_rls);
+    relation.row_security && !bypass && (relation.force_row_security || !ctx.roles.contains(&relation.owner))
+}
+
+/// The row policies of a relation for a command; `None` if row security is not in force.
+pub fn row_policies<'a>(ctx: &'a Context, id: ObjectId, relation: &Relation, command: PolicyCommand) -> Option<RowRules<'a>> {
+    if !row_security_applies(ctx, relation) {
+        return None;
+    }
+    let mut rules = RowRules::default();
+    for (_, policy) in ctx.catalog.row_policies(id) {
+        if policy.command.covers(command) && policy.roles.iter().any(|grantee| applies(*grantee, &ctx.roles)) {
+            if policy.permissive {
+                rules.permissive.push(policy);
+            } else {
+                rules.restrictive.push(policy);
+            }
+        }
+    }
+    // In the order of their names, so that the first failing check is always the same.
+    rules.permissive.sort_by(|a, b| a.name.cmp(&b.name));
+    rules.restrictive.sort_by(|a, b| a.name.cmp(&b.name));
+    Some(rules)
+}
+
+/// The mask that a role sees a column through.
+#[derive(Clone, Debug)]
+pub struct ChosenMask<'a> {
+    /// Index of the column in the relation.
+    pub column: usize,
+    pub policy: &'a MaskingPolicy,
+    /// Column ids of the policy's arguments.
+    pub inputs: &'a [i32],
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MaskError {
+    #[error("ambiguous masking policies on column \"{column}\" of relation \"{relation}\"")]
+    Ambiguous { relation: String, column: String },
+}
+
+impl Report for MaskError {
+    fn sqlstate(&self) -> SqlState {
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+    }
+    fn hint(&self) -> Option<String> {
+        Some("Give one of them a higher PRIORITY.".to_owned())
+    }
+}
+
+/// The masks of a relation for the current user: for each column the attachment with the highest priority among those for
+/// his roles, of the session as of SET ROLE. Superusers see the data as it is; owners do not.
+pub fn masks<'a>(ctx: &'a Context, session_roles: &[ObjectId], id: ObjectId, relation: &Relation) -> Result<Vec<ChosenMask<'a>>, MaskError> {
+    if ctx.superuser {
+        return Ok(Vec::new());
+    }
+    let mut chosen = Vec::new();
+    for (index, column) in relation.columns.iter().enumerate() {
+        let candidates = ctx.catalog.mask_attachments().map(|(_, attachment)| attachment).filter(|attachment| {
+            attachment.relation == id
+                && attachment.column == column.id
+                && (applies(attachment.grantee, &ctx.roles) || applies(attachment.grantee, session_roles))
+        });
+        let candidates: Vec<_> = candidates.collect();
+        let Some(highest) = candidates.iter().map(|attachment| attachment.priority).max() else { continue };
+        let mut best = candidates.into_iter().filter(|attachment| attachment.priority == highest);
+        let Some(first) = best.next() else { continue };
+        if best.any(|other| other.policy != first.policy || other.inputs != first.inputs) {
+            return Err(MaskError::Ambiguous { relation: relation.name.clone(), column: column.name.clone() });
+        }
+        // No policy: the built-in identity.
+        let Some(policy) = first.policy else { continue };
+        let Some(policy) = ctx.catalog.masking_policy(policy) else { continue };
+        chosen.push(ChosenMask { column: index, policy, inputs: &first.inputs });
+    }
+    Ok(chosen)
+}
+
+fn applies(grantee: Grantee, roles: &[ObjectId]) -> bool {
+    match grantee {
+        Grantee::Public => true,
+        Grantee::Role(role) => roles.contains(&role),
+    }
+}

@@ -1,0 +1,36 @@
+//! A view during planning: a leaf that privilege checks can see. It is replaced by its query once they have passed.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DataFusionError, Result};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::name::ObjectId;
+
+#[derive(Debug)]
+pub struct ViewTable {
+    pub relation: ObjectId,
+    pub schema: SchemaRef,
+    /// Its query, bound with the rights of `checked_as`, with the view's column names.
+    pub plan: LogicalPlan,
+    pub checked_as: ObjectId,
+}
+
+#[async_trait]
+impl TableProvider for ViewTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(&self, _: &dyn Session, _: Option<&Vec<usize>>, _: &[Expr], _: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+        Err(DataFusionError::Internal("a view reached execution".to_owned()))
+    }
+}

@@ -1,0 +1,9 @@
+//! Files we read but do not own: locations, object stores, formats.
+
+mod location;
+mod store;
+mod table;
+
+pub use location::{Location, LocationError};
+pub use store::{Lake, StoreError};
+pub use table::{InferredTable, LakeTable};

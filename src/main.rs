@@ -1,0 +1,149 @@
+//! The `boathouse` command: flags → configuration → server → exit code.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use boathouse::app::{App, is_healthy};
+use boathouse::config::{Config, ConfigError, initial_password};
+use clap::{Args, Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `EX_CONFIG` of sysexits.h.
+const EXIT_CONFIG: u8 = 78;
+
+/// A lakehouse you can psql into.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(Flags),
+    /// Show or check the configuration.
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Exit with 0 if a server answers.
+    Health {
+        /// Where it listens.
+        #[arg(long, default_value = "127.0.0.1:5432")]
+        addr: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Print the defaults.
+    Default,
+    /// Print the configuration that `serve` would use.
+    Show(Flags),
+    /// Report every fault of the configuration.
+    Check(Flags),
+}
+
+#[derive(Debug, Args)]
+struct Flags {
+    /// A TOML file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Holds metadata and warehouse [default: ./boathouse-data].
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address to accept PostgreSQL clients on [default: 127.0.0.1:5432].
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<SocketAddr>,
+}
+
+impl Flags {
+    fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::load(self.config.as_deref(), std::env::vars())?;
+        if let Some(directory) = &self.data_dir {
+            config.storage.data_dir.clone_from(directory);
+        }
+        if let Some(listen) = self.listen {
+            config.wire.listen = listen;
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_unset| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure(&anyhow::anyhow!(error)),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &anyhow::Error) -> ExitCode {
+    say_error(&format!("{error:#}"));
+    if error.is::<ConfigError>() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::FAILURE }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(flags) => serve(&flags.config()?).await?,
+        Command::Config { what: ConfigCommand::Default } => say(&Config::default().to_toml()),
+        Command::Config { what: ConfigCommand::Show(flags) } => say(&flags.config()?.to_toml()),
+        Command::Config { what: ConfigCommand::Check(flags) } => {
+            flags.config()?;
+            say("the configuration has no faults");
+        }
+        Command::Health { addr } => return Ok(if is_healthy(&addr).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let app = App::start(config, initial_password()).await?;
+    if let Some(password) = &app.generated_password {
+        say(&format!("password of user boathouse (shown once): {password}"));
+    }
+    say(&format!("listening on {}", app.address()?));
+    let shutdown = app.shutdown();
+    tokio::spawn(async move {
+        wait_for_signal().await;
+        shutdown.cancel();
+    });
+    app.run().await;
+    Ok(())
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// What the operator asked for goes to standard output; whether anybody reads it is not our concern.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _unread = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+fn say_error(text: &str) {
+    let _unread = writeln!(std::io::stderr().lock(), "boathouse: {text}");
+}

@@ -1,0 +1,126 @@
+//! Reading the newest committed catalog into memory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::MetastoreError;
+use super::db::{Db, Tx};
+use crate::catalog::{CatalogState, Change, ColumnStats, DataFile, TableData};
+use crate::name::{FileId, ObjectId, SnapshotId};
+
+pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
+    let mut tx = db.begin().await?;
+    let rows = tx.query("SELECT count(*) FROM ducklake_snapshot", vec![]).await?;
+    tx.commit().await?;
+    rows.first().map_or(Ok(true), |row| Ok(row.int(0)? == 0))
+}
+
+/// The catalog and all live data files at the last snapshot.
+pub(super) async fn head(db: &Db) -> Result<CatalogState, MetastoreError> {
+    let mut tx = db.begin().await?;
+    let rows = tx
+        .query(
+            "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
+               FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
+            vec![],
+        )
+        .await?;
+    let row = rows.first().ok_or_else(|| MetastoreError::Corrupt("there is no snapshot".to_owned()))?;
+    let mut state = CatalogState::new(SnapshotId(row.int(0)?), row.int(1)?, row.int(2)?, row.int(3)?);
+
+    let rows = tx
+        .query("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE end_snapshot IS NULL", vec![])
+        .await?;
+    let mut by_version: HashMap<i64, Vec<Change>> = HashMap::new();
+    for row in &rows {
+        let body = serde_json::from_str(&row.text(2)?)
+            .map_err(|error| MetastoreError::Corrupt(format!("object {}: {error}", row.int(0).unwrap_or(-1))))?;
+        by_version.entry(row.int(1)?).or_default().push(Change::Put(ObjectId(row.int(0)?), Box::new(body)));
+    }
+    let mut versions: Vec<_> = by_version.into_iter().collect();
+    versions.sort_by_key(|(version, _)| *version);
+    for (version, changes) in versions {
+        state = state.with(SnapshotId(version), changes);
+    }
+    let data = data_files(&mut tx).await?;
+    tx.commit().await?;
+    Ok(state.with_data(data))
+}
+
+async fn data_files(tx: &mut Tx<'_>) -> Result<Vec<(ObjectId, Option<Arc<TableData>>)>, MetastoreError> {
+    let mut stats: HashMap<i64, Vec<ColumnStats>> = HashMap::new();
+    let rows = tx
+        .query(
+            "SELECT s.data_file_id, s.column_id, s.column_size_bytes, s.value_count, s.null_count, s.min_value, s.max_value,
+                    s.contains_nan
+               FROM ducklake_file_column_stats s JOIN ducklake_data_file f ON f.data_file_id = s.data_file_id
+              WHERE f.end_snapshot IS NULL
+              ORDER BY s.data_file_id, s.column_id",
+            vec![],
+        )
+        .await?;
+    for row in rows {
+        stats.entry(row.int(0)?).or_default().push(ColumnStats {
+            column: i32::try_from(row.int(1)?).map_err(|error| MetastoreError::Corrupt(error.to_string()))?,
+            size_bytes: row.int_or_null(2)?.unwrap_or(0),
+            value_count: row.int_or_null(3)?.unwrap_or(0),
+            null_count: row.int_or_null(4)?.unwrap_or(0),
+            min: row.text_or_null(5)?,
+            max: row.text_or_null(6)?,
+            contains_nan: row.int_or_null(7)?.map(|flag| flag != 0),
+        });
+    }
+    let rows = tx
+        .query(
+            "SELECT table_id, data_file_id, path, record_count, file_size_bytes, footer_size, begin_snapshot
+               FROM ducklake_data_file WHERE end_snapshot IS NULL ORDER BY table_id, data_file_id",
+            vec![],
+        )
+        .await?;
+    let mut tables: Vec<(ObjectId, TableData)> = Vec::new();
+    for row in rows {
+        let (table, id) = (ObjectId(row.int(0)?), row.int(1)?);
+        if tables.last().is_none_or(|(last, _)| *last != table) {
+            tables.push((table, TableData::default()));
+        }
+        if let Some((_, data)) = tables.last_mut() {
+            data.version = data.version.max(Some(SnapshotId(row.int(6)?)));
+            data.files.push(Arc::new(DataFile {
+                id: Some(FileId(id)),
+                path: row.text(2)?,
+                record_count: unsigned(row.int(3)?)?,
+                size_bytes: unsigned(row.int(4)?)?,
+                footer_bytes: row.int_or_null(5)?.map(unsigned).transpose()?,
+                columns: stats.remove(&id).unwrap_or_default(),
+            }));
+        }
+    }
+    Ok(tables.into_iter().map(|(table, data)| (table, Some(Arc::new(data)))).collect())
+}
+
+pub(super) async fn sequences(db: &Db) -> Result<HashMap<ObjectId, i64>, MetastoreError> {
+    let mut tx = db.begin().await?;
+    let rows = tx.query("SELECT sequence_id, last_value FROM boathouse_sequence", vec![]).await?;
+    tx.commit().await?;
+    rows.iter().map(|row| Ok((ObjectId(row.int(0)?), row.int(1)?))).collect()
+}
+
+/// Paths below the data path of all files that any snapshot needs.
+pub(super) async fn referenced_files(db: &Db) -> Result<HashSet<String>, MetastoreError> {
+    let mut tx = db.begin().await?;
+    let rows = tx
+        .query(
+            "SELECT DISTINCT s.path || t.path || f.path
+               FROM ducklake_data_file f
+               JOIN ducklake_table t ON t.table_id = f.table_id
+               JOIN ducklake_schema s ON s.schema_id = t.schema_id",
+            vec![],
+        )
+        .await?;
+    tx.commit().await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
+fn unsigned(value: i64) -> Result<u64, MetastoreError> {
+    u64::try_from(value).map_err(|_negative| MetastoreError::Corrupt(format!("negative count {value}")))
+}

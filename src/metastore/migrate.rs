@@ -1,0 +1,114 @@
+//! Numbered migrations (`sql/catalog/`), and the first snapshot of a new catalog.
+
+use std::path::Path;
+
+use super::MetastoreError;
+use super::db::{Db, Value};
+use super::rows::{now_text, object_row};
+use crate::catalog::{BOOTSTRAP_ROLE, Body, DATABASE_ID, DATABASE_NAME, Database, FIRST_FREE_ID, PUBLIC_SCHEMA, Schema};
+use crate::govern::{Acl, Grantee, PasswordVerifier, Privilege, PrivilegeSet, Role};
+use crate::name::SnapshotId;
+
+/// In order; never edited once released.
+const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../sql/catalog/0001_init.sql"))];
+
+const DUCKLAKE_VERSION: &str = "1.0";
+
+pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
+    let mut tx = db.begin().await?;
+    tx.raw("CREATE TABLE IF NOT EXISTS boathouse_migration (number BIGINT PRIMARY KEY, applied_at VARCHAR NOT NULL)").await?;
+    let rows = tx.query("SELECT coalesce(max(number), 0) FROM boathouse_migration", vec![]).await?;
+    let found = rows.first().map_or(Ok(0), |row| row.int(0))?;
+    let known = MIGRATIONS.last().map_or(0, |(number, _)| *number);
+    if found > known {
+        return Err(MetastoreError::TooNew { found, known });
+    }
+    for (number, script) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
+        tx.raw(script).await?;
+        let row = vec![Value::from(*number), now_text().into()];
+        tx.insert("boathouse_migration", &["number", "applied_at"], vec![row]).await?;
+    }
+    tx.commit().await
+}
+
+/// Snapshot 0: DuckLake's empty schema `main`, our role, database and schema `public`.
+pub(super) async fn bootstrap(db: &Db, warehouse: &Path, verifier: PasswordVerifier) -> Result<(), MetastoreError> {
+    let zero = SnapshotId(0);
+    let mut role = Role::new(DATABASE_NAME);
+    role.superuser = true;
+    role.create_role = true;
+    role.create_db = true;
+    role.login = true;
+    role.replication = true;
+    role.bypass_rls = true;
+    role.password = Some(verifier);
+
+    let owner = BOOTSTRAP_ROLE;
+    let connect = PrivilegeSet::of(&[Privilege::Connect, Privilege::Temporary]);
+    let database = Database {
+        name: DATABASE_NAME.to_owned(),
+        owner,
+        acl: Some(Acl::default_for(owner, PrivilegeSet::database(), connect)),
+    };
+    let mut public_acl = Acl::default_for(owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY);
+    public_acl.grant(Grantee::Public, owner, PrivilegeSet::of(&[Privilege::Usage]), false);
+    let public = Schema {
+        name: "public".to_owned(),
+        path: "public/".to_owned(),
+        owner,
+        acl: Some(public_acl),
+        comment: Some("standard public schema".to_owned()),
+    };
+    let objects = vec![
+        object_row(owner, zero, &Body::Role(role))?,
+        object_row(DATABASE_ID, zero, &Body::Database(database))?,
+        object_row(PUBLIC_SCHEMA, zero, &Body::Schema(public))?,
+    ];
+
+    let data_path = format!("{}/", absolute(warehouse)?.trim_end_matches('/'));
+    let metadata = [
+        ("version", DUCKLAKE_VERSION.to_owned()),
+        ("created_by", format!("Boathouse {}", env!("CARGO_PKG_VERSION"))),
+        ("data_path", data_path),
+        ("encrypted", "false".to_owned()),
+    ];
+    let schemas = [(0, "main"), (PUBLIC_SCHEMA.0, "public")];
+
+    let mut tx = db.begin().await?;
+    let rows = metadata.into_iter().map(|(key, value)| vec![key.into(), value.into()]).collect();
+    tx.insert("ducklake_metadata", &["key", "value"], rows).await?;
+    tx.insert(
+        "ducklake_snapshot",
+        &["snapshot_id", "snapshot_time", "schema_version", "next_catalog_id", "next_file_id"],
+        vec![vec![0.into(), now_text().into(), 0.into(), FIRST_FREE_ID.into(), 0.into()]],
+    )
+    .await?;
+    tx.insert(
+        "ducklake_snapshot_changes",
+        &["snapshot_id", "changes_made"],
+        vec![vec![0.into(), r#"created_schema:"main",created_schema:"public""#.into()]],
+    )
+    .await?;
+    let rows = schemas.into_iter().map(|(id, name)| {
+        let uuid = uuid::Uuid::now_v7().to_string();
+        vec![id.into(), uuid.into(), 0.into(), name.into(), format!("{name}/").into(), true.into()]
+    });
+    tx.insert(
+        "ducklake_schema",
+        &["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"],
+        rows.collect(),
+    )
+    .await?;
+    tx.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects).await?;
+    tx.commit().await
+}
+
+fn absolute(path: &Path) -> Result<String, MetastoreError> {
+    let shown = path.display().to_string();
+    let absolute = std::path::absolute(path).map_err(|source| MetastoreError::Directory {
+        doing: "resolve",
+        directory: shown.clone(),
+        source,
+    })?;
+    absolute.to_str().map(str::to_owned).ok_or_else(|| MetastoreError::Corrupt(format!("path {shown} is not UTF-8")))
+}

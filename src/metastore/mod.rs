@@ -1,0 +1,126 @@
+//! The metadata database: DuckLake's tables and ours, side by side, one commit for both.
+//!
+//! [`Metastore`] keeps the newest committed [`CatalogState`] in memory, so that planning costs no SQL, and is the only
+//! place that speaks SQL to the database.
+
+mod commit;
+mod db;
+mod load;
+mod migrate;
+mod rows;
+mod sequence;
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+pub use commit::{Commit, CommitError, Resolved, TableCommit};
+use db::Db;
+pub use sequence::Sequences;
+
+use crate::catalog::{BOOTSTRAP_ROLE, CatalogState};
+use crate::error::{Report, SqlState};
+use crate::govern::PasswordVerifier;
+
+#[derive(Debug, thiserror::Error)]
+pub enum MetastoreError {
+    #[error("data directory \"{directory}\" is in use by another server")]
+    InUse { directory: String },
+    #[error("could not {doing} in data directory \"{directory}\"")]
+    Directory { doing: &'static str, directory: String, source: std::io::Error },
+    #[error("metadata database: {doing}")]
+    Database { doing: String, source: sqlx::Error },
+    #[error("the metadata database has schema version {found}, this server knows versions up to {known}")]
+    TooNew { found: i64, known: i64 },
+    #[error("metadata database: {0}")]
+    Corrupt(String),
+}
+
+impl Report for MetastoreError {
+    fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::InUse { .. } | Self::TooNew { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
+            Self::Corrupt(_) => SqlState::INTERNAL_ERROR,
+        }
+    }
+}
+
+/// The catalog's home. Shared by all sessions.
+#[derive(Debug)]
+pub struct Metastore {
+    db: Db,
+    head: RwLock<Arc<CatalogState>>,
+    sequences: Sequences,
+    /// Held for the server's life: a second server on the same directory is refused.
+    _lock: File,
+}
+
+impl Metastore {
+    /// Opens or creates the metadata of a data directory. A new catalog gets its bootstrap role with the verifier that
+    /// `password` makes.
+    pub async fn open(
+        directory: &Path,
+        password: impl FnOnce() -> PasswordVerifier,
+    ) -> Result<Self, MetastoreError> {
+        let lock = lock(directory)?;
+        let db = Db::open_sqlite(&directory.join("metadata.sqlite")).await?;
+        migrate::run(&db).await?;
+        if load::is_empty(&db).await? {
+            migrate::bootstrap(&db, &directory.join("warehouse"), password()).await?;
+        }
+        let head = load::head(&db).await?;
+        if head.role(BOOTSTRAP_ROLE).is_none() {
+            return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
+        }
+        let sequences = Sequences::new(load::sequences(&db).await?);
+        Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, _lock: lock })
+    }
+
+    /// The newest committed catalog.
+    pub fn head(&self) -> Arc<CatalogState> {
+        Arc::clone(&self.head.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn publish(&self, state: CatalogState) -> Arc<CatalogState> {
+        let state = Arc::new(state);
+        *self.head.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&state);
+        state
+    }
+
+    pub fn sequences(&self) -> &Sequences {
+        &self.sequences
+    }
+
+    /// Paths, below the data path, of every data file that some snapshot still needs.
+    pub async fn referenced_files(&self) -> Result<std::collections::HashSet<String>, MetastoreError> {
+        load::referenced_files(&self.db).await
+    }
+}
+
+fn lock(directory: &Path) -> Result<File, MetastoreError> {
+    let shown = directory.display().to_string();
+    std::fs::create_dir_all(directory).map_err(|source| MetastoreError::Directory {
+        doing: "create",
+        directory: shown.clone(),
+        source,
+    })?;
+    restrict(directory).map_err(|source| MetastoreError::Directory { doing: "set permissions", directory: shown.clone(), source })?;
+    let file = File::options().create(true).truncate(false).write(true).open(directory.join("lock")).map_err(|source| {
+        MetastoreError::Directory { doing: "create the lock file", directory: shown.clone(), source }
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(MetastoreError::InUse { directory: shown }),
+        Err(TryLockError::Error(source)) => Err(MetastoreError::Directory { doing: "lock", directory: shown, source }),
+    }
+}
+
+/// The directory holds password verifiers and object-store keys: nobody else may read it.
+fn restrict(directory: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+}
+
+
+

@@ -1,0 +1,217 @@
+//! Catalog objects as rows of the metadata database: ours, and those DuckLake readers need.
+
+use chrono::Utc;
+
+use super::MetastoreError;
+use super::db::{Tx, Value};
+use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, element_id};
+use crate::name::{ObjectId, SnapshotId};
+use crate::types::{PgType, ducklake_type};
+
+/// Now, as DuckLake writes times.
+pub(super) fn now_text() -> String {
+    Utc::now().format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+}
+
+/// A row of `boathouse_object` (object_id, kind, begin_snapshot, body).
+pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Result<Vec<Value>, MetastoreError> {
+    let text = serde_json::to_string(body).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
+    let kind = match body {
+        Body::Database(_) => "database",
+        Body::Schema(_) => "schema",
+        Body::Relation(_) => "relation",
+        Body::Role(_) => "role",
+        Body::RowPolicy(_) => "row_policy",
+        Body::MaskingPolicy(_) => "masking_policy",
+        Body::MaskAttachment(_) => "mask_attachment",
+        Body::Credential(_) => "credential",
+    };
+    Ok(vec![id.0.into(), kind.into(), version.0.into(), text.into()])
+}
+
+/// Ends the DuckLake rows of an object that is dropped; returns the token for `changes_made`.
+pub(super) async fn end_ducklake(
+    tx: &mut Tx<'_>,
+    snapshot: SnapshotId,
+    id: ObjectId,
+    body: &Body,
+) -> Result<Option<String>, MetastoreError> {
+    let values = || vec![snapshot.0.into(), id.0.into()];
+    Ok(match body {
+        Body::Schema(_) => {
+            tx.execute("UPDATE ducklake_schema SET end_snapshot = $1 WHERE schema_id = $2 AND end_snapshot IS NULL", values()).await?;
+            Some(format!("dropped_schema:{id}"))
+        }
+        Body::Relation(Relation { storage: RelationKind::Table(_), .. }) => {
+            for table in ["ducklake_table", "ducklake_column", "ducklake_data_file"] {
+                let sql = format!("UPDATE {table} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
+                tx.execute(&sql, values()).await?;
+            }
+            Some(format!("dropped_table:{id}"))
+        }
+        Body::Relation(Relation { storage: RelationKind::View(_), .. }) => {
+            tx.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values()).await?;
+            Some(format!("dropped_view:{id}"))
+        }
+        Body::Relation(_)
+        | Body::Database(_)
+        | Body::Role(_)
+        | Body::RowPolicy(_)
+        | Body::MaskingPolicy(_)
+        | Body::MaskAttachment(_)
+        | Body::Credential(_) => None,
+    })
+}
+
+/// Writes the DuckLake rows of a new or changed object; returns the token for `changes_made`.
+pub(super) async fn put_ducklake(
+    tx: &mut Tx<'_>,
+    state: &CatalogState,
+    snapshot: SnapshotId,
+    id: ObjectId,
+    old: Option<&Body>,
+    body: &Body,
+) -> Result<Option<String>, MetastoreError> {
+    Ok(match body {
+        Body::Schema(schema) => {
+            if old.is_some() {
+                return Ok(None);
+            }
+            let uuid = uuid::Uuid::now_v7().to_string();
+            let row = vec![id.0.into(), uuid.into(), snapshot.0.into(), schema.name.as_str().into(), schema.path.as_str().into(), true.into()];
+            tx.insert(
+                "ducklake_schema",
+                &["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"],
+                vec![row],
+            )
+            .await?;
+            Some(format!("created_schema:{}", quoted(&schema.name)))
+        }
+        Body::Relation(relation) => match &relation.storage {
+            RelationKind::Table(storage) => {
+                let old = match old {
+                    Some(Body::Relation(old)) => Some(old),
+                    _ => None,
+                };
+                if old.is_some_and(|old| old.columns == relation.columns && old.name == relation.name && old.schema == relation.schema) {
+                    return Ok(None);
+                }
+                if old.is_some() {
+                    end_ducklake_definition(tx, snapshot, id).await?;
+                }
+                let row = vec![
+                    id.0.into(),
+                    storage.uuid.as_str().into(),
+                    snapshot.0.into(),
+                    relation.schema.0.into(),
+                    relation.name.as_str().into(),
+                    storage.path.as_str().into(),
+                    true.into(),
+                ];
+                tx.insert(
+                    "ducklake_table",
+                    &["table_id", "table_uuid", "begin_snapshot", "schema_id", "table_name", "path", "path_is_relative"],
+                    vec![row],
+                )
+                .await?;
+                put_columns(tx, snapshot, id, &relation.columns).await?;
+                if old.is_some() {
+                    Some(format!("altered_table:{id}"))
+                } else {
+                    tx.insert(
+                        "ducklake_table_stats",
+                        &["table_id", "record_count", "next_row_id", "file_size_bytes"],
+                        vec![vec![id.0.into(), 0.into(), 0.into(), 0.into()]],
+                    )
+                    .await?;
+                    Some(format!("created_table:{}", qualified(state, relation)))
+                }
+            }
+            RelationKind::View(view) => {
+                let values = vec![snapshot.0.into(), id.0.into()];
+                tx.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values).await?;
+                let row = vec![
+                    id.0.into(),
+                    uuid::Uuid::now_v7().to_string().into(),
+                    snapshot.0.into(),
+                    relation.schema.0.into(),
+                    relation.name.as_str().into(),
+                    "postgresql".into(),
+                    view.query.as_str().into(),
+                    "".into(),
+                ];
+                tx.insert(
+                    "ducklake_view",
+                    &["view_id", "view_uuid", "begin_snapshot", "schema_id", "view_name", "dialect", "sql", "column_aliases"],
+                    vec![row],
+                )
+                .await?;
+                Some(format!("created_view:{}", qualified(state, relation)))
+            }
+            RelationKind::External(_) | RelationKind::Sequence(_) => None,
+        },
+        Body::Database(_)
+        | Body::Role(_)
+        | Body::RowPolicy(_)
+        | Body::MaskingPolicy(_)
+        | Body::MaskAttachment(_)
+        | Body::Credential(_) => None,
+    })
+}
+
+/// Ends a table's definition rows, not its files.
+async fn end_ducklake_definition(tx: &mut Tx<'_>, snapshot: SnapshotId, id: ObjectId) -> Result<(), MetastoreError> {
+    for table in ["ducklake_table", "ducklake_column"] {
+        let sql = format!("UPDATE {table} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
+        tx.execute(&sql, vec![snapshot.0.into(), id.0.into()]).await?;
+    }
+    Ok(())
+}
+
+async fn put_columns(tx: &mut Tx<'_>, snapshot: SnapshotId, table: ObjectId, columns: &[Column]) -> Result<(), MetastoreError> {
+    let mut rows = Vec::new();
+    for (order, column) in columns.iter().enumerate() {
+        let row = |id: i32, name: &str, pg: &PgType, parent: Option<i64>| -> Vec<Value> {
+            vec![
+                i64::from(id).into(),
+                snapshot.0.into(),
+                table.0.into(),
+                i64::try_from(order).unwrap_or(0).into(),
+                name.into(),
+                ducklake_type(pg).into(),
+                "NULL".into(),
+                (column.nullable || parent.is_some()).into(),
+                parent.into(),
+                "literal".into(),
+                "duckdb".into(),
+            ]
+        };
+        rows.push(row(column.id, &column.name, &column.pg, None));
+        if let Some(element) = column.pg.element() {
+            rows.push(row(element_id(column.id), "element", element, Some(i64::from(column.id))));
+        }
+    }
+    let names = [
+        "column_id",
+        "begin_snapshot",
+        "table_id",
+        "column_order",
+        "column_name",
+        "column_type",
+        "default_value",
+        "nulls_allowed",
+        "parent_column",
+        "default_value_type",
+        "default_value_dialect",
+    ];
+    tx.insert("ducklake_column", &names, rows).await
+}
+
+fn qualified(state: &CatalogState, relation: &Relation) -> String {
+    let schema = state.schema(relation.schema).map_or("", |schema| schema.name.as_str());
+    format!("{}.{}", quoted(schema), quoted(&relation.name))
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

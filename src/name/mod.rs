@@ -1,0 +1,141 @@
+//! Names as PostgreSQL reads and prints them, and the numbers objects go by.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest identifier, in bytes.
+pub const IDENT_BYTES_MAX: usize = 63;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(
+    /// Any catalog object: schema, relation, role, policy. Drawn from `next_catalog_id`; negative while the
+    /// transaction that creates it has not committed.
+    ObjectId
+);
+id!(
+    /// A committed state of the whole catalog.
+    SnapshotId
+);
+id!(
+    /// A data file of the warehouse.
+    FileId
+);
+
+/// The first OID of user objects, as in PostgreSQL.
+const USER_OID_MIN: i64 = 16384;
+/// OIDs from here on belong to objects that are not committed yet.
+const PROVISIONAL_OID_MIN: i64 = 0x7000_0000;
+
+impl ObjectId {
+    /// The object's OID in pg_catalog: stable across restarts, renames and nodes.
+    pub fn oid(self) -> u32 {
+        let oid = if self.0 < 0 { PROVISIONAL_OID_MIN - self.0 } else { USER_OID_MIN + self.0 };
+        u32::try_from(oid).unwrap_or(u32::MAX)
+    }
+
+    pub fn is_provisional(self) -> bool {
+        self.0 < 0
+    }
+}
+
+/// A relation, or another object in a schema, as written: `[schema.]name`, already folded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct QualifiedName {
+    pub schema: Option<String>,
+    pub name: String,
+}
+
+impl QualifiedName {
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { schema: Some(schema.into()), name: name.into() }
+    }
+
+    pub fn bare(name: impl Into<String>) -> Self {
+        Self { schema: None, name: name.into() }
+    }
+}
+
+impl fmt::Display for QualifiedName {
+    /// As PostgreSQL's messages show it: no quotes around the parts.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// Folds an unquoted identifier: ASCII letters to lower case, as PostgreSQL does for UTF-8 databases.
+pub fn fold(ident: &str) -> String {
+    ident.to_ascii_lowercase()
+}
+
+/// Quotes an identifier if it would not survive being read back: `quote_ident`.
+pub fn quote(ident: &str) -> String {
+    let plain = ident.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && ident.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && !is_reserved(ident);
+    if plain { ident.to_owned() } else { format!("\"{}\"", ident.replace('"', "\"\"")) }
+}
+
+/// Quotes a string literal: `quote_literal`.
+pub fn quote_literal(text: &str) -> String {
+    if text.contains('\\') {
+        format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}
+
+/// PostgreSQL's reserved words (also those reserved except as function or type name): quoted when printed.
+fn is_reserved(word: &str) -> bool {
+    const RESERVED: &[&str] = &[
+        "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "binary",
+        "both", "case", "cast", "check", "collate", "collation", "column", "concurrently", "constraint", "create",
+        "cross", "current_catalog", "current_date", "current_role", "current_schema", "current_time",
+        "current_timestamp", "current_user", "default", "deferrable", "desc", "distinct", "do", "else", "end",
+        "except", "false", "fetch", "for", "foreign", "freeze", "from", "full", "grant", "group", "having", "ilike",
+        "in", "initially", "inner", "intersect", "into", "is", "isnull", "join", "lateral", "leading", "left",
+        "like", "limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only",
+        "or", "order", "outer", "overlaps", "placing", "primary", "references", "returning", "right", "select",
+        "session_user", "similar", "some", "symmetric", "system_user", "table", "tablesample", "then", "to",
+        "trailing", "true", "union", "unique", "user", "using", "variadic", "verbose", "when", "where", "window",
+        "with",
+    ];
+    RESERVED.binary_search(&word).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ObjectId, quote, quote_literal};
+
+    #[test]
+    fn quotes_what_would_not_survive() {
+        for (ident, printed) in [("a1", "a1"), ("_x", "_x"), ("A", "\"A\""), ("1a", "\"1a\""), ("user", "\"user\""), ("a\"b", "\"a\"\"b\"")] {
+            assert_eq!(quote(ident), printed);
+        }
+        assert_eq!(quote_literal("it's"), "'it''s'");
+        assert_eq!(quote_literal("a\\b"), "E'a\\\\b'");
+    }
+
+    #[test]
+    fn oids_of_committed_and_provisional_objects_do_not_meet() {
+        assert_eq!(ObjectId(0).oid(), 16384);
+        assert!(ObjectId(-1).oid() > ObjectId(1_000_000_000).oid());
+    }
+}

@@ -1,0 +1,143 @@
+//! Casts from and to text with PostgreSQL's own input and output forms.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+
+use crate::encode::{ColumnBuilder, Style, text_array};
+use crate::error::SqlError;
+use crate::setting::Zone;
+use crate::types::{PgType, arrow_type, field};
+
+/// `text::type`.
+#[derive(Debug)]
+pub struct FromText {
+    pg: PgType,
+    zone: Zone,
+    signature: Signature,
+}
+
+impl FromText {
+    pub fn new(pg: PgType, zone: Zone) -> Self {
+        Self { pg, zone, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    /// Reads one value.
+    pub fn scalar(pg: &PgType, zone: Zone, text: &str) -> Result<ScalarValue, SqlError> {
+        let mut builder = ColumnBuilder::new(pg, zone)?;
+        builder.append_text(text)?;
+        ScalarValue::try_from_array(&builder.finish(), 0).map_err(SqlError::from_engine)
+    }
+
+    fn convert(&self, array: &ArrayRef) -> Result<ArrayRef, SqlError> {
+        let text = cast(array, &DataType::Utf8View).map_err(|error| SqlError::from_engine(error.into()))?;
+        let text = text.as_string_view();
+        let mut builder = ColumnBuilder::new(&self.pg, self.zone)?;
+        for value in text {
+            match value {
+                Some(value) => builder.append_text(value)?,
+                None => builder.append_null(),
+            }
+        }
+        Ok(builder.finish())
+    }
+}
+
+impl PartialEq for FromText {
+    fn eq(&self, other: &Self) -> bool {
+        self.pg == other.pg && self.zone == other.zone
+    }
+}
+impl Eq for FromText {}
+impl Hash for FromText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pg.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for FromText {
+    fn name(&self) -> &'static str {
+        "from_text"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(arrow_type(&self.pg))
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.pg.typname(), &self.pg, true)))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        one(&args, |array| Ok(self.convert(array)?))
+    }
+}
+
+/// `value::text`.
+#[derive(Debug)]
+pub struct ToText {
+    style: Style,
+    signature: Signature,
+}
+
+impl ToText {
+    pub fn new(style: Style) -> Self {
+        Self { style, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl PartialEq for ToText {
+    fn eq(&self, other: &Self) -> bool {
+        self.style == other.style
+    }
+}
+impl Eq for ToText {}
+impl Hash for ToText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.style.extra_float_digits.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for ToText {
+    fn name(&self) -> &'static str {
+        "to_text"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8View)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let source = args.arg_fields.first().cloned().unwrap_or_else(|| Arc::new(Field::new("", DataType::Null, true)));
+        one(&args, |array| {
+            let booleans = array.data_type() == &DataType::Boolean;
+            let text = text_array(array, &source, &self.style)?;
+            // A boolean's cast spells it out, unlike its output function.
+            let text: ArrayRef = if booleans {
+                let words = text.as_string::<i32>().iter().map(|value| value.map(|v| if v == "t" { "true" } else { "false" }));
+                Arc::new(words.collect::<arrow::array::StringArray>())
+            } else {
+                text
+            };
+            Ok(cast(&text, &DataType::Utf8View)?)
+        })
+    }
+}
+
+/// Applies a function of one argument; a scalar stays one.
+fn one(args: &ScalarFunctionArgs, apply: impl Fn(&ArrayRef) -> Result<ArrayRef>) -> Result<ColumnarValue> {
+    match args.args.as_slice() {
+        [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(apply(array)?)),
+        [ColumnarValue::Scalar(scalar)] => {
+            let array = apply(&scalar.to_array()?)?;
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+        }
+        _ => exec_err!("a conversion has one argument"),
+    }
+}

@@ -1,0 +1,195 @@
+//! COPY: its table, columns and options.
+
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use sqlparser::ast;
+
+use super::super::insert::{InsertPlan, WithCheck, default_value, insert_need, resolve_columns, target, with_checks};
+use super::super::query::{self, QueryPlan};
+use super::super::{Need, Parameters, PlanResult, Scope};
+use super::relation;
+use crate::catalog::RelationKind;
+use crate::error::{Plain, SqlState, internal, unsupported};
+use crate::name::ObjectId;
+use crate::statement::{CopyFormat, CopyOptions, CopySource, CopyStatement, parse_query};
+use crate::types::PgType;
+
+/// One COPY from or to the client.
+#[derive(Debug)]
+pub struct CopyPlan {
+    /// For COPY FROM.
+    pub table: Option<ObjectId>,
+    pub names: Vec<String>,
+    pub types: Vec<PgType>,
+    /// For COPY FROM: each of the table's columns is one of the data's, or has this value.
+    pub shape: Vec<ColumnSource>,
+    pub checks: Vec<WithCheck>,
+    pub options: CopyOptions,
+    pub needs: Vec<Need>,
+}
+
+#[derive(Clone, Debug)]
+pub enum ColumnSource {
+    /// Index among the data's columns.
+    Data(usize),
+    Default(Box<datafusion::logical_expr::Expr>),
+}
+
+fn client_format(options: &CopyOptions) -> PlanResult<()> {
+    match options.format {
+        CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => Ok(()),
+        CopyFormat::Parquet | CopyFormat::Json => Err(unsupported("this COPY format between server and client").into()),
+    }
+}
+
+pub(in crate::plan) fn copy_query(copy: &CopyStatement, query: &QueryPlan) -> CopyPlan {
+    CopyPlan {
+        table: None,
+        names: query.fields.iter().map(|field| field.name().clone()).collect(),
+        types: query.fields.iter().map(|field| crate::types::of_field(field)).collect(),
+        shape: Vec::new(),
+        checks: Vec::new(),
+        options: copy.options.clone(),
+        needs: Vec::new(),
+    }
+}
+
+/// `COPY t TO` is a query over its columns; row policies and masks apply as in any other.
+pub(in crate::plan) fn copy_table_out(scope: &Scope, copy: &CopyStatement) -> PlanResult<(CopyPlan, QueryPlan)> {
+    client_format(&copy.options)?;
+    let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
+    let (_, found) = relation(scope, name)?;
+    match found.storage {
+        RelationKind::Table(_) | RelationKind::External(_) => {}
+        RelationKind::View(_) | RelationKind::Sequence(_) => {
+            let message = format!("cannot copy from {} \"{}\"", found.kind_name(), found.name);
+            return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).hint("Try the COPY (SELECT ...) TO variant.").into());
+        }
+    }
+    let columns = resolve_columns(found, columns)?;
+    let quote = |ident: &str| format!("\"{}\"", ident.replace('"', "\"\""));
+    let list = columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
+    let table = name.schema.as_deref().map_or_else(|| quote(&name.name), |schema| format!("{}.{}", quote(schema), quote(&name.name)));
+    let select: Box<ast::Query> = parse_query(&format!("SELECT {list} FROM {table}"))?;
+    let query = query::plan(scope, &select, &Parameters::default())?;
+    Ok((copy_query(copy, &query), query))
+}
+
+pub(in crate::plan) fn copy_in(scope: &Scope, copy: &CopyStatement) -> PlanResult<CopyPlan> {
+    client_format(&copy.options)?;
+    let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
+    let (id, found) = target(scope, name)?;
+    let columns = resolve_columns(found, columns)?;
+    let mut shape = Vec::with_capacity(found.columns.len());
+    for column in &found.columns {
+        shape.push(match columns.iter().position(|given| given.id == column.id) {
+            Some(index) => ColumnSource::Data(index),
+            None => ColumnSource::Default(Box::new(default_value(scope, column)?)),
+        });
+    }
+    if copy.options.default.is_some() {
+        return Err(unsupported("COPY option DEFAULT").into());
+    }
+    Ok(CopyPlan {
+        table: Some(id),
+        names: columns.iter().map(|column| column.name.clone()).collect(),
+        types: columns.iter().map(|column| column.pg.clone()).collect(),
+        shape,
+        checks: with_checks(scope, id, found, false)?,
+        options: copy.options.clone(),
+        needs: vec![insert_need(scope, id, found, &columns)],
+    })
+}
+
+/// `COPY t FROM 's3://…'` reads the files as an external table and inserts its rows.
+pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -> PlanResult<InsertPlan> {
+    let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
+    let (id, found) = target(scope, name)?;
+    let columns = resolve_columns(found, columns)?;
+    let (location, inferred) = scope.facts.external.as_ref().ok_or_else(|| internal("COPY from a location without facts"))?;
+    let format = file_format(&copy.options, location.url().path())?;
+    // Columns are matched by name where the format has names, else by position.
+    let by_name = columns.iter().all(|column| inferred.columns.iter().any(|(name, _)| *name == column.name));
+    if !by_name && inferred.columns.len() != columns.len() {
+        let message = format!("the files have {} columns, the table takes {}", inferred.columns.len(), columns.len());
+        return Err(Plain::new(SqlState::BAD_COPY_FILE_FORMAT, message).into());
+    }
+    let file_columns = inferred.columns.iter().enumerate().map(|(index, (name, pg))| {
+        let wanted = if by_name { columns.iter().find(|column| column.name == *name) } else { columns.get(index) };
+        // Text formats are read as the table's types; Parquet has its own.
+        let textual = format != crate::catalog::ExternalFormat::Parquet;
+        let pg = wanted.filter(|_| textual).map_or_else(|| pg.clone(), |column| column.pg.clone());
+        crate::catalog::Column {
+            id: i32::try_from(index).unwrap_or(0) + 1,
+            name: name.clone(),
+            pg,
+            nullable: true,
+            default: None,
+            identity: None,
+            acl: None,
+            comment: None,
+        }
+    });
+    let external = crate::catalog::Relation {
+        schema: found.schema,
+        name: "file".to_owned(),
+        owner: scope.ctx.role,
+        acl: None,
+        columns: file_columns.collect(),
+        storage: RelationKind::External(crate::catalog::ExternalTable {
+            format,
+            location: location.to_string(),
+            partitions: Vec::new(),
+            options: inferred.options.clone(),
+        }),
+        row_security: false,
+        force_row_security: false,
+        comment: None,
+    };
+    let table = scope.guard.open(&scope.ctx, ObjectId(i64::MIN), &external, None, &scope.engine.state())?;
+    let scan = LogicalPlanBuilder::scan("file", provider_as_source(table), None)?;
+    let wanted = columns.iter().enumerate().map(|(index, column)| {
+        let source = if by_name { column.name.as_str() } else { inferred.columns.get(index).map_or("", |(name, _)| name.as_str()) };
+        datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some("file"), source)).alias(&column.name)
+    });
+    let logical = scan.project(wanted.collect::<Vec<_>>())?.build()?;
+    let mut plan = super::super::insert::from_plan(scope, id, found, logical, &columns)?;
+    plan.checks = with_checks(scope, id, found, false)?;
+    plan.needs = vec![
+        insert_need(scope, id, found, &columns),
+        Need { role: scope.ctx.role, right: super::Right::Superuser("COPY from a location") },
+    ];
+    plan.tag = "COPY";
+    Ok(plan)
+}
+
+/// The format of files: as given, or by their name.
+pub fn file_format(options: &CopyOptions, path: &str) -> Result<crate::catalog::ExternalFormat, Plain> {
+    use crate::catalog::ExternalFormat;
+    let given = match options.format {
+        CopyFormat::Csv => Some(ExternalFormat::Csv),
+        CopyFormat::Parquet => Some(ExternalFormat::Parquet),
+        CopyFormat::Json => Some(ExternalFormat::Json),
+        CopyFormat::Text | CopyFormat::Binary if options.format_given => {
+            return Err(unsupported("this COPY format for files"));
+        }
+        CopyFormat::Text | CopyFormat::Binary => None,
+    };
+    let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let by_name = || {
+        let has = |extension: &str| name.split('.').skip(1).any(|part| part == extension);
+        if has("parquet") {
+            Some(ExternalFormat::Parquet)
+        } else if has("csv") {
+            Some(ExternalFormat::Csv)
+        } else if has("json") || has("jsonl") || has("ndjson") {
+            Some(ExternalFormat::Json)
+        } else {
+            None
+        }
+    };
+    given.or_else(by_name).ok_or_else(|| {
+        Plain::new(SqlState::INVALID_PARAMETER_VALUE, "the format of the files cannot be told from their name")
+            .hint("Add WITH (FORMAT csv), parquet or json.")
+    })
+}

@@ -1,0 +1,132 @@
+//! Commands that change the catalog: each becomes the changes it asks for and the rights it needs. COPY, too, finds its
+//! table and columns here.
+
+mod copy;
+mod grant;
+mod policy;
+mod role;
+mod table;
+
+pub use copy::{ColumnSource, CopyPlan, file_format};
+pub(super) use copy::{copy_from_location, copy_in, copy_query, copy_table_out};
+pub(super) use table::create_table_as;
+
+use super::{Need, PlanResult, Right, Scope};
+use crate::catalog::{Body, Change, Column, Relation};
+use crate::error::{Notice, Plain, SqlState, internal};
+use crate::name::{ObjectId, QualifiedName};
+use crate::statement::{Command, RoleSpec};
+
+/// Changes to the catalog, and what else happens with them.
+#[derive(Debug, Default)]
+pub struct DdlPlan {
+    pub tag: &'static str,
+    pub changes: Vec<Change>,
+    pub needs: Vec<Need>,
+    pub notices: Vec<Notice>,
+    /// Tables whose rows go.
+    pub truncate: Vec<ObjectId>,
+    /// Sequences that start again.
+    pub restart: Vec<ObjectId>,
+}
+
+impl DdlPlan {
+    fn new(command: &Command) -> Self {
+        Self { tag: command.tag(), ..Self::default() }
+    }
+
+    fn need(&mut self, scope: &Scope, right: Right) {
+        self.needs.push(Need { role: scope.ctx.role, right });
+    }
+
+    fn put(&mut self, id: ObjectId, body: Body) {
+        self.changes.push(Change::Put(id, Box::new(body)));
+    }
+
+    fn skip(&mut self, code: SqlState, message: String) {
+        self.notices.push(Notice::notice(code, message));
+    }
+
+    /// An id for a new object: provisional until commit, and below all that the transaction has.
+    fn new_id(&self, scope: &Scope) -> ObjectId {
+        let lowest = scope.catalog().entries().next().map_or(0, |entry| entry.id.0);
+        let own = self.changes.iter().map(|change| change.id().0).min().unwrap_or(0);
+        ObjectId(lowest.min(own).min(0) - 1)
+    }
+}
+
+pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
+    let mut ddl = DdlPlan::new(command);
+    match command {
+        Command::CreateSchema(create) => table::create_schema(scope, &mut ddl, create)?,
+        Command::CreateTable(create) => table::create_table(scope, &mut ddl, create)?,
+        Command::CreateExternalTable(create) => table::create_external(scope, &mut ddl, create)?,
+        Command::CreateView(create) => table::create_view(scope, &mut ddl, create)?,
+        Command::CreateCredential(create) => table::create_credential(scope, &mut ddl, create)?,
+        Command::AlterTable(alter) => table::alter(scope, &mut ddl, alter)?,
+        Command::Drop(drop) => table::drop(scope, &mut ddl, drop)?,
+        Command::Truncate(truncate) => table::truncate(scope, &mut ddl, truncate)?,
+        Command::Comment(comment) => table::comment(scope, &mut ddl, comment)?,
+        Command::CreateRole(create) => role::create(scope, &mut ddl, create)?,
+        Command::AlterRole(alter) => role::alter(scope, &mut ddl, alter)?,
+        Command::DropRole(drop) => role::drop(scope, &mut ddl, drop)?,
+        Command::GrantRole(grant) => role::grant(scope, &mut ddl, grant)?,
+        Command::RevokeRole(revoke) => role::revoke(scope, &mut ddl, revoke)?,
+        Command::Grant(grant) => grant::change(scope, &mut ddl, grant, true)?,
+        Command::Revoke(revoke) => grant::change(scope, &mut ddl, revoke, false)?,
+        Command::CreatePolicy(create) => policy::create(scope, &mut ddl, create)?,
+        Command::AlterPolicy(alter) => policy::alter(scope, &mut ddl, alter)?,
+        Command::CreateMaskingPolicy(create) => policy::create_masking(scope, &mut ddl, create)?,
+        Command::AttachMask(attach) => policy::attach(scope, &mut ddl, attach)?,
+        Command::DetachMask(detach) => policy::detach(scope, &mut ddl, detach)?,
+        Command::Query(_)
+        | Command::Insert(_)
+        | Command::Explain(_)
+        | Command::Copy(_)
+        | Command::CreateTableAs(_)
+        | Command::Set(_)
+        | Command::Show(_)
+        | Command::Reset(_)
+        | Command::DiscardAll
+        | Command::Deallocate(_)
+        | Command::Begin(_)
+        | Command::SetTransaction(_)
+        | Command::Commit
+        | Command::Rollback => return Err(internal("a command that is no DDL reached its planner").into()),
+    }
+    Ok(ddl)
+}
+
+/// The role a command names. `42704`.
+fn role_id(scope: &Scope, spec: &RoleSpec) -> PlanResult<ObjectId> {
+    match spec {
+        RoleSpec::Name(name) => scope.catalog().role_id(name).ok_or_else(|| undefined_role(name).into()),
+        RoleSpec::CurrentUser => Ok(scope.ctx.role),
+        RoleSpec::SessionUser => Ok(scope.ctx.session_role),
+        RoleSpec::Public => Err(Plain::new(SqlState::UNDEFINED_OBJECT, "role \"public\" does not exist").into()),
+    }
+}
+
+fn undefined_role(name: &str) -> Plain {
+    Plain::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+}
+
+/// A relation to be changed. `42P01`.
+fn relation<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
+    scope.ctx.require_relation(name).map_err(|error| super::PlanError::Undefined(error, name.name.clone()))
+}
+
+fn column<'a>(relation: &'a Relation, name: &str) -> PlanResult<&'a Column> {
+    relation.column(name).ok_or_else(|| {
+        let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
+        super::PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), name.to_owned())
+    })
+}
+
+fn reserved(name: &str, kind: &str) -> PlanResult<()> {
+    if name.starts_with("pg_") {
+        let message = format!("unacceptable {kind} name \"{name}\"");
+        return Err(Plain::new(SqlState::RESERVED_NAME, message).detail(format!("The prefix \"pg_\" is reserved for system {kind}s.")).into());
+    }
+    Ok(())
+}

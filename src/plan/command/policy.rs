@@ -1,0 +1,202 @@
+//! Row policies and masking policies.
+
+use super::super::policy::{boolean, expression, schema_of};
+use super::super::{PlanResult, Right, Scope};
+use super::{DdlPlan, column, relation, role_id};
+use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
+use crate::error::{Plain, SqlError, SqlState, unsupported};
+use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
+use crate::name::{ObjectId, QualifiedName};
+use crate::statement::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec};
+use crate::types::{field, of_field};
+
+pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
+    let (id, table) = table(scope, &create.table)?;
+    ddl.need(scope, Right::Own(id));
+    if scope.catalog().find(Namespace::RowPolicy(id), &create.name).is_some() {
+        let message = format!("policy \"{}\" for table \"{}\" already exists", create.name, table.name);
+        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+    }
+    match create.command {
+        PolicyCommand::Select | PolicyCommand::Delete if create.check.is_some() => {
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, "WITH CHECK cannot be applied to SELECT or DELETE").into());
+        }
+        PolicyCommand::Insert if create.using.is_some() => {
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, "only WITH CHECK expression allowed for INSERT").into());
+        }
+        _ => {}
+    }
+    let sources = [&create.using, &create.check];
+    for (_, source) in sources.into_iter().flatten() {
+        boolean(scope, table, source, &[id])?;
+    }
+    let policy = RowPolicy {
+        name: create.name.clone(),
+        relation: id,
+        permissive: create.permissive,
+        command: create.command,
+        roles: grantees(scope, &create.roles)?,
+        using: create.using.as_ref().map(|(_, source)| source.clone()),
+        check: create.check.as_ref().map(|(_, source)| source.clone()),
+    };
+    ddl.put(ddl.new_id(scope), Body::RowPolicy(policy));
+    Ok(())
+}
+
+pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> PlanResult<()> {
+    let (id, table) = table(scope, &alter.table)?;
+    ddl.need(scope, Right::Own(id));
+    let missing = || {
+        Plain::new(SqlState::UNDEFINED_OBJECT, format!("policy \"{}\" for table \"{}\" does not exist", alter.name, table.name))
+    };
+    let policy_id = scope.catalog().find(Namespace::RowPolicy(id), &alter.name).ok_or_else(missing)?;
+    let (_, old) = scope.catalog().row_policies(id).find(|(found, _)| *found == policy_id).ok_or_else(missing)?;
+    let mut new = old.clone();
+    if let Some(name) = &alter.rename_to {
+        new.name.clone_from(name);
+    }
+    if !alter.roles.is_empty() {
+        new.roles = grantees(scope, &alter.roles)?;
+    }
+    for (given, slot) in [(&alter.using, &mut new.using), (&alter.check, &mut new.check)] {
+        if let Some((_, source)) = given {
+            boolean(scope, table, source, &[id])?;
+            *slot = Some(source.clone());
+        }
+    }
+    ddl.put(policy_id, Body::RowPolicy(new));
+    Ok(())
+}
+
+fn table<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
+    let (id, found) = relation(scope, name)?;
+    match found.storage {
+        RelationKind::Table(_) | RelationKind::External(_) => Ok((id, found)),
+        RelationKind::View(_) | RelationKind::Sequence(_) => {
+            Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", found.name)).into())
+        }
+    }
+}
+
+fn grantees(scope: &Scope, roles: &[RoleSpec]) -> PlanResult<Vec<Grantee>> {
+    if roles.is_empty() {
+        return Ok(vec![Grantee::Public]);
+    }
+    roles.iter().map(|spec| grantee(scope, spec)).collect()
+}
+
+fn grantee(scope: &Scope, spec: &RoleSpec) -> PlanResult<Grantee> {
+    Ok(if *spec == RoleSpec::Public { Grantee::Public } else { Grantee::Role(role_id(scope, spec)?) })
+}
+
+pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMaskingPolicy) -> PlanResult<()> {
+    ddl.need(scope, Right::Superuser("create a masking policy"));
+    let existing = scope.catalog().find(Namespace::MaskingPolicy, &create.name);
+    if create.name == UNMASKED_POLICY || (existing.is_some() && !create.replace) {
+        let message = format!("masking policy \"{}\" already exists", create.name);
+        if create.if_not_exists {
+            ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
+            return Ok(());
+        }
+        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+    }
+    let schema = schema_of(create.arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
+    let bound = expression(scope, &create.expression.1, &schema, &[])?;
+    if contains_query(&bound) {
+        return Err(unsupported("a subquery in a masking policy").into());
+    }
+    let Some((_, masked)) = create.arguments.first() else { return Err(unsupported("a masking policy without arguments").into()) };
+    {
+        use datafusion::logical_expr::ExprSchemable;
+        let (_, given) = bound.to_field(&schema).map_err(SqlError::from_engine)?;
+        let result = of_field(&given);
+        let related = result.category() == masked.category() || *given.data_type() == arrow::datatypes::DataType::Null;
+        if !related {
+            let message = format!("masking policy \"{}\" returns type {result}, but masks type {masked}", create.name);
+            return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
+        }
+    }
+    if let Some(id) = existing
+        && let Some(old) = scope.catalog().masking_policy(id)
+        && old.arguments != create.arguments
+    {
+        return Err(unsupported("changing the arguments of a masking policy").into());
+    }
+    let policy = MaskingPolicy {
+        name: create.name.clone(),
+        owner: scope.ctx.role,
+        arguments: create.arguments.clone(),
+        expression: create.expression.1.clone(),
+    };
+    ddl.put(existing.unwrap_or_else(|| ddl.new_id(scope)), Body::MaskingPolicy(policy));
+    Ok(())
+}
+
+fn contains_query(expr: &datafusion::logical_expr::Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    use datafusion::logical_expr::Expr;
+    expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))).unwrap_or(true)
+}
+
+pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> PlanResult<()> {
+    ddl.need(scope, Right::Superuser("attach a masking policy"));
+    let (id, table) = table(scope, &attach.table)?;
+    let target = column(table, &attach.column)?;
+    let policy = policy_id(scope, &attach.policy)?;
+    let inputs = if attach.inputs.is_empty() {
+        vec![target.id]
+    } else {
+        attach.inputs.iter().map(|name| Ok(column(table, name)?.id)).collect::<PlanResult<Vec<_>>>()?
+    };
+    if let Some(policy) = policy.and_then(|policy| scope.catalog().masking_policy(policy)) {
+        if policy.arguments.len() != inputs.len() {
+            let message = format!("masking policy \"{}\" has {} arguments, not {}", policy.name, policy.arguments.len(), inputs.len());
+            return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
+        }
+        for ((name, wanted), input) in policy.arguments.iter().zip(&inputs) {
+            let given = table.column_by_id(*input).map(|column| &column.pg);
+            if !given.is_some_and(|given| given.oid() == wanted.oid() || (given.is_text() && wanted.is_text())) {
+                let shown = given.map(ToString::to_string).unwrap_or_default();
+                let message = format!("argument \"{name}\" of masking policy \"{}\" is of type {wanted}, but the column is of type {shown}", policy.name);
+                return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
+            }
+        }
+    }
+    let grantee = grantee(scope, &attach.grantee)?;
+    for (_, other) in scope.catalog().mask_attachments().filter(|(_, other)| other.relation == id && other.column == target.id) {
+        if other.grantee == grantee && (other.priority == attach.priority || other.policy == policy) {
+            let message = format!("column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority", target.name, table.name);
+            return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+        }
+    }
+    let attachment = MaskAttachment { policy, relation: id, column: target.id, inputs, grantee, priority: attach.priority };
+    ddl.put(ddl.new_id(scope), Body::MaskAttachment(attachment));
+    Ok(())
+}
+
+/// `None`: the built-in identity.
+fn policy_id(scope: &Scope, name: &str) -> PlanResult<Option<ObjectId>> {
+    if name == UNMASKED_POLICY {
+        return Ok(None);
+    }
+    let found = scope.catalog().find(Namespace::MaskingPolicy, name);
+    let missing = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("masking policy \"{name}\" does not exist"));
+    Ok(Some(found.ok_or_else(missing)?))
+}
+
+pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> PlanResult<()> {
+    ddl.need(scope, Right::Superuser("detach a masking policy"));
+    let (id, table) = table(scope, &detach.table)?;
+    let target = column(table, &detach.column)?;
+    let policy = policy_id(scope, &detach.policy)?;
+    let grantee = grantee(scope, &detach.grantee)?;
+    let found = scope.catalog().mask_attachments().find(|(_, attachment)| {
+        attachment.relation == id && attachment.column == target.id && attachment.policy == policy && attachment.grantee == grantee
+    });
+    let missing = || {
+        Plain::new(SqlState::UNDEFINED_OBJECT, format!("masking policy \"{}\" is not attached to column \"{}\" for this role", detach.policy, detach.column))
+    };
+    let (attachment, _) = found.ok_or_else(missing)?;
+    ddl.changes.push(Change::Delete(attachment));
+    Ok(())
+}

@@ -1,0 +1,550 @@
+//! Schemas, tables, external tables, views: CREATE, ALTER, DROP, TRUNCATE, COMMENT.
+
+use std::collections::BTreeSet;
+
+use super::super::insert::{InsertPlan, default_value, from_query};
+use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
+use super::{DdlPlan, column, relation, reserved, role_id};
+use crate::catalog::{
+    Body, Change, Column, Credential, ExternalTable, Identity, Namespace, Relation, RelationKind, Schema, Sequence,
+    TableStorage, View,
+};
+use crate::context::undefined_schema;
+use crate::error::{Plain, SqlState, internal, unsupported};
+use crate::govern::Privilege;
+use crate::lake::{Lake, Location};
+use crate::name::{ObjectId, QualifiedName};
+use crate::statement::{
+    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema,
+    CreateTable, CreateTableAs, CreateView, Drop, DropKind, Truncate,
+};
+use crate::types::{PgType, of_field};
+use crate::warehouse::folder;
+
+pub(super) fn create_schema(scope: &Scope, ddl: &mut DdlPlan, create: &CreateSchema) -> PlanResult<()> {
+    reserved(&create.name, "schema")?;
+    ddl.need(scope, Right::Database(Privilege::Create));
+    let owner = match &create.owner {
+        Some(spec) => role_id(scope, spec)?,
+        None => scope.ctx.role,
+    };
+    ddl.need(scope, Right::Member(owner));
+    if scope.catalog().schema_id(&create.name).is_some() {
+        let message = format!("schema \"{}\" already exists", create.name);
+        if create.if_not_exists {
+            ddl.skip(SqlState::DUPLICATE_SCHEMA, format!("{message}, skipping"));
+            return Ok(());
+        }
+        return Err(Plain::new(SqlState::DUPLICATE_SCHEMA, message).into());
+    }
+    let schema = Schema { name: create.name.clone(), path: folder(&create.name), owner, acl: None, comment: None };
+    ddl.put(ddl.new_id(scope), Body::Schema(schema));
+    Ok(())
+}
+
+/// Where a new relation goes; `None` if there is one by that name already and that is all right.
+fn place(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName, if_not_exists: bool) -> PlanResult<Option<ObjectId>> {
+    let (schema, _) = scope.ctx.creation_schema(name)?;
+    ddl.need(scope, Right::Schema(schema, Privilege::Create));
+    if scope.catalog().find(Namespace::Relation(schema), &name.name).is_none() {
+        return Ok(Some(schema));
+    }
+    let message = format!("relation \"{}\" already exists", name.name);
+    if if_not_exists {
+        ddl.skip(SqlState::DUPLICATE_TABLE, format!("{message}, skipping"));
+        return Ok(None);
+    }
+    Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into())
+}
+
+fn new_relation(scope: &Scope, schema: ObjectId, name: &str, columns: Vec<Column>, storage: RelationKind) -> Relation {
+    Relation {
+        schema,
+        name: name.to_owned(),
+        owner: scope.ctx.role,
+        acl: None,
+        columns,
+        storage,
+        row_security: false,
+        force_row_security: false,
+        comment: None,
+    }
+}
+
+fn plain_column(id: i32, name: &str, pg: PgType) -> Column {
+    Column { id, name: name.to_owned(), pg, nullable: true, default: None, identity: None, acl: None, comment: None }
+}
+
+fn table_storage(name: &str) -> RelationKind {
+    RelationKind::Table(TableStorage { uuid: uuid::Uuid::now_v7().to_string(), path: folder(name) })
+}
+
+/// Numbers the columns. `42701` for a name that is there twice.
+fn number(names_and_types: impl Iterator<Item = (String, PgType)>) -> PlanResult<Vec<Column>> {
+    let mut columns: Vec<Column> = Vec::new();
+    for (name, pg) in names_and_types {
+        if columns.iter().any(|column| column.name == name) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(Plain::new(SqlState::DUPLICATE_COLUMN, message).into());
+        }
+        let id = i32::try_from(columns.len()).unwrap_or(i32::MAX - 1) + 1;
+        columns.push(plain_column(id, &name, pg));
+    }
+    Ok(columns)
+}
+
+pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTable) -> PlanResult<()> {
+    let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists)? else { return Ok(()) };
+    let mut columns = number(create.columns.iter().map(|column| (column.name.clone(), column.pg.clone())))?;
+    let id = ddl.new_id(scope);
+    let mut sequences = Vec::new();
+    for (column, definition) in columns.iter_mut().zip(&create.columns) {
+        storable(&column.pg)?;
+        column.nullable = !definition.not_null;
+        column.default.clone_from(&definition.default);
+        if let Some(option) = definition.identity {
+            if definition.default.is_some() {
+                let message = format!("multiple default values specified for column \"{}\" of table \"{}\"", column.name, create.name.name);
+                return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+            }
+            let (min, max) = match column.pg {
+                PgType::Int2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+                PgType::Int4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                PgType::Int8 => (i64::MIN, i64::MAX),
+                _ => {
+                    let message = "identity column type must be smallint, integer, or bigint";
+                    return Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
+                }
+            };
+            let (min, max) = if option.increment > 0 { (1.min(option.start), max) } else { (min, -1) };
+            let sequence_id = ObjectId(id.0 - 1 - i64::try_from(sequences.len()).unwrap_or(0));
+            let sequence = Sequence {
+                start: option.start,
+                increment: option.increment,
+                min,
+                max,
+                cycle: false,
+                owned_by: Some((id, column.id)),
+            };
+            let name = sequence_name(scope, schema, &create.name.name, &column.name);
+            sequences.push((sequence_id, new_relation(scope, schema, &name, Vec::new(), RelationKind::Sequence(sequence))));
+            column.identity = Some(Identity { kind: option.kind, sequence: sequence_id });
+            column.nullable = false;
+        }
+    }
+    let relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    // Defaults must be expressions that can be computed: checked as if a row were inserted.
+    let mut ahead: Vec<Change> = sequences.iter().map(|(id, body)| Change::Put(*id, Box::new(Body::Relation(body.clone())))).collect();
+    ahead.push(Change::Put(id, Box::new(Body::Relation(relation.clone()))));
+    let mut inner = scope.clone();
+    inner.ctx = with_changes(&scope.ctx, &ahead);
+    for column in relation.columns.iter().filter(|column| column.default.is_some()) {
+        default_value(&inner, column)?;
+    }
+    ddl.put(id, Body::Relation(relation));
+    for (id, sequence) in sequences {
+        ddl.put(id, Body::Relation(sequence));
+    }
+    Ok(())
+}
+
+fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> String {
+    let base = format!("{table}_{column}_seq");
+    let free = |name: &str| scope.catalog().find(Namespace::Relation(schema), name).is_none();
+    if free(&base) {
+        return base;
+    }
+    (1..).map(|number| format!("{base}{number}")).find(|name| free(name)).unwrap_or(base)
+}
+
+/// Types that the warehouse keeps. `0A000`, `42P16`.
+fn storable(pg: &PgType) -> PlanResult<()> {
+    match pg {
+        PgType::Numeric(None) => Err(unsupported("a numeric column without precision").hint("Give a precision and scale, such as numeric(38,10).").into()),
+        PgType::Array(element) => match element.as_ref() {
+            PgType::Interval => Err(unsupported("a column of type interval[]").into()),
+            element => storable(element),
+        },
+        PgType::Bool
+        | PgType::Int2
+        | PgType::Int4
+        | PgType::Int8
+        | PgType::Float4
+        | PgType::Float8
+        | PgType::Numeric(Some(_))
+        | PgType::Text
+        | PgType::Varchar(_)
+        | PgType::Char(_)
+        | PgType::Bytea
+        | PgType::Date
+        | PgType::Time
+        | PgType::Timestamp
+        | PgType::Timestamptz
+        | PgType::Interval
+        | PgType::Uuid
+        | PgType::Json
+        | PgType::Jsonb => Ok(()),
+        other => Err(unsupported(format!("a column of type {other}")).into()),
+    }
+}
+
+pub(in crate::plan) fn create_table_as(
+    scope: &Scope,
+    create: &CreateTableAs,
+    parameters: &Parameters,
+) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
+    let mut ddl = DdlPlan { tag: "CREATE TABLE AS", ..DdlPlan::default() };
+    let Some(schema) = place(scope, &mut ddl, &create.name, create.if_not_exists)? else { return Ok((ddl, None)) };
+    let query = query::plan(scope, &create.query, parameters)?;
+    if create.columns.len() > query.fields.len() {
+        return Err(Plain::new(SqlState::SYNTAX_ERROR, "too many column names were specified").into());
+    }
+    let named = query.fields.iter().enumerate().map(|(index, field)| {
+        let pg = match of_field(field) {
+            PgType::Numeric(None) => PgType::Numeric(Some((38, 10))),
+            PgType::Name | PgType::Unknown => PgType::Text,
+            other => other,
+        };
+        (create.columns.get(index).unwrap_or(field.name()).clone(), pg)
+    });
+    let columns = number(named)?;
+    for column in &columns {
+        storable(&column.pg)?;
+    }
+    let id = ddl.new_id(scope);
+    let relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    let fill = if create.with_data { Some(from_query(scope, id, &relation, query, "SELECT")?) } else { None };
+    ddl.put(id, Body::Relation(relation));
+    Ok((ddl, fill))
+}
+
+pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateExternalTable) -> PlanResult<()> {
+    ddl.need(scope, Right::Superuser("create an external table"));
+    let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists)? else { return Ok(()) };
+    let (location, inferred) = scope.facts.external.as_ref().ok_or_else(|| internal("an external table without facts"))?;
+    let typed: Vec<(String, PgType)> = create.columns.iter().map(|column| (column.name.clone(), column.pg.clone())).collect();
+    if create.columns.iter().any(|column: &ColumnDefinition| column.default.is_some() || column.identity.is_some()) {
+        return Err(unsupported("a default for a column of an external table").into());
+    }
+    let partitions: Vec<(String, PgType)> = if create.partitions.is_empty() {
+        // A declared column of the same name as a folder is that partition, with the declared type.
+        inferred.partitions.iter().map(|(name, pg)| {
+            let declared = typed.iter().find(|(column, _)| column == name);
+            (name.clone(), declared.map_or_else(|| pg.clone(), |(_, pg)| pg.clone()))
+        }).collect()
+    } else {
+        create.partitions.iter().map(|(name, pg)| {
+            let declared = typed.iter().find(|(column, _)| column == name).map(|(_, pg)| pg.clone());
+            let found = inferred.partitions.iter().find(|(partition, _)| partition == name).map(|(_, pg)| pg.clone());
+            (name.clone(), pg.clone().or(declared).or(found).unwrap_or(PgType::Text))
+        }).collect()
+    };
+    let columns = if typed.is_empty() { inferred.columns.clone() } else { typed };
+    let is_partition = |name: &str| partitions.iter().any(|(partition, _)| partition == name);
+    let all = columns.into_iter().filter(|(name, _)| !is_partition(name)).chain(partitions.clone());
+    let columns = number(all)?;
+    let storage = RelationKind::External(ExternalTable {
+        format: create.format,
+        location: location.to_string(),
+        partitions: partitions.into_iter().map(|(name, _)| name).collect(),
+        options: inferred.options.clone(),
+    });
+    let relation = new_relation(scope, schema, &create.name.name, columns, storage);
+    ddl.put(ddl.new_id(scope), Body::Relation(relation));
+    Ok(())
+}
+
+pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView) -> PlanResult<()> {
+    let (schema, _) = scope.ctx.creation_schema(&create.name)?;
+    ddl.need(scope, Right::Schema(schema, Privilege::Create));
+    let bound = query::plan(scope, &create.query, &Parameters::default())?;
+    if bound.parameters.iter().any(Option::is_some) {
+        return Err(Plain::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
+    }
+    let named = bound.fields.iter().enumerate().map(|(index, field)| {
+        (create.columns.get(index).unwrap_or(field.name()).clone(), of_field(field))
+    });
+    let columns = number(named)?;
+    let view = View {
+        query: create.source.clone(),
+        search_path: scope.ctx.search_path.iter().filter_map(|id| scope.catalog().schema(*id)).map(|schema| schema.name.clone()).collect(),
+        security_invoker: create.security_invoker,
+    };
+    let mut new = new_relation(scope, schema, &create.name.name, columns, RelationKind::View(view));
+    let existing = scope.catalog().find(Namespace::Relation(schema), &create.name.name);
+    let id = match existing.and_then(|id| scope.catalog().relation(id).map(|old| (id, old))) {
+        None => ddl.new_id(scope),
+        Some((id, old)) if create.replace && matches!(old.storage, RelationKind::View(_)) => {
+            ddl.need(scope, Right::Own(id));
+            let kept = old.columns.iter().zip(&new.columns).all(|(old, new)| old.name == new.name && old.pg == new.pg);
+            if !kept || new.columns.len() < old.columns.len() {
+                let message = "cannot change the columns of an existing view";
+                return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).hint("Drop the view first.").into());
+            }
+            (new.owner, new.acl) = (old.owner, old.acl.clone());
+            id
+        }
+        Some((_, old)) if create.replace => {
+            return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a view", old.name)).into());
+        }
+        Some(_) => {
+            return Err(Plain::new(SqlState::DUPLICATE_TABLE, format!("relation \"{}\" already exists", create.name.name)).into());
+        }
+    };
+    ddl.put(id, Body::Relation(new));
+    Ok(())
+}
+
+pub(super) fn create_credential(scope: &Scope, ddl: &mut DdlPlan, create: &CreateCredential) -> PlanResult<()> {
+    ddl.need(scope, Right::Superuser("create a storage credential"));
+    if scope.catalog().find(Namespace::Credential, &create.name).is_some() {
+        let message = format!("storage credential \"{}\" already exists", create.name);
+        if create.if_not_exists {
+            ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
+            return Ok(());
+        }
+        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+    }
+    let mut options = create.options.clone();
+    let scope_url = options.remove("scope").unwrap_or_else(|| "s3://".to_owned());
+    let scope_url = if scope_url == "s3://" { scope_url } else { Location::prefix(&scope_url)? };
+    for name in options.keys() {
+        Lake::check_credential_option(name)?;
+    }
+    let credential = Credential { name: create.name.clone(), owner: scope.ctx.role, scope: scope_url, options };
+    ddl.put(ddl.new_id(scope), Body::Credential(credential));
+    Ok(())
+}
+
+pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterTable) -> PlanResult<()> {
+    let (id, old) = match relation(scope, &alter.name) {
+        Ok(found) => found,
+        Err(_) if alter.if_exists => {
+            ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("relation \"{}\" does not exist, skipping", alter.name));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    ddl.need(scope, Right::Own(id));
+    let mut new = old.clone();
+    for action in &alter.actions {
+        let policies = matches!(new.storage, RelationKind::Table(_) | RelationKind::External(_));
+        match action {
+            AlterTableAction::RowSecurity(_) | AlterTableAction::ForceRowSecurity(_) if !policies => {
+                let message = format!("\"{}\" is not a table", new.name);
+                return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
+            }
+            AlterTableAction::RowSecurity(on) => new.row_security = *on,
+            AlterTableAction::ForceRowSecurity(on) => new.force_row_security = *on,
+            AlterTableAction::Owner(spec) => {
+                let owner = role_id(scope, spec)?;
+                ddl.need(scope, Right::Member(owner));
+                change_owner(&mut new, owner);
+                for (sequence_id, sequence) in owned_sequences(scope, id) {
+                    let mut sequence = sequence.clone();
+                    change_owner(&mut sequence, owner);
+                    ddl.put(sequence_id, Body::Relation(sequence));
+                }
+            }
+        }
+    }
+    ddl.put(id, Body::Relation(new));
+    Ok(())
+}
+
+/// The old owner's rights, and what he granted, go over to the new one.
+fn change_owner(relation: &mut Relation, owner: ObjectId) {
+    let old = std::mem::replace(&mut relation.owner, owner);
+    let columns = relation.columns.iter_mut().filter_map(|column| column.acl.as_mut());
+    for item in relation.acl.iter_mut().chain(columns).flat_map(|acl| acl.0.iter_mut()) {
+        if item.grantor == old {
+            item.grantor = owner;
+        }
+        if item.grantee == crate::govern::Grantee::Role(old) {
+            item.grantee = crate::govern::Grantee::Role(owner);
+        }
+    }
+}
+
+fn owned_sequences(scope: &Scope, table: ObjectId) -> impl Iterator<Item = (ObjectId, &Relation)> {
+    scope.catalog().relations().filter(move |(_, relation)| {
+        matches!(&relation.storage, RelationKind::Sequence(Sequence { owned_by: Some((owner, _)), .. }) if *owner == table)
+    })
+}
+
+pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<()> {
+    let mut gone = BTreeSet::new();
+    for name in &drop.names {
+        let found = match &drop.kind {
+            DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence => {
+                drop_relation(scope, drop, name)?
+            }
+            DropKind::Schema => scope.catalog().schema_id(&name.name).ok_or_else(|| undefined_schema(&name.name)),
+            DropKind::MaskingPolicy => named(scope, Namespace::MaskingPolicy, "masking policy", &name.name),
+            DropKind::Credential => named(scope, Namespace::Credential, "storage credential", &name.name),
+            DropKind::Policy(table) => match relation(scope, table) {
+                Ok((id, relation)) => {
+                    ddl.need(scope, Right::Own(id));
+                    scope.catalog().find(Namespace::RowPolicy(id), &name.name).ok_or_else(|| {
+                        Plain::new(SqlState::UNDEFINED_OBJECT, format!("policy \"{}\" for table \"{}\" does not exist", name.name, relation.name))
+                    })
+                }
+                Err(_) if drop.if_exists => Err(crate::context::undefined_table(table)),
+                Err(error) => return Err(error),
+            },
+        };
+        match found {
+            Ok(id) => {
+                match &drop.kind {
+                    DropKind::Policy(_) => {}
+                    DropKind::MaskingPolicy | DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
+                    DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence | DropKind::Schema => {
+                        ddl.need(scope, Right::Own(id));
+                    }
+                }
+                gone.insert(id);
+            }
+            Err(error) if drop.if_exists => ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", error.message)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    cascade(scope, ddl, drop, gone)
+}
+
+fn named(scope: &Scope, namespace: Namespace, kind: &str, name: &str) -> Result<ObjectId, Plain> {
+    let missing = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("{kind} \"{name}\" does not exist"));
+    scope.catalog().find(namespace, name).ok_or_else(missing)
+}
+
+fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult<Result<ObjectId, Plain>> {
+    let (wanted, verb): (fn(&RelationKind) -> bool, &str) = match drop.kind {
+        DropKind::ExternalTable => (|kind| matches!(kind, RelationKind::External(_)), "foreign table"),
+        DropKind::View => (|kind| matches!(kind, RelationKind::View(_)), "view"),
+        DropKind::Sequence => (|kind| matches!(kind, RelationKind::Sequence(_)), "sequence"),
+        _ => (|kind| matches!(kind, RelationKind::Table(_)), "table"),
+    };
+    let Some((id, relation)) = scope.ctx.relation(name) else {
+        return Ok(Err(Plain::new(SqlState::UNDEFINED_TABLE, format!("{verb} \"{name}\" does not exist"))));
+    };
+    if !wanted(&relation.storage) {
+        let hint = match relation.kind_name() {
+            "foreign table" => "Use DROP EXTERNAL TABLE to remove a foreign table.".to_owned(),
+            kind => format!("Use DROP {} to remove a {kind}.", kind.to_ascii_uppercase()),
+        };
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a {verb}", relation.name)).hint(hint).into());
+    }
+    if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &relation.storage {
+        let message = format!("cannot drop sequence {} because other objects depend on it", relation.name);
+        let table = scope.ctx.display_name(*table);
+        return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).hint(format!("Drop the table {table} instead.")).into());
+    }
+    Ok(Ok(id))
+}
+
+/// Adds what falls with the objects, refuses to leave what does not.
+fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<ObjectId>) -> PlanResult<()> {
+    loop {
+        let before = gone.len();
+        let mut blocking = None;
+        for entry in scope.catalog().entries().filter(|entry| !gone.contains(&entry.id)).collect::<Vec<_>>() {
+            let falls_with = match &entry.body {
+                // Parts of a relation go with it.
+                Body::RowPolicy(policy) => gone.contains(&policy.relation),
+                Body::MaskAttachment(attachment) => gone.contains(&attachment.relation),
+                Body::Relation(Relation { storage: RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }), .. }) => gone.contains(table),
+                _ => false,
+            };
+            let depends = match &entry.body {
+                Body::Relation(relation) => gone.contains(&relation.schema) || reads(scope, relation, &gone),
+                // A masking policy in use stays: dropping it would unmask.
+                Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
+                _ => false,
+            };
+            if falls_with || (depends && drop.cascade && !matches!(entry.body, Body::MaskAttachment(_))) {
+                gone.insert(entry.id);
+            } else if depends {
+                blocking.get_or_insert(entry.id);
+            }
+        }
+        if gone.len() > before {
+            continue;
+        }
+        if let Some(id) = blocking {
+            return Err(blocked(scope, drop, id).into());
+        }
+        ddl.changes.extend(gone.into_iter().map(Change::Delete));
+        return Ok(());
+    }
+}
+
+/// Whether a view reads a relation that goes.
+fn reads(scope: &Scope, relation: &Relation, gone: &BTreeSet<ObjectId>) -> bool {
+    let RelationKind::View(view) = &relation.storage else { return false };
+    let inner = scope.ctx.as_role(relation.owner).with_search_path(&view.search_path);
+    query::relations_of(&view.query).iter().any(|name| inner.relation(name).is_some_and(|(id, _)| gone.contains(&id)))
+}
+
+fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
+    let name = drop.names.first().map(|name| name.name.clone()).unwrap_or_default();
+    let kind = match &drop.kind {
+        DropKind::Schema => "schema",
+        DropKind::MaskingPolicy => "masking policy",
+        DropKind::View => "view",
+        DropKind::ExternalTable => "foreign table",
+        _ => "table",
+    };
+    let dependent = match scope.catalog().entry(by).map(|entry| &entry.body) {
+        Some(Body::Relation(relation)) => format!("{} {} depends on {kind} {name}", relation.kind_name(), scope.ctx.display_name(by)),
+        Some(Body::MaskAttachment(attachment)) => format!("it is attached to {}", scope.ctx.display_name(attachment.relation)),
+        _ => "an object depends on it".to_owned(),
+    };
+    let hint = if matches!(drop.kind, DropKind::MaskingPolicy) { "Detach it first." } else { "Use DROP ... CASCADE to drop the dependent objects too." };
+    Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, format!("cannot drop {kind} {name} because other objects depend on it"))
+        .detail(dependent)
+        .hint(hint)
+}
+
+pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) -> PlanResult<()> {
+    for name in &truncate.tables {
+        let (id, relation) = relation(scope, name)?;
+        if !matches!(relation.storage, RelationKind::Table(_)) {
+            return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name)).into());
+        }
+        ddl.need(scope, Right::Relation { id, privilege: Privilege::Truncate, columns: vec![] });
+        ddl.truncate.push(id);
+        if truncate.restart_identity {
+            ddl.restart.extend(owned_sequences(scope, id).map(|(id, _)| id));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn comment(scope: &Scope, ddl: &mut DdlPlan, comment: &Comment) -> PlanResult<()> {
+    match &comment.target {
+        CommentTarget::Relation(name) => {
+            let (id, old) = relation(scope, name)?;
+            ddl.need(scope, Right::Own(id));
+            let mut new = old.clone();
+            new.comment.clone_from(&comment.text);
+            ddl.put(id, Body::Relation(new));
+        }
+        CommentTarget::Column(name, column_name) => {
+            let (id, old) = relation(scope, name)?;
+            ddl.need(scope, Right::Own(id));
+            let column_id = column(old, column_name)?.id;
+            let mut new = old.clone();
+            for column in new.columns.iter_mut().filter(|column| column.id == column_id) {
+                column.comment.clone_from(&comment.text);
+            }
+            ddl.put(id, Body::Relation(new));
+        }
+        CommentTarget::Schema(name) => {
+            let id = scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name))?;
+            ddl.need(scope, Right::Own(id));
+            let mut new = scope.catalog().schema(id).cloned().ok_or_else(|| undefined_schema(name))?;
+            new.comment.clone_from(&comment.text);
+            ddl.put(id, Body::Schema(new));
+        }
+    }
+    Ok(())
+}

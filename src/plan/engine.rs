@@ -1,0 +1,68 @@
+//! DataFusion, set up once: functions, optimizer, limits. Nothing is registered in it; tables come from the catalog.
+
+use std::sync::Arc;
+
+use datafusion::common::config::ConfigOptions;
+use datafusion::execution::SessionState;
+use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::prelude::SessionConfig;
+
+use crate::error::SqlError;
+use crate::pg::placeholder_functions;
+
+/// Consumers named when memory runs out.
+const CONSUMERS_SHOWN: usize = 5;
+
+#[derive(Debug)]
+pub struct Engine {
+    template: SessionState,
+    runtime: Arc<RuntimeEnv>,
+}
+
+impl Engine {
+    /// `memory_bytes` bounds what all statements together keep in memory; beyond it they spill or fail with `53200`.
+    pub fn new(partitions: usize, memory_bytes: usize) -> Result<Self, SqlError> {
+        let consumers = std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
+        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(SqlError::from_engine)?;
+        let mut options = ConfigOptions::new();
+        options.execution.target_partitions = partitions;
+        options.execution.collect_statistics = true;
+        options.explain.show_statistics = false;
+        options.catalog.create_default_catalog_and_schema = false;
+        let config = SessionConfig::from(options);
+        let table_functions = SessionStateDefaults::default_table_functions().into_iter();
+        let table_functions = table_functions.map(|function| (function.name().to_owned(), function)).collect();
+        let mut template = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&runtime))
+            .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_table_functions(table_functions)
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)
+            .build();
+        for function in placeholder_functions() {
+            use datafusion::logical_expr::registry::FunctionRegistry;
+            template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;
+        }
+        Ok(Self { template, runtime })
+    }
+
+    /// A state for one statement.
+    pub fn state(&self) -> Arc<SessionState> {
+        Arc::new(self.template.clone())
+    }
+
+    pub fn template(&self) -> &SessionState {
+        &self.template
+    }
+
+    pub fn runtime(&self) -> &Arc<RuntimeEnv> {
+        &self.runtime
+    }
+}

@@ -1,0 +1,386 @@
+//! INSERT: a source of rows, brought into the shape of the table, with what the rows must satisfy.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::sql::planner::PlannerContext;
+use sqlparser::ast;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+
+use super::names::Names;
+use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite, typing};
+use crate::catalog::{Column, IdentityKind, Relation, RelationKind};
+use crate::error::{Plain, SqlError, SqlState, unsupported};
+use crate::govern::{PolicyCommand, Privilege};
+use crate::guard::masks;
+use crate::name::{ObjectId, QualifiedName, fold};
+use crate::statement::parse_expression;
+use crate::types::{PgType, arrow_type, field, of_field};
+
+/// Rows for a table.
+#[derive(Debug)]
+pub struct InsertPlan {
+    pub table: ObjectId,
+    /// Gives the table's columns, all of them, in order.
+    pub source: LogicalPlan,
+    pub checks: Vec<WithCheck>,
+    pub returning: Option<Returning>,
+    pub needs: Vec<Need>,
+    pub parameters: Vec<Option<PgType>>,
+    pub tag: &'static str,
+}
+
+/// A condition that every new row must satisfy.
+#[derive(Clone, Debug)]
+pub struct WithCheck {
+    /// The restrictive policy that asks for it.
+    pub policy: Option<String>,
+    pub condition: Expr,
+}
+
+/// What RETURNING gives back, over the table's columns.
+#[derive(Clone, Debug)]
+pub struct Returning {
+    /// Masks of the columns for this user, applied before the expressions.
+    pub masks: Vec<Option<Expr>>,
+    pub expressions: Vec<Expr>,
+    pub fields: Vec<FieldRef>,
+}
+
+pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters) -> PlanResult<InsertPlan> {
+    if insert.on.is_some() {
+        return Err(unsupported("INSERT … ON CONFLICT").into());
+    }
+    if insert.table_alias.is_some() || insert.overwrite || insert.partitioned.is_some() || !insert.assignments.is_empty() {
+        return Err(unsupported("this form of INSERT").into());
+    }
+    let ast::TableObject::TableName(name) = &insert.table else { return Err(unsupported("INSERT into a function").into()) };
+    let name = query::qualified(name).ok_or_else(|| unsupported("a relation name with more than a schema"))?;
+    let (id, relation) = target(scope, &name)?;
+    let names: Vec<String> = insert
+        .columns
+        .iter()
+        .map(|column| query::qualified(column).map(|name| name.name))
+        .collect::<Option<_>>()
+        .ok_or_else(|| unsupported("a qualified column name"))?;
+    let columns = resolve_columns(relation, &names)?;
+    let mut types = parameters.types.clone();
+    let (source, columns) = match &insert.source {
+        None => (LogicalPlanBuilder::empty(true).build()?, Vec::new()),
+        Some(source) => {
+            let mut source = source.as_ref().clone();
+            let width = typed_values(scope, relation, &columns, insert.columns.is_empty(), &mut source)?;
+            rewrite::query(scope, &mut source, &mut types)?;
+            let bound = query::bind(scope, source, &mut types, vec![])?;
+            let width = width.unwrap_or(bound.schema().fields().len());
+            (bound, narrow(&columns, insert.columns.is_empty(), width)?)
+        }
+    };
+    let mut needs = vec![insert_need(scope, id, relation, &columns)];
+    let returning = match &insert.returning {
+        Some(items) => Some(returning(scope, id, relation, items, &mut needs)?),
+        None => None,
+    };
+    let source = shape(scope, relation, source, &columns)?;
+    let source = query::with_values(source, &types, parameters)?;
+    let checks = with_checks(scope, id, relation, returning.is_some())?;
+    Ok(InsertPlan { table: id, source, checks, returning, needs, parameters: types, tag: "INSERT" })
+}
+
+/// The rows of a query, for a table that is being created.
+pub(super) fn from_query(scope: &Scope, id: ObjectId, relation: &Relation, query: query::QueryPlan, tag: &'static str) -> PlanResult<InsertPlan> {
+    let columns: Vec<&Column> = relation.columns.iter().collect();
+    let plan = from_plan(scope, id, relation, query.logical, &columns)?;
+    Ok(InsertPlan { parameters: query.parameters, tag, ..plan })
+}
+
+/// The rows of a plan whose columns are the named ones.
+pub(super) fn from_plan(scope: &Scope, id: ObjectId, relation: &Relation, source: LogicalPlan, columns: &[&Column]) -> PlanResult<InsertPlan> {
+    let source = shape(scope, relation, source, columns)?;
+    Ok(InsertPlan { table: id, source, checks: Vec::new(), returning: None, needs: Vec::new(), parameters: Vec::new(), tag: "INSERT" })
+}
+
+/// A table that rows can go to.
+pub(super) fn target<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
+    let (id, relation) = scope.ctx.require_relation(name).map_err(|error| PlanError::Undefined(error, name.name.clone()))?;
+    match relation.storage {
+        RelationKind::Table(_) => Ok((id, relation)),
+        RelationKind::External(_) => Err(unsupported(format!("writing to the foreign table \"{}\"", relation.name)).into()),
+        RelationKind::View(_) => Err(unsupported(format!("writing to the view \"{}\"", relation.name)).into()),
+        RelationKind::Sequence(_) => {
+            let message = format!("cannot change sequence \"{}\"", relation.name);
+            Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into())
+        }
+    }
+}
+
+/// The named columns, or all. `42703`, `42701`.
+pub(super) fn resolve_columns<'a>(relation: &'a Relation, names: &[String]) -> PlanResult<Vec<&'a Column>> {
+    if names.is_empty() {
+        return Ok(relation.columns.iter().collect());
+    }
+    let mut columns: Vec<&Column> = Vec::new();
+    for name in names {
+        let column = relation.column(name).ok_or_else(|| {
+            let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
+            PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), name.clone())
+        })?;
+        if columns.iter().any(|known| known.id == column.id) {
+            let message = format!("column \"{name}\" specified more than once");
+            return Err(Plain::new(SqlState::DUPLICATE_COLUMN, message).into());
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+pub(super) fn insert_need(scope: &Scope, id: ObjectId, relation: &Relation, columns: &[&Column]) -> Need {
+    // Without a column list (DEFAULT VALUES) any column will do; the whole row is written.
+    let named = |id: i32| columns.is_empty() || columns.iter().any(|column| column.id == id);
+    let columns = positions(relation, named);
+    Need { role: scope.ctx.role, right: Right::Relation { id, privilege: Privilege::Insert, columns } }
+}
+
+/// Indexes of the columns with some ids.
+fn positions(relation: &Relation, wanted: impl Fn(i32) -> bool) -> Vec<i32> {
+    let columns = relation.columns.iter().enumerate().filter(|(_, column)| wanted(column.id));
+    columns.map(|(index, _)| i32::try_from(index).unwrap_or(i32::MAX)).collect()
+}
+
+/// The first `width` columns when no list was given; else exactly the list. `42601` if the counts do not fit.
+fn narrow<'a>(columns: &[&'a Column], implicit: bool, width: usize) -> PlanResult<Vec<&'a Column>> {
+    if width > columns.len() {
+        return Err(Plain::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns").into());
+    }
+    if width < columns.len() && !implicit {
+        return Err(Plain::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions").into());
+    }
+    Ok(columns.iter().copied().take(width).collect())
+}
+
+/// Gives each expression of a VALUES list its column's type, and DEFAULT its meaning. Returns the list's width.
+fn typed_values(scope: &Scope, relation: &Relation, columns: &[&Column], implicit: bool, source: &mut ast::Query) -> PlanResult<Option<usize>> {
+    let ast::SetExpr::Values(values) = source.body.as_mut() else { return Ok(None) };
+    let width = values.rows.first().map_or(0, |row| row.len());
+    let columns = narrow(columns, implicit, width)?;
+    for row in &mut values.rows {
+        if row.len() != width {
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").into());
+        }
+        for (value, column) in row.iter_mut().zip(&columns) {
+            let default = matches!(value, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && fold(&ident.value) == "default");
+            let inner = if default {
+                default_source(scope, relation, column)?
+            } else {
+                if let Some(identity) = &column.identity
+                    && identity.kind == IdentityKind::Always
+                {
+                    return Err(generated_always(column).into());
+                }
+                std::mem::replace(value, ast::Expr::Identifier(ast::Ident::new("default")))
+            };
+            *value = ast::Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr: Box::new(inner),
+                data_type: sql_type(&column.pg)?,
+                array: false,
+                format: None,
+            };
+        }
+    }
+    Ok(Some(width))
+}
+
+fn generated_always(column: &Column) -> Plain {
+    Plain::new(SqlState::GENERATED_ALWAYS, format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name))
+        .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
+}
+
+/// What DEFAULT in a VALUES list stands for.
+fn default_source(scope: &Scope, _relation: &Relation, column: &Column) -> PlanResult<ast::Expr> {
+    if let Some(identity) = &column.identity {
+        let sequence = scope.ctx.catalog.relation(identity.sequence);
+        let sequence = sequence.ok_or_else(|| crate::error::internal("an identity column without sequence"))?;
+        let schema = scope.ctx.catalog.schema(sequence.schema).map(|schema| schema.name.clone()).unwrap_or_default();
+        let call = format!("nextval('\"{schema}\".\"{}\"')", sequence.name);
+        return Ok(parse_expression(&call)?);
+    }
+    match &column.default {
+        Some(source) => Ok(parse_expression(source)?),
+        None => Ok(parse_expression("NULL")?),
+    }
+}
+
+pub(super) fn sql_type(pg: &PgType) -> PlanResult<ast::DataType> {
+    let text = pg.to_string();
+    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).and_then(|mut parser| parser.parse_data_type());
+    parsed.map_err(|error| crate::error::internal(format!("type {text}: {error}")).into())
+}
+
+/// Projects a source to all of a table's columns.
+fn shape(scope: &Scope, relation: &Relation, source: LogicalPlan, columns: &[&Column]) -> PlanResult<LogicalPlan> {
+    let mut projection = Vec::with_capacity(relation.columns.len());
+    for column in &relation.columns {
+        let provided = columns.iter().position(|provided| provided.id == column.id);
+        let expr = match provided {
+            Some(index) => assign(scope, &source, index, column)?,
+            None => default_value(scope, column)?,
+        };
+        projection.push(expr.alias(&column.name));
+    }
+    Ok(LogicalPlanBuilder::from(source).project(projection)?.build()?)
+}
+
+/// An output column of the source, cast as an assignment.
+fn assign(scope: &Scope, source: &LogicalPlan, index: usize, column: &Column) -> PlanResult<Expr> {
+    let (qualifier, given) = source.schema().qualified_field(index);
+    if let Some(identity) = &column.identity
+        && identity.kind == IdentityKind::Always
+        && !matches!(source, LogicalPlan::Values(_))
+    {
+        return Err(generated_always(column).into());
+    }
+    // A bare string literal has no type yet.
+    if let LogicalPlan::Projection(projection) = source
+        && let Some(Expr::Alias(alias)) = projection.expr.get(index)
+        && let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = alias.expr.as_ref()
+        && !column.pg.is_text()
+    {
+        return Ok(typing::literal(scope, &column.pg, text)?);
+    }
+    let value = Expr::Column(EngineColumn::new(qualifier.cloned(), given.name()));
+    let from = of_field(given);
+    let text_to_other = from.is_text() && !column.pg.is_text() && given.data_type() != &DataType::Null;
+    let comparable = from.category() == column.pg.category() || column.pg.is_text() || given.data_type() == &DataType::Null;
+    let related = matches!((from.category(), column.pg.category()), ('D', 'D')) || (from == PgType::Jsonb) != (column.pg == PgType::Jsonb);
+    if text_to_other || !(comparable || related) {
+        let message = format!("column \"{}\" is of type {} but expression is of type {from}", column.name, column.pg);
+        return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message)
+            .hint("You will need to rewrite or cast the expression.")
+            .into());
+    }
+    if typing::same_arrow(&column.pg, given.data_type()) {
+        return Ok(value);
+    }
+    let cast = Expr::Cast(Cast::new_from_field(Box::new(value), Arc::new(field(&column.name, &column.pg, true))));
+    let schema = source.schema();
+    Ok(typing::expression(scope, cast, schema).map(|transformed| transformed.data)?)
+}
+
+/// The value of a column that the statement leaves out.
+pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> {
+    let empty = DFSchema::empty();
+    let target: FieldRef = Arc::new(field(&column.name, &column.pg, true));
+    if let Some(identity) = &column.identity {
+        let sequence = scope.ctx.catalog.relation(identity.sequence);
+        let Some((Relation { storage: RelationKind::Sequence(definition), name, .. }, _)) = sequence.map(|s| (s, ())) else {
+            return Err(crate::error::internal("an identity column without sequence").into());
+        };
+        let next = typing::next_value_of(scope, identity.sequence, name, definition);
+        return Ok(Expr::Cast(Cast::new_from_field(Box::new(next), target)));
+    }
+    let Some(source) = &column.default else {
+        return Ok(lit(ScalarValue::try_from(&arrow_type(&column.pg))?));
+    };
+    let mut parsed = rewritten_default(scope, source)?;
+    if let ast::Expr::Cast { .. } = parsed {
+    } else {
+        parsed = ast::Expr::Cast {
+            kind: ast::CastKind::Cast,
+            expr: Box::new(parsed),
+            data_type: sql_type(&column.pg)?,
+            array: false,
+            format: None,
+        };
+    }
+    let names = Names::new(scope, vec![]);
+    let bound = query::sql_to_rel(&names).sql_to_expr(parsed, &empty, &mut PlannerContext::new())?;
+    let bound = typing::expression(scope, bound, &empty)?.data;
+    let cast = Expr::Cast(Cast::new_from_field(Box::new(bound), target));
+    Ok(typing::expression(scope, cast, &empty)?.data)
+}
+
+fn rewritten_default(scope: &Scope, source: &str) -> PlanResult<ast::Expr> {
+    let mut parsed = parse_expression(source)?;
+    rewrite::expression(scope, &mut parsed)?;
+    Ok(parsed)
+}
+
+pub(super) fn with_checks(scope: &Scope, id: ObjectId, relation: &Relation, returning: bool) -> PlanResult<Vec<WithCheck>> {
+    let mut all = Vec::new();
+    let commands = [Some(PolicyCommand::Insert), returning.then_some(PolicyCommand::Select)];
+    for command in commands.into_iter().flatten() {
+        for (policy, condition) in policy::checks(scope, id, relation, command)?.unwrap_or_default() {
+            all.push(WithCheck { policy, condition });
+        }
+    }
+    Ok(all)
+}
+
+fn returning(scope: &Scope, id: ObjectId, relation: &Relation, items: &[ast::SelectItem], needs: &mut Vec<Need>) -> PlanResult<Returning> {
+    let schema = policy::schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
+    let qualified = DFSchema::try_from_qualified_schema(relation.name.as_str(), schema.as_arrow())?;
+    let names = Names::new(scope, vec![]);
+    let (mut expressions, mut fields): (Vec<Expr>, Vec<FieldRef>) = (Vec::new(), Vec::new());
+    let mut push = |expr: Expr, name: &str| -> PlanResult<()> {
+        use datafusion::logical_expr::ExprSchemable;
+        let (_, given) = expr.to_field(&qualified)?;
+        let unique = format!("{name}\u{1}{}", expressions.len());
+        fields.push(Arc::new(Field::clone(&given).with_name(name)));
+        expressions.push(expr.alias(unique));
+        Ok(())
+    };
+    for item in items {
+        let (expr, name) = match item {
+            ast::SelectItem::Wildcard(_) => {
+                for column in &relation.columns {
+                    push(policy::named(&column.name), &column.name)?;
+                }
+                continue;
+            }
+            ast::SelectItem::UnnamedExpr(expr) => (expr.clone(), rewrite::column_name(expr)),
+            ast::SelectItem::ExprWithAlias { expr, alias } => {
+                let name = if alias.quote_style.is_some() { alias.value.clone() } else { fold(&alias.value) };
+                (expr.clone(), name)
+            }
+            ast::SelectItem::QualifiedWildcard(..) | ast::SelectItem::ExprWithAliases { .. } => {
+                return Err(unsupported("this form of RETURNING").into());
+            }
+        };
+        let mut expr = expr;
+        rewrite::expression(scope, &mut expr)?;
+        let bound = query::sql_to_rel(&names).sql_to_expr(expr, &qualified, &mut PlannerContext::new())?;
+        push(typing::expression(scope, bound, &qualified)?.data, &name)?;
+    }
+    let named: Vec<&str> = expressions.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
+    let read = positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
+    needs.push(if read.is_empty() {
+        Need { role: scope.ctx.role, right: Right::AnyColumn { id, privilege: Privilege::Select } }
+    } else {
+        Need { role: scope.ctx.role, right: Right::Relation { id, privilege: Privilege::Select, columns: read } }
+    });
+    // Masks are bound like those of a scan.
+    let mut bound_masks = vec![None; relation.columns.len()];
+    let masked = masks(&scope.ctx, &scope.session_roles, id, relation).map_err(SqlError::from)?;
+    if !masked.is_empty()
+        && let Some(policies) = policy::bind(scope, id, relation, &[])?
+    {
+        bound_masks = policies.masks;
+    }
+    let expressions = expressions.into_iter().map(unqualified).collect::<Result<_, _>>()?;
+    Ok(Returning { masks: bound_masks, expressions, fields })
+}
+
+fn unqualified(expr: Expr) -> datafusion::common::Result<Expr> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    expr.transform(|expr| {
+        Ok(match expr {
+            Expr::Column(column) => Transformed::yes(Expr::Column(EngineColumn::new_unqualified(column.name))),
+            other => Transformed::no(other),
+        })
+    })
+    .map(|transformed| transformed.data)
+}

@@ -1,0 +1,225 @@
+//! Statement + catalog → plan. Pure: no network, no writes, no effects.
+//!
+//! Queries become logical plans whose relations are issued by the statement's guard; every other command becomes the
+//! catalog changes it asks for. Each plan says what it needs to be permitted ([`Need`]); `secure` decides.
+
+mod command;
+mod engine;
+mod insert;
+mod names;
+mod policy;
+mod query;
+mod rewrite;
+mod typing;
+
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+
+pub use command::{ColumnSource, CopyPlan, DdlPlan, file_format};
+pub use engine::Engine;
+pub use insert::{InsertPlan, WithCheck};
+pub use query::QueryPlan;
+
+use crate::catalog::{CatalogState, Change};
+use crate::context::Context;
+use crate::error::{SqlError, unsupported};
+use crate::govern::Privilege;
+use crate::guard::Guard;
+use crate::lake::{InferredTable, Location};
+use crate::metastore::Metastore;
+use crate::name::ObjectId;
+use crate::statement::{Command, CopySource, CopyTarget, Explain, Statement};
+use crate::types::PgType;
+
+/// What planning may look at.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    pub ctx: Context,
+    /// The roles of the session's user, for masks.
+    pub session_roles: Vec<ObjectId>,
+    pub engine: Arc<Engine>,
+    pub guard: Guard,
+    pub metastore: Arc<Metastore>,
+    /// What was found out about files before planning.
+    pub facts: Facts,
+}
+
+/// The results of the only I/O before permission.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub external: Option<(Location, Arc<InferredTable>)>,
+}
+
+/// What a statement will do.
+#[derive(Debug)]
+pub enum Plan {
+    Query(QueryPlan),
+    Insert(InsertPlan),
+    Explain { query: QueryPlan, analyze: bool, verbose: bool },
+    CopyOut(CopyPlan, QueryPlan),
+    CopyIn(CopyPlan),
+    /// Create a table, then fill it.
+    CreateTableAs { ddl: DdlPlan, fill: Option<InsertPlan> },
+    Ddl(DdlPlan),
+}
+
+/// Something that must be permitted, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Whose rights count: the current role's, or a view owner's.
+    pub role: ObjectId,
+    pub right: Right,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Right {
+    Superuser(&'static str),
+    CreateRole(&'static str),
+    /// Ownership of an object.
+    Own(ObjectId),
+    /// Membership in a role.
+    Member(ObjectId),
+    /// ADMIN OPTION on a role.
+    Admin(ObjectId),
+    Database(Privilege),
+    Schema(ObjectId, Privilege),
+    /// With columns (their indexes): the privilege on the relation, or on each of them. Without: on the relation.
+    Relation { id: ObjectId, privilege: Privilege, columns: Vec<i32> },
+    /// The privilege on the relation or on any of its columns.
+    AnyColumn { id: ObjectId, privilege: Privilege },
+    /// May grant a privilege on an object (or column) on.
+    GrantOption { id: ObjectId, column: Option<i32>, privilege: Privilege },
+}
+
+/// A statement's parameters.
+#[derive(Clone, Debug, Default)]
+pub struct Parameters {
+    /// By position; `None`: to be inferred.
+    pub types: Vec<Option<PgType>>,
+    /// Present when the statement is to run.
+    pub values: Option<Vec<datafusion::common::ScalarValue>>,
+}
+
+/// What a statement takes and gives, before it runs.
+#[derive(Clone, Debug)]
+pub struct Description {
+    pub parameters: Vec<PgType>,
+    /// `None`: no rows.
+    pub fields: Option<Vec<FieldRef>>,
+}
+
+impl Plan {
+    /// The columns of its result, if it has rows.
+    pub fn fields(&self) -> Option<Vec<FieldRef>> {
+        match self {
+            Self::Query(query) => Some(query.fields.clone()),
+            Self::Insert(insert) => insert.returning.as_ref().map(|returning| returning.fields.clone()),
+            Self::Explain { .. } => Some(vec![Arc::new(crate::types::field("QUERY PLAN", &PgType::Text, false))]),
+            Self::CopyOut(..) | Self::CopyIn(_) | Self::CreateTableAs { .. } | Self::Ddl(_) => None,
+        }
+    }
+
+    /// Parameter types, as far as the plan shows them; text where nothing does.
+    pub fn parameter_types(&self, declared: &[Option<PgType>], count: usize) -> Vec<PgType> {
+        let found = match self {
+            Self::Query(query) | Self::Explain { query, .. } | Self::CopyOut(_, query) => query.parameters.clone(),
+            Self::Insert(insert) => insert.parameters.clone(),
+            Self::CopyIn(_) | Self::CreateTableAs { .. } | Self::Ddl(_) => Vec::new(),
+        };
+        (0..count)
+            .map(|index| {
+                let known = declared.get(index).cloned().flatten();
+                known.or_else(|| found.get(index).cloned().flatten()).unwrap_or(PgType::Text)
+            })
+            .collect()
+    }
+}
+
+/// Plans a statement that is not about the session.
+pub fn plan(scope: &Scope, statement: &Statement, parameters: &Parameters) -> Result<Plan, SqlError> {
+    let text = &statement.text;
+    plan_command(scope, &statement.command, parameters).map_err(|error| error.located(text))
+}
+
+/// An error that may still carry the engine's line and column.
+pub(crate) enum PlanError {
+    Sql(SqlError),
+    Engine(datafusion::error::DataFusionError),
+    Undefined(crate::error::Plain, String),
+}
+
+impl PlanError {
+    fn located(self, text: &crate::statement::Text) -> SqlError {
+        match self {
+            Self::Sql(error) => error,
+            Self::Engine(error) => SqlError::from_engine_at(error, &|line, column| text.position(line, column)),
+            Self::Undefined(error, name) => {
+                let position = text.find_word(&name);
+                error.at(position).into()
+            }
+        }
+    }
+}
+
+impl<E: Into<SqlError>> From<E> for PlanError {
+    fn from(error: E) -> Self {
+        Self::Sql(error.into())
+    }
+}
+
+pub(crate) type PlanResult<T> = Result<T, PlanError>;
+
+fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> PlanResult<Plan> {
+    Ok(match command {
+        Command::Query(query) => Plan::Query(query::plan(scope, query, parameters)?),
+        Command::Insert(insert) => Plan::Insert(insert::plan(scope, insert, parameters)?),
+        Command::Explain(Explain { analyze, verbose, statement }) => match statement.as_ref() {
+            Command::Query(query) => {
+                Plan::Explain { query: query::plan(scope, query, parameters)?, analyze: *analyze, verbose: *verbose }
+            }
+            _ => return Err(unsupported("EXPLAIN of a statement that is not a query").into()),
+        },
+        Command::Copy(copy) => match (&copy.source, &copy.target) {
+            (CopySource::Query(query), CopyTarget::ToStdout) => {
+                let query = query::plan(scope, query, parameters)?;
+                Plan::CopyOut(command::copy_query(copy, &query), query)
+            }
+            (CopySource::Table { .. }, CopyTarget::ToStdout) => {
+                let (copy, query) = command::copy_table_out(scope, copy)?;
+                Plan::CopyOut(copy, query)
+            }
+            (CopySource::Table { .. }, CopyTarget::FromStdin) => Plan::CopyIn(command::copy_in(scope, copy)?),
+            (CopySource::Table { .. }, CopyTarget::FromLocation(_)) => Plan::Insert(command::copy_from_location(scope, copy)?),
+            (CopySource::Query(_), CopyTarget::FromStdin | CopyTarget::FromLocation(_)) | (_, CopyTarget::ToLocation(_)) => {
+                return Err(unsupported("COPY TO a location").into());
+            }
+        },
+        Command::CreateTableAs(create) => {
+            let (ddl, fill) = command::create_table_as(scope, create, parameters)?;
+            Plan::CreateTableAs { ddl, fill }
+        }
+        other => Plan::Ddl(command::plan(scope, other)?),
+    })
+}
+
+impl Scope {
+    /// The same statement, seen as another role (a view's owner), with the invoker's masks.
+    fn as_role(&self, role: ObjectId, search_path: &[String]) -> Self {
+        let mut other = self.clone();
+        other.ctx = self.ctx.as_role(role).with_search_path(search_path);
+        other
+    }
+
+    fn catalog(&self) -> &CatalogState {
+        &self.ctx.catalog
+    }
+}
+
+/// The catalog after a plan's changes: what later steps of the same statement see.
+pub(crate) fn with_changes(ctx: &Context, changes: &[Change]) -> Context {
+    let mut next = ctx.clone();
+    let state = ctx.catalog.as_ref().clone().with(ctx.catalog.snapshot, changes.iter().cloned());
+    next.catalog = Arc::new(state);
+    next
+}

@@ -1,0 +1,143 @@
+//! What names in a query stand for: relations of the catalog, functions of the engine, types.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DataFusionError, Result, TableReference};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+
+use super::{Scope, policy, query};
+use crate::catalog::RelationKind;
+use crate::context::undefined_table;
+use crate::error::{SqlError, unsupported};
+use crate::guard::ViewTable;
+use crate::name::{ObjectId, QualifiedName};
+use crate::types::{field, from_sql};
+
+/// Views and policies may refer to each other this deep.
+const DEPTH_MAX: usize = 32;
+
+/// Resolves one query's names.
+pub(super) struct Names<'a> {
+    pub(super) scope: &'a Scope,
+    state: &'a SessionState,
+    system: Arc<SessionState>,
+    types: Arc<dyn TypePlanner>,
+    /// Relations whose policies are being bound: a policy that reads its own table never ends.
+    pub(super) within: Vec<ObjectId>,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn new(scope: &'a Scope, within: Vec<ObjectId>) -> Self {
+        let state = scope.engine.template();
+        Self { scope, state, system: scope.engine.state(), types: Arc::new(Types), within }
+    }
+
+    fn source(&self, name: &QualifiedName) -> Result<Arc<dyn TableSource>, SqlError> {
+        let scope = self.scope;
+        let (id, relation) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
+        if self.within.len() > DEPTH_MAX {
+            return Err(unsupported("nesting of views and policies this deep").into());
+        }
+        match &relation.storage {
+            RelationKind::Table(_) | RelationKind::External(_) => {
+                let policies = policy::bind(scope, id, relation, &self.within)?;
+                let table = scope.guard.open(&scope.ctx, id, relation, policies, &self.system)?;
+                Ok(provider_as_source(table))
+            }
+            RelationKind::View(view) => {
+                let checked_as = if view.security_invoker { scope.ctx.role } else { relation.owner };
+                let inner = scope.as_role(checked_as, &view.search_path);
+                let mut within = self.within.clone();
+                within.push(id);
+                let plan = query::view(&inner, relation, view, within)?;
+                let schema = Arc::clone(plan.schema().inner());
+                Ok(provider_as_source(Arc::new(ViewTable { relation: id, schema, plan, checked_as })))
+            }
+            RelationKind::Sequence(_) => Err(unsupported("reading a sequence as a table").into()),
+        }
+    }
+}
+
+impl ContextProvider for Names<'_> {
+    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
+        let name = QualifiedName { schema: name.schema().map(str::to_owned), name: name.table().to_owned() };
+        Ok(self.source(&name)?)
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
+        let function = self.state.table_functions().get(name);
+        match function {
+            Some(function) if name == "generate_series" => Ok(provider_as_source(function.create_table_provider_with_args(datafusion::catalog::TableFunctionArgs::new(&args, self.state))?)),
+            _ => Err(super::typing::undefined_function(name).into()),
+        }
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::clone(&self.types))
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.scalar_functions().get(name).cloned()
+    }
+
+    fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
+        None
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// SQL type names as PostgreSQL understands them.
+#[derive(Debug)]
+struct Types;
+
+impl TypePlanner for Types {
+    fn plan_type_field(&self, sql: &sqlparser::ast::DataType) -> Result<Option<FieldRef>> {
+        let pg = from_sql(sql).map_err(|error| DataFusionError::from(SqlError::from(error)))?;
+        Ok(Some(Arc::new(field("", &pg, true))))
+    }
+}

@@ -1,0 +1,144 @@
+//! Row policies and masks as expressions over a relation's raw columns.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::{Expr, ExprSchemable, lit};
+use datafusion::sql::planner::PlannerContext;
+
+use super::names::Names;
+use super::{Scope, query, rewrite, typing};
+use crate::catalog::Relation;
+use crate::error::{Plain, SqlError, SqlState};
+use crate::govern::PolicyCommand;
+use crate::guard::{ChosenMask, Policies, RowRules, masks, row_policies};
+use crate::name::ObjectId;
+use crate::statement::parse_expression;
+use crate::types::field;
+
+/// The policies a relation is read through; `None` if there are none for this user.
+pub(super) fn bind(scope: &Scope, id: ObjectId, relation: &Relation, within: &[ObjectId]) -> Result<Option<Policies>, SqlError> {
+    let rules = row_policies(&scope.ctx, id, relation, PolicyCommand::Select);
+    let chosen = masks(&scope.ctx, &scope.session_roles, id, relation)?;
+    if rules.is_none() && chosen.is_empty() {
+        return Ok(None);
+    }
+    if within.contains(&id) {
+        let message = format!("infinite recursion detected in policy for relation \"{}\"", relation.name);
+        return Err(Plain::new(SqlState::INVALID_OBJECT_DEFINITION, message).into());
+    }
+    let mut inner = within.to_vec();
+    inner.push(id);
+    let row_filter = match &rules {
+        Some(rules) => Some(row_filter(scope, relation, rules, &inner)?),
+        None => None,
+    };
+    let mut bound = vec![None; relation.columns.len()];
+    for mask in &chosen {
+        if let Some(slot) = bound.get_mut(mask.column) {
+            *slot = Some(self::mask(scope, relation, mask, &inner)?);
+        }
+    }
+    Ok(Some(Policies { row_filter, masks: bound }))
+}
+
+/// (any permissive) and (every restrictive); false without a permissive one.
+fn row_filter(scope: &Scope, relation: &Relation, rules: &RowRules<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
+    let mut any: Option<Expr> = None;
+    for policy in &rules.permissive {
+        let bound = optional(scope, relation, policy.using.as_deref(), within)?;
+        any = Some(match any {
+            Some(any) => any.or(bound),
+            None => bound,
+        });
+    }
+    let mut all = any.unwrap_or_else(|| lit(false));
+    for policy in &rules.restrictive {
+        all = all.and(optional(scope, relation, policy.using.as_deref(), within)?);
+    }
+    Ok(all)
+}
+
+fn optional(scope: &Scope, relation: &Relation, source: Option<&str>, within: &[ObjectId]) -> Result<Expr, SqlError> {
+    source.map_or(Ok(lit(true)), |source| boolean(scope, relation, source, within))
+}
+
+/// What a new row must satisfy: (any permissive, then each restrictive), with the name of a failing restrictive policy.
+pub(super) fn checks(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    command: PolicyCommand,
+) -> Result<Option<Vec<(Option<String>, Expr)>>, SqlError> {
+    let Some(rules) = row_policies(&scope.ctx, id, relation, command) else { return Ok(None) };
+    let within = [id];
+    let check = |policy: &crate::govern::RowPolicy| {
+        optional(scope, relation, policy.check.as_deref().or(policy.using.as_deref()), &within)
+    };
+    let mut any: Option<Expr> = None;
+    for policy in &rules.permissive {
+        let bound = check(policy)?;
+        any = Some(match any {
+            Some(any) => any.or(bound),
+            None => bound,
+        });
+    }
+    let mut all = vec![(None, any.unwrap_or_else(|| lit(false)))];
+    for policy in &rules.restrictive {
+        all.push((Some(policy.name.clone()), check(policy)?));
+    }
+    Ok(Some(all))
+}
+
+fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
+    let arguments = &mask.policy.arguments;
+    let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
+    let bound = expression(scope, &mask.policy.expression, &schema, within)?;
+    // From the policy's arguments to the columns it is attached to.
+    let replaced = bound.transform(|expr| {
+        Ok(match &expr {
+            Expr::Column(column) => {
+                let index = arguments.iter().position(|(name, _)| *name == column.name);
+                let input = index.and_then(|index| mask.inputs.get(index)).and_then(|id| relation.column_by_id(*id));
+                match input {
+                    Some(input) => Transformed::yes(named(&input.name)),
+                    None => return Err(SqlError::from(crate::error::internal("a mask names no column")).into()),
+                }
+            }
+            _ => Transformed::no(expr),
+        })
+    });
+    replaced.map(|transformed| transformed.data).map_err(SqlError::from_engine)
+}
+
+/// Binds a condition over a relation's columns. `42804` if it is not boolean.
+pub(super) fn boolean(scope: &Scope, relation: &Relation, source: &str, within: &[ObjectId]) -> Result<Expr, SqlError> {
+    let schema = schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
+    let bound = expression(scope, source, &schema, within)?;
+    match bound.get_type(&schema).map_err(SqlError::from_engine)? {
+        arrow::datatypes::DataType::Boolean | arrow::datatypes::DataType::Null => Ok(bound),
+        other => {
+            let pg = crate::types::of_field(&arrow::datatypes::Field::new("", other, true));
+            Err(Plain::new(SqlState::DATATYPE_MISMATCH, format!("argument of POLICY must be type boolean, not type {pg}")).into())
+        }
+    }
+}
+
+/// Binds an expression over some columns.
+pub(super) fn expression(scope: &Scope, source: &str, schema: &DFSchema, within: &[ObjectId]) -> Result<Expr, SqlError> {
+    let mut parsed = parse_expression(source)?;
+    rewrite::expression(scope, &mut parsed)?;
+    let names = Names::new(scope, within.to_vec());
+    let bound = query::sql_to_rel(&names).sql_to_expr(parsed, schema, &mut PlannerContext::new()).map_err(SqlError::from_engine)?;
+    typing::expression(scope, bound, schema).map(|transformed| transformed.data).map_err(SqlError::from_engine)
+}
+
+pub(super) fn schema_of(fields: impl Iterator<Item = arrow::datatypes::Field>) -> Result<DFSchema, SqlError> {
+    let schema = arrow::datatypes::Schema::new(fields.collect::<Vec<_>>());
+    DFSchema::try_from(Arc::new(schema)).map_err(SqlError::from_engine)
+}
+
+pub(super) fn named(name: &str) -> Expr {
+    Expr::Column(datafusion::common::Column::new_unqualified(name))
+}

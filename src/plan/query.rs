@@ -1,0 +1,257 @@
+//! SELECT, VALUES, TABLE: from syntax to a logical plan over issued relations.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, FieldRef};
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::{Column, DataFusionError, ParamValues};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use sqlparser::ast::{self, ObjectName, ObjectNamePart, Query, Visit, Visitor};
+
+use super::names::Names;
+use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
+use crate::catalog::{Relation, View};
+use crate::context::undefined_table;
+use crate::error::{SqlError, SqlState, unsupported};
+use crate::name::{QualifiedName, fold};
+use crate::statement::parse_query;
+use crate::types::{PgType, field, of_field};
+
+/// A bound query, not yet permitted.
+#[derive(Debug)]
+pub struct QueryPlan {
+    pub logical: LogicalPlan,
+    /// Output columns with the names the client sees.
+    pub fields: Vec<FieldRef>,
+    pub parameters: Vec<Option<PgType>>,
+}
+
+pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> PlanResult<QueryPlan> {
+    let mut query = query.clone();
+    let mut types = parameters.types.clone();
+    rewrite::query(scope, &mut query, &mut types)?;
+    let logical = bind(scope, query, &mut types, vec![])?;
+    let logical = with_values(logical, &types, parameters)?;
+    Ok(QueryPlan { fields: output(&logical), logical, parameters: types })
+}
+
+/// Binds a rewritten query; parameters without a type get the one their surroundings suggest.
+pub(super) fn bind(scope: &Scope, query: Query, types: &mut Vec<Option<PgType>>, within: Vec<crate::name::ObjectId>) -> PlanResult<LogicalPlan> {
+    check(&query, scope)?;
+    let names = Names::new(scope, within);
+    let statement = ast::Statement::Query(Box::new(query));
+    let logical = to_plan(&names, statement.clone(), types)?;
+    let found = logical.get_parameter_fields().map_err(PlanError::Engine)?;
+    let logical = if infer(&found, types) { to_plan(&names, statement, types)? } else { logical };
+    typing::apply(scope, logical).map_err(PlanError::Engine)
+}
+
+fn to_plan(names: &Names<'_>, statement: ast::Statement, types: &[Option<PgType>]) -> PlanResult<LogicalPlan> {
+    let declared: Vec<Option<FieldRef>> = types.iter().map(|pg| pg.as_ref().map(|pg| Arc::new(field("", pg, true)) as FieldRef)).collect();
+    let mut context = PlannerContext::new().with_prepare_param_data_types(declared);
+    sql_to_rel(names).sql_statement_to_plan_with_context(statement, &mut context).map_err(PlanError::Engine)
+}
+
+pub(super) fn sql_to_rel<'a>(names: &'a Names<'a>) -> SqlToRel<'a, Names<'a>> {
+    let options = ParserOptions::new().with_parse_float_as_decimal(true).with_collect_spans(true);
+    SqlToRel::new_with_options(names, options)
+}
+
+/// Fills in what binding found out. Returns whether anything is new.
+fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgType>>) -> bool {
+    let mut new = false;
+    for (name, inferred) in found {
+        let Some(index) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1)) else { continue };
+        if types.len() <= index {
+            types.resize(index + 1, None);
+        }
+        if let Some(slot) = types.get_mut(index).filter(|slot| slot.is_none()) {
+            *slot = Some(inferred.as_ref().map_or(PgType::Text, |field| of_field(field)));
+            new = true;
+        }
+    }
+    new
+}
+
+/// Puts the parameters' values in their places.
+pub(super) fn with_values(logical: LogicalPlan, types: &[Option<PgType>], parameters: &Parameters) -> PlanResult<LogicalPlan> {
+    let Some(values) = &parameters.values else { return Ok(logical) };
+    if values.is_empty() {
+        return Ok(logical);
+    }
+    let values = values.iter().enumerate().map(|(index, value)| {
+        let metadata = types.get(index).cloned().flatten().map(|pg| field("", &pg, true).metadata().clone()).unwrap_or_default();
+        let metadata = (!metadata.is_empty()).then(|| datafusion::common::metadata::FieldMetadata::from(metadata));
+        ScalarAndMetadata::new(value.clone(), metadata)
+    });
+    logical.with_param_values(ParamValues::List(values.collect())).map_err(PlanError::Engine)
+}
+
+pub(super) fn output(logical: &LogicalPlan) -> Vec<FieldRef> {
+    let fields = logical.schema().fields().iter();
+    fields.map(|field| Arc::new(Field::clone(field).with_name(rewrite::visible_name(field.name()))) as FieldRef).collect()
+}
+
+/// The query of a view with the view's own column names and types.
+pub(super) fn view(scope: &Scope, relation: &Relation, view: &View, within: Vec<crate::name::ObjectId>) -> Result<LogicalPlan, SqlError> {
+    let bound = || -> PlanResult<LogicalPlan> {
+        let mut query = *parse_query(&view.query).map_err(SqlError::from)?;
+        let mut types = Vec::new();
+        rewrite::query(scope, &mut query, &mut types)?;
+        let logical = bind(scope, query, &mut types, within)?;
+        let columns: Vec<Expr> = logical
+            .schema()
+            .iter()
+            .zip(&relation.columns)
+            .map(|((qualifier, field), column)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(&column.name))
+            .collect();
+        if columns.len() != relation.columns.len() {
+            return Err(unsupported("a view whose base table has changed its columns").into());
+        }
+        LogicalPlanBuilder::from(logical).project(columns).and_then(LogicalPlanBuilder::build).map_err(PlanError::Engine)
+    };
+    bound().map_err(|error| match error {
+        PlanError::Sql(error) => error,
+        PlanError::Engine(error) => SqlError::from_engine(error),
+        PlanError::Undefined(error, _) => error.into(),
+    })
+}
+
+/// Raises what the engine would only say as text: unknown relations and functions, clauses it would ignore.
+fn check(query: &Query, scope: &Scope) -> PlanResult<()> {
+    let mut checker = Checker { scope, ctes: Vec::new(), error: None };
+    let _flow = Visit::visit(query, &mut checker);
+    checker.error.map_or(Ok(()), Err)
+}
+
+struct Checker<'a> {
+    scope: &'a Scope,
+    /// Names of WITH queries, of all levels: a shadowed table is found when it is bound.
+    ctes: Vec<String>,
+    error: Option<PlanError>,
+}
+
+impl Checker<'_> {
+    fn fail(&mut self, error: impl Into<PlanError>) -> ControlFlow<()> {
+        self.error.get_or_insert(error.into());
+        ControlFlow::Break(())
+    }
+}
+
+impl Visitor for Checker<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        if let Some(with) = &query.with {
+            self.ctes.extend(with.cte_tables.iter().map(|cte| folded(&cte.alias.name)));
+        }
+        if matches!(query.body.as_ref(), ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_)) {
+            return self.fail(unsupported("a data-modifying statement in WITH"));
+        }
+        if !query.locks.is_empty() {
+            return self.fail(unsupported("SELECT … FOR UPDATE or FOR SHARE"));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &ast::TableFactor) -> ControlFlow<()> {
+        match factor {
+            ast::TableFactor::Table { name, args: None, version, sample, with_ordinality, .. } => {
+                if version.is_some() {
+                    return self.fail(unsupported("time travel"));
+                }
+                if sample.is_some() {
+                    return self.fail(unsupported("TABLESAMPLE"));
+                }
+                if *with_ordinality {
+                    return self.fail(unsupported("WITH ORDINALITY"));
+                }
+                let Some(name) = qualified(name) else {
+                    return self.fail(unsupported("a relation name with more than a schema"));
+                };
+                let cte = name.schema.is_none() && self.ctes.contains(&name.name);
+                if !cte && self.scope.ctx.relation(&name).is_none() {
+                    if let Some(schema) = &name.schema
+                        && matches!(schema.as_str(), "pg_catalog" | "information_schema")
+                    {
+                        return self.fail(unsupported(format!("reading {name}")));
+                    }
+                    self.error = Some(PlanError::Undefined(undefined_table(&name), name.name.clone()));
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+        if let ast::Expr::Function(function) = expr {
+            let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
+                let shown = function.name.to_string();
+                return self.fail(typing::undefined_function(&shown));
+            };
+            let name = folded(name);
+            let state = self.scope.engine.template();
+            let known = state.scalar_functions().contains_key(&name)
+                || state.aggregate_functions().contains_key(&name)
+                || state.window_functions().contains_key(&name)
+                || matches!(name.as_str(), "unnest" | "grouping" | "make_map" | "struct");
+            if !known {
+                let error = crate::error::Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
+                    .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+                self.error = Some(PlanError::Undefined(error, name));
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn folded(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
+}
+
+/// `[database.][schema.]name`.
+pub(super) fn qualified(name: &ObjectName) -> Option<QualifiedName> {
+    let parts: Vec<String> = name
+        .0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(ident) => Some(folded(ident)),
+            ObjectNamePart::Function(_) => None,
+        })
+        .collect::<Option<_>>()?;
+    match parts.as_slice() {
+        [name] => Some(QualifiedName::bare(name.clone())),
+        [schema, name] => Some(QualifiedName::new(schema.clone(), name.clone())),
+        [database, schema, name] if database == crate::catalog::DATABASE_NAME => Some(QualifiedName::new(schema.clone(), name.clone())),
+        _ => None,
+    }
+}
+
+impl From<DataFusionError> for PlanError {
+    fn from(error: DataFusionError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// Names of the relations a stored query reads.
+pub(super) fn relations_of(source: &str) -> Vec<QualifiedName> {
+    struct Relations(Vec<QualifiedName>);
+    impl Visitor for Relations {
+        type Break = ();
+        fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+            self.0.extend(qualified(name));
+            ControlFlow::Continue(())
+        }
+    }
+    let mut relations = Relations(Vec::new());
+    if let Ok(query) = parse_query(source) {
+        let _flow = Visit::visit(&query, &mut relations);
+    }
+    relations.0
+}

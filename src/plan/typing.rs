@@ -1,0 +1,189 @@
+//! PostgreSQL's typing rules on a freshly bound plan: integer literals, untyped string literals, casts from and to text,
+//! integer overflow. Runs before the engine's own coercion.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Between, InList, ScalarFunction};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
+
+use super::Scope;
+use crate::catalog::RelationKind;
+use crate::encode::Style;
+use crate::error::{Plain, SqlError, SqlState};
+use crate::name::QualifiedName;
+use crate::pg::{CheckedArithmetic, FromText, NextValue, ToText};
+use crate::types::{PgType, of_field};
+
+/// Applies the rules to a plan and to its subqueries.
+pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| {
+        // A limit is counted in the engine's own integers.
+        if matches!(node, LogicalPlan::Limit(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        let names = NamePreserver::new(&node);
+        let values = matches!(node, LogicalPlan::Values(_));
+        let mapped = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expression(scope, expr, &schema)?;
+            Ok(if values { rewritten } else { rewritten.update_data(|expr| name.restore(expr)) })
+        })?;
+        mapped.map_data(LogicalPlan::recompute_schema)
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Applies the rules to one expression over a schema.
+pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| rule(scope, expr, schema))
+}
+
+fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
+            Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), metadata)),
+            Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
+        },
+        Expr::Cast(cast) => self::cast(scope, cast, schema)?,
+        Expr::BinaryExpr(binary) => self::binary(scope, binary, schema)?,
+        Expr::Between(Between { expr, negated, low, high }) => {
+            let target = pg_type(&expr, schema);
+            let (low, high) = (untyped(scope, *low, target.as_ref())?, untyped(scope, *high, target.as_ref())?);
+            Transformed::yes(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
+        }
+        Expr::InList(InList { expr, list, negated }) => {
+            let target = pg_type(&expr, schema);
+            let list = list.into_iter().map(|item| untyped(scope, item, target.as_ref())).collect::<Result<_>>()?;
+            Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
+        }
+        Expr::ScalarFunction(function) if function.func.name() == "nextval" && function.args.len() == 1 => {
+            Transformed::yes(next_value(scope, &function)?)
+        }
+        other => Transformed::no(other),
+    })
+}
+
+/// The PostgreSQL type of an expression, if it can be told.
+fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
+    if let Expr::Column(column) = expr
+        && let Ok(field) = schema.field_from_column(column)
+    {
+        return Some(of_field(field));
+    }
+    expr.to_field(schema).ok().map(|(_, field)| of_field(&field))
+}
+
+/// A string literal beside a value of another type is read as that type, as PostgreSQL does with unknown literals.
+fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
+    let Some(target) = target.filter(|target| !target.is_text()) else { return Ok(expr) };
+    match &expr {
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => literal(scope, target, text),
+        _ => Ok(expr),
+    }
+}
+
+/// Reads a literal as a type. A type without precision takes that of the text.
+pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
+    let zone = scope.ctx.settings.time_zone();
+    let pg = match pg {
+        PgType::Numeric(_) => {
+            let scale = crate::encode::parse_numeric(text).map_or(0, |numeric| numeric.scale.max(0));
+            match pg {
+                PgType::Numeric(Some(fixed)) => PgType::Numeric(Some(*fixed)),
+                _ => PgType::Numeric(Some((38, scale))),
+            }
+        }
+        other => other.clone(),
+    };
+    let value = FromText::scalar(&pg, zone, text)?;
+    let field = crate::types::field("", &pg, true);
+    let metadata = (!field.metadata().is_empty()).then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
+    Ok(Expr::Literal(value, metadata))
+}
+
+fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let target = of_field(&cast.field);
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = cast.expr.as_ref()
+        && !matches!(target, PgType::Text | PgType::Varchar(_) | PgType::Name | PgType::Unknown)
+    {
+        return Ok(Transformed::yes(literal(scope, &target, text)?));
+    }
+    let Some(source) = pg_type(&cast.expr, schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) {
+        return Ok(Transformed::no(Expr::Cast(cast)));
+    }
+    let function = |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
+    Ok(match (source.is_text(), target.is_text()) {
+        (true, false) => {
+            let udf = ScalarUDF::new_from_impl(FromText::new(target, scope.ctx.settings.time_zone()));
+            Transformed::yes(function(udf, *cast.expr))
+        }
+        (false, true) if !matches!(cast.expr.as_ref(), Expr::Literal(ScalarValue::Null, _)) => {
+            let udf = ScalarUDF::new_from_impl(ToText::new(Style::of(&scope.ctx.settings)));
+            Transformed::yes(function(udf, *cast.expr))
+        }
+        _ => Transformed::no(Expr::Cast(cast)),
+    })
+}
+
+fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    if op.supports_propagation() || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
+        let (left_type, right_type) = (pg_type(&left, schema), pg_type(&right, schema));
+        let left = untyped(scope, *left, right_type.as_ref())?;
+        let right = untyped(scope, *right, left_type.as_ref())?;
+        return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
+    }
+    if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))
+        && let Some(result) = CheckedArithmetic::result_type(&a, &b)
+        && let Some(checked) = CheckedArithmetic::new(op, result)
+    {
+        let udf = Arc::new(ScalarUDF::new_from_impl(checked));
+        return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![*left, *right]))));
+    }
+    Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right))))
+}
+
+fn next_value(scope: &Scope, function: &ScalarFunction) -> Result<Expr> {
+    let name = match function.args.as_slice() {
+        [Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _)] => name,
+        _ => return Err(SqlError::from(crate::error::unsupported("nextval of a computed sequence name")).into()),
+    };
+    let parts: Vec<&str> = name.split('.').map(|part| part.trim_matches('"')).collect();
+    let name = match parts.as_slice() {
+        [schema, name] => QualifiedName::new(*schema, *name),
+        _ => QualifiedName::bare(name.trim_matches('"')),
+    };
+    let (id, relation) = scope.ctx.require_relation(&name).map_err(SqlError::from)?;
+    let RelationKind::Sequence(sequence) = &relation.storage else {
+        let message = format!("\"{}\" is not a sequence", relation.name);
+        return Err(SqlError::from(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)).into());
+    };
+    Ok(next_value_of(scope, id, &relation.name, sequence))
+}
+
+/// The next value of a sequence, as an expression.
+pub(super) fn next_value_of(scope: &Scope, id: crate::name::ObjectId, name: &str, sequence: &crate::catalog::Sequence) -> Expr {
+    let udf = NextValue::new(id, name.to_owned(), sequence.clone(), Arc::clone(&scope.metastore));
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf)), vec![]))
+}
+
+pub(super) fn undefined_function(name: &str) -> SqlError {
+    Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
+        .hint("No function matches the given name and argument types. You might need to add explicit type casts.")
+        .into()
+}
+
+/// Whether two types are the same to the engine.
+pub(super) fn same_arrow(pg: &PgType, data_type: &DataType) -> bool {
+    crate::types::arrow_type(pg) == *data_type
+}

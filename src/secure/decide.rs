@@ -1,0 +1,140 @@
+//! Whether a role has a right. PostgreSQL's messages.
+
+use crate::catalog::{Body, Relation, RelationKind};
+use crate::context::Context;
+use crate::error::{Plain, SqlState, internal};
+use crate::govern::{Acl, Privilege, PrivilegeSet, is_member};
+use crate::name::ObjectId;
+use crate::plan::{Need, Right};
+
+pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
+    let as_role;
+    let who = if need.role == ctx.role {
+        ctx
+    } else {
+        as_role = ctx.as_role(need.role);
+        &as_role
+    };
+    if who.superuser {
+        return Ok(());
+    }
+    match &need.right {
+        Right::Superuser(what) => Err(denied(format!("permission denied to {what}")).detail("Only a superuser may do that.")),
+        Right::CreateRole(what) => {
+            let permitted = who.catalog.role(who.role).is_some_and(|role| role.create_role);
+            let error = || denied(format!("permission denied to {what}")).detail("Only roles with the CREATEROLE attribute may do that.");
+            if permitted { Ok(()) } else { Err(error()) }
+        }
+        Right::Own(id) => own(who, *id),
+        Right::Member(role) => {
+            let member = is_member(who.role, *role, |id| who.catalog.role(id));
+            let error = || denied(format!("must be able to SET ROLE \"{}\"", who.catalog.role_name(*role)));
+            if member { Ok(()) } else { Err(error()) }
+        }
+        Right::Admin(role) => {
+            let creator = who.catalog.role(who.role).is_some_and(|own| own.create_role);
+            let superuser_role = who.catalog.role(*role).is_some_and(|role| role.superuser);
+            let admin = who.roles.iter().filter_map(|id| who.catalog.role(*id)).flat_map(|role| &role.member_of).any(|m| m.role == *role && m.admin);
+            let error = || {
+                denied(format!("permission denied to grant role \"{}\"", who.catalog.role_name(*role)))
+                    .detail("Only roles with the ADMIN option on the role may grant it.")
+            };
+            if admin || (creator && !superuser_role) { Ok(()) } else { Err(error()) }
+        }
+        Right::Database(privilege) => {
+            let held = who.catalog.database().and_then(|database| database.acl.as_ref()).map(|acl| who.rights(acl));
+            let name = crate::catalog::DATABASE_NAME;
+            if held.is_some_and(|held| held.contains(*privilege)) { Ok(()) } else { Err(denied(format!("permission denied for database {name}"))) }
+        }
+        Right::Schema(id, privilege) => {
+            let schema = who.catalog.schema(*id).ok_or_else(|| internal("a need for a schema that is gone"))?;
+            let held = who.rights(&Context::schema_acl(schema)).contains(*privilege);
+            if held { Ok(()) } else { Err(denied(format!("permission denied for schema {}", schema.name))) }
+        }
+        Right::Relation { id, privilege, columns } => on_relation(who, *id, *privilege, columns),
+        Right::AnyColumn { id, privilege } => {
+            let relation = usable(who, *id)?;
+            let held = who.rights(&relation.effective_acl());
+            let any = relation.columns.iter().any(|column| column_rights(who, column.acl.as_ref()).contains(*privilege));
+            if held.contains(*privilege) || any { Ok(()) } else { Err(denied_relation(relation)) }
+        }
+        Right::GrantOption { id, column, privilege } => grant_option(who, *id, *column, *privilege),
+    }
+}
+
+fn denied(message: String) -> Plain {
+    Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+}
+
+fn denied_relation(relation: &Relation) -> Plain {
+    let kind = match relation.storage {
+        RelationKind::Table(_) => "table",
+        RelationKind::External(_) => "foreign table",
+        RelationKind::View(_) => "view",
+        RelationKind::Sequence(_) => "sequence",
+    };
+    denied(format!("permission denied for {kind} {}", relation.name))
+}
+
+/// The relation, if its schema may be used.
+fn usable(who: &Context, id: ObjectId) -> Result<&Relation, Plain> {
+    let relation = who.catalog.relation(id).ok_or_else(|| internal("a need for a relation that is gone"))?;
+    if who.may_use_schema(relation.schema) {
+        return Ok(relation);
+    }
+    let schema = who.catalog.schema(relation.schema).map(|schema| schema.name.clone()).unwrap_or_default();
+    Err(denied(format!("permission denied for schema {schema}")))
+}
+
+fn column_rights(who: &Context, acl: Option<&Acl>) -> PrivilegeSet {
+    acl.map(|acl| acl.held_by(&who.roles)).unwrap_or_default()
+}
+
+fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32]) -> Result<(), Plain> {
+    let relation = usable(who, id)?;
+    if who.rights(&relation.effective_acl()).contains(privilege) {
+        return Ok(());
+    }
+    // Lineage counts columns by position; grants go by column id.
+    let held = |position: &i32| {
+        let column = usize::try_from(*position).ok().and_then(|index| relation.columns.get(index));
+        column.is_some_and(|column| column_rights(who, column.acl.as_ref()).contains(privilege))
+    };
+    if !columns.is_empty() && columns.iter().all(held) { Ok(()) } else { Err(denied_relation(relation)) }
+}
+
+fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {
+    let entry = who.catalog.entry(id).ok_or_else(|| internal("a need for an object that is gone"))?;
+    if entry.body.owner().is_some_and(|owner| who.owns(owner)) {
+        return Ok(());
+    }
+    Err(denied(match &entry.body {
+        Body::Relation(relation) => format!("must be owner of {} {}", relation.kind_name(), relation.name),
+        Body::Schema(schema) => format!("must be owner of schema {}", schema.name),
+        Body::Database(database) => format!("must be owner of database {}", database.name),
+        Body::MaskingPolicy(policy) => format!("must be owner of masking policy {}", policy.name),
+        Body::Role(_) | Body::RowPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => "must be superuser".to_owned(),
+    }))
+}
+
+fn grant_option(who: &Context, id: ObjectId, column: Option<i32>, privilege: Privilege) -> Result<(), Plain> {
+    let entry = who.catalog.entry(id).ok_or_else(|| internal("a need for an object that is gone"))?;
+    if entry.body.owner().is_some_and(|owner| who.owns(owner)) {
+        return Ok(());
+    }
+    let (acl, column_acl, shown) = match &entry.body {
+        Body::Relation(relation) => {
+            let column_acl = column.and_then(|column| relation.column_by_id(column)).and_then(|column| column.acl.clone());
+            (relation.effective_acl(), column_acl, denied_relation(relation))
+        }
+        Body::Schema(schema) => (Context::schema_acl(schema), None, denied(format!("permission denied for schema {}", schema.name))),
+        Body::Database(database) => {
+            (database.acl.clone().unwrap_or_default(), None, denied(format!("permission denied for database {}", database.name)))
+        }
+        Body::Role(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => {
+            return Err(internal("a grant on an object that has no ACL"));
+        }
+    };
+    let grantable = acl.grantable_by(&who.roles).with(column_acl.map(|acl| acl.grantable_by(&who.roles)).unwrap_or_default());
+    if grantable.contains(privilege) { Ok(()) } else { Err(shown) }
+}

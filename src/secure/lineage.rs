@@ -1,0 +1,203 @@
+//! Which columns a query reads, from the plan as bound, before any optimizer has dropped one.
+//!
+//! Every column named anywhere is traced to the base columns it carries. What cannot be traced is an error; nodes that
+//! name no columns read all of their input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DataFusionError, Result, TableReference};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::source_as_provider;
+use datafusion::functions_table::generate_series::GenerateSeriesTable;
+use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
+
+use crate::error::SqlError;
+use crate::govern::Privilege;
+use crate::guard::{OpenTable, SecureTable, ViewTable};
+use crate::name::ObjectId;
+use crate::plan::{Need, Right};
+
+/// The SELECT rights a query needs, its views' queries included.
+pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, SqlError> {
+    let mut lineage = Lineage { read: BTreeMap::new(), views: Vec::new() };
+    let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
+    lineage.mark(&output);
+    let mut needs = Vec::new();
+    for (id, columns) in lineage.read {
+        let right = if columns.is_empty() {
+            Right::AnyColumn { id, privilege: Privilege::Select }
+        } else {
+            Right::Relation { id, privilege: Privilege::Select, columns: columns.into_iter().collect() }
+        };
+        needs.push(Need { role, right });
+    }
+    for (checked_as, plan) in lineage.views {
+        needs.extend(self::needs(checked_as, &plan)?);
+    }
+    Ok(needs)
+}
+
+/// A base column: relation and index.
+type Origin = (ObjectId, i32);
+
+#[derive(Clone)]
+struct Output {
+    qualifier: Option<TableReference>,
+    name: String,
+    from: BTreeSet<Origin>,
+}
+
+type Scope = Vec<Output>;
+
+struct Lineage {
+    read: BTreeMap<ObjectId, BTreeSet<i32>>,
+    views: Vec<(ObjectId, LogicalPlan)>,
+}
+
+impl Lineage {
+    fn mark(&mut self, scope: &[Output]) {
+        for (relation, column) in scope.iter().flat_map(|output| &output.from) {
+            self.read.entry(*relation).or_default().insert(*column);
+        }
+    }
+
+    fn walk(&mut self, plan: &LogicalPlan, outer: &mut Vec<Scope>) -> Result<Scope> {
+        use LogicalPlan as P;
+        let mut input: Scope = vec![];
+        for child in plan.inputs() {
+            // The right side of a join may be LATERAL and see the left.
+            let lateral = matches!(plan, P::Join(_));
+            if lateral {
+                outer.push(input.clone());
+            }
+            let output = self.walk(child, outer)?;
+            if lateral {
+                outer.pop();
+            }
+            input.extend(output);
+        }
+        if let P::TableScan(scan) = plan {
+            input = self.scan(scan)?;
+        }
+        let mut failed = None;
+        plan.apply_expressions(|expr| {
+            if let Err(error) = self.expression(expr, &input, outer) {
+                failed.get_or_insert(error);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let names_what_it_reads = matches!(
+            plan,
+            P::Projection(_)
+                | P::Filter(_)
+                | P::Sort(_)
+                | P::Limit(_)
+                | P::SubqueryAlias(_)
+                | P::Join(_)
+                | P::Aggregate(_)
+                | P::Window(_)
+                | P::Repartition(_)
+                | P::Subquery(_)
+                | P::TableScan(_)
+                | P::Values(_)
+                | P::EmptyRelation(_)
+                | P::Distinct(Distinct::On(_))
+        );
+        if !names_what_it_reads {
+            self.mark(&input);
+        }
+        let by_position = matches!(plan, P::SubqueryAlias(_));
+        let outputs = plan.schema().iter().enumerate().map(|(index, (qualifier, field))| {
+            let from = if by_position {
+                input.get(index).map(|output| output.from.clone()).unwrap_or_default()
+            } else {
+                let same = input.iter().filter(|output| output.qualifier.as_ref() == qualifier && output.name == *field.name());
+                same.flat_map(|output| output.from.clone()).collect()
+            };
+            Output { qualifier: qualifier.cloned(), name: field.name().clone(), from }
+        });
+        Ok(outputs.collect())
+    }
+
+    fn scan(&mut self, scan: &TableScan) -> Result<Scope> {
+        let provider = source_as_provider(&scan.source)?;
+        let relation = if let Some(table) = provider.downcast_ref::<SecureTable>() {
+            Some(table.relation())
+        } else if let Some(table) = provider.downcast_ref::<OpenTable>() {
+            // A file that COPY reads belongs to no relation; its own right was asked for.
+            Some(table.relation()).filter(|id| id.0 != i64::MIN)
+        } else if let Some(view) = provider.downcast_ref::<ViewTable>() {
+            self.views.push((view.checked_as, view.plan.clone()));
+            Some(view.relation)
+        } else if provider.is::<CteWorkTable>() || is_function(provider.as_ref()) {
+            None
+        } else {
+            return Err(DataFusionError::Internal(format!("{} was not issued by the guard", scan.table_name)));
+        };
+        if let Some(id) = relation {
+            self.read.entry(id).or_default();
+        }
+        let schema = scan.source.schema();
+        let outputs = schema.fields().iter().enumerate().map(|(index, field)| Output {
+            qualifier: Some(scan.table_name.clone()),
+            name: field.name().clone(),
+            from: relation.map(|id| (id, i32::try_from(index).unwrap_or(i32::MAX))).into_iter().collect(),
+        });
+        Ok(outputs.collect())
+    }
+
+    fn expression(&mut self, expr: &Expr, input: &Scope, outer: &mut Vec<Scope>) -> Result<()> {
+        expr.apply(|expr| {
+            let subquery = match expr {
+                Expr::Column(column) => {
+                    let hits = find(input, column)?;
+                    self.mark(&hits);
+                    None
+                }
+                Expr::OuterReferenceColumn(_, column) => {
+                    let hits = outer.iter().rev().find_map(|scope| find(scope, column).ok()).ok_or_else(|| untraced(column))?;
+                    self.mark(&hits);
+                    None
+                }
+                Expr::ScalarSubquery(subquery) => Some((subquery, true)),
+                Expr::InSubquery(subquery) => Some((&subquery.subquery, true)),
+                Expr::SetComparison(subquery) => Some((&subquery.subquery, true)),
+                Expr::Exists(subquery) => Some((&subquery.subquery, false)),
+                _ => None,
+            };
+            if let Some((subquery, reads_output)) = subquery {
+                outer.push(input.clone());
+                let output = self.walk(&subquery.subquery, outer)?;
+                outer.pop();
+                if reads_output {
+                    self.mark(&output);
+                }
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(())
+    }
+}
+
+/// A function in FROM reads nothing.
+fn is_function(provider: &dyn TableProvider) -> bool {
+    provider.is::<GenerateSeriesTable>()
+}
+
+fn find(scope: &Scope, column: &Column) -> Result<Scope> {
+    let hits: Scope = scope
+        .iter()
+        .filter(|output| output.name == column.name && (column.relation.is_none() || column.relation == output.qualifier))
+        .cloned()
+        .collect();
+    if hits.is_empty() { Err(untraced(column)) } else { Ok(hits) }
+}
+
+fn untraced(column: &Column) -> DataFusionError {
+    DataFusionError::Internal(format!("column {column} has no origin"))
+}

@@ -1,0 +1,95 @@
+//! Plan → [`Authorized`] plan: what the plan needs, whether the user may, and views replaced by their queries.
+//!
+//! Nothing runs without passing here: execution takes nothing else.
+
+mod decide;
+mod lineage;
+
+use datafusion::common::tree_node::Transformed;
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+
+use crate::context::Context;
+use crate::error::SqlError;
+use crate::guard::ViewTable;
+use crate::plan::{Need, Plan};
+
+/// A plan that its user may run.
+#[derive(Debug)]
+pub struct Authorized<T>(T);
+
+impl<T> Authorized<T> {
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Checks everything a plan needs. `42501` and its like if something is not permitted.
+pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError> {
+    let plan = match plan {
+        Plan::Query(mut query) => {
+            query.logical = authorize_logical(ctx, query.logical)?;
+            Plan::Query(query)
+        }
+        Plan::Explain { mut query, analyze, verbose } => {
+            query.logical = authorize_logical(ctx, query.logical)?;
+            Plan::Explain { query, analyze, verbose }
+        }
+        Plan::Insert(mut insert) => {
+            check(ctx, &insert.needs)?;
+            insert.source = authorize_logical(ctx, insert.source)?;
+            Plan::Insert(insert)
+        }
+        Plan::CopyOut(copy, mut query) => {
+            check(ctx, &copy.needs)?;
+            query.logical = authorize_logical(ctx, query.logical)?;
+            Plan::CopyOut(copy, query)
+        }
+        Plan::CopyIn(copy) => {
+            check(ctx, &copy.needs)?;
+            Plan::CopyIn(copy)
+        }
+        Plan::CreateTableAs { ddl, fill } => {
+            check(ctx, &ddl.needs)?;
+            let fill = match fill {
+                Some(mut insert) => {
+                    insert.source = authorize_logical(ctx, insert.source)?;
+                    Some(insert)
+                }
+                None => None,
+            };
+            Plan::CreateTableAs { ddl, fill }
+        }
+        Plan::Ddl(ddl) => {
+            check(ctx, &ddl.needs)?;
+            Plan::Ddl(ddl)
+        }
+    };
+    Ok(Authorized(plan))
+}
+
+fn check(ctx: &Context, needs: &[Need]) -> Result<(), SqlError> {
+    needs.iter().try_for_each(|need| Ok(decide::permit(ctx, need)?))
+}
+
+fn authorize_logical(ctx: &Context, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    check(ctx, &lineage::needs(ctx.role, &plan)?)?;
+    expand_views(plan)
+}
+
+/// Replaces each view by its query. The rights on what it reads were checked with the view's needs.
+fn expand_views(plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    let expanded = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+        let provider = source_as_provider(&scan.source)?;
+        let Some(view) = provider.downcast_ref::<ViewTable>() else { return Ok(Transformed::no(node)) };
+        let inner = expand_views(view.plan.clone())?;
+        let plan = LogicalPlanBuilder::from(inner).alias(scan.table_name.clone())?.build()?;
+        Ok(Transformed::yes(plan))
+    });
+    expanded.map(|transformed| transformed.data).map_err(SqlError::from_engine)
+}

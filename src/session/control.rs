@@ -1,0 +1,197 @@
+//! Statements about the session itself: settings, roles, transactions.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringViewArray};
+use arrow::datatypes::{FieldRef, Schema};
+use arrow::record_batch::RecordBatch;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+
+use super::Session;
+use crate::error::{Notice, Plain, SqlError, SqlState};
+use crate::execute::Outcome;
+use crate::govern::is_member;
+use crate::name::ObjectId;
+use crate::setting::{SETTINGS, find};
+use crate::statement::{Command, SetStatement, SetValue, Shown};
+use crate::types::{PgType, field};
+
+impl Session {
+    /// Runs a statement about the session; `None` if it is about data.
+    pub(super) async fn control(&mut self, command: &Command) -> Result<Option<Outcome>, SqlError> {
+        let tag = match command {
+            Command::Begin(modes) => {
+                self.begin(*modes)?;
+                command.tag()
+            }
+            Command::SetTransaction(modes) => {
+                self.set_modes(*modes)?;
+                "SET"
+            }
+            Command::Commit => self.commit().await?,
+            Command::Rollback => {
+                self.roll_back_explicit().await;
+                "ROLLBACK"
+            }
+            Command::Set(set) => {
+                self.set(set)?;
+                "SET"
+            }
+            Command::Reset(name) => {
+                self.reset(name.as_deref())?;
+                "RESET"
+            }
+            Command::Show(shown) => return Ok(Some(self.show(shown)?)),
+            Command::DiscardAll => {
+                if self.open.is_some() {
+                    return Err(Plain::new(SqlState::ACTIVE_TRANSACTION, "DISCARD ALL cannot run inside a transaction block").into());
+                }
+                self.prepared.clear();
+                self.portals.clear();
+                self.session_role = self.login_role;
+                self.role = self.login_role;
+                self.reset(None)?;
+                "DISCARD ALL"
+            }
+            Command::Deallocate(Some(name)) => {
+                if self.prepared.remove(name).is_none() {
+                    let message = format!("prepared statement \"{name}\" does not exist");
+                    return Err(Plain::new(SqlState::INVALID_STATEMENT_NAME, message).into());
+                }
+                "DEALLOCATE"
+            }
+            Command::Deallocate(None) => {
+                self.prepared.retain(|name, _| name.is_empty());
+                "DEALLOCATE ALL"
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Outcome::Done(tag.to_owned())))
+    }
+
+    /// The columns of a statement about the session; `None` if it is about data.
+    pub(super) fn control_fields(&self, command: &Command) -> Result<Option<Option<Vec<FieldRef>>>, SqlError> {
+        Ok(match command {
+            Command::Show(shown) => Some(Some(self.shown(shown)?.0)),
+            Command::Begin(_)
+            | Command::SetTransaction(_)
+            | Command::Commit
+            | Command::Rollback
+            | Command::Set(_)
+            | Command::Reset(_)
+            | Command::DiscardAll
+            | Command::Deallocate(_) => Some(None),
+            _ => None,
+        })
+    }
+
+    fn set(&mut self, set: &SetStatement) -> Result<(), SqlError> {
+        if set.local && self.open.is_none() {
+            self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, "SET LOCAL can only be used in transaction blocks"));
+            return Ok(());
+        }
+        match &set.value {
+            SetValue::Setting { name, value } => {
+                let initial = || find(name).map(|setting| self.initial.value(setting));
+                let value = value.clone().or_else(initial);
+                let mut next = self.settings.clone();
+                next.set(name, value.as_deref())?;
+                if !set.local {
+                    self.lasting.set(name, value.as_deref())?;
+                }
+                self.settings = next;
+            }
+            SetValue::Role(name) => {
+                let role = match name {
+                    Some(name) => self.role_to_be(name, self.session_role)?,
+                    None => self.session_role,
+                };
+                self.role = role;
+                self.show_roles();
+            }
+            SetValue::SessionAuthorization(name) => {
+                let role = match name {
+                    Some(name) => self.role_to_be(name, self.login_role)?,
+                    None => self.login_role,
+                };
+                let superuser = self.catalog().role(self.login_role).is_some_and(|role| role.superuser);
+                if role != self.login_role && !superuser {
+                    return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to set session authorization").into());
+                }
+                self.session_role = role;
+                self.role = role;
+                self.show_roles();
+            }
+        }
+        Ok(())
+    }
+
+    /// A role that `from` may become. `22023`, `42501`.
+    fn role_to_be(&self, name: &str, from: ObjectId) -> Result<ObjectId, SqlError> {
+        let catalog = self.catalog();
+        let missing = || Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("role \"{name}\" does not exist"));
+        let role = catalog.role_id(name).ok_or_else(missing)?;
+        let superuser = catalog.role(from).is_some_and(|role| role.superuser);
+        if superuser || is_member(from, role, |id| catalog.role(id)) {
+            return Ok(role);
+        }
+        Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to set role \"{name}\"")).into())
+    }
+
+    /// Puts the roles into the settings that show them.
+    pub(super) fn show_roles(&mut self) {
+        let catalog = self.catalog();
+        let superuser = catalog.role(self.role).is_some_and(|role| role.superuser);
+        let name = catalog.role_name(self.session_role);
+        for settings in [&mut self.settings, &mut self.lasting] {
+            settings.set_internal("is_superuser", if superuser { "on" } else { "off" });
+            settings.set_internal("session_authorization", &name);
+        }
+    }
+
+    fn reset(&mut self, name: Option<&str>) -> Result<(), SqlError> {
+        match name {
+            Some(name) => {
+                let value = find(name).map(|setting| self.initial.value(setting));
+                self.settings.set(name, value.as_deref())?;
+                self.lasting.set(name, value.as_deref())?;
+            }
+            None => {
+                self.settings = self.initial.clone();
+                self.lasting = self.initial.clone();
+                self.show_roles();
+            }
+        }
+        Ok(())
+    }
+
+    fn show(&self, shown: &Shown) -> Result<Outcome, SqlError> {
+        let (fields, columns) = self.shown(shown)?;
+        let arrays = columns.into_iter().map(|values| Arc::new(StringViewArray::from_iter_values(values)) as ArrayRef);
+        let schema = Arc::new(Schema::new(fields.clone()));
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(|error| SqlError::from_engine(error.into()))?;
+        let stream = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])));
+        Ok(Outcome::Returned { fields, stream, tag: "SHOW".to_owned() })
+    }
+
+    fn shown(&self, shown: &Shown) -> Result<(Vec<FieldRef>, Vec<Vec<String>>), SqlError> {
+        let text = |name: &str| -> FieldRef { Arc::new(field(name, &PgType::Text, true)) };
+        match shown {
+            Shown::One(name) => {
+                let unknown = || {
+                    Plain::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
+                };
+                let (name, value) = self.settings.show(name).ok_or_else(unknown)?;
+                Ok((vec![text(&name)], vec![vec![value]]))
+            }
+            Shown::All => {
+                let columns = [
+                    SETTINGS.iter().map(|setting| setting.name.to_owned()).collect(),
+                    SETTINGS.iter().map(|setting| self.settings.value(setting)).collect(),
+                    SETTINGS.iter().map(|setting| setting.doc.to_owned()).collect(),
+                ];
+                Ok((vec![text("name"), text("setting"), text("description")], columns.into()))
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One connected user. Every statement, from every door, passes [`Session::run`].
+
+mod control;
+mod prepared;
+mod state;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::Utc;
+
+pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
+pub use state::TransactionStatus;
+use state::{Open, open_transaction};
+
+use crate::catalog::CatalogState;
+use crate::context::{Context, resolve_search_path};
+use crate::error::{Notice, Plain, SqlError, SqlState};
+use crate::execute::{CopyIn, Outcome, Stores, execute};
+use crate::guard::Guard;
+use crate::lake::{Lake, LakeTable};
+use crate::metastore::Metastore;
+use crate::name::ObjectId;
+use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, plan};
+use crate::secure::authorize;
+use crate::setting::{SETTINGS, Settings};
+use crate::statement::{Class, Command, CopyTarget, Statement, parse};
+use crate::types::PgType;
+use crate::warehouse::Warehouse;
+
+/// Prepared statements and portals of one session.
+const STATEMENTS_MAX: usize = 10_000;
+/// Notices that wait to be sent.
+const NOTICES_MAX: usize = 1_000;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Shared {
+    pub metastore: Arc<Metastore>,
+    pub engine: Arc<Engine>,
+    pub warehouse: Warehouse,
+    pub lake: Lake,
+    /// Tasks that parse and write one COPY.
+    pub workers: usize,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    shared: Arc<Shared>,
+    pid: i32,
+    /// Who logged in.
+    login_role: ObjectId,
+    session_role: ObjectId,
+    role: ObjectId,
+    /// In force now.
+    settings: Settings,
+    /// In force after a commit: without what SET LOCAL changed.
+    lasting: Settings,
+    /// What RESET goes back to.
+    initial: Settings,
+    open: Option<Open>,
+    prepared: HashMap<String, Arc<Prepared>>,
+    portals: HashMap<String, Portal>,
+    notices: Vec<Notice>,
+}
+
+impl Session {
+    /// A session of a role that has been authenticated. `options`: settings from the start-up packet.
+    pub fn new(shared: Arc<Shared>, pid: i32, role: ObjectId, options: &[(String, String)]) -> Result<Self, SqlError> {
+        let mut settings = Settings::default();
+        let head = shared.metastore.head();
+        for (name, value) in head.role(role).iter().flat_map(|role| &role.settings) {
+            settings.set(name, Some(value))?;
+        }
+        for (name, value) in options {
+            settings.set(name, Some(value))?;
+        }
+        let mut session = Self {
+            shared,
+            pid,
+            login_role: role,
+            session_role: role,
+            role,
+            lasting: settings.clone(),
+            initial: settings.clone(),
+            settings,
+            open: None,
+            prepared: HashMap::new(),
+            portals: HashMap::new(),
+            notices: Vec::new(),
+        };
+        session.show_roles();
+        session.initial = session.settings.clone();
+        Ok(session)
+    }
+
+    /// Runs one statement up to its first row. The caller reads the rows and then says how it went with
+    /// [`Session::succeeded`] or [`Session::fail`].
+    pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
+        self.admit(statement)?;
+        if let Some(outcome) = self.control(&statement.command).await? {
+            return Ok(outcome);
+        }
+        self.begin_implicit();
+        let scope = self.scope(statement).await?;
+        let plan = plan(&scope, statement, &parameters)?;
+        let plan = authorize(&scope.ctx, plan)?;
+        let stores = Stores { warehouse: self.shared.warehouse.clone(), workers: self.shared.workers };
+        let open = open_transaction(&mut self.open)?;
+        let mut notices = Vec::new();
+        let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await?;
+        notices.into_iter().for_each(|notice| self.notify(notice));
+        Ok(outcome)
+    }
+
+    /// Ends a COPY FROM STDIN whose data is complete.
+    pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
+        let open = open_transaction(&mut self.open)?;
+        copy.finish(&mut open.transaction).await
+    }
+
+    /// What a statement takes and gives. No effects.
+    pub async fn describe(&mut self, statement: &Statement, types: &[Option<PgType>]) -> Result<Description, SqlError> {
+        if self.is_failed() && statement.command.class() != Class::Transaction {
+            return Err(in_failed_transaction());
+        }
+        if let Some(fields) = self.control_fields(&statement.command)? {
+            return Ok(Description { parameters: vec![PgType::Text; statement.parameters], fields });
+        }
+        let scope = self.scope(statement).await?;
+        let parameters = Parameters { types: types.to_vec(), values: None };
+        let plan = plan(&scope, statement, &parameters)?;
+        let description =
+            Description { parameters: plan.parameter_types(types, statement.parameters), fields: plan.fields() };
+        // Whoever may not run it may not learn its columns either.
+        let _authorized = authorize(&scope.ctx, plan)?;
+        Ok(description)
+    }
+
+    /// Everything planning may look at. The only I/O before permission is here, and superusers cause it only.
+    async fn scope(&mut self, statement: &Statement) -> Result<Scope, SqlError> {
+        let ctx = self.context();
+        let mut scope = Scope {
+            session_roles: ctx.catalog.closure(self.session_role),
+            engine: Arc::clone(&self.shared.engine),
+            guard: Guard::new(self.shared.warehouse.clone(), self.shared.lake.clone()),
+            metastore: Arc::clone(&self.shared.metastore),
+            facts: Facts::default(),
+            ctx,
+        };
+        scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;
+        Ok(scope)
+    }
+
+    fn context(&self) -> Context {
+        let now = Utc::now().timestamp_micros();
+        let (catalog, staged, started) = match &self.open {
+            Some(open) => {
+                (Arc::clone(open.transaction.catalog()), Arc::clone(open.transaction.staged()), open.transaction.started_us)
+            }
+            None => (self.shared.metastore.head(), Arc::default(), now),
+        };
+        Context {
+            roles: catalog.closure(self.role),
+            superuser: catalog.role(self.role).is_some_and(|role| role.superuser),
+            search_path: resolve_search_path(&catalog, self.role, &self.settings.search_path()),
+            catalog,
+            staged,
+            settings: Arc::new(self.settings.clone()),
+            session_role: self.session_role,
+            role: self.role,
+            backend_pid: self.pid,
+            transaction_start_us: started,
+            statement_start_us: now,
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn catalog(&self) -> Arc<CatalogState> {
+        self.open.as_ref().map_or_else(|| self.shared.metastore.head(), |open| Arc::clone(open.transaction.catalog()))
+    }
+
+    /// Values that clients are told of, in the order of the definitions.
+    pub fn reported(&self) -> Vec<(&'static str, String)> {
+        SETTINGS.iter().filter(|setting| setting.report).map(|setting| (setting.name, self.settings.value(setting))).collect()
+    }
+
+    fn notify(&mut self, notice: Notice) {
+        if self.notices.len() < NOTICES_MAX {
+            self.notices.push(notice);
+        }
+    }
+
+    /// Notices since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        let threshold = self.settings.min_messages();
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.retain(|notice| match threshold.as_str() {
+            "error" => false,
+            "warning" => notice.severity >= crate::error::Severity::Warning,
+            _ => true,
+        });
+        notices
+    }
+}
+
+/// Looks at the files that a statement names.
+async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Facts, SqlError> {
+    let denied = |what: &str| {
+        Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}")).detail("Only a superuser may do that.")
+    };
+    let lake = &shared.lake;
+    let state = shared.engine.state();
+    Ok(match command {
+        Command::CreateExternalTable(create) => {
+            if !ctx.superuser {
+                return Err(denied("create an external table").into());
+            }
+            let location = lake.locate(&create.location)?;
+            let found = LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, create.format, &create.options).await;
+            let inferred = match found {
+                Ok(inferred) => inferred,
+                // An empty location is all right for a table whose columns are given.
+                Err(error) if error.sqlstate() == SqlState::UNDEFINED_FILE && !create.columns.is_empty() => {
+                    crate::lake::InferredTable { columns: vec![], partitions: vec![], options: create.options.clone() }
+                }
+                Err(error) => return Err(error),
+            };
+            Facts { external: Some((location, Arc::new(inferred))) }
+        }
+        Command::Copy(copy) => match &copy.target {
+            CopyTarget::FromLocation(text) => {
+                if !ctx.superuser {
+                    return Err(denied("COPY from a location").into());
+                }
+                let location = lake.locate(text)?;
+                let format = file_format(&copy.options, location.url().path())?;
+                let options = copy_reader_options(&copy.options, format);
+                let inferred = LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, format, &options).await?;
+                Facts { external: Some((location, Arc::new(inferred))) }
+            }
+            CopyTarget::FromStdin | CopyTarget::ToStdout | CopyTarget::ToLocation(_) => Facts::default(),
+        },
+        _ => Facts::default(),
+    })
+}
+
+/// COPY's options as those of an external table.
+fn copy_reader_options(
+    options: &crate::statement::CopyOptions,
+    format: crate::catalog::ExternalFormat,
+) -> std::collections::BTreeMap<String, String> {
+    let mut reader = std::collections::BTreeMap::new();
+    if format == crate::catalog::ExternalFormat::Csv {
+        let header = options.header != crate::statement::Header::None;
+        reader.insert("header".to_owned(), header.to_string());
+        let delimiter = if options.format_given { char::from(options.delimiter) } else { ',' };
+        reader.insert("delimiter".to_owned(), delimiter.to_string());
+        reader.insert("quote".to_owned(), char::from(options.quote).to_string());
+    }
+    reader
+}
+
+fn in_failed_transaction() -> SqlError {
+    let message = "current transaction is aborted, commands ignored until end of transaction block";
+    Plain::new(SqlState::IN_FAILED_TRANSACTION, message).into()
+}
+
+/// Reads a message's statements.
+pub fn parse_message(sql: &str) -> Result<Vec<Statement>, SqlError> {
+    Ok(parse(sql)?)
+}

@@ -1,0 +1,200 @@
+//! Prepared statements and portals.
+
+use std::sync::Arc;
+
+use arrow::datatypes::FieldRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+
+use super::{STATEMENTS_MAX, Session, in_failed_transaction};
+use crate::encode::{ColumnBuilder, Format, InputError};
+use crate::error::{Plain, SqlError, SqlState};
+use crate::plan::{Description, Parameters};
+use crate::statement::{Class, Statement, parse};
+use crate::types::PgType;
+
+/// A parsed statement under a name.
+#[derive(Debug)]
+pub struct Prepared {
+    /// `None`: an empty query.
+    pub statement: Option<Statement>,
+    pub description: Description,
+}
+
+/// A statement with its parameters, and as much of its result as was not read yet.
+#[derive(Debug)]
+pub struct Portal {
+    pub prepared: Arc<Prepared>,
+    pub parameters: Parameters,
+    /// One for each output column.
+    pub formats: Vec<Format>,
+    pub rows: Option<PortalRows>,
+    /// It ran to its end.
+    pub done: bool,
+}
+
+/// The rest of a result.
+pub struct PortalRows {
+    pub fields: Vec<FieldRef>,
+    pub stream: SendableRecordBatchStream,
+    /// A batch that was read in part.
+    pub current: Option<(RecordBatch, usize)>,
+    /// The tag that counts are added to; a complete one does not count.
+    pub tag: String,
+    pub counts: bool,
+}
+
+impl std::fmt::Debug for PortalRows {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PortalRows").field("tag", &self.tag).finish_non_exhaustive()
+    }
+}
+
+/// A parameter as Bind carries it.
+pub struct BoundValue<'a> {
+    pub format: Format,
+    pub bytes: Option<&'a [u8]>,
+}
+
+impl Session {
+    /// Parse. `42601` for more than one statement, `42P05` for a name in use.
+    pub async fn prepare(&mut self, name: &str, sql: &str, types: &[Option<PgType>]) -> Result<(), SqlError> {
+        if !name.is_empty() && self.prepared.contains_key(name) {
+            let message = format!("prepared statement \"{name}\" already exists");
+            return Err(Plain::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message).into());
+        }
+        if self.prepared.len() >= STATEMENTS_MAX {
+            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many prepared statements").into());
+        }
+        let mut statements = parse(sql)?;
+        if statements.len() > 1 {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+        }
+        let statement = statements.pop();
+        let description = match &statement {
+            Some(statement) => self.describe(statement, types).await?,
+            None if self.is_failed() => return Err(in_failed_transaction()),
+            None => Description { parameters: Vec::new(), fields: None },
+        };
+        self.prepared.insert(name.to_owned(), Arc::new(Prepared { statement, description }));
+        Ok(())
+    }
+
+    pub fn prepared(&self, name: &str) -> Result<&Arc<Prepared>, SqlError> {
+        self.prepared.get(name).ok_or_else(|| {
+            let message = if name.is_empty() {
+                "unnamed prepared statement does not exist".to_owned()
+            } else {
+                format!("prepared statement \"{name}\" does not exist")
+            };
+            Plain::new(SqlState::INVALID_STATEMENT_NAME, message).into()
+        })
+    }
+
+    /// Bind. `08P01` for wrong counts, `22P02` and `22P03` for wrong values, `42P03` for a portal in use.
+    pub fn bind(&mut self, portal: &str, name: &str, values: &[BoundValue<'_>], formats: &[Format]) -> Result<(), SqlError> {
+        let prepared = Arc::clone(self.prepared(name)?);
+        let class = prepared.statement.as_ref().map(|statement| statement.command.class());
+        if self.is_failed() && class.is_some_and(|class| class != Class::Transaction) {
+            return Err(in_failed_transaction());
+        }
+        let protocol = |message: String| SqlError::from(Plain::new(SqlState::PROTOCOL_VIOLATION, message));
+        let wanted = prepared.description.parameters.len();
+        if values.len() != wanted {
+            return Err(protocol(format!(
+                "bind message supplies {} parameters, but prepared statement \"{name}\" requires {wanted}",
+                values.len()
+            )));
+        }
+        if !portal.is_empty() && self.portals.contains_key(portal) {
+            return Err(Plain::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")).into());
+        }
+        let mut bound = Vec::with_capacity(values.len());
+        for (index, (value, pg)) in values.iter().zip(&prepared.description.parameters).enumerate() {
+            bound.push(self.parameter(value, pg).map_err(|error| parameter_error(error, portal, index, value))?);
+        }
+        let columns = prepared.description.fields.as_ref().map_or(0, Vec::len);
+        let formats = match formats {
+            [] => vec![Format::Text; columns],
+            [one] => vec![*one; columns],
+            many if many.len() == columns => many.to_vec(),
+            many => {
+                return Err(protocol(format!("bind message has {} result formats but query has {columns} columns", many.len())));
+            }
+        };
+        let types = prepared.description.parameters.iter().cloned().map(Some).collect();
+        let parameters = Parameters { types, values: Some(bound) };
+        self.portals.insert(portal.to_owned(), Portal { prepared, parameters, formats, rows: None, done: false });
+        Ok(())
+    }
+
+    fn parameter(&self, value: &BoundValue<'_>, pg: &PgType) -> Result<ScalarValue, InputError> {
+        let pg = match (pg, value.bytes) {
+            // Without a scale of its own, a numeric keeps that of the value.
+            (PgType::Numeric(None), Some(bytes)) => PgType::Numeric(Some((38, numeric_scale(value.format, bytes)))),
+            (pg, _) => pg.clone(),
+        };
+        let mut builder = ColumnBuilder::new(&pg, self.settings.time_zone())?;
+        match (value.bytes, value.format) {
+            (None, _) => builder.append_null(),
+            (Some(bytes), Format::Binary) => builder.append_binary(bytes)?,
+            (Some(bytes), Format::Text) => {
+                let text = std::str::from_utf8(bytes).map_err(|_invalid| InputError::Encoding { zero: false })?;
+                builder.append_text(text)?;
+            }
+        }
+        ScalarValue::try_from_array(&builder.finish(), 0).map_err(|_engine| InputError::Binary)
+    }
+
+    /// Takes a portal out to run it; it is put back with [`Session::put_portal`].
+    pub fn take_portal(&mut self, name: &str) -> Result<Portal, SqlError> {
+        self.portals.remove(name).ok_or_else(|| no_portal(name))
+    }
+
+    pub fn portal(&self, name: &str) -> Result<&Portal, SqlError> {
+        self.portals.get(name).ok_or_else(|| no_portal(name))
+    }
+
+    pub fn put_portal(&mut self, name: &str, portal: Portal) {
+        self.portals.insert(name.to_owned(), portal);
+    }
+
+    pub fn close_statement(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
+    pub fn close_portal(&mut self, name: &str) {
+        self.portals.remove(name);
+    }
+
+    /// A simple query takes the place of the unnamed statement and portal.
+    pub fn drop_unnamed(&mut self) {
+        self.prepared.remove("");
+        self.portals.remove("");
+    }
+}
+
+fn numeric_scale(format: Format, bytes: &[u8]) -> i8 {
+    let parsed = match format {
+        Format::Binary => crate::encode::Numeric::from_binary(bytes),
+        Format::Text => std::str::from_utf8(bytes).ok().and_then(crate::encode::parse_numeric),
+    };
+    parsed.map_or(0, |numeric| numeric.scale.max(0))
+}
+
+fn parameter_error(error: InputError, portal: &str, index: usize, value: &BoundValue<'_>) -> SqlError {
+    let number = index + 1;
+    SqlError::from(error).with_context(|| {
+        let which = if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
+        match (value.format, value.bytes) {
+            (Format::Text, Some(bytes)) => format!("{which} parameter ${number} = '{}'", String::from_utf8_lossy(bytes)),
+            _ => format!("{which} parameter ${number}"),
+        }
+    })
+}
+
+fn no_portal(name: &str) -> SqlError {
+    Plain::new(SqlState::INVALID_CURSOR_NAME, format!("portal \"{name}\" does not exist")).into()
+}

@@ -1,0 +1,215 @@
+//! The transaction state machine: idle, in an implicit or explicit transaction, failed.
+
+use super::{Session, in_failed_transaction};
+use crate::error::{Notice, Plain, SqlError, SqlState, internal, unsupported};
+use crate::setting::Settings;
+use crate::statement::{Class, Command, IsolationLevel, Statement, TransactionModes};
+use crate::transaction::Transaction;
+
+/// As ReadyForQuery tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStatus {
+    Idle,
+    InTransaction,
+    Failed,
+}
+
+/// A transaction in progress.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) transaction: Transaction,
+    /// Begun by BEGIN; else it ends with the message or at Sync.
+    explicit: bool,
+    failed: bool,
+    read_only: bool,
+    isolation: IsolationLevel,
+    /// Settings to go back to when it is rolled back.
+    before: Settings,
+    roles_before: (crate::name::ObjectId, crate::name::ObjectId),
+}
+
+/// The transaction of a statement that is running.
+pub(super) fn open_transaction(open: &mut Option<Open>) -> Result<&mut Open, SqlError> {
+    open.as_mut().ok_or_else(|| internal("a statement runs outside a transaction").into())
+}
+
+impl Session {
+    pub fn status(&self) -> TransactionStatus {
+        match &self.open {
+            Some(open) if open.failed && open.explicit => TransactionStatus::Failed,
+            Some(open) if open.explicit => TransactionStatus::InTransaction,
+            _ => TransactionStatus::Idle,
+        }
+    }
+
+    /// Whether there is no transaction at all.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_none()
+    }
+
+    pub fn is_failed(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.failed)
+    }
+
+    /// Whether the transaction's state admits a statement. `25P02`, `25006`.
+    pub(super) fn admit(&self, statement: &Statement) -> Result<(), SqlError> {
+        let class = statement.command.class();
+        let Some(open) = &self.open else {
+            if class == Class::Write && self.settings.is_on("default_transaction_read_only") {
+                return Err(read_only(&statement.command));
+            }
+            return Ok(());
+        };
+        if open.failed && !matches!(statement.command, Command::Commit | Command::Rollback) {
+            return Err(in_failed_transaction());
+        }
+        if open.read_only && class == Class::Write {
+            return Err(read_only(&statement.command));
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction for a statement unless there is one; a READ COMMITTED one moves on to the newest catalog.
+    pub(super) fn begin_implicit(&mut self) {
+        let head = self.shared.metastore.head();
+        match &mut self.open {
+            Some(open) if open.isolation == IsolationLevel::ReadCommitted => open.transaction.refresh(head),
+            Some(_) => {}
+            None => self.open = Some(self.new_open(false)),
+        }
+    }
+
+    fn new_open(&self, explicit: bool) -> Open {
+        let isolation = match self.settings.show("default_transaction_isolation").map(|(_, value)| value).as_deref() {
+            Some("repeatable read" | "serializable") => IsolationLevel::RepeatableRead,
+            _ => IsolationLevel::ReadCommitted,
+        };
+        Open {
+            transaction: Transaction::new(self.shared.metastore.head(), chrono::Utc::now().timestamp_micros()),
+            explicit,
+            failed: false,
+            read_only: self.settings.is_on("default_transaction_read_only"),
+            isolation,
+            before: self.lasting.clone(),
+            roles_before: (self.session_role, self.role),
+        }
+    }
+
+    pub(super) fn begin(&mut self, modes: TransactionModes) -> Result<(), SqlError> {
+        match &mut self.open {
+            Some(open) if open.explicit => {
+                self.notify(Notice::warning(SqlState::ACTIVE_TRANSACTION, "there is already a transaction in progress"));
+            }
+            // A BEGIN inside a message of several statements takes over what they have done.
+            Some(open) => open.explicit = true,
+            None => self.open = Some(self.new_open(true)),
+        }
+        self.set_modes(modes)
+    }
+
+    pub(super) fn set_modes(&mut self, modes: TransactionModes) -> Result<(), SqlError> {
+        let Some(open) = &mut self.open else {
+            self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, "SET TRANSACTION can only be used in transaction blocks"));
+            return Ok(());
+        };
+        match modes.isolation {
+            None => {}
+            Some(IsolationLevel::Serializable) => {
+                return Err(unsupported("isolation level SERIALIZABLE").hint("Use REPEATABLE READ.").into());
+            }
+            Some(level) if open.transaction.is_clean() => open.isolation = level,
+            Some(_) => {
+                let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
+                return Err(Plain::new(SqlState::ACTIVE_TRANSACTION, message).into());
+            }
+        }
+        open.read_only = modes.read_only.unwrap_or(open.read_only);
+        let level = match open.isolation {
+            IsolationLevel::ReadCommitted => "read committed",
+            IsolationLevel::RepeatableRead | IsolationLevel::Serializable => "repeatable read",
+        };
+        self.settings.set_internal("transaction_isolation", level);
+        self.settings.set_internal("transaction_read_only", if open.read_only { "on" } else { "off" });
+        Ok(())
+    }
+
+    /// COMMIT. The tag is ROLLBACK if the transaction had failed.
+    pub(super) async fn commit(&mut self) -> Result<&'static str, SqlError> {
+        match &self.open {
+            Some(open) if open.explicit => {}
+            _ => self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction in progress")),
+        }
+        if self.is_failed() {
+            self.roll_back().await;
+            return Ok("ROLLBACK");
+        }
+        self.commit_open().await?;
+        Ok("COMMIT")
+    }
+
+    async fn commit_open(&mut self) -> Result<(), SqlError> {
+        self.portals.clear();
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let author = open.transaction.catalog().role_name(self.role);
+        let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
+        match &done {
+            Ok(()) => self.settings = self.lasting.clone(),
+            Err(_) => self.restore(open.before, open.roles_before),
+        }
+        self.show_roles();
+        done
+    }
+
+    /// ROLLBACK, with a warning if there is nothing to roll back.
+    pub(super) async fn roll_back_explicit(&mut self) {
+        if !self.open.as_ref().is_some_and(|open| open.explicit) {
+            self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, "there is no transaction in progress"));
+        }
+        self.roll_back().await;
+    }
+
+    /// Undoes the transaction in progress, if there is one.
+    pub async fn roll_back(&mut self) {
+        self.portals.clear();
+        if let Some(open) = self.open.take() {
+            self.restore(open.before, open.roles_before);
+            self.show_roles();
+            open.transaction.rollback(&self.shared.warehouse).await;
+        }
+    }
+
+    fn restore(&mut self, settings: Settings, (session_role, role): (crate::name::ObjectId, crate::name::ObjectId)) {
+        self.settings = settings.clone();
+        self.lasting = settings;
+        self.session_role = session_role;
+        self.role = role;
+    }
+
+    /// A statement failed: so has its transaction.
+    pub fn fail(&mut self) {
+        match &mut self.open {
+            Some(open) => open.failed = true,
+            None => {}
+        }
+    }
+
+    /// Ends an implicit transaction, at the end of a message or at Sync: commits what succeeded, undoes what failed.
+    pub async fn end_implicit(&mut self) -> Result<(), SqlError> {
+        match &self.open {
+            Some(open) if !open.explicit => {
+                if open.failed {
+                    self.roll_back().await;
+                    Ok(())
+                } else {
+                    self.commit_open().await
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read_only(command: &Command) -> SqlError {
+    let message = format!("cannot execute {} in a read-only transaction", command.tag());
+    Plain::new(SqlState::READ_ONLY_TRANSACTION, message).into()
+}

@@ -1,0 +1,262 @@
+//! What a user may SET. One definition per setting: SET, SHOW, start-up parameters, `pg_settings` and the protocol's
+//! ParameterStatus read this table.
+
+mod value;
+mod zone;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use value::SettingError;
+pub use zone::Zone;
+
+/// A setting's definition.
+#[derive(Debug)]
+pub struct Setting {
+    pub name: &'static str,
+    pub doc: &'static str,
+    pub default: &'static str,
+    pub kind: Kind,
+    pub scope: Scope,
+    /// Whether clients are told of every change.
+    pub report: bool,
+}
+
+/// What values a setting takes.
+#[derive(Debug)]
+pub enum Kind {
+    Bool,
+    Int { min: i64, max: i64 },
+    /// Milliseconds when no unit is given.
+    Milliseconds { max: u64 },
+    /// One of these words.
+    Word(&'static [&'static str]),
+    Text,
+    /// A list of schema names.
+    Names,
+    TimeZone,
+    DateStyle,
+    Encoding,
+}
+
+/// Who may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    User,
+    /// Shown only.
+    Internal,
+}
+
+macro_rules! setting {
+    ($name:literal, $default:literal, $kind:expr, $doc:literal $(, $scope:ident)? $(; $report:ident)?) => {
+        Setting {
+            name: $name,
+            doc: $doc,
+            default: $default,
+            kind: $kind,
+            scope: setting!(@scope $($scope)?),
+            report: setting!(@report $($report)?),
+        }
+    };
+    (@scope) => { Scope::User };
+    (@scope $scope:ident) => { Scope::$scope };
+    (@report) => { false };
+    (@report report) => { true };
+}
+
+/// PostgreSQL's version whose behaviour and catalogs we follow.
+pub const SERVER_VERSION: &str = "17.6";
+pub const SERVER_VERSION_NUM: &str = "170006";
+const DAY_MS: u64 = 86_400_000;
+const LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const ISOLATION: &[&str] = &["read committed", "repeatable read", "read uncommitted", "serializable"];
+
+/// All settings, sorted by name in lower case.
+pub static SETTINGS: &[Setting] = &[
+    setting!("application_name", "", Kind::Text, "Sets the application name to be reported in statistics and logs."; report),
+    setting!("bytea_output", "hex", Kind::Word(&["hex"]), "Sets the output format for bytea."),
+    setting!("client_encoding", "UTF8", Kind::Encoding, "Sets the client's character set encoding."; report),
+    setting!("client_min_messages", "notice", Kind::Word(LEVELS), "Sets the message levels that are sent to the client."),
+    setting!("DateStyle", "ISO, MDY", Kind::DateStyle, "Sets the display format for date and time values."; report),
+    setting!("default_table_access_method", "heap", Kind::Text, "Sets the default table access method for new tables."),
+    setting!("default_transaction_isolation", "read committed", Kind::Word(ISOLATION), "Sets the transaction isolation level of each new transaction."),
+    setting!("default_transaction_read_only", "off", Kind::Bool, "Sets the default read-only status of new transactions."; report),
+    setting!("extra_float_digits", "1", Kind::Int { min: -15, max: 3 }, "Sets the number of digits displayed for floating-point values."),
+    setting!("idle_in_transaction_session_timeout", "0", Kind::Milliseconds { max: DAY_MS }, "Sets the maximum allowed idle time between queries, when in a transaction."),
+    setting!("in_hot_standby", "off", Kind::Bool, "Shows whether hot standby is currently active.", Internal; report),
+    setting!("integer_datetimes", "on", Kind::Bool, "Shows whether datetimes are integer based.", Internal; report),
+    setting!("IntervalStyle", "postgres", Kind::Word(&["postgres", "iso_8601"]), "Sets the display format for interval values."; report),
+    setting!("is_superuser", "off", Kind::Bool, "Shows whether the current user is a superuser.", Internal; report),
+    setting!("jit", "off", Kind::Bool, "Allow JIT compilation. Accepted for compatibility."),
+    setting!("lc_collate", "C", Kind::Text, "Shows the collation order locale.", Internal),
+    setting!("lock_timeout", "0", Kind::Milliseconds { max: DAY_MS }, "Sets the maximum allowed duration of any wait for a lock."),
+    setting!("max_identifier_length", "63", Kind::Int { min: 63, max: 63 }, "Shows the maximum identifier length.", Internal),
+    setting!("max_index_keys", "32", Kind::Int { min: 32, max: 32 }, "Shows the maximum number of index keys.", Internal),
+    setting!("password_encryption", "scram-sha-256", Kind::Word(&["scram-sha-256", "argon2id"]), "Chooses the algorithm for encrypting passwords."),
+    setting!("row_security", "on", Kind::Bool, "Enables row security. When off, a query that a policy would filter fails instead."),
+    setting!("scram_iterations", "4096", Kind::Int { min: 4096, max: 1_000_000 }, "Sets the iteration count for SCRAM secret generation."; report),
+    setting!("search_path", "\"$user\", public", Kind::Names, "Sets the schema search order for names that are not schema-qualified."; report),
+    setting!("server_encoding", "UTF8", Kind::Encoding, "Shows the server (database) character set encoding.", Internal; report),
+    setting!("server_version", "17.6", Kind::Text, "Shows the server version.", Internal; report),
+    setting!("server_version_num", "170006", Kind::Int { min: 0, max: 999_999 }, "Shows the server version as an integer.", Internal),
+    setting!("session_authorization", "", Kind::Text, "Shows the session user's name.", Internal; report),
+    setting!("standard_conforming_strings", "on", Kind::Word(&["on"]), "Causes '...' strings to treat backslashes literally."; report),
+    setting!("statement_timeout", "0", Kind::Milliseconds { max: DAY_MS }, "Sets the maximum allowed duration of any statement."),
+    setting!("TimeZone", "UTC", Kind::TimeZone, "Sets the time zone for displaying and interpreting time stamps."; report),
+    setting!("transaction_isolation", "read committed", Kind::Word(ISOLATION), "Shows the current transaction's isolation level.", Internal),
+    setting!("transaction_read_only", "off", Kind::Bool, "Shows the current transaction's read-only status.", Internal),
+];
+
+/// The definition of a setting, whatever the case of its name.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+}
+
+/// A session's values. Those that are not set have their default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// By definition name, in canonical form.
+    values: BTreeMap<&'static str, String>,
+    /// Users' own settings, which have a dot in their name.
+    custom: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Sets a value; `None` goes back to the default. `42704`, `22023`, `55P02` or `0A000` if that cannot be.
+    pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), SettingError> {
+        let Some(setting) = find(name) else {
+            return self.set_custom(name, value);
+        };
+        if setting.scope == Scope::Internal {
+            return Err(SettingError::Fixed { name: setting.name });
+        }
+        self.put(setting, value)
+    }
+
+    /// Sets a value that users may only look at.
+    pub fn set_internal(&mut self, name: &str, value: &str) {
+        if let Some(setting) = find(name) {
+            self.values.insert(setting.name, value.to_owned());
+        }
+    }
+
+    fn put(&mut self, setting: &'static Setting, value: Option<&str>) -> Result<(), SettingError> {
+        match value {
+            Some(value) => {
+                let canonical = value::canonical(setting, value)?;
+                self.values.insert(setting.name, canonical);
+            }
+            None => {
+                self.values.remove(setting.name);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_custom(&mut self, name: &str, value: Option<&str>) -> Result<(), SettingError> {
+        if !name.contains('.') {
+            return Err(SettingError::Unknown { name: name.to_owned() });
+        }
+        match value {
+            Some(value) => self.custom.insert(name.to_owned(), value.to_owned()),
+            None => self.custom.remove(name),
+        };
+        Ok(())
+    }
+
+    /// The value as SHOW prints it, with the setting's own spelling of its name.
+    pub fn show(&self, name: &str) -> Option<(String, String)> {
+        match find(name) {
+            Some(setting) => Some((setting.name.to_owned(), self.value(setting))),
+            None => self.custom.get(name).map(|value| (name.to_owned(), value.clone())),
+        }
+    }
+
+    pub fn value(&self, setting: &Setting) -> String {
+        self.values.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned())
+    }
+
+    fn text(&self, name: &str) -> String {
+        find(name).map(|setting| self.value(setting)).unwrap_or_default()
+    }
+
+    pub fn is_on(&self, name: &str) -> bool {
+        self.text(name) == "on"
+    }
+
+    /// The longest time a statement may run, if there is a limit.
+    pub fn statement_timeout(&self) -> Option<Duration> {
+        value::milliseconds(&self.text("statement_timeout")).filter(|timeout| !timeout.is_zero())
+    }
+
+    pub fn idle_in_transaction_timeout(&self) -> Option<Duration> {
+        value::milliseconds(&self.text("idle_in_transaction_session_timeout")).filter(|timeout| !timeout.is_zero())
+    }
+
+    pub fn time_zone(&self) -> Zone {
+        Zone::parse(&self.text("TimeZone")).unwrap_or(Zone::UTC)
+    }
+
+    pub fn extra_float_digits(&self) -> i32 {
+        self.text("extra_float_digits").parse().unwrap_or(1)
+    }
+
+    pub fn scram_iterations(&self) -> u32 {
+        self.text("scram_iterations").parse().unwrap_or(4096)
+    }
+
+    pub fn interval_style(&self) -> String {
+        self.text("IntervalStyle")
+    }
+
+    pub fn password_encryption(&self) -> String {
+        self.text("password_encryption")
+    }
+
+    pub fn min_messages(&self) -> String {
+        self.text("client_min_messages")
+    }
+
+    /// Schema names of the search path as set, `$user` included.
+    pub fn search_path(&self) -> Vec<String> {
+        value::names(&self.text("search_path"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SETTINGS, Settings, value};
+
+    #[test]
+    fn sorted_and_with_valid_defaults() {
+        assert!(SETTINGS.is_sorted_by_key(|setting| setting.name.to_ascii_lowercase()));
+        for setting in SETTINGS {
+            assert_eq!(value::canonical(setting, setting.default).unwrap(), setting.default, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn takes_values_as_postgresql_does() {
+        for (name, given, shown) in [
+            ("statement_timeout", "10s", Ok("10s")),
+            ("statement_timeout", "1500", Ok("1500ms")),
+            ("statement_timeout", "60000", Ok("1min")),
+            ("statement_timeout", "soon", Err("22023")),
+            ("statement_timeout", "-1", Err("22023")),
+            ("jit", "TRUE", Ok("on")),
+            ("timezone", "europe/rome", Ok("Europe/Rome")),
+            ("timezone", "Nowhere/Land", Err("22023")),
+            ("datestyle", "iso", Ok("ISO, MDY")),
+            ("datestyle", "German", Err("0A000")),
+            ("server_version", "1", Err("55P02")),
+            ("nonsense", "1", Err("42704")),
+            ("my.own", "1", Ok("1")),
+            ("search_path", "a, \"B c\"", Ok("a, \"B c\"")),
+        ] {
+            let mut settings = Settings::default();
+            let got = settings.set(name, Some(given)).map(|()| settings.show(name).unwrap().1);
+            let got = got.map_err(|error| crate::error::Report::sqlstate(&error).as_str());
+            assert_eq!(got, shown.map(str::to_owned), "{name} = {given}");
+        }
+    }
+}

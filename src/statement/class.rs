@@ -1,0 +1,111 @@
+//! What kind of thing each command does: whether a read-only or a failed transaction admits it, and its command tag.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use super::{Command, DropKind, Explain, SetValue};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Reads data.
+    Read,
+    /// Changes data or the catalog.
+    Write,
+    /// Changes or shows the session only.
+    Session,
+    /// Begins or ends a transaction; the only class a failed transaction admits, when it ends one.
+    Transaction,
+}
+
+impl Command {
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Query(_) => Class::Read,
+            Self::Copy(copy) => match copy.target {
+                super::CopyTarget::ToStdout => Class::Read,
+                super::CopyTarget::FromStdin | super::CopyTarget::FromLocation(_) | super::CopyTarget::ToLocation(_) => Class::Write,
+            },
+            Self::Explain(Explain { analyze: false, .. }) => Class::Read,
+            Self::Explain(Explain { analyze: true, statement, .. }) => statement.class(),
+            Self::Insert(_)
+            | Self::CreateSchema(_)
+            | Self::CreateTable(_)
+            | Self::CreateTableAs(_)
+            | Self::CreateExternalTable(_)
+            | Self::CreateView(_)
+            | Self::CreateCredential(_)
+            | Self::AlterTable(_)
+            | Self::Drop(_)
+            | Self::Truncate(_)
+            | Self::Comment(_)
+            | Self::CreateRole(_)
+            | Self::AlterRole(_)
+            | Self::DropRole(_)
+            | Self::Grant(_)
+            | Self::Revoke(_)
+            | Self::GrantRole(_)
+            | Self::RevokeRole(_)
+            | Self::CreatePolicy(_)
+            | Self::AlterPolicy(_)
+            | Self::CreateMaskingPolicy(_)
+            | Self::AttachMask(_)
+            | Self::DetachMask(_) => Class::Write,
+            Self::Set(_) | Self::Show(_) | Self::Reset(_) | Self::DiscardAll | Self::Deallocate(_) | Self::SetTransaction(_) => {
+                Class::Session
+            }
+            Self::Begin(_) | Self::Commit | Self::Rollback => Class::Transaction,
+        }
+    }
+
+    /// The command tag, without counts.
+    pub fn tag(&self) -> &'static str {
+        match self {
+            Self::Query(_) => "SELECT",
+            Self::Insert(_) => "INSERT",
+            Self::Explain(_) => "EXPLAIN",
+            Self::Copy(_) => "COPY",
+            Self::CreateSchema(_) => "CREATE SCHEMA",
+            Self::CreateTable(_) => "CREATE TABLE",
+            Self::CreateTableAs(_) => "CREATE TABLE AS",
+            Self::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
+            Self::CreateView(_) => "CREATE VIEW",
+            Self::CreateCredential(_) => "CREATE STORAGE CREDENTIAL",
+            Self::AlterTable(_) => "ALTER TABLE",
+            Self::Drop(drop) => match drop.kind {
+                DropKind::Table => "DROP TABLE",
+                DropKind::ExternalTable => "DROP EXTERNAL TABLE",
+                DropKind::View => "DROP VIEW",
+                DropKind::Sequence => "DROP SEQUENCE",
+                DropKind::Schema => "DROP SCHEMA",
+                DropKind::MaskingPolicy => "DROP MASKING POLICY",
+                DropKind::Credential => "DROP STORAGE CREDENTIAL",
+                DropKind::Policy(_) => "DROP POLICY",
+            },
+            Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Comment(_) => "COMMENT",
+            Self::CreateRole(_) => "CREATE ROLE",
+            Self::AlterRole(_) => "ALTER ROLE",
+            Self::DropRole(_) => "DROP ROLE",
+            Self::Grant(_) => "GRANT",
+            Self::Revoke(_) => "REVOKE",
+            Self::GrantRole(_) => "GRANT ROLE",
+            Self::RevokeRole(_) => "REVOKE ROLE",
+            Self::CreatePolicy(_) => "CREATE POLICY",
+            Self::AlterPolicy(_) => "ALTER POLICY",
+            Self::CreateMaskingPolicy(_) => "CREATE MASKING POLICY",
+            Self::AttachMask(_) => "ATTACH MASKING POLICY",
+            Self::DetachMask(_) => "DETACH MASKING POLICY",
+            Self::Set(set) => match set.value {
+                SetValue::Setting { .. } | SetValue::Role(_) | SetValue::SessionAuthorization(_) => "SET",
+            },
+            Self::Show(_) => "SHOW",
+            Self::Reset(_) => "RESET",
+            Self::DiscardAll => "DISCARD ALL",
+            Self::Deallocate(Some(_)) => "DEALLOCATE",
+            Self::Deallocate(None) => "DEALLOCATE ALL",
+            Self::Begin(modes) if modes.start => "START TRANSACTION",
+            Self::Begin(_) => "BEGIN",
+            Self::SetTransaction(_) => "SET",
+            Self::Commit => "COMMIT",
+            Self::Rollback => "ROLLBACK",
+        }
+    }
+}

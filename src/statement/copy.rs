@@ -1,0 +1,367 @@
+//! COPY, in PostgreSQL's new and old syntax.
+
+use std::collections::BTreeMap;
+
+use sqlparser::ast;
+
+use super::Command;
+use super::cursor::Cursor;
+use super::text::SyntaxError;
+use crate::error::SqlState;
+use crate::name::QualifiedName;
+
+#[derive(Clone, Debug)]
+pub struct CopyStatement {
+    pub source: CopySource,
+    pub target: CopyTarget,
+    pub options: CopyOptions,
+}
+
+/// What is copied.
+#[derive(Clone, Debug)]
+pub enum CopySource {
+    Table { name: QualifiedName, columns: Vec<String> },
+    Query(Box<ast::Query>),
+}
+
+/// Where it comes from or goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyTarget {
+    FromStdin,
+    ToStdout,
+    FromLocation(String),
+    ToLocation(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+    Binary,
+    /// Files only.
+    Parquet,
+    /// Files only.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    None,
+    Present,
+    /// Must name the columns.
+    Match,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// Whether a FORMAT was given; files have their name to go by.
+    pub format_given: bool,
+    pub format: CopyFormat,
+    pub delimiter: u8,
+    pub null: String,
+    pub header: Header,
+    pub quote: u8,
+    pub escape: u8,
+    pub force_quote: ColumnSet,
+    pub force_not_null: ColumnSet,
+    pub force_null: ColumnSet,
+    /// Stands for a column's default value.
+    pub default: Option<String>,
+    pub on_error_ignore: bool,
+    /// Options for a file's reader (credentials and the like).
+    pub others: BTreeMap<String, String>,
+}
+
+/// Some columns, or `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnSet {
+    Named(Vec<String>),
+    All,
+}
+
+impl ColumnSet {
+    pub fn contains(&self, column: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|name| name == column),
+            Self::All => true,
+        }
+    }
+}
+
+/// Options as they are read, before defaults that depend on the format.
+#[derive(Default)]
+struct Given {
+    format: Option<CopyFormat>,
+    delimiter: Option<String>,
+    null: Option<String>,
+    header: Option<Header>,
+    quote: Option<String>,
+    escape: Option<String>,
+    force_quote: Option<ColumnSet>,
+    force_not_null: Option<ColumnSet>,
+    force_null: Option<ColumnSet>,
+    default: Option<String>,
+    on_error_ignore: bool,
+    others: BTreeMap<String, String>,
+}
+
+pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let mut given = Given::default();
+    if c.words(&["binary"]) {
+        given.format = Some(CopyFormat::Binary);
+    }
+    let source = if c.left_parenthesis() {
+        if !c.peek_any(&["select", "with", "values", "table"]) && !c.peek_left_parenthesis() {
+            return Err(c.unsupported("COPY of this statement"));
+        }
+        let (query, _source) = c.query()?;
+        c.expect_right_parenthesis()?;
+        CopySource::Query(query)
+    } else {
+        let name = c.qualified_name()?;
+        let columns = if c.peek_left_parenthesis() { c.parenthesized(Cursor::ident)? } else { Vec::new() };
+        CopySource::Table { name, columns }
+    };
+    let from = c.words(&["from"]);
+    if !from {
+        c.expect_words(&["to"])?;
+    }
+    if from && matches!(source, CopySource::Query(_)) {
+        return Err(c.unexpected());
+    }
+    let target = if c.words(&["program"]) {
+        return Err(c.unsupported("COPY PROGRAM"));
+    } else if c.peek_string() {
+        let location = c.string()?;
+        if from { CopyTarget::FromLocation(location) } else { CopyTarget::ToLocation(location) }
+    } else if from {
+        c.expect_words(&["stdin"])?;
+        CopyTarget::FromStdin
+    } else {
+        c.expect_words(&["stdout"])?;
+        CopyTarget::ToStdout
+    };
+    let _noise = c.words(&["with"]);
+    if c.peek_left_parenthesis() {
+        c.parenthesized(|c| Ok(option(c)))?.into_iter().try_for_each(|item| item.map(|set| set(&mut given)))?;
+    } else {
+        old_options(c, &mut given)?;
+    }
+    if from && c.peek_any(&["where"]) {
+        return Err(c.unsupported("COPY FROM … WHERE"));
+    }
+    Ok(Command::Copy(CopyStatement { source, target, options: finish(given, from)? }))
+}
+
+type Setter = Box<dyn FnOnce(&mut Given)>;
+
+/// One option of the new syntax.
+fn option(c: &mut Cursor<'_>) -> Result<Setter, SyntaxError> {
+    let name = c.ident()?;
+    Ok(match name.as_str() {
+        "format" => {
+            let word = c.word_or_literal()?;
+            let format = match word.to_ascii_lowercase().as_str() {
+                "text" => CopyFormat::Text,
+                "csv" => CopyFormat::Csv,
+                "binary" => CopyFormat::Binary,
+                "parquet" => CopyFormat::Parquet,
+                "json" => CopyFormat::Json,
+                _ => return Err(invalid(format!("COPY format \"{word}\" not recognized"))),
+            };
+            Box::new(move |given| given.format = Some(format))
+        }
+        "delimiter" => {
+            let text = c.string()?;
+            Box::new(move |given| given.delimiter = Some(text))
+        }
+        "null" => {
+            let text = c.string()?;
+            Box::new(move |given| given.null = Some(text))
+        }
+        "default" => {
+            let text = c.string()?;
+            Box::new(move |given| given.default = Some(text))
+        }
+        "quote" => {
+            let text = c.string()?;
+            Box::new(move |given| given.quote = Some(text))
+        }
+        "escape" => {
+            let text = c.string()?;
+            Box::new(move |given| given.escape = Some(text))
+        }
+        "header" => {
+            let header = if c.at_list_separator() { Header::Present } else { header(&c.word_or_literal()?)? };
+            Box::new(move |given| given.header = Some(header))
+        }
+        "force_quote" => {
+            let columns = columns(c)?;
+            Box::new(move |given| given.force_quote = Some(columns))
+        }
+        "force_not_null" => {
+            let columns = columns(c)?;
+            Box::new(move |given| given.force_not_null = Some(columns))
+        }
+        "force_null" => {
+            let columns = columns(c)?;
+            Box::new(move |given| given.force_null = Some(columns))
+        }
+        "encoding" => {
+            let encoding = c.word_or_literal()?;
+            if !matches!(encoding.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode") {
+                return Err(c.unsupported(&format!("COPY encoding \"{encoding}\"")));
+            }
+            Box::new(|_given| ())
+        }
+        "freeze" => {
+            let _value = if c.at_list_separator() { String::new() } else { c.word_or_literal()? };
+            Box::new(|_given| ())
+        }
+        "on_error" => {
+            let value = c.word_or_literal()?.to_ascii_lowercase();
+            match value.as_str() {
+                "stop" => Box::new(|given| given.on_error_ignore = false),
+                "ignore" => return Err(c.unsupported("COPY ON_ERROR ignore")),
+                _ => return Err(invalid(format!("COPY ON_ERROR \"{value}\" not recognized"))),
+            }
+        }
+        "log_verbosity" | "reject_limit" => return Err(c.unsupported(&format!("COPY option \"{name}\""))),
+        other => return Err(SyntaxError::Invalid {
+            message: format!("option \"{other}\" not recognized"),
+            code: SqlState::SYNTAX_ERROR,
+            position: None,
+        }),
+    })
+}
+
+fn columns(c: &mut Cursor<'_>) -> Result<ColumnSet, SyntaxError> {
+    if c.star() { Ok(ColumnSet::All) } else { Ok(ColumnSet::Named(c.parenthesized(Cursor::ident)?)) }
+}
+
+fn header(word: &str) -> Result<Header, SyntaxError> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "on" | "1" => Ok(Header::Present),
+        "false" | "off" | "0" => Ok(Header::None),
+        "match" => Ok(Header::Match),
+        _ => Err(invalid("header requires a Boolean value or \"match\"".to_owned())),
+    }
+}
+
+/// The syntax from before PostgreSQL 9.0.
+fn old_options(c: &mut Cursor<'_>, given: &mut Given) -> Result<(), SyntaxError> {
+    while !c.at_statement_end() {
+        if c.words(&["binary"]) {
+            given.format = Some(CopyFormat::Binary);
+        } else if c.words(&["csv"]) {
+            given.format = Some(CopyFormat::Csv);
+        } else if c.words(&["header"]) {
+            given.header = Some(Header::Present);
+        } else if c.words(&["delimiter"]) || c.words(&["delimiters"]) {
+            let _noise = c.words(&["as"]);
+            given.delimiter = Some(c.string()?);
+        } else if c.words(&["null"]) {
+            let _noise = c.words(&["as"]);
+            given.null = Some(c.string()?);
+        } else if c.words(&["quote"]) {
+            let _noise = c.words(&["as"]);
+            given.quote = Some(c.string()?);
+        } else if c.words(&["escape"]) {
+            let _noise = c.words(&["as"]);
+            given.escape = Some(c.string()?);
+        } else if c.words(&["force", "quote"]) {
+            given.force_quote = Some(if c.star() { ColumnSet::All } else { ColumnSet::Named(c.list(Cursor::ident)?) });
+        } else if c.words(&["force", "not", "null"]) {
+            given.force_not_null = Some(ColumnSet::Named(c.list(Cursor::ident)?));
+        } else if c.words(&["force", "null"]) {
+            given.force_null = Some(ColumnSet::Named(c.list(Cursor::ident)?));
+        } else {
+            return Err(c.unexpected());
+        }
+    }
+    Ok(())
+}
+
+fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
+    let format = given.format.unwrap_or(CopyFormat::Text);
+    let csv = format == CopyFormat::Csv;
+    if format == CopyFormat::Binary {
+        for (name, present) in [("DELIMITER", given.delimiter.is_some()), ("NULL", given.null.is_some()), ("DEFAULT", given.default.is_some()), ("HEADER", given.header.is_some())] {
+            if present {
+                return Err(SyntaxError::Invalid { message: format!("cannot specify {name} in BINARY mode"), code: SqlState::SYNTAX_ERROR, position: None });
+            }
+        }
+    }
+    if !csv {
+        for (name, present) in [
+            ("QUOTE", given.quote.is_some()),
+            ("ESCAPE", given.escape.is_some()),
+            ("FORCE_QUOTE", given.force_quote.is_some()),
+            ("FORCE_NOT_NULL", given.force_not_null.is_some()),
+            ("FORCE_NULL", given.force_null.is_some()),
+        ] {
+            if present {
+                return Err(feature(format!("COPY {name} requires CSV mode")));
+            }
+        }
+    }
+    let delimiter = one_byte("delimiter", given.delimiter.as_deref().unwrap_or(if csv { "," } else { "\t" }))?;
+    let quote = one_byte("quote", given.quote.as_deref().unwrap_or("\""))?;
+    let escape = match given.escape.as_deref() {
+        Some(text) => one_byte("escape", text)?,
+        None => quote,
+    };
+    if matches!(delimiter, b'\n' | b'\r') {
+        return Err(invalid("COPY delimiter cannot be newline or carriage return".to_owned()));
+    }
+    if !csv && (delimiter.is_ascii_lowercase() || delimiter.is_ascii_digit() || matches!(delimiter, b'\\' | b'.')) {
+        return Err(invalid(format!("COPY delimiter cannot be \"{}\"", char::from(delimiter))));
+    }
+    if csv && delimiter == quote {
+        return Err(invalid("COPY delimiter and quote must be different".to_owned()));
+    }
+    let null = given.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() });
+    if null.contains(['\n', '\r']) {
+        return Err(invalid("COPY null representation cannot use newline or carriage return".to_owned()));
+    }
+    if null.as_bytes().contains(&delimiter) {
+        return Err(feature("COPY delimiter character must not appear in the NULL specification".to_owned()));
+    }
+    if given.default.is_some() && !from {
+        return Err(feature("COPY DEFAULT cannot be used with COPY TO".to_owned()));
+    }
+    if given.header == Some(Header::Match) && !from {
+        return Err(feature("cannot use \"match\" with HEADER in COPY TO".to_owned()));
+    }
+    let none = || ColumnSet::Named(Vec::new());
+    Ok(CopyOptions {
+        format_given: given.format.is_some(),
+        format,
+        delimiter,
+        null,
+        header: given.header.unwrap_or(Header::None),
+        quote,
+        escape,
+        force_quote: given.force_quote.unwrap_or_else(none),
+        force_not_null: given.force_not_null.unwrap_or_else(none),
+        force_null: given.force_null.unwrap_or_else(none),
+        default: given.default,
+        on_error_ignore: given.on_error_ignore,
+        others: given.others,
+    })
+}
+
+fn one_byte(what: &str, text: &str) -> Result<u8, SyntaxError> {
+    match text.as_bytes() {
+        [byte] => Ok(*byte),
+        _ => Err(feature(format!("COPY {what} must be a single one-byte character"))),
+    }
+}
+
+fn feature(message: String) -> SyntaxError {
+    SyntaxError::Invalid { message, code: SqlState::FEATURE_NOT_SUPPORTED, position: None }
+}
+
+fn invalid(message: String) -> SyntaxError {
+    SyntaxError::Invalid { message, code: SqlState::INVALID_PARAMETER_VALUE, position: None }
+}

@@ -1,0 +1,310 @@
+//! Reading tokens: small steps that every command's parser is made of.
+
+use std::sync::Arc;
+
+use sqlparser::ast;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
+
+use super::text::{SyntaxError, Text};
+use super::Command;
+use crate::error::SqlState;
+use crate::name::{QualifiedName, fold};
+use crate::types::{PgType, from_sql};
+
+static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+/// Nesting of expressions and subqueries.
+const DEPTH_MAX: usize = 200;
+
+pub(super) struct Cursor<'a> {
+    parser: Parser<'a>,
+    text: &'a Arc<Text>,
+    /// Highest parameter number of each token, so that a statement knows its own.
+    first_token: usize,
+    parameters: Vec<(usize, usize)>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(text: &'a Arc<Text>) -> Result<Self, SyntaxError> {
+        let tokens = Tokenizer::new(&DIALECT, text.sql()).tokenize_with_location().map_err(|error| token_error(text, &error))?;
+        let parameters = tokens
+            .iter()
+            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
+            .enumerate()
+            .filter_map(|(index, token)| match &token.token {
+                Token::Placeholder(name) => Some((index, name.strip_prefix('$')?.parse().ok()?)),
+                _ => None,
+            })
+            .collect();
+        let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+        let parser = Parser::new(&DIALECT).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
+        Ok(Self { parser, text, first_token: 0, parameters })
+    }
+
+    pub(super) fn begin_statement(&mut self) {
+        self.first_token = self.parser.index();
+    }
+
+    /// How many parameters the statement that ends here names.
+    pub(super) fn parameters(&self) -> usize {
+        let here = self.first_token..self.parser.index();
+        self.parameters.iter().filter(|(index, _)| here.contains(index)).map(|(_, number)| *number).max().unwrap_or(0)
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.parser.peek_token_ref().token == Token::EOF
+    }
+
+    pub(super) fn at_statement_end(&self) -> bool {
+        matches!(self.parser.peek_token_ref().token, Token::EOF | Token::SemiColon)
+    }
+
+    pub(super) fn semicolon(&mut self) -> bool {
+        self.parser.consume_token(&Token::SemiColon)
+    }
+    pub(super) fn comma(&mut self) -> bool {
+        self.parser.consume_token(&Token::Comma)
+    }
+    pub(super) fn equals(&mut self) -> bool {
+        self.parser.consume_token(&Token::Eq)
+    }
+    pub(super) fn period(&mut self) -> bool {
+        self.parser.consume_token(&Token::Period)
+    }
+    pub(super) fn left_parenthesis(&mut self) -> bool {
+        self.parser.consume_token(&Token::LParen)
+    }
+    pub(super) fn peek_left_parenthesis(&self) -> bool {
+        self.parser.peek_token_ref().token == Token::LParen
+    }
+    pub(super) fn expect_left_parenthesis(&mut self) -> Result<(), SyntaxError> {
+        if self.left_parenthesis() { Ok(()) } else { Err(self.unexpected()) }
+    }
+    pub(super) fn expect_right_parenthesis(&mut self) -> Result<(), SyntaxError> {
+        if self.parser.consume_token(&Token::RParen) { Ok(()) } else { Err(self.unexpected()) }
+    }
+    /// Whether a list goes on or ends here.
+    pub(super) fn at_list_separator(&self) -> bool {
+        matches!(self.parser.peek_token_ref().token, Token::Comma | Token::RParen)
+    }
+    pub(super) fn right_parenthesis(&mut self) -> bool {
+        self.parser.consume_token(&Token::RParen)
+    }
+    pub(super) fn star(&mut self) -> bool {
+        self.parser.consume_token(&Token::Mul)
+    }
+
+    /// Takes a sequence of unquoted words (given in lower case), or nothing.
+    pub(super) fn words(&mut self, words: &[&str]) -> bool {
+        let found = words.iter().enumerate().all(|(ahead, word)| is_word(&self.parser.peek_nth_token(ahead), word));
+        if found {
+            for _ in words {
+                self.parser.advance_token();
+            }
+        }
+        found
+    }
+
+    /// Whether the next token is one of these unquoted words.
+    pub(super) fn peek_any(&self, words: &[&str]) -> bool {
+        let next = self.parser.peek_token_ref();
+        words.iter().any(|word| is_word(next, word))
+    }
+
+    pub(super) fn expect_words(&mut self, words: &[&str]) -> Result<(), SyntaxError> {
+        for word in words {
+            if !self.words(&[word]) {
+                return Err(self.unexpected());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn if_exists(&mut self) -> bool {
+        self.words(&["if", "exists"])
+    }
+    pub(super) fn if_not_exists(&mut self) -> bool {
+        self.words(&["if", "not", "exists"])
+    }
+
+    /// An identifier, folded unless quoted.
+    pub(super) fn ident(&mut self) -> Result<String, SyntaxError> {
+        match &self.parser.peek_token_ref().token {
+            Token::Word(word) => {
+                let name = if word.quote_style.is_some() { word.value.clone() } else { fold(&word.value) };
+                self.parser.advance_token();
+                Ok(name)
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// `[schema.]name`, also with the database's name before it.
+    pub(super) fn qualified_name(&mut self) -> Result<QualifiedName, SyntaxError> {
+        let mut parts = vec![self.ident()?];
+        while self.period() {
+            parts.push(self.ident()?);
+        }
+        match parts.as_mut_slice() {
+            [name] => Ok(QualifiedName::bare(std::mem::take(name))),
+            [schema, name] | [_, schema, name] => Ok(QualifiedName::new(std::mem::take(schema), std::mem::take(name))),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// Items with commas between them.
+    pub(super) fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, SyntaxError>) -> Result<Vec<T>, SyntaxError> {
+        let mut items = vec![item(self)?];
+        while self.comma() {
+            items.push(item(self)?);
+        }
+        Ok(items)
+    }
+
+    /// `( item, … )`.
+    pub(super) fn parenthesized<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, SyntaxError>) -> Result<Vec<T>, SyntaxError> {
+        self.expect_left_parenthesis()?;
+        let items = self.list(item)?;
+        self.expect_right_parenthesis()?;
+        Ok(items)
+    }
+
+    /// A string constant in any of its forms.
+    pub(super) fn string(&mut self) -> Result<String, SyntaxError> {
+        let value = match &self.parser.peek_token_ref().token {
+            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text) => text.clone(),
+            Token::DollarQuotedString(text) => text.value.clone(),
+            _ => return Err(self.unexpected()),
+        };
+        self.parser.advance_token();
+        Ok(value)
+    }
+
+    pub(super) fn peek_string(&self) -> bool {
+        matches!(
+            self.parser.peek_token_ref().token,
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::UnicodeStringLiteral(_) | Token::DollarQuotedString(_)
+        )
+    }
+
+    pub(super) fn integer(&mut self) -> Result<i64, SyntaxError> {
+        let negative = self.parser.consume_token(&Token::Minus);
+        match &self.parser.peek_token_ref().token {
+            Token::Number(digits, _) => {
+                let value: i64 = digits.parse().map_err(|_not_an_integer| self.unexpected())?;
+                self.parser.advance_token();
+                Ok(if negative { -value } else { value })
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    /// A setting's value: a string, number or word, as text.
+    pub(super) fn word_or_literal(&mut self) -> Result<String, SyntaxError> {
+        if self.peek_string() {
+            return self.string();
+        }
+        let negative = self.parser.consume_token(&Token::Minus);
+        if let Token::Number(digits, _) = &self.parser.peek_token_ref().token {
+            let value = if negative { format!("-{digits}") } else { digits.clone() };
+            self.parser.advance_token();
+            return Ok(value);
+        }
+        self.ident()
+    }
+
+    /// An expression, and its source text.
+    pub(super) fn expression(&mut self) -> Result<(ast::Expr, String), SyntaxError> {
+        self.parsed(Parser::parse_expr)
+    }
+
+    /// A query, and its source text.
+    pub(super) fn query(&mut self) -> Result<(Box<ast::Query>, String), SyntaxError> {
+        self.parsed(Parser::parse_query)
+    }
+
+    pub(super) fn data_type(&mut self) -> Result<PgType, SyntaxError> {
+        let position = self.text.at(self.parser.peek_token_ref().span.start);
+        let (sql, _source) = self.parsed(Parser::parse_data_type)?;
+        from_sql(&sql).map_err(|error| {
+            use crate::error::Report;
+            SyntaxError::Invalid { code: error.sqlstate(), message: error.to_string(), position }
+        })
+    }
+
+    pub(super) fn insert(&mut self) -> Result<Command, SyntaxError> {
+        let (statement, _source) = self.parsed(Parser::parse_statement)?;
+        match statement {
+            ast::Statement::Insert(insert) => Ok(Command::Insert(Box::new(insert))),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn parsed<T>(
+        &mut self,
+        parse: impl FnOnce(&mut Parser<'a>) -> Result<T, ParserError>,
+    ) -> Result<(T, String), SyntaxError> {
+        let start = self.parser.peek_token_ref().span.start;
+        let value = match parse(&mut self.parser) {
+            Ok(value) => value,
+            Err(ParserError::RecursionLimitExceeded) => {
+                let message = "stack depth limit exceeded".to_owned();
+                return Err(SyntaxError::Invalid { message, code: SqlState::PROGRAM_LIMIT_EXCEEDED, position: None });
+            }
+            Err(ParserError::ParserError(detail) | ParserError::TokenizerError(detail)) => {
+                return Err(self.unexpected_with(Some(detail)));
+            }
+        };
+        let end = self.parser.get_current_token().span.end;
+        let source = match (self.text.byte(start.line, start.column), self.text.byte(end.line, end.column)) {
+            (Some(start), Some(end)) => self.text.slice(start, end),
+            _ => String::new(),
+        };
+        Ok((value, source))
+    }
+
+    /// The error at the next token.
+    pub(super) fn unexpected(&self) -> SyntaxError {
+        self.unexpected_with(None)
+    }
+
+    fn unexpected_with(&self, detail: Option<String>) -> SyntaxError {
+        let token = self.parser.peek_token_ref();
+        if token.token == Token::EOF {
+            let position = Some(self.text.sql().chars().count() + 1);
+            return SyntaxError::AtEnd { position };
+        }
+        let near = match (
+            self.text.byte(token.span.start.line, token.span.start.column),
+            self.text.byte(token.span.end.line, token.span.end.column),
+        ) {
+            (Some(start), Some(end)) => self.text.slice(start, end),
+            _ => token.token.to_string(),
+        };
+        SyntaxError::Near { near, position: self.text.at(token.span.start), detail }
+    }
+
+    pub(super) fn unsupported(&self, feature: &str) -> SyntaxError {
+        SyntaxError::Unsupported { feature: feature.to_owned(), position: None }
+    }
+
+    /// `0A000` if the next word starts something PostgreSQL knows, else a syntax error.
+    pub(super) fn unsupported_or_unexpected(&self, verb: &str, known: &[&str]) -> SyntaxError {
+        match &self.parser.peek_token_ref().token {
+            Token::Word(word) if known.contains(&fold(&word.value).as_str()) => {
+                let separator = if verb.is_empty() { "" } else { " " };
+                self.unsupported(&format!("{verb}{separator}{}", word.value.to_ascii_uppercase()))
+            }
+            _ => self.unexpected(),
+        }
+    }
+}
+
+fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {
+    matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+}
+
+fn token_error(text: &Text, error: &TokenizerError) -> SyntaxError {
+    SyntaxError::Token { message: format!("syntax error: {}", error.message), position: text.at(error.location) }
+}

@@ -1,0 +1,162 @@
+//! GRANT and REVOKE, of privileges and of roles.
+
+use super::Command;
+use super::cursor::Cursor;
+use super::role::RoleSpec;
+use super::text::SyntaxError;
+use crate::govern::Privilege;
+use crate::name::QualifiedName;
+
+/// Privileges on objects. For REVOKE, `option` means GRANT OPTION FOR.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Empty: ALL.
+    pub privileges: Vec<PrivilegeItem>,
+    /// `ALL (columns)`.
+    pub all_columns: Vec<String>,
+    pub objects: GrantObjects,
+    pub grantees: Vec<RoleSpec>,
+    pub option: bool,
+    pub cascade: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct PrivilegeItem {
+    pub privilege: Privilege,
+    pub columns: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum GrantObjects {
+    Relations(Vec<QualifiedName>),
+    AllRelations { schemas: Vec<String>, sequences: bool },
+    Schemas(Vec<String>),
+    Databases(Vec<String>),
+}
+
+/// Membership in roles.
+#[derive(Clone, Debug)]
+pub struct GrantRole {
+    pub roles: Vec<String>,
+    pub members: Vec<RoleSpec>,
+    /// For REVOKE: only these options; for GRANT: their values.
+    pub admin: Option<bool>,
+    pub inherit: Option<bool>,
+    pub set: Option<bool>,
+}
+
+pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxError> {
+    let mut role_options = GrantRole { roles: Vec::new(), members: Vec::new(), admin: None, inherit: None, set: None };
+    let mut option = false;
+    if revoke {
+        if c.words(&["grant", "option", "for"]) {
+            option = true;
+        } else if c.words(&["admin", "option", "for"]) {
+            role_options.admin = Some(false);
+        } else if c.words(&["inherit", "option", "for"]) {
+            role_options.inherit = Some(false);
+        } else if c.words(&["set", "option", "for"]) {
+            role_options.set = Some(false);
+        }
+    }
+    let mut words: Vec<(String, Vec<String>)> = Vec::new();
+    let mut all_columns = Vec::new();
+    let mut all = false;
+    if c.words(&["all"]) {
+        all = true;
+        let _noise = c.words(&["privileges"]);
+        if c.peek_left_parenthesis() {
+            all_columns = c.parenthesized(Cursor::ident)?;
+        }
+    } else {
+        words = c.list(|c| {
+            let word = c.ident()?;
+            Ok((word, if c.peek_left_parenthesis() { c.parenthesized(Cursor::ident)? } else { Vec::new() }))
+        })?;
+    }
+    let connective = if revoke { "from" } else { "to" };
+    if !all && c.words(&[connective]) {
+        if words.iter().any(|(_, columns)| !columns.is_empty()) {
+            return Err(c.unexpected());
+        }
+        role_options.roles = words.into_iter().map(|(word, _)| word).collect();
+        return membership(c, role_options, revoke);
+    }
+    let mut privileges = Vec::new();
+    for (word, columns) in words {
+        let privilege = Privilege::from_keyword(&word).ok_or_else(|| SyntaxError::Invalid {
+            message: format!("unrecognized privilege type \"{word}\""),
+            code: crate::error::SqlState::SYNTAX_ERROR,
+            position: None,
+        })?;
+        privileges.push(PrivilegeItem { privilege, columns });
+    }
+    c.expect_words(&["on"])?;
+    let objects = objects(c)?;
+    c.expect_words(&[connective])?;
+    let grantees = c.list(|c| {
+        let _noise = c.words(&["role"]) || c.words(&["group"]);
+        RoleSpec::parse(c)
+    })?;
+    if !revoke && c.words(&["with", "grant", "option"]) {
+        option = true;
+    }
+    if c.words(&["granted", "by"]) {
+        let grantor = RoleSpec::parse(c)?;
+        if grantor != RoleSpec::CurrentUser {
+            return Err(c.unsupported("GRANTED BY another role"));
+        }
+    }
+    let cascade = revoke && c.words(&["cascade"]);
+    let _default = revoke && !cascade && c.words(&["restrict"]);
+    let grant = Grant { privileges, all_columns, objects, grantees, option, cascade };
+    Ok(if revoke { Command::Revoke(grant) } else { Command::Grant(grant) })
+}
+
+fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
+    if c.words(&["all", "tables", "in", "schema"]) {
+        return Ok(GrantObjects::AllRelations { schemas: c.list(Cursor::ident)?, sequences: false });
+    }
+    if c.words(&["all", "sequences", "in", "schema"]) {
+        return Ok(GrantObjects::AllRelations { schemas: c.list(Cursor::ident)?, sequences: true });
+    }
+    if c.words(&["schema"]) {
+        return Ok(GrantObjects::Schemas(c.list(Cursor::ident)?));
+    }
+    if c.words(&["database"]) {
+        return Ok(GrantObjects::Databases(c.list(Cursor::ident)?));
+    }
+    if c.peek_any(&["function", "procedure", "routine", "language", "large", "tablespace", "type", "domain", "foreign", "parameter", "tables"]) {
+        return Err(c.unsupported_or_unexpected(
+            "GRANT ON",
+            &["function", "procedure", "routine", "language", "large", "tablespace", "type", "domain", "foreign", "parameter", "tables"],
+        ));
+    }
+    let _noise = c.words(&["table"]) || c.words(&["sequence"]);
+    Ok(GrantObjects::Relations(c.list(Cursor::qualified_name)?))
+}
+
+fn membership(c: &mut Cursor<'_>, mut grant: GrantRole, revoke: bool) -> Result<Command, SyntaxError> {
+    grant.members = c.list(RoleSpec::parse)?;
+    if revoke {
+        let _behavior = c.words(&["cascade"]) || c.words(&["restrict"]);
+        return Ok(Command::RevokeRole(grant));
+    }
+    if c.words(&["with"]) {
+        loop {
+            let option = c.ident()?;
+            let value = !(c.words(&["false"]));
+            let _explicit = value && (c.words(&["option"]) || c.words(&["true"]));
+            match option.as_str() {
+                "admin" => grant.admin = Some(value),
+                "inherit" => grant.inherit = Some(value),
+                "set" => grant.set = Some(value),
+                _ => return Err(c.unexpected()),
+            }
+            if !c.comma() {
+                break;
+            }
+        }
+    }
+    Ok(Command::GrantRole(grant))
+}

@@ -1,0 +1,303 @@
+//! Text → statements. No catalog, no I/O.
+//!
+//! Queries and INSERT are read by sqlparser's PostgreSQL dialect; every other command has a recursive-descent parser of
+//! its own here, on sqlparser's tokenizer.
+
+mod class;
+mod copy;
+mod cursor;
+mod grant;
+mod policy;
+mod role;
+mod setting;
+mod table;
+mod text;
+mod transaction;
+
+use std::sync::Arc;
+
+pub use copy::{CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header};
+use cursor::Cursor;
+pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
+pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
+pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
+pub use setting::{SetStatement, SetValue, Shown};
+use sqlparser::ast;
+pub use table::{
+    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema,
+    CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, Truncate,
+};
+pub use text::{SyntaxError, Text};
+pub use transaction::{IsolationLevel, TransactionModes};
+
+pub use class::Class;
+
+/// One statement of a message.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The whole message: positions count from its start.
+    pub text: Arc<Text>,
+    pub command: Command,
+    /// How many parameters it names (`$1` … `$n`).
+    pub parameters: usize,
+}
+
+/// What a statement asks for.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Query(Box<ast::Query>),
+    Insert(Box<ast::Insert>),
+    Explain(Explain),
+    Copy(CopyStatement),
+    CreateSchema(CreateSchema),
+    CreateTable(CreateTable),
+    CreateTableAs(CreateTableAs),
+    CreateExternalTable(CreateExternalTable),
+    CreateView(CreateView),
+    CreateCredential(CreateCredential),
+    AlterTable(AlterTable),
+    Drop(Drop),
+    Truncate(Truncate),
+    Comment(Comment),
+    CreateRole(CreateRole),
+    AlterRole(CreateRole),
+    DropRole(DropRole),
+    Grant(Grant),
+    Revoke(Grant),
+    GrantRole(GrantRole),
+    RevokeRole(GrantRole),
+    CreatePolicy(CreatePolicy),
+    AlterPolicy(AlterPolicy),
+    CreateMaskingPolicy(CreateMaskingPolicy),
+    AttachMask(AttachMask),
+    DetachMask(DetachMask),
+    Set(SetStatement),
+    Show(Shown),
+    /// `RESET name`, or ALL.
+    Reset(Option<String>),
+    DiscardAll,
+    /// `DEALLOCATE name`, or ALL.
+    Deallocate(Option<String>),
+    Begin(TransactionModes),
+    SetTransaction(TransactionModes),
+    Commit,
+    Rollback,
+}
+
+/// `EXPLAIN [ANALYZE] statement`.
+#[derive(Clone, Debug)]
+pub struct Explain {
+    pub analyze: bool,
+    pub verbose: bool,
+    pub statement: Box<Command>,
+}
+
+/// Reads all statements of a message. Either all of them are well-formed or none is returned. Empty statements vanish.
+pub fn parse(sql: &str) -> Result<Vec<Statement>, SyntaxError> {
+    let text = Arc::new(Text::new(sql));
+    let mut cursor = Cursor::new(&text)?;
+    let mut statements = Vec::new();
+    loop {
+        while cursor.semicolon() {}
+        if cursor.at_end() {
+            return Ok(statements);
+        }
+        cursor.begin_statement();
+        let command = command(&mut cursor)?;
+        if !cursor.semicolon() && !cursor.at_end() {
+            return Err(cursor.unexpected());
+        }
+        statements.push(Statement { text: Arc::clone(&text), command, parameters: cursor.parameters() });
+    }
+}
+
+/// Reads one expression, such as a stored default or policy.
+pub fn parse_expression(sql: &str) -> Result<ast::Expr, SyntaxError> {
+    let text = Arc::new(Text::new(sql));
+    let mut cursor = Cursor::new(&text)?;
+    let (expression, _source) = cursor.expression()?;
+    if cursor.at_end() { Ok(expression) } else { Err(cursor.unexpected()) }
+}
+
+/// Reads one query, such as a stored view.
+pub fn parse_query(sql: &str) -> Result<Box<ast::Query>, SyntaxError> {
+    let text = Arc::new(Text::new(sql));
+    let mut cursor = Cursor::new(&text)?;
+    let (query, _source) = cursor.query()?;
+    if cursor.at_end() { Ok(query) } else { Err(cursor.unexpected()) }
+}
+
+fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.peek_any(&["select", "with", "values", "table"]) || c.peek_left_parenthesis() {
+        return Ok(Command::Query(c.query()?.0));
+    }
+    if c.peek_any(&["insert"]) {
+        return c.insert();
+    }
+    if c.words(&["explain"]) {
+        return explain(c);
+    }
+    if c.words(&["copy"]) {
+        return copy::parse(c);
+    }
+    if c.words(&["create"]) {
+        return create(c);
+    }
+    if c.words(&["alter"]) {
+        return alter(c);
+    }
+    if c.words(&["drop"]) {
+        return drop(c);
+    }
+    if c.words(&["truncate"]) {
+        return table::truncate(c);
+    }
+    if c.words(&["comment", "on"]) {
+        return table::comment(c);
+    }
+    if c.words(&["grant"]) {
+        return grant::parse(c, false);
+    }
+    if c.words(&["revoke"]) {
+        return grant::parse(c, true);
+    }
+    if c.words(&["attach", "masking", "policy"]) {
+        return policy::attach(c);
+    }
+    if c.words(&["detach", "masking", "policy"]) {
+        return policy::detach(c);
+    }
+    if c.words(&["set"]) {
+        return setting::set(c);
+    }
+    if c.words(&["reset"]) {
+        return setting::reset(c);
+    }
+    if c.words(&["show"]) {
+        return setting::show(c);
+    }
+    if c.words(&["discard"]) {
+        return setting::discard(c);
+    }
+    if c.words(&["deallocate"]) {
+        return setting::deallocate(c);
+    }
+    transaction::parse(c)
+}
+
+fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let replace = c.words(&["or", "replace"]);
+    if c.words(&["masking", "policy"]) {
+        return policy::create_masking(c, replace);
+    }
+    if c.words(&["view"]) {
+        return table::create_view(c, replace);
+    }
+    if replace {
+        return Err(c.unexpected());
+    }
+    if c.words(&["external", "table"]) {
+        return table::create_external(c);
+    }
+    if c.words(&["table"]) {
+        return table::create(c);
+    }
+    if c.words(&["schema"]) {
+        return table::create_schema(c);
+    }
+    if c.words(&["policy"]) {
+        return policy::create(c);
+    }
+    if c.words(&["storage", "credential"]) {
+        return table::create_credential(c);
+    }
+    if c.words(&["role"]) || c.words(&["group"]) {
+        return role::create(c, false);
+    }
+    if c.words(&["user"]) {
+        return role::create(c, true);
+    }
+    Err(c.unsupported_or_unexpected("CREATE", &[
+        "temporary", "temp", "unlogged", "global", "local", "materialized", "sequence", "index", "unique", "function", "procedure", "type", "domain", "extension", "trigger",
+        "database", "foreign", "server", "publication", "subscription", "rule", "aggregate", "operator", "collation", "cast", "recursive",
+        "language", "statistics", "tablespace", "event", "tag", "crawler", "pipe", "task",
+    ]))
+}
+
+fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["table"]) || c.words(&["external", "table"]) || c.words(&["foreign", "table"]) {
+        return table::alter(c);
+    }
+    if c.words(&["policy"]) {
+        return policy::alter(c);
+    }
+    if c.words(&["role"]) || c.words(&["user"]) {
+        return role::alter(c);
+    }
+    Err(c.unsupported_or_unexpected("ALTER", &[
+        "view", "schema", "sequence", "default", "database", "system", "function", "type", "domain", "index", "masking", "group", "materialized", "extension",
+    ]))
+}
+
+fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["role"]) || c.words(&["user"]) || c.words(&["group"]) {
+        return role::drop(c);
+    }
+    let kind = if c.words(&["table"]) {
+        DropKind::Table
+    } else if c.words(&["external", "table"]) || c.words(&["foreign", "table"]) {
+        DropKind::ExternalTable
+    } else if c.words(&["view"]) {
+        DropKind::View
+    } else if c.words(&["sequence"]) {
+        DropKind::Sequence
+    } else if c.words(&["schema"]) {
+        DropKind::Schema
+    } else if c.words(&["policy"]) {
+        return policy::drop(c);
+    } else if c.words(&["masking", "policy"]) {
+        DropKind::MaskingPolicy
+    } else if c.words(&["storage", "credential"]) {
+        DropKind::Credential
+    } else {
+        return Err(c.unsupported_or_unexpected("DROP", &[
+            "materialized", "index", "function", "type", "domain", "extension", "database", "owned", "server", "trigger",
+        ]));
+    };
+    table::drop(c, kind)
+}
+
+fn explain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let (mut analyze, mut verbose) = (false, false);
+    if c.left_parenthesis() {
+        loop {
+            let option = c.ident()?;
+            let on = !(c.words(&["off"]) || c.words(&["false"]));
+            let _explicit = on && (c.words(&["on"]) || c.words(&["true"]));
+            match option.as_str() {
+                "analyze" => analyze = on,
+                "verbose" => verbose = on,
+                "costs" | "timing" | "summary" | "buffers" | "settings" | "wal" => {}
+                "format" => {
+                    let format = c.ident()?;
+                    if format != "text" {
+                        return Err(c.unsupported(&format!("EXPLAIN format \"{format}\"")));
+                    }
+                }
+                other => return Err(c.unsupported(&format!("EXPLAIN option \"{other}\""))),
+            }
+            if !c.comma() {
+                break;
+            }
+        }
+        c.expect_right_parenthesis()?;
+    } else {
+        analyze = c.words(&["analyze"]);
+        verbose = c.words(&["verbose"]);
+    }
+    let statement = Box::new(command(c)?);
+    match statement.as_ref() {
+        Command::Query(_) | Command::Insert(_) | Command::CreateTableAs(_) => Ok(Command::Explain(Explain { analyze, verbose, statement })),
+        _ => Err(c.unsupported("EXPLAIN of this statement")),
+    }
+}

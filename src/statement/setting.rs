@@ -1,0 +1,121 @@
+//! SET, SHOW, RESET, DISCARD, DEALLOCATE.
+
+use super::cursor::Cursor;
+use super::text::SyntaxError;
+use super::{Command, transaction};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetStatement {
+    /// SET LOCAL: until the transaction ends.
+    pub local: bool,
+    pub value: SetValue,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetValue {
+    /// A setting; `None` as value: DEFAULT.
+    Setting { name: String, value: Option<String> },
+    /// SET ROLE; `None`: NONE.
+    Role(Option<String>),
+    /// SET SESSION AUTHORIZATION; `None`: DEFAULT.
+    SessionAuthorization(Option<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    One(String),
+    All,
+}
+
+pub(super) fn set(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["session", "characteristics", "as", "transaction"]) {
+        return Err(c.unsupported("SET SESSION CHARACTERISTICS"));
+    }
+    if c.words(&["transaction"]) {
+        return Ok(Command::SetTransaction(transaction::modes(c)?));
+    }
+    let local = c.words(&["local"]);
+    if c.words(&["session", "authorization"]) {
+        let value = if c.words(&["default"]) { None } else { Some(c.word_or_literal()?) };
+        return Ok(Command::Set(SetStatement { local, value: SetValue::SessionAuthorization(value) }));
+    }
+    let _default = !local && c.words(&["session"]);
+    if c.words(&["role"]) {
+        let _either = c.equals() || c.words(&["to"]);
+        let value = if c.words(&["none"]) { None } else { Some(c.word_or_literal()?) };
+        return Ok(Command::Set(SetStatement { local, value: SetValue::Role(value) }));
+    }
+    if c.words(&["time", "zone"]) {
+        let value = if c.words(&["default"]) || c.words(&["local"]) { None } else { Some(c.word_or_literal()?) };
+        return Ok(Command::Set(SetStatement { local, value: SetValue::Setting { name: "timezone".to_owned(), value } }));
+    }
+    if c.words(&["names"]) {
+        let value = if c.words(&["default"]) { None } else { Some(c.word_or_literal()?) };
+        return Ok(Command::Set(SetStatement { local, value: SetValue::Setting { name: "client_encoding".to_owned(), value } }));
+    }
+    let mut name = c.ident()?;
+    while c.period() {
+        name = format!("{name}.{}", c.ident()?);
+    }
+    if !c.equals() {
+        c.expect_words(&["to"])?;
+    }
+    let value = if c.words(&["default"]) {
+        None
+    } else {
+        let values = c.list(|c| if c.peek_any(&["on"]) { c.ident() } else { c.word_or_literal() })?;
+        // A list setting keeps its elements quoted as needed.
+        Some(if values.len() > 1 || name == "search_path" {
+            values.iter().map(|value| crate::name::quote(value)).collect::<Vec<_>>().join(", ")
+        } else {
+            values.concat()
+        })
+    };
+    Ok(Command::Set(SetStatement { local, value: SetValue::Setting { name, value } }))
+}
+
+pub(super) fn show(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["all"]) {
+        return Ok(Command::Show(Shown::All));
+    }
+    let name = if c.words(&["time", "zone"]) {
+        "timezone".to_owned()
+    } else if c.words(&["transaction", "isolation", "level"]) {
+        "transaction_isolation".to_owned()
+    } else if c.words(&["session", "authorization"]) {
+        "session_authorization".to_owned()
+    } else {
+        let mut name = c.ident()?;
+        while c.period() {
+            name = format!("{name}.{}", c.ident()?);
+        }
+        name
+    };
+    Ok(Command::Show(Shown::One(name)))
+}
+
+pub(super) fn reset(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["all"]) {
+        return Ok(Command::Reset(None));
+    }
+    if c.words(&["role"]) {
+        return Ok(Command::Set(SetStatement { local: false, value: SetValue::Role(None) }));
+    }
+    if c.words(&["session", "authorization"]) {
+        return Ok(Command::Set(SetStatement { local: false, value: SetValue::SessionAuthorization(None) }));
+    }
+    let name = if c.words(&["time", "zone"]) { "timezone".to_owned() } else { c.ident()? };
+    Ok(Command::Reset(Some(name)))
+}
+
+pub(super) fn discard(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["all"]) {
+        return Ok(Command::DiscardAll);
+    }
+    Err(c.unsupported_or_unexpected("DISCARD", &["plans", "sequences", "temp", "temporary"]))
+}
+
+pub(super) fn deallocate(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let _noise = c.words(&["prepare"]);
+    Ok(Command::Deallocate(if c.words(&["all"]) { None } else { Some(c.ident()?) }))
+}

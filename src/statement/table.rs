@@ -1,0 +1,409 @@
+//! Schemas, tables, external tables, views, storage credentials: CREATE, ALTER, DROP, TRUNCATE, COMMENT.
+
+use std::collections::BTreeMap;
+
+use sqlparser::ast;
+
+use super::Command;
+use super::cursor::Cursor;
+use super::role::RoleSpec;
+use super::text::SyntaxError;
+use crate::catalog::{ExternalFormat, IdentityKind};
+use crate::name::{QualifiedName, fold};
+use crate::types::PgType;
+
+#[derive(Clone, Debug)]
+pub struct CreateSchema {
+    pub name: String,
+    pub if_not_exists: bool,
+    pub owner: Option<RoleSpec>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    pub name: QualifiedName,
+    pub if_not_exists: bool,
+    pub columns: Vec<ColumnDefinition>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub pg: PgType,
+    pub not_null: bool,
+    /// Source text.
+    pub default: Option<String>,
+    pub identity: Option<IdentityOption>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentityOption {
+    pub kind: IdentityKind,
+    pub start: i64,
+    pub increment: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateTableAs {
+    pub name: QualifiedName,
+    pub if_not_exists: bool,
+    pub columns: Vec<String>,
+    pub query: Box<ast::Query>,
+    pub with_data: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateExternalTable {
+    pub name: QualifiedName,
+    pub if_not_exists: bool,
+    /// Empty: read from the files.
+    pub columns: Vec<ColumnDefinition>,
+    pub format: ExternalFormat,
+    /// With a type where it is not one of `columns`.
+    pub partitions: Vec<(String, Option<PgType>)>,
+    pub location: String,
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateView {
+    pub name: QualifiedName,
+    pub replace: bool,
+    pub columns: Vec<String>,
+    pub security_invoker: bool,
+    pub query: Box<ast::Query>,
+    /// The query as written.
+    pub source: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct CreateCredential {
+    pub name: String,
+    pub if_not_exists: bool,
+    pub options: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct AlterTable {
+    pub name: QualifiedName,
+    pub if_exists: bool,
+    pub actions: Vec<AlterTableAction>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AlterTableAction {
+    RowSecurity(bool),
+    ForceRowSecurity(bool),
+    Owner(RoleSpec),
+}
+
+#[derive(Clone, Debug)]
+pub struct Drop {
+    pub kind: DropKind,
+    pub names: Vec<QualifiedName>,
+    pub if_exists: bool,
+    pub cascade: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DropKind {
+    Table,
+    ExternalTable,
+    View,
+    Sequence,
+    Schema,
+    MaskingPolicy,
+    Credential,
+    /// On this table.
+    Policy(QualifiedName),
+}
+
+#[derive(Clone, Debug)]
+pub struct Truncate {
+    pub tables: Vec<QualifiedName>,
+    pub restart_identity: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct Comment {
+    pub target: CommentTarget,
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum CommentTarget {
+    Relation(QualifiedName),
+    Column(QualifiedName, String),
+    Schema(String),
+}
+
+pub(super) fn create_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_not_exists = c.if_not_exists();
+    if c.words(&["authorization"]) {
+        let owner = RoleSpec::parse(c)?;
+        let RoleSpec::Name(name) = &owner else { return Err(c.unexpected()) };
+        return Ok(Command::CreateSchema(CreateSchema { name: name.clone(), if_not_exists, owner: Some(owner) }));
+    }
+    let name = c.ident()?;
+    let owner = if c.words(&["authorization"]) { Some(RoleSpec::parse(c)?) } else { None };
+    Ok(Command::CreateSchema(CreateSchema { name, if_not_exists, owner }))
+}
+
+pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_not_exists = c.if_not_exists();
+    let name = c.qualified_name()?;
+    if c.words(&["as"]) {
+        return create_as(c, name, if_not_exists, Vec::new());
+    }
+    if c.words(&["partition", "of"]) || c.words(&["of"]) {
+        return Err(c.unsupported("CREATE TABLE … OF"));
+    }
+    c.expect_left_parenthesis()?;
+    let mut columns = Vec::new();
+    let mut bare_names = Vec::new();
+    if !c.right_parenthesis() {
+        loop {
+            if c.peek_any(&["constraint", "primary", "unique", "foreign", "check", "exclude", "like"]) {
+                return Err(c.unsupported_or_unexpected("table constraint", &["constraint", "primary", "unique", "foreign", "check", "exclude", "like"]));
+            }
+            let column = c.ident()?;
+            if c.at_list_separator() {
+                bare_names.push(column);
+            } else {
+                columns.push(column_definition(c, column)?);
+            }
+            if !c.comma() {
+                break;
+            }
+        }
+        c.expect_right_parenthesis()?;
+    }
+    if c.words(&["as"]) && columns.is_empty() {
+        return create_as(c, name, if_not_exists, bare_names);
+    }
+    if !bare_names.is_empty() {
+        return Err(c.unexpected());
+    }
+    if !c.at_statement_end() {
+        return Err(c.unsupported_or_unexpected("CREATE TABLE …", &["inherits", "partition", "with", "tablespace", "on", "using"]));
+    }
+    Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns }))
+}
+
+fn create_as(c: &mut Cursor<'_>, name: QualifiedName, if_not_exists: bool, columns: Vec<String>) -> Result<Command, SyntaxError> {
+    let (query, _source) = c.query()?;
+    let with_data = !c.words(&["with", "no", "data"]);
+    let _explicit = with_data && c.words(&["with", "data"]);
+    Ok(Command::CreateTableAs(CreateTableAs { name, if_not_exists, columns, query, with_data }))
+}
+
+fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {
+    let mut column = ColumnDefinition { name, pg: PgType::Text, not_null: false, default: None, identity: None };
+    let serial = [
+        ("smallserial", PgType::Int2),
+        ("serial2", PgType::Int2),
+        ("serial", PgType::Int4),
+        ("serial4", PgType::Int4),
+        ("bigserial", PgType::Int8),
+        ("serial8", PgType::Int8),
+    ];
+    match serial.into_iter().find(|(word, _)| c.words(&[word])) {
+        Some((_, pg)) => {
+            column.pg = pg;
+            column.not_null = true;
+            column.identity = Some(IdentityOption { kind: IdentityKind::Serial, start: 1, increment: 1 });
+        }
+        None => column.pg = c.data_type()?,
+    }
+    loop {
+        if c.words(&["not", "null"]) {
+            column.not_null = true;
+        } else if c.words(&["null"]) {
+            // The default.
+        } else if c.words(&["default"]) {
+            column.default = Some(c.expression()?.1);
+        } else if c.words(&["generated", "always", "as", "identity"]) {
+            column.identity = Some(identity(c, IdentityKind::Always)?);
+            column.not_null = true;
+        } else if c.words(&["generated", "by", "default", "as", "identity"]) {
+            column.identity = Some(identity(c, IdentityKind::ByDefault)?);
+            column.not_null = true;
+        } else if c.words(&["generated"]) {
+            return Err(c.unsupported("a generated column"));
+        } else if c.peek_any(&["constraint", "primary", "unique", "references", "check", "collate", "storage", "compression"]) {
+            return Err(c.unsupported_or_unexpected(
+                "column constraint",
+                &["constraint", "primary", "unique", "references", "check", "collate", "storage", "compression"],
+            ));
+        } else {
+            return Ok(column);
+        }
+    }
+}
+
+fn identity(c: &mut Cursor<'_>, kind: IdentityKind) -> Result<IdentityOption, SyntaxError> {
+    let mut option = IdentityOption { kind, start: 1, increment: 1 };
+    if c.left_parenthesis() {
+        loop {
+            if c.words(&["start", "with"]) || c.words(&["start"]) {
+                option.start = c.integer()?;
+            } else if c.words(&["increment", "by"]) || c.words(&["increment"]) {
+                option.increment = c.integer()?;
+            } else {
+                break;
+            }
+        }
+        c.expect_right_parenthesis()?;
+    }
+    Ok(option)
+}
+
+pub(super) fn create_external(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_not_exists = c.if_not_exists();
+    let name = c.qualified_name()?;
+    let columns = if c.peek_left_parenthesis() {
+        c.parenthesized(|c| {
+            let name = c.ident()?;
+            column_definition(c, name)
+        })?
+    } else {
+        Vec::new()
+    };
+    let (mut format, mut location) = (None, None);
+    let mut partitions = Vec::new();
+    let mut options = BTreeMap::new();
+    loop {
+        if c.words(&["stored", "as"]) {
+            let word = c.ident()?;
+            format = Some(match word.as_str() {
+                "parquet" => ExternalFormat::Parquet,
+                "csv" => ExternalFormat::Csv,
+                "json" | "ndjson" | "jsonl" => ExternalFormat::Json,
+                other => return Err(c.unsupported(&format!("STORED AS {}", other.to_ascii_uppercase()))),
+            });
+        } else if c.words(&["partitioned", "by"]) {
+            partitions = c.parenthesized(|c| {
+                let name = c.ident()?;
+                let pg = if c.at_list_separator() { None } else { Some(c.data_type()?) };
+                Ok((name, pg))
+            })?;
+        } else if c.words(&["location"]) {
+            location = Some(c.string()?);
+        } else if c.words(&["options"]) {
+            options = option_list(c)?;
+        } else {
+            break;
+        }
+    }
+    let (Some(format), Some(location)) = (format, location) else { return Err(c.unexpected()) };
+    Ok(Command::CreateExternalTable(CreateExternalTable { name, if_not_exists, columns, format, partitions, location, options }))
+}
+
+/// `( name 'value', name = 'value', … )`; names may be quoted and dotted.
+fn option_list(c: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, SyntaxError> {
+    let items = c.parenthesized(|c| {
+        let mut name = if c.peek_string() { fold(&c.string()?) } else { c.ident()? };
+        while c.period() {
+            name = format!("{name}.{}", c.ident()?);
+        }
+        let _either = c.equals();
+        Ok((name, c.word_or_literal()?))
+    })?;
+    Ok(items.into_iter().collect())
+}
+
+pub(super) fn create_view(c: &mut Cursor<'_>, replace: bool) -> Result<Command, SyntaxError> {
+    let name = c.qualified_name()?;
+    let columns = if c.peek_left_parenthesis() { c.parenthesized(Cursor::ident)? } else { Vec::new() };
+    let mut security_invoker = false;
+    if c.words(&["with"]) {
+        for (option, value) in c.parenthesized(|c| {
+            let name = c.ident()?;
+            Ok((name, if c.equals() { c.word_or_literal()? } else { "true".to_owned() }))
+        })? {
+            match (option.as_str(), value.as_str()) {
+                ("security_invoker", "true" | "on" | "1") => security_invoker = true,
+                ("security_invoker", "false" | "off" | "0") => security_invoker = false,
+                _ => return Err(c.unsupported(&format!("view option \"{option}\""))),
+            }
+        }
+    }
+    c.expect_words(&["as"])?;
+    let (query, source) = c.query()?;
+    if c.peek_any(&["with"]) {
+        return Err(c.unsupported("WITH CHECK OPTION"));
+    }
+    Ok(Command::CreateView(CreateView { name, replace, columns, security_invoker, query, source }))
+}
+
+pub(super) fn create_credential(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_not_exists = c.if_not_exists();
+    let name = c.ident()?;
+    let _either = c.words(&["with"]) || c.words(&["options"]);
+    let options = option_list(c)?;
+    Ok(Command::CreateCredential(CreateCredential { name, if_not_exists, options }))
+}
+
+pub(super) fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_exists = c.if_exists();
+    let _only = c.words(&["only"]);
+    let name = c.qualified_name()?;
+    let actions = c.list(|c| {
+        Ok(if c.words(&["enable", "row", "level", "security"]) {
+            AlterTableAction::RowSecurity(true)
+        } else if c.words(&["disable", "row", "level", "security"]) {
+            AlterTableAction::RowSecurity(false)
+        } else if c.words(&["force", "row", "level", "security"]) {
+            AlterTableAction::ForceRowSecurity(true)
+        } else if c.words(&["no", "force", "row", "level", "security"]) {
+            AlterTableAction::ForceRowSecurity(false)
+        } else if c.words(&["owner", "to"]) {
+            AlterTableAction::Owner(RoleSpec::parse(c)?)
+        } else {
+            return Err(c.unsupported_or_unexpected("ALTER TABLE …", &["add", "drop", "alter", "rename", "set", "reset", "attach", "detach", "inherit", "enable", "disable", "cluster", "validate"]));
+        })
+    })?;
+    Ok(Command::AlterTable(AlterTable { name, if_exists, actions }))
+}
+
+pub(super) fn drop(c: &mut Cursor<'_>, kind: DropKind) -> Result<Command, SyntaxError> {
+    let if_exists = c.if_exists();
+    let names = c.list(Cursor::qualified_name)?;
+    let cascade = c.words(&["cascade"]);
+    let _default = !cascade && c.words(&["restrict"]);
+    Ok(Command::Drop(Drop { kind, names, if_exists, cascade }))
+}
+
+pub(super) fn truncate(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let _noise = c.words(&["table"]);
+    let _only = c.words(&["only"]);
+    let tables = c.list(Cursor::qualified_name)?;
+    let restart_identity = c.words(&["restart", "identity"]);
+    let _default = !restart_identity && c.words(&["continue", "identity"]);
+    if c.words(&["cascade"]) {
+        return Err(c.unsupported("TRUNCATE … CASCADE"));
+    }
+    let _default = c.words(&["restrict"]);
+    Ok(Command::Truncate(Truncate { tables, restart_identity }))
+}
+
+pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let target = if c.words(&["column"]) {
+        let mut parts = vec![c.ident()?];
+        while c.period() {
+            parts.push(c.ident()?);
+        }
+        let Some(column) = parts.pop() else { return Err(c.unexpected()) };
+        let Some(table) = parts.pop() else { return Err(c.unexpected()) };
+        CommentTarget::Column(QualifiedName { schema: parts.pop(), name: table }, column)
+    } else if c.words(&["schema"]) {
+        CommentTarget::Schema(c.ident()?)
+    } else if c.words(&["table"]) || c.words(&["view"]) || c.words(&["foreign", "table"]) || c.words(&["external", "table"]) {
+        CommentTarget::Relation(c.qualified_name()?)
+    } else {
+        return Err(c.unsupported_or_unexpected("COMMENT ON", &["database", "role", "sequence", "function", "index", "type", "constraint", "policy", "extension", "materialized"]));
+    };
+    c.expect_words(&["is"])?;
+    let text = if c.words(&["null"]) { None } else { Some(c.string()?) };
+    Ok(Command::Comment(Comment { target, text }))
+}

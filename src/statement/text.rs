@@ -1,0 +1,99 @@
+//! A message's text, and where in it something stands.
+
+use sqlparser::tokenizer::Location;
+
+use crate::error::{Report, SqlState};
+
+/// The text of a message with its line starts.
+#[derive(Debug)]
+pub struct Text {
+    sql: String,
+    /// Byte offset of each line.
+    lines: Vec<usize>,
+}
+
+impl Text {
+    pub fn new(sql: &str) -> Self {
+        let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { sql: sql.to_owned(), lines }
+    }
+
+    pub fn sql(&self) -> &str {
+        &self.sql
+    }
+
+    /// Byte offset of a line and column, both counted from 1 in characters.
+    pub fn byte(&self, line: u64, column: u64) -> Option<usize> {
+        let start = *self.lines.get(usize::try_from(line).ok()?.checked_sub(1)?)?;
+        let skip = usize::try_from(column).ok()?.checked_sub(1)?;
+        let rest = self.sql.get(start..)?;
+        Some(start + rest.char_indices().nth(skip).map_or(rest.len(), |(at, _)| at))
+    }
+
+    /// Position in characters from 1, as clients count.
+    pub fn position(&self, line: u64, column: u64) -> Option<usize> {
+        let before = self.sql.get(..self.byte(line, column)?)?;
+        Some(before.chars().count() + 1)
+    }
+
+    /// Position of a name's first appearance as a word, quoted or not, in any case.
+    pub fn find_word(&self, name: &str) -> Option<usize> {
+        let (haystack, needle) = (self.sql.to_lowercase(), name.to_lowercase());
+        let boundary = |c: Option<char>| c.is_none_or(|c| !(c.is_alphanumeric() || c == '_'));
+        haystack.match_indices(&needle).find_map(|(at, found)| {
+            let before = haystack.get(..at)?;
+            let after = haystack.get(at + found.len()..)?;
+            let whole = boundary(before.chars().next_back()) && boundary(after.chars().next());
+            whole.then(|| before.chars().count() + usize::from(!before.ends_with('"')))
+        })
+    }
+
+    pub(super) fn at(&self, location: Location) -> Option<usize> {
+        self.position(location.line, location.column)
+    }
+
+    /// The source between two byte offsets, without surrounding space.
+    pub(super) fn slice(&self, start: usize, end: usize) -> String {
+        self.sql.get(start..end).unwrap_or_default().trim().to_owned()
+    }
+}
+
+/// Text that is not a statement, or a statement there is no support for.
+#[derive(Debug, thiserror::Error)]
+pub enum SyntaxError {
+    #[error("syntax error at or near \"{near}\"")]
+    Near { near: String, position: Option<usize>, detail: Option<String> },
+    #[error("syntax error at end of input")]
+    AtEnd { position: Option<usize> },
+    #[error("{message}")]
+    Token { message: String, position: Option<usize> },
+    #[error("{feature} is not supported")]
+    Unsupported { feature: String, position: Option<usize> },
+    #[error("{message}")]
+    Invalid { message: String, code: SqlState, position: Option<usize> },
+}
+
+impl Report for SyntaxError {
+    fn sqlstate(&self) -> SqlState {
+        match self {
+            Self::Near { .. } | Self::AtEnd { .. } | Self::Token { .. } => SqlState::SYNTAX_ERROR,
+            Self::Unsupported { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Invalid { code, .. } => *code,
+        }
+    }
+    fn detail(&self) -> Option<String> {
+        match self {
+            Self::Near { detail, .. } => detail.clone(),
+            Self::AtEnd { .. } | Self::Token { .. } | Self::Unsupported { .. } | Self::Invalid { .. } => None,
+        }
+    }
+    fn position(&self) -> Option<usize> {
+        match self {
+            Self::Near { position, .. }
+            | Self::AtEnd { position }
+            | Self::Token { position, .. }
+            | Self::Unsupported { position, .. }
+            | Self::Invalid { position, .. } => *position,
+        }
+    }
+}

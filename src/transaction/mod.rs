@@ -1,0 +1,144 @@
+//! The staged transaction: what a transaction reads, what it has done and nobody else sees yet.
+//!
+//! Catalog changes and rows are kept apart from the committed state until [`Transaction::commit`] makes all of them
+//! visible at once; dropping it without commit leaves nothing but files that [`Transaction::rollback`] deletes or a sweep
+//! finds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::catalog::{CatalogState, Change, DataFile};
+use crate::error::SqlError;
+use crate::metastore::{Commit, Metastore, TableCommit};
+use crate::name::ObjectId;
+use crate::warehouse::{Staged, TableWriter, Warehouse, Written};
+
+#[derive(Debug)]
+pub struct Transaction {
+    /// The committed catalog it reads.
+    base: Arc<CatalogState>,
+    /// `base` with its own changes.
+    catalog: Arc<CatalogState>,
+    changes: Vec<Change>,
+    staged: Arc<Staged>,
+    sequences: BTreeSet<ObjectId>,
+    /// Microseconds since 1970.
+    pub started_us: i64,
+}
+
+impl Transaction {
+    pub fn new(head: Arc<CatalogState>, started_us: i64) -> Self {
+        Self {
+            catalog: Arc::clone(&head),
+            base: head,
+            changes: Vec::new(),
+            staged: Arc::default(),
+            sequences: BTreeSet::new(),
+            started_us,
+        }
+    }
+
+    pub fn catalog(&self) -> &Arc<CatalogState> {
+        &self.catalog
+    }
+
+    pub fn staged(&self) -> &Arc<Staged> {
+        &self.staged
+    }
+
+    /// Whether it has done nothing that a commit would have to write.
+    pub fn is_clean(&self) -> bool {
+        self.changes.is_empty() && self.staged.is_empty() && self.sequences.is_empty()
+    }
+
+    /// Reads the newest catalog from now on, as a statement of a READ COMMITTED transaction does. A transaction that has
+    /// written keeps what it reads, so that its own changes stay on firm ground.
+    pub fn refresh(&mut self, head: Arc<CatalogState>) {
+        if self.is_clean() {
+            self.catalog = Arc::clone(&head);
+            self.base = head;
+        }
+    }
+
+    /// Applies catalog changes.
+    pub fn apply(&mut self, changes: Vec<Change>) {
+        let state = self.catalog.as_ref().clone().with(self.base.snapshot, changes.iter().cloned());
+        self.catalog = Arc::new(state);
+        self.changes.extend(changes);
+    }
+
+    /// Adds rows to a table.
+    pub fn stage(&mut self, table: ObjectId, written: Written) {
+        let staged = Arc::make_mut(&mut self.staged).table(table);
+        staged.files.extend(written.files.into_iter().map(Arc::new));
+        staged.rows.extend(written.memory);
+    }
+
+    /// Removes all of a table's rows.
+    pub fn truncate(&mut self, table: ObjectId) {
+        Arc::make_mut(&mut self.staged).table(table).truncate();
+    }
+
+    /// Notes that values were drawn from a table's sequences.
+    pub fn drew_from(&mut self, sequences: impl IntoIterator<Item = ObjectId>) {
+        self.sequences.extend(sequences);
+    }
+
+    /// Makes everything durable and visible, or nothing. `40001` if others were faster.
+    pub async fn commit(self, metastore: &Metastore, warehouse: &Warehouse, author: String) -> Result<(), SqlError> {
+        if self.is_clean() {
+            return Ok(());
+        }
+        let mut tables = Vec::new();
+        let written: Result<(), SqlError> = async {
+            for (id, staged) in self.staged.iter() {
+                // A table that this transaction dropped again.
+                let Some(relation) = self.catalog.relation(id) else { continue };
+                let mut added: Vec<DataFile> = staged.files.iter().map(|file| file.as_ref().clone()).collect();
+                if !staged.rows.is_empty() {
+                    let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
+                    for rows in &staged.rows {
+                        writer.write(rows.clone()).await?;
+                    }
+                    added.extend(writer.finish_to_files().await?);
+                }
+                tables.push(TableCommit { table: id, added, truncated: staged.truncated });
+            }
+            Ok(())
+        }
+        .await;
+        if let Err(error) = written {
+            self.discard_files(warehouse).await;
+            return Err(error);
+        }
+        let commit = Commit {
+            base: Arc::clone(&self.base),
+            changes: self.changes.clone(),
+            tables,
+            sequences: self.sequences.iter().copied().collect(),
+            author,
+        };
+        match metastore.commit(commit).await {
+            Ok(_) => Ok(()),
+            Err(error @ crate::metastore::CommitError::Unknown { .. }) => Err(error.into()),
+            Err(error) => {
+                self.discard_files(warehouse).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Deletes the files it wrote.
+    pub async fn rollback(self, warehouse: &Warehouse) {
+        self.discard_files(warehouse).await;
+    }
+
+    async fn discard_files(&self, warehouse: &Warehouse) {
+        for (id, staged) in self.staged.iter() {
+            if let Some(relation) = self.catalog.relation(id) {
+                let files: Vec<DataFile> = staged.files.iter().map(|file| file.as_ref().clone()).collect();
+                warehouse.discard(&self.catalog, relation, &files).await;
+            }
+        }
+    }
+}

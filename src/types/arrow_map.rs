@@ -1,0 +1,185 @@
+//! PostgreSQL types as Arrow fields and as DuckLake column types.
+//!
+//! Type names: <https://ducklake.select/docs/stable/specification/data_types>.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+
+use super::{NUMERIC_PRECISION_MAX, PgType};
+
+/// Field metadata: the PostgreSQL type where the Arrow type alone does not tell it.
+pub const TYPE_KEY: &str = "boathouse.type";
+const EXTENSION_KEY: &str = "ARROW:extension:name";
+const UUID_EXTENSION: &str = "arrow.uuid";
+const JSON_EXTENSION: &str = "arrow.json";
+
+/// The Arrow type that holds a PostgreSQL type inside the engine.
+pub fn arrow_type(pg: &PgType) -> DataType {
+    match pg {
+        PgType::Bool => DataType::Boolean,
+        PgType::Int2 => DataType::Int16,
+        PgType::Int4 => DataType::Int32,
+        PgType::Int8 => DataType::Int64,
+        PgType::Float4 => DataType::Float32,
+        PgType::Float8 => DataType::Float64,
+        PgType::Numeric(Some((precision, scale))) if *precision <= NUMERIC_PRECISION_MAX => {
+            DataType::Decimal128(*precision, *scale)
+        }
+        PgType::Numeric(Some((precision, scale))) => DataType::Decimal256(*precision, *scale),
+        PgType::Numeric(None) => DataType::Decimal128(NUMERIC_PRECISION_MAX, 10),
+        PgType::Bytea => DataType::BinaryView,
+        PgType::Date => DataType::Date32,
+        PgType::Time => DataType::Time64(TimeUnit::Microsecond),
+        PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+        PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+        PgType::Uuid => DataType::FixedSizeBinary(16),
+        PgType::Oid
+        | PgType::Regclass
+        | PgType::Regtype
+        | PgType::Regproc
+        | PgType::Regnamespace
+        | PgType::Regrole => DataType::UInt32,
+        PgType::Array(element) => DataType::List(field("item", element, true).into()),
+        PgType::Int2vector => DataType::List(field("item", &PgType::Int2, true).into()),
+        PgType::Oidvector => DataType::List(field("item", &PgType::Oid, true).into()),
+        PgType::Text
+        | PgType::Varchar(_)
+        | PgType::Char(_)
+        | PgType::Json
+        | PgType::Jsonb
+        | PgType::Name
+        | PgType::InternalChar
+        | PgType::Aclitem
+        | PgType::PgNodeTree
+        | PgType::Void
+        | PgType::Unknown => DataType::Utf8View,
+    }
+}
+
+/// An Arrow field that remembers its PostgreSQL type.
+pub fn field(name: impl Into<String>, pg: &PgType, nullable: bool) -> Field {
+    let data_type = arrow_type(pg);
+    let mut metadata = HashMap::new();
+    if of_data_type(&data_type) != *pg {
+        metadata.insert(TYPE_KEY.to_owned(), pg.to_string());
+    }
+    match pg {
+        PgType::Uuid => {
+            metadata.insert(EXTENSION_KEY.to_owned(), UUID_EXTENSION.to_owned());
+        }
+        PgType::Json | PgType::Jsonb => {
+            metadata.insert(EXTENSION_KEY.to_owned(), JSON_EXTENSION.to_owned());
+        }
+        _ => {}
+    }
+    Field::new(name, data_type, nullable).with_metadata(metadata)
+}
+
+/// The PostgreSQL type of a result column or of a foreign file's column.
+pub fn of_field(field: &Field) -> PgType {
+    if let Some(pg) = field.metadata().get(TYPE_KEY).and_then(|text| text.parse::<PgType>().ok())
+        && fits(&pg, field.data_type())
+    {
+        return pg;
+    }
+    match field.metadata().get(EXTENSION_KEY).map(String::as_str) {
+        Some(UUID_EXTENSION) if *field.data_type() == DataType::FixedSizeBinary(16) => PgType::Uuid,
+        Some(JSON_EXTENSION) => PgType::Json,
+        _ => of_data_type(field.data_type()),
+    }
+}
+
+/// Whether metadata still describes the data: an expression may keep a field's metadata and change its type.
+fn fits(pg: &PgType, data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => arrow_type(pg) == DataType::Utf8View,
+        DataType::List(element) | DataType::LargeList(element) => {
+            pg.element().is_some_and(|inner| fits(inner, element.data_type()))
+        }
+        other => arrow_type(pg) == *other,
+    }
+}
+
+fn of_data_type(data_type: &DataType) -> PgType {
+    match data_type {
+        DataType::Boolean => PgType::Bool,
+        DataType::Int8 | DataType::UInt8 | DataType::Int16 => PgType::Int2,
+        DataType::UInt16 | DataType::Int32 => PgType::Int4,
+        DataType::UInt32 | DataType::Int64 => PgType::Int8,
+        DataType::UInt64 => PgType::Numeric(Some((20, 0))),
+        DataType::Float16 | DataType::Float32 => PgType::Float4,
+        DataType::Float64 => PgType::Float8,
+        DataType::Decimal32(precision, scale)
+        | DataType::Decimal64(precision, scale)
+        | DataType::Decimal128(precision, scale)
+        | DataType::Decimal256(precision, scale) => PgType::Numeric(Some((*precision, *scale))),
+        DataType::Binary
+        | DataType::LargeBinary
+        | DataType::BinaryView
+        | DataType::FixedSizeBinary(_) => PgType::Bytea,
+        DataType::Date32 => PgType::Date,
+        DataType::Time32(_) | DataType::Time64(_) => PgType::Time,
+        DataType::Date64 | DataType::Timestamp(_, None) => PgType::Timestamp,
+        DataType::Timestamp(_, Some(_)) => PgType::Timestamptz,
+        DataType::Interval(_) | DataType::Duration(_) => PgType::Interval,
+        DataType::List(element)
+        | DataType::LargeList(element)
+        | DataType::ListView(element)
+        | DataType::LargeListView(element)
+        | DataType::FixedSizeList(element, _) => {
+            let element = of_field(element);
+            match element {
+                // Arrays of arrays are one multi-dimensional array in PostgreSQL.
+                PgType::Array(_) => element,
+                scalar => PgType::Array(Box::new(scalar)),
+            }
+        }
+        DataType::Dictionary(_, value) => of_data_type(value),
+        DataType::RunEndEncoded(_, value) => of_field(value),
+        DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => PgType::Jsonb,
+        DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => PgType::Text,
+    }
+}
+
+/// The name of a column's type in `ducklake_column`; a list's element is a row of its own.
+pub fn ducklake_type(pg: &PgType) -> String {
+    match pg {
+        PgType::Bool => "boolean".to_owned(),
+        PgType::Int2 => "int16".to_owned(),
+        PgType::Int4 => "int32".to_owned(),
+        PgType::Int8 => "int64".to_owned(),
+        PgType::Float4 => "float32".to_owned(),
+        PgType::Float8 => "float64".to_owned(),
+        PgType::Numeric(_) => match arrow_type(pg) {
+            DataType::Decimal128(precision, scale) => format!("decimal({precision},{scale})"),
+            _ => "varchar".to_owned(),
+        },
+        PgType::Bytea => "blob".to_owned(),
+        PgType::Date => "date".to_owned(),
+        PgType::Time => "time".to_owned(),
+        PgType::Timestamp => "timestamp".to_owned(),
+        PgType::Timestamptz => "timestamptz".to_owned(),
+        PgType::Uuid => "uuid".to_owned(),
+        PgType::Json | PgType::Jsonb => "json".to_owned(),
+        PgType::Array(_) | PgType::Int2vector | PgType::Oidvector => "list".to_owned(),
+        PgType::Oid
+        | PgType::Regclass
+        | PgType::Regtype
+        | PgType::Regproc
+        | PgType::Regnamespace
+        | PgType::Regrole => "uint32".to_owned(),
+        // Parquet has no interval that both Arrow and DuckDB write; its text form is kept.
+        PgType::Interval
+        | PgType::Text
+        | PgType::Varchar(_)
+        | PgType::Char(_)
+        | PgType::Name
+        | PgType::InternalChar
+        | PgType::Aclitem
+        | PgType::PgNodeTree
+        | PgType::Void
+        | PgType::Unknown => "varchar".to_owned(),
+    }
+}

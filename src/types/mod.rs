@@ -1,0 +1,362 @@
+//! PostgreSQL's types, and how each looks in Arrow and in DuckLake.
+//!
+//! A [`PgType`] travels through the engine as a field's metadata ([`TYPE_KEY`]), because several PostgreSQL types
+//! share one Arrow type (text, varchar, json …).
+
+mod arrow_map;
+mod sql;
+
+use std::fmt;
+use std::str::FromStr;
+
+pub use arrow_map::{TYPE_KEY, arrow_type, ducklake_type, field, of_field};
+use serde::{Deserialize, Serialize};
+pub use sql::{TypeError, from_sql};
+
+/// The highest precision of a stored numeric.
+pub const NUMERIC_PRECISION_MAX: u8 = 38;
+
+/// A type a user can name or receive.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PgType {
+    Bool,
+    Int2,
+    Int4,
+    Int8,
+    Float4,
+    Float8,
+    /// With (precision, scale), or as an expression's result whose scale only the value knows.
+    Numeric(Option<(u8, i8)>),
+    Text,
+    /// With its length limit in characters.
+    Varchar(Option<u32>),
+    /// Blank-padded to this many characters when printed; kept without the padding.
+    Char(u32),
+    Bytea,
+    Date,
+    Time,
+    Timestamp,
+    Timestamptz,
+    Interval,
+    Uuid,
+    Json,
+    Jsonb,
+    /// Identifier type of the catalogs.
+    Name,
+    Oid,
+    Regclass,
+    Regtype,
+    Regproc,
+    Regnamespace,
+    Regrole,
+    /// One byte, `"char"`.
+    InternalChar,
+    Int2vector,
+    Oidvector,
+    Aclitem,
+    PgNodeTree,
+    Void,
+    Unknown,
+    Array(Box<PgType>),
+}
+
+impl PgType {
+    /// Every type that is not an array and has no modifier.
+    pub const SCALARS: &[Self] = &[
+        Self::Bool,
+        Self::Int2,
+        Self::Int4,
+        Self::Int8,
+        Self::Float4,
+        Self::Float8,
+        Self::Numeric(None),
+        Self::Text,
+        Self::Varchar(None),
+        Self::Char(0),
+        Self::Bytea,
+        Self::Date,
+        Self::Time,
+        Self::Timestamp,
+        Self::Timestamptz,
+        Self::Interval,
+        Self::Uuid,
+        Self::Json,
+        Self::Jsonb,
+        Self::Name,
+        Self::Oid,
+        Self::Regclass,
+        Self::Regtype,
+        Self::Regproc,
+        Self::Regnamespace,
+        Self::Regrole,
+        Self::InternalChar,
+        Self::Int2vector,
+        Self::Oidvector,
+        Self::Aclitem,
+        Self::PgNodeTree,
+        Self::Void,
+        Self::Unknown,
+    ];
+
+    /// `pg_type.oid`.
+    pub fn oid(&self) -> u32 {
+        self.numbers().0
+    }
+
+    /// `pg_type.typarray`: the OID of the array over this type, 0 if there is none.
+    pub fn array_oid(&self) -> u32 {
+        self.numbers().1
+    }
+
+    /// OID, array OID, length in bytes (-1 variable, -2 C string).
+    fn numbers(&self) -> (u32, u32, i16) {
+        match self {
+            Self::Bool => (16, 1000, 1),
+            Self::Bytea => (17, 1001, -1),
+            Self::InternalChar => (18, 1002, 1),
+            Self::Name => (19, 1003, 64),
+            Self::Int8 => (20, 1016, 8),
+            Self::Int2 => (21, 1005, 2),
+            Self::Int2vector => (22, 1006, -1),
+            Self::Int4 => (23, 1007, 4),
+            Self::Regproc => (24, 1008, 4),
+            Self::Text => (25, 1009, -1),
+            Self::Oid => (26, 1028, 4),
+            Self::Oidvector => (30, 1013, -1),
+            Self::Json => (114, 199, -1),
+            Self::PgNodeTree => (194, 0, -1),
+            Self::Float4 => (700, 1021, 4),
+            Self::Float8 => (701, 1022, 8),
+            Self::Unknown => (705, 0, -2),
+            Self::Aclitem => (1033, 1034, 16),
+            Self::Char(_) => (1042, 1014, -1),
+            Self::Varchar(_) => (1043, 1015, -1),
+            Self::Date => (1082, 1182, 4),
+            Self::Time => (1083, 1183, 8),
+            Self::Timestamp => (1114, 1115, 8),
+            Self::Timestamptz => (1184, 1185, 8),
+            Self::Interval => (1186, 1187, 16),
+            Self::Numeric(_) => (1700, 1231, -1),
+            Self::Regclass => (2205, 2210, 4),
+            Self::Regtype => (2206, 2211, 4),
+            Self::Void => (2278, 0, 4),
+            Self::Uuid => (2950, 2951, 16),
+            Self::Jsonb => (3802, 3807, -1),
+            Self::Regnamespace => (4089, 4090, 4),
+            Self::Regrole => (4096, 4097, 4),
+            Self::Array(element) => (element.array_oid(), 0, -1),
+        }
+    }
+
+    /// `pg_type.typlen`.
+    pub fn length(&self) -> i16 {
+        self.numbers().2
+    }
+
+    /// The type modifier, -1 if there is none.
+    pub fn typmod(&self) -> i32 {
+        match self {
+            Self::Numeric(Some((precision, scale))) => ((i32::from(*precision) << 16) | (i32::from(*scale) & 0x7ff)) + 4,
+            Self::Varchar(Some(length)) => i32::try_from(*length).map_or(-1, |n| n + 4),
+            Self::Char(length) if *length > 0 => i32::try_from(*length).map_or(-1, |n| n + 4),
+            Self::Array(element) => element.typmod(),
+            _ => -1,
+        }
+    }
+
+    /// The type with an OID, without modifier.
+    pub fn from_oid(oid: u32) -> Option<Self> {
+        if oid == 0 {
+            return None;
+        }
+        Self::SCALARS.iter().find_map(|scalar| {
+            if scalar.oid() == oid {
+                Some(scalar.clone())
+            } else if scalar.array_oid() == oid {
+                Some(Self::Array(Box::new(scalar.clone())))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// The type with a modifier put back: what `format_type(oid, typmod)` is asked for.
+    #[must_use]
+    pub fn with_typmod(self, typmod: i32) -> Self {
+        match self {
+            Self::Numeric(_) if typmod >= 4 => {
+                let value = typmod - 4;
+                let scale = i8::try_from(value & 0x7ff).unwrap_or(0);
+                Self::Numeric(u8::try_from(value >> 16).ok().map(|precision| (precision, scale)))
+            }
+            Self::Varchar(_) if typmod >= 4 => Self::Varchar(u32::try_from(typmod - 4).ok()),
+            Self::Char(_) if typmod >= 4 => Self::Char(u32::try_from(typmod - 4).unwrap_or(1)),
+            Self::Array(element) => Self::Array(Box::new(element.with_typmod(typmod))),
+            other => other,
+        }
+    }
+
+    /// `pg_type.typname`.
+    pub fn typname(&self) -> String {
+        match self {
+            Self::Bool => "bool".to_owned(),
+            Self::Int2 => "int2".to_owned(),
+            Self::Int4 => "int4".to_owned(),
+            Self::Int8 => "int8".to_owned(),
+            Self::Float4 => "float4".to_owned(),
+            Self::Float8 => "float8".to_owned(),
+            Self::Numeric(_) => "numeric".to_owned(),
+            Self::Varchar(_) => "varchar".to_owned(),
+            Self::Char(_) => "bpchar".to_owned(),
+            Self::Time => "time".to_owned(),
+            Self::Timestamp => "timestamp".to_owned(),
+            Self::Timestamptz => "timestamptz".to_owned(),
+            Self::InternalChar => "char".to_owned(),
+            Self::Array(element) => format!("_{}", element.typname()),
+            other => other.to_string(),
+        }
+    }
+
+    /// `pg_type.typcategory`.
+    pub fn category(&self) -> char {
+        match self {
+            Self::Bool => 'B',
+            Self::Int2
+            | Self::Int4
+            | Self::Int8
+            | Self::Float4
+            | Self::Float8
+            | Self::Numeric(_)
+            | Self::Oid
+            | Self::Regclass
+            | Self::Regtype
+            | Self::Regproc
+            | Self::Regnamespace
+            | Self::Regrole => 'N',
+            Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name => 'S',
+            Self::Date | Self::Time | Self::Timestamp | Self::Timestamptz => 'D',
+            Self::Interval => 'T',
+            Self::Array(_) | Self::Int2vector | Self::Oidvector => 'A',
+            Self::InternalChar | Self::PgNodeTree => 'Z',
+            Self::Void => 'P',
+            Self::Unknown => 'X',
+            Self::Bytea | Self::Uuid | Self::Json | Self::Jsonb | Self::Aclitem => 'U',
+        }
+    }
+
+    /// Whether values are text inside the engine.
+    pub fn is_text(&self) -> bool {
+        matches!(
+            self,
+            Self::Text
+                | Self::Varchar(_)
+                | Self::Char(_)
+                | Self::Json
+                | Self::Jsonb
+                | Self::Name
+                | Self::InternalChar
+                | Self::Unknown
+                | Self::PgNodeTree
+                | Self::Aclitem
+        )
+    }
+
+    /// The element type of an array.
+    pub fn element(&self) -> Option<&Self> {
+        match self {
+            Self::Array(element) => Some(element),
+            Self::Int2vector => Some(&Self::Int2),
+            Self::Oidvector => Some(&Self::Oid),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PgType {
+    /// As `format_type` prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Bool => "boolean",
+            Self::Int2 => "smallint",
+            Self::Int4 => "integer",
+            Self::Int8 => "bigint",
+            Self::Float4 => "real",
+            Self::Float8 => "double precision",
+            Self::Numeric(None) => "numeric",
+            Self::Numeric(Some((precision, scale))) => return write!(f, "numeric({precision},{scale})"),
+            Self::Text => "text",
+            Self::Varchar(None) => "character varying",
+            Self::Varchar(Some(length)) => return write!(f, "character varying({length})"),
+            Self::Char(0) => "bpchar",
+            Self::Char(length) => return write!(f, "character({length})"),
+            Self::Bytea => "bytea",
+            Self::Date => "date",
+            Self::Time => "time without time zone",
+            Self::Timestamp => "timestamp without time zone",
+            Self::Timestamptz => "timestamp with time zone",
+            Self::Interval => "interval",
+            Self::Uuid => "uuid",
+            Self::Json => "json",
+            Self::Jsonb => "jsonb",
+            Self::Name => "name",
+            Self::Oid => "oid",
+            Self::Regclass => "regclass",
+            Self::Regtype => "regtype",
+            Self::Regproc => "regproc",
+            Self::Regnamespace => "regnamespace",
+            Self::Regrole => "regrole",
+            Self::InternalChar => "\"char\"",
+            Self::Int2vector => "int2vector",
+            Self::Oidvector => "oidvector",
+            Self::Aclitem => "aclitem",
+            Self::PgNodeTree => "pg_node_tree",
+            Self::Void => "void",
+            Self::Unknown => "unknown",
+            Self::Array(element) => return write!(f, "{element}[]"),
+        };
+        f.write_str(name)
+    }
+}
+
+impl FromStr for PgType {
+    type Err = TypeError;
+
+    /// Reads what [`PgType`]'s `Display` prints, and every other spelling SQL has for the type.
+    fn from_str(text: &str) -> Result<Self, TypeError> {
+        sql::parse(text)
+    }
+}
+
+impl Serialize for PgType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PgType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PgType;
+
+    #[test]
+    fn prints_what_it_reads() {
+        for scalar in PgType::SCALARS {
+            let array = PgType::Array(Box::new(scalar.clone()));
+            for wanted in [scalar, &array] {
+                assert_eq!(&wanted.to_string().parse::<PgType>().unwrap(), wanted, "{wanted}");
+            }
+        }
+        for text in ["numeric(10,2)", "character varying(5)", "character(3)[]"] {
+            let read: PgType = text.parse().unwrap();
+            assert_eq!(read.to_string(), text);
+            let bare = PgType::from_oid(read.oid()).unwrap();
+            assert_eq!(bare.with_typmod(read.typmod()), read, "{text}");
+        }
+    }
+}

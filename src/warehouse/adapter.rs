@@ -1,0 +1,81 @@
+//! Reads each file with the columns it was written with: by column id, not by name.
+//!
+//! A column that a file does not have is NULL or its first default; a column of another type is cast.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
+use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
+use datafusion::physical_plan::PhysicalExpr;
+
+use super::field_id;
+
+/// Binds columns by id. Virtual columns, which have none, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ByColumnId;
+
+#[derive(Debug)]
+struct Adapter {
+    by_name: HashMap<String, Bound>,
+}
+
+#[derive(Debug)]
+enum Bound {
+    Physical { column: Column, cast_to: Option<Arc<Field>> },
+    Absent(Arc<dyn PhysicalExpr>),
+}
+
+impl PhysicalExprAdapterFactory for ByColumnId {
+    fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
+        let mut by_id: HashMap<i32, usize> = HashMap::new();
+        for (index, field) in physical.fields().iter().enumerate() {
+            if let Some(id) = field_id(field)
+                && by_id.insert(id, index).is_some()
+            {
+                return exec_err!("Parquet file has two columns with field id {id}");
+            }
+        }
+        let mut by_name = HashMap::new();
+        for field in logical.fields() {
+            let index = match field_id(field) {
+                Some(id) => by_id.get(&id).copied(),
+                None => Some(physical.index_of(field.name())?),
+            };
+            let bound = match index {
+                Some(index) => {
+                    let stored = physical.field(index);
+                    // Types only: names, metadata and nullability may differ freely.
+                    let cast_to = (stored.data_type() != field.data_type())
+                        .then(|| Arc::new(Field::new(field.name(), field.data_type().clone(), field.is_nullable())));
+                    Bound::Physical { column: Column::new(stored.name(), index), cast_to }
+                }
+                None => Bound::Absent(Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?))),
+            };
+            by_name.insert(field.name().clone(), bound);
+        }
+        Ok(Arc::new(Adapter { by_name }))
+    }
+}
+
+impl PhysicalExprAdapter for Adapter {
+    fn rewrite(&self, expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+        // Upwards: a replacement is never visited again, so that columns that swapped names stay right.
+        expr.transform_up(|node| {
+            let Some(column) = node.downcast_ref::<Column>() else { return Ok(Transformed::no(node)) };
+            match self.by_name.get(column.name()) {
+                None => exec_err!("column {} is not in the table schema", column.name()),
+                Some(Bound::Absent(literal)) => Ok(Transformed::yes(Arc::clone(literal))),
+                Some(Bound::Physical { column, cast_to: None }) => Ok(Transformed::yes(Arc::new(column.clone()))),
+                Some(Bound::Physical { column, cast_to: Some(field) }) => {
+                    let cast = CastExpr::new_with_target_field(Arc::new(column.clone()), Arc::clone(field), None);
+                    Ok(Transformed::yes(Arc::new(cast)))
+                }
+            }
+        })
+        .data()
+    }
+}

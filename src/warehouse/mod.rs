@@ -1,0 +1,85 @@
+//! Tables we own: Parquet files listed in the metadata database, a transaction's own staged rows, scans over both.
+//!
+//! Files are immutable. Nothing here decides who may read; only `guard` opens a scan.
+
+mod adapter;
+mod scan;
+mod stage;
+mod stats;
+mod sweep;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+
+pub use scan::WarehouseTable;
+pub use stage::{Staged, StagedTable};
+pub use write::{TableWriter, WriteError, Written};
+
+use crate::catalog::{CatalogState, Column, Relation, RelationKind, element_id};
+use crate::types::{PgType, field};
+
+/// The warehouse's files.
+#[derive(Clone, Debug)]
+pub struct Warehouse {
+    store: Arc<dyn ObjectStore>,
+    /// Absolute; what DuckLake calls the data path.
+    root: Arc<Path>,
+}
+
+impl Warehouse {
+    /// Files below a local directory.
+    pub fn local(root: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(root)?;
+        let root: PathBuf = root.canonicalize()?;
+        Ok(Self { store: Arc::new(LocalFileSystem::new()), root: root.into() })
+    }
+
+    /// The folder of a table's files.
+    fn directory(&self, catalog: &CatalogState, relation: &Relation) -> Option<object_store::path::Path> {
+        let RelationKind::Table(storage) = &relation.storage else { return None };
+        let schema = catalog.schema(relation.schema)?;
+        object_store::path::Path::from_absolute_path(self.root.join(&schema.path).join(&storage.path)).ok()
+    }
+}
+
+/// A folder name for a new schema or table: readable where the name allows it, always unique.
+pub fn folder(name: &str) -> String {
+    let readable: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+    format!("{readable}-{}/", uuid::Uuid::now_v7())
+}
+
+/// The schema of a table's files and of the scans over them: every field carries its column id.
+pub(crate) fn file_schema(columns: &[Column]) -> SchemaRef {
+    Arc::new(Schema::new(columns.iter().map(file_field).collect::<Vec<_>>()))
+}
+
+fn file_field(column: &Column) -> Field {
+    let mut own = field(&column.name, &column.pg, column.nullable);
+    if let PgType::Array(element) = &column.pg {
+        let inner = with_id(field("item", element, true), element_id(column.id));
+        own = own.with_data_type(arrow::datatypes::DataType::List(Arc::new(inner)));
+    }
+    with_id(own, column.id)
+}
+
+fn with_id(field: Field, id: i32) -> Field {
+    let mut metadata = field.metadata().clone();
+    metadata.insert(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string());
+    field.with_metadata(metadata)
+}
+
+/// A field's column id.
+pub(crate) fn field_id(field: &Field) -> Option<i32> {
+    field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
+}
+
+/// Whether a column's values are kept as text because Parquet has no home for its type.
+pub(crate) fn stored_as_text(pg: &PgType) -> bool {
+    *pg == PgType::Interval
+}

@@ -1,0 +1,52 @@
+//! What a transaction has written and not yet committed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+
+use crate::catalog::DataFile;
+use crate::name::ObjectId;
+
+/// By table. Cloning is cheap: files and rows are shared.
+#[derive(Clone, Debug, Default)]
+pub struct Staged {
+    tables: BTreeMap<ObjectId, StagedTable>,
+}
+
+/// One table's uncommitted data.
+#[derive(Clone, Debug, Default)]
+pub struct StagedTable {
+    /// Whether the committed rows are gone for this transaction.
+    pub truncated: bool,
+    /// Files that are written already.
+    pub files: Vec<Arc<DataFile>>,
+    /// Small inserts, in memory until commit.
+    pub rows: Vec<RecordBatch>,
+}
+
+impl Staged {
+    pub fn get(&self, table: ObjectId) -> Option<&StagedTable> {
+        self.tables.get(&table)
+    }
+
+    pub fn table(&mut self, table: ObjectId) -> &mut StagedTable {
+        self.tables.entry(table).or_default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.tables.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (ObjectId, &StagedTable)> {
+        self.tables.iter().map(|(id, table)| (*id, table))
+    }
+}
+
+impl StagedTable {
+    pub fn truncate(&mut self) {
+        self.truncated = true;
+        self.files.clear();
+        self.rows.clear();
+    }
+}

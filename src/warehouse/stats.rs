@@ -1,0 +1,194 @@
+//! Column bounds of data files: from a writer's footer to DuckLake's text, and back to what prunes files.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema};
+use arrow::error::ArrowError;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::file::metadata::ParquetMetaData;
+
+use super::{field_id, stored_as_text};
+use crate::catalog::{Column, ColumnStats, DataFile};
+use crate::encode::{ColumnBuilder, Style, scalar_text};
+use crate::setting::Zone;
+use crate::types::PgType;
+
+/// Longer text bounds are left out rather than cut, because a cut bound is not exact.
+const BOUND_BYTES_MAX: usize = 64;
+
+/// NaN and bounds of floating-point columns. Parquet's footers cannot say whether a NaN is there, and readers lose such
+/// rows; so they carry no bounds for these columns and the catalog does.
+#[derive(Debug, Default)]
+pub(super) struct FloatBounds(Vec<Option<Bounds>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    min: f64,
+    max: f64,
+    nan: bool,
+}
+
+impl FloatBounds {
+    pub(super) fn add(&mut self, batch: &RecordBatch) {
+        self.0.resize(batch.num_columns(), None);
+        for (array, bounds) in batch.columns().iter().zip(&mut self.0) {
+            match array.data_type() {
+                DataType::Float32 => widen(bounds, array.as_primitive::<Float32Type>().iter().flatten().map(f64::from)),
+                DataType::Float64 => widen(bounds, array.as_primitive::<Float64Type>().iter().flatten()),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn widen(bounds: &mut Option<Bounds>, values: impl Iterator<Item = f64>) {
+    for value in values {
+        let bounds = bounds.get_or_insert(Bounds { min: f64::INFINITY, max: f64::NEG_INFINITY, nan: false });
+        if value.is_nan() {
+            bounds.nan = true;
+        } else {
+            bounds.min = bounds.min.min(value);
+            bounds.max = bounds.max.max(value);
+        }
+    }
+}
+
+pub(super) fn is_float(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+/// The catalog's statistics of a file that was just written.
+pub(super) fn collect(
+    columns: &[Column],
+    schema: &Schema,
+    metadata: &ParquetMetaData,
+    floats: &FloatBounds,
+) -> Result<Vec<ColumnStats>, parquet::errors::ParquetError> {
+    let row_groups = metadata.row_groups();
+    let parquet_schema = metadata.file_metadata().schema_descr();
+    let mut all = Vec::new();
+    for (index, column) in columns.iter().enumerate() {
+        if column.pg.element().is_some() {
+            continue;
+        }
+        let name = schema.field(index).name();
+        let leaf = (0..parquet_schema.num_columns()).find(|leaf| parquet_schema.get_column_root_idx(*leaf) == index);
+        let Some(leaf) = leaf else { continue };
+        let chunks = || row_groups.iter().filter_map(|group| group.columns().get(leaf));
+        let size_bytes = chunks().map(|chunk| chunk.compressed_size()).sum();
+        let values: i64 = chunks().map(|chunk| chunk.num_values()).sum();
+        let mut stats = ColumnStats { column: column.id, size_bytes, value_count: values, null_count: 0, min: None, max: None, contains_nan: None };
+        if is_float(schema.field(index).data_type()) {
+            if let Some(bounds) = floats.0.get(index).copied().flatten() {
+                stats.contains_nan = Some(bounds.nan);
+                if bounds.min <= bounds.max {
+                    stats.min = Some(float_text(&column.pg, bounds.min));
+                    stats.max = Some(float_text(&column.pg, bounds.max));
+                }
+            } else {
+                stats.contains_nan = Some(false);
+            }
+        } else {
+            let converter = StatisticsConverter::try_new(name, schema, parquet_schema)?;
+            let nulls = converter.row_group_null_counts(row_groups.iter())?;
+            stats.null_count = nulls.iter().flatten().map(|count| i64::try_from(count).unwrap_or(0)).sum();
+            if !stored_as_text(&column.pg) && has_bounds(&column.pg) {
+                let exact = chunks().all(|chunk| {
+                    chunk.statistics().is_some_and(|stats| stats.min_is_exact() && stats.max_is_exact() || stats.min_bytes_opt().is_none())
+                });
+                if exact {
+                    let mins = converter.row_group_mins(row_groups.iter())?;
+                    let maxes = converter.row_group_maxes(row_groups.iter())?;
+                    stats.min = bound_text(&column.pg, &mins, true).filter(|text| text.len() <= BOUND_BYTES_MAX);
+                    stats.max = bound_text(&column.pg, &maxes, false).filter(|text| text.len() <= BOUND_BYTES_MAX);
+                }
+            }
+        }
+        stats.value_count -= stats.null_count;
+        all.push(stats);
+    }
+    Ok(all)
+}
+
+/// Types whose order in Parquet is their order in SQL and whose text form DuckLake shares.
+fn has_bounds(pg: &PgType) -> bool {
+    matches!(
+        pg,
+        PgType::Int2
+            | PgType::Int4
+            | PgType::Int8
+            | PgType::Numeric(_)
+            | PgType::Date
+            | PgType::Time
+            | PgType::Timestamp
+            | PgType::Timestamptz
+            | PgType::Text
+            | PgType::Varchar(_)
+    )
+}
+
+fn float_text(pg: &PgType, value: f64) -> String {
+    match pg {
+        #[expect(clippy::cast_possible_truncation, reason = "the value came from an f32")]
+        PgType::Float4 => (value as f32).to_string(),
+        _ => value.to_string(),
+    }
+}
+
+fn bound_text(pg: &PgType, bounds: &ArrayRef, min: bool) -> Option<String> {
+    let mut best: Option<ScalarValue> = None;
+    for group in 0..bounds.len() {
+        let value = ScalarValue::try_from_array(bounds, group).ok()?;
+        if value.is_null() {
+            continue; // a row group of NULLs
+        }
+        let better = best.as_ref().is_none_or(|best| if min { value < *best } else { value > *best });
+        if better {
+            best = Some(value);
+        }
+    }
+    scalar_text(&best?, pg, &Style::utc()).ok()
+}
+
+/// What the engine may know of a file. Bounds are exact only where text, NaN and infinity cannot make them wrong.
+pub(super) fn file_statistics(file: &DataFile, columns: &[Column], schema: &Schema) -> Statistics {
+    let rows = usize::try_from(file.record_count).unwrap_or(usize::MAX);
+    let mut statistics = Statistics::new_unknown(schema);
+    statistics.num_rows = Precision::Exact(rows);
+    statistics.total_byte_size = Precision::Inexact(usize::try_from(file.size_bytes).unwrap_or(usize::MAX));
+    for (field, statistics) in schema.fields().iter().zip(&mut statistics.column_statistics) {
+        let Some(id) = field_id(field) else { continue };
+        let column = columns.iter().find(|column| column.id == id);
+        let stats = file.columns.iter().find(|stats| stats.column == id);
+        if let (Some(column), Some(stats)) = (column, stats) {
+            *statistics = column_statistics(column, stats, rows);
+        }
+    }
+    statistics
+}
+
+fn column_statistics(column: &Column, stats: &ColumnStats, _rows: usize) -> ColumnStatistics {
+    let mut known = ColumnStatistics::new_unknown();
+    if matches!(column.pg, PgType::Float4 | PgType::Float8) {
+        return known;
+    }
+    known.null_count = Precision::Exact(usize::try_from(stats.null_count).unwrap_or(0));
+    if has_bounds(&column.pg)
+        && let (Some(min), Some(max)) = (&stats.min, &stats.max)
+        && let (Ok(min), Ok(max)) = (bound(&column.pg, min), bound(&column.pg, max))
+    {
+        let text = column.pg.is_text();
+        known.min_value = if text { Precision::Inexact(min) } else { Precision::Exact(min) };
+        known.max_value = if text { Precision::Inexact(max) } else { Precision::Exact(max) };
+    }
+    known
+}
+
+fn bound(pg: &PgType, text: &str) -> Result<ScalarValue, ArrowError> {
+    let external = |error: crate::encode::InputError| ArrowError::ParseError(error.to_string());
+    let mut builder = ColumnBuilder::new(pg, Zone::UTC).map_err(external)?;
+    builder.append_text(text).map_err(external)?;
+    ScalarValue::try_from_array(&builder.finish(), 0).map_err(|error| ArrowError::ParseError(error.to_string()))
+}

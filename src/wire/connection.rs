@@ -1,0 +1,353 @@
+//! The life of a connection after start-up: messages in, replies out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::datatypes::FieldRef;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use tokio::sync::watch;
+
+use super::link::{Fault, Link, Stop, Watch};
+use super::listen::Server;
+use super::message::{Message, violation};
+use super::reply::Bare;
+use crate::encode::{Format, RowEncoder, Style};
+use crate::error::{Plain, SqlError, SqlState};
+use crate::execute::{CopyEncoder, CopyIn, Outcome};
+use crate::plan::Parameters;
+use crate::session::{Session, parse_message};
+use crate::statement::Statement;
+
+/// Times a statement of its own transaction is run before a conflict becomes the client's.
+const COMMIT_ATTEMPTS_MAX: u32 = 5;
+
+pub(super) struct Connection {
+    server: Arc<Server>,
+    pub(super) link: Link,
+    pub(super) session: Session,
+    pid: i32,
+    key: Vec<u8>,
+    cancel: watch::Receiver<u64>,
+    /// Values of reported settings that the client knows.
+    reported: Vec<(&'static str, String)>,
+    /// After an error in the extended protocol, until Sync.
+    pub(super) skipping: bool,
+}
+
+impl Connection {
+    pub(super) fn new(server: Arc<Server>, link: Link, session: Session, pid: i32, key: Vec<u8>) -> Self {
+        let (_none, cancel) = watch::channel(0);
+        let reported = session.reported();
+        Self { server, link, session, pid, key, cancel, reported, skipping: false }
+    }
+
+    /// Speaks until the client goes, breaks the protocol, or the server stops.
+    pub(super) async fn run(mut self) {
+        match self.server.enter(self.pid, std::mem::take(&mut self.key)) {
+            Ok(cancel) => {
+                self.cancel = cancel;
+                let ended = self.converse().await;
+                if let Err(Fault::Fatal(error)) = ended {
+                    self.say_fatal(&error).await;
+                }
+                self.server.leave(self.pid);
+            }
+            Err(error) => self.say_fatal(&error).await,
+        }
+        self.session.roll_back().await;
+        self.link.shutdown().await;
+    }
+
+    async fn say_fatal(&mut self, error: &SqlError) {
+        self.link.reply().error("FATAL", error);
+        let _gone = self.link.flush().await;
+    }
+
+    async fn converse(&mut self) -> Result<(), Fault> {
+        self.ready();
+        self.link.flush().await?;
+        loop {
+            let message = match self.next_message().await? {
+                Ok(message) => message,
+                Err(error) => {
+                    // Extended-protocol errors skip to Sync; everything else is answered at once.
+                    self.report(&error);
+                    self.skipping = true;
+                    self.link.flush().await?;
+                    continue;
+                }
+            };
+            if self.skipping && !matches!(message, Message::Sync | Message::Terminate) {
+                continue;
+            }
+            match message {
+                Message::Terminate => return Ok(()),
+                Message::Query(sql) => {
+                    self.query(&sql).await?;
+                    self.ready();
+                    self.link.flush().await?;
+                }
+                Message::Sync => {
+                    self.skipping = false;
+                    if let Err(error) = self.session.end_implicit().await {
+                        self.report(&error);
+                    }
+                    self.ready();
+                    self.link.flush().await?;
+                }
+                Message::Flush => self.link.flush().await?,
+                Message::FunctionCall => {
+                    let error = SqlError::from(crate::error::unsupported("the function call protocol"));
+                    self.report(&error);
+                    self.ready();
+                    self.link.flush().await?;
+                }
+                // What is left of a COPY that failed.
+                Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
+                Message::Password(_) => return Err(Fault::Fatal(violation("unexpected password message"))),
+                Message::Parse { .. } | Message::Bind(_) | Message::Describe(..) | Message::Execute { .. } | Message::Close(..) => {
+                    self.extended(message).await?;
+                    if self.link.is_full() {
+                        self.link.flush().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for a message; ends the connection on shutdown or when a transaction is idle for too long.
+    async fn next_message(&mut self) -> Result<Result<Message, SqlError>, Fault> {
+        let idle = self.session.settings().idle_in_transaction_timeout();
+        let idle = idle.filter(|_| self.session.status() != crate::session::TransactionStatus::Idle);
+        let too_long = async {
+            match idle {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        let fatal = |code: SqlState, message: &str| Fault::Fatal(Plain::new(code, message).into());
+        tokio::select! {
+            biased;
+            message = self.link.next(usize::MAX) => message,
+            () = self.server.shutdown.cancelled() => {
+                Err(fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"))
+            }
+            () = too_long => {
+                Err(fatal(SqlState::IDLE_IN_TRANSACTION_TIMEOUT, "terminating connection due to idle-in-transaction timeout"))
+            }
+        }
+    }
+
+    /// ReadyForQuery, after the settings that have changed since the last one.
+    fn ready(&mut self) {
+        let now = self.session.reported();
+        for ((name, value), (_, known)) in now.iter().zip(&self.reported) {
+            if value != known {
+                self.link.reply().parameter_status(name, value);
+            }
+        }
+        self.reported = now;
+        let status = self.session.status();
+        self.link.reply().ready(status);
+    }
+
+    /// Tells the client of a failure and fails the transaction.
+    pub(super) fn report(&mut self, error: &SqlError) {
+        if error.is_internal() {
+            tracing::error!(error_id = %error.id(), cause = %error.chain(), "internal error");
+        } else {
+            tracing::debug!(sqlstate = %error.sqlstate(), message = %error.chain(), "statement failed");
+        }
+        self.session.fail();
+        self.notices();
+        self.link.reply().error("ERROR", error);
+    }
+
+    pub(super) fn notices(&mut self) {
+        for notice in self.session.take_notices() {
+            self.link.reply().notice(&notice);
+        }
+    }
+
+    pub(super) fn watch(&self) -> Watch {
+        let deadline = self.session.settings().statement_timeout().map(|timeout| Instant::now() + timeout);
+        Watch::new(&self.cancel, deadline)
+    }
+
+    /// A simple query: all its statements are parsed, then each runs and answers in turn.
+    async fn query(&mut self, sql: &str) -> Result<(), Fault> {
+        self.session.drop_unnamed();
+        let statements = match parse_message(sql) {
+            Ok(statements) => statements,
+            Err(error) => {
+                self.report(&error);
+                self.close_message().await;
+                return Ok(());
+            }
+        };
+        if statements.is_empty() {
+            self.link.reply().bare(Bare::EmptyQuery);
+            return Ok(());
+        }
+        let alone = statements.len() == 1;
+        let last = statements.len() - 1;
+        for (index, statement) in statements.iter().enumerate() {
+            let done = self.simple_statement(statement, alone, index == last).await;
+            match done {
+                Ok(tag) => {
+                    self.notices();
+                    self.link.reply().command_complete(&tag);
+                    if self.link.is_full() {
+                        self.link.flush().await?;
+                    }
+                }
+                Err(Stop::Statement(error)) => {
+                    self.report(&error);
+                    break;
+                }
+                Err(Stop::Connection(fault)) => return Err(fault),
+            }
+        }
+        self.close_message().await;
+        Ok(())
+    }
+
+    /// Ends the implicit transaction of a message.
+    async fn close_message(&mut self) {
+        if let Err(error) = self.session.end_implicit().await {
+            self.report(&error);
+        }
+    }
+
+    /// Runs a statement and sends its rows. The last one of a message is committed before its tag is sent; one that is
+    /// alone is run again if others were faster.
+    async fn simple_statement(&mut self, statement: &Statement, alone: bool, last: bool) -> Result<String, Stop> {
+        let mut attempt = 1;
+        loop {
+            let mut watch = self.watch();
+            let started = watch.run(&mut self.link, self.session.run(statement, Parameters::default())).await;
+            let outcome = started??;
+            let retryable = alone && matches!(outcome, Outcome::Done(_));
+            let tag = self.finish(outcome, &mut watch, None).await?;
+            if !last {
+                return Ok(tag);
+            }
+            match self.session.end_implicit().await {
+                Ok(()) => return Ok(tag),
+                Err(error) if retryable && error.sqlstate() == SqlState::SERIALIZATION_FAILURE && attempt < COMMIT_ATTEMPTS_MAX => {
+                    attempt += 1;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Sends what a statement gives, to the end. `formats`: of the extended protocol, where the client knows the columns.
+    pub(super) async fn finish(&mut self, outcome: Outcome, watch: &mut Watch, formats: Option<&[Format]>) -> Result<String, Stop> {
+        match outcome {
+            Outcome::Done(tag) => Ok(tag),
+            Outcome::Rows { fields, stream, tag } => {
+                let count = self.send_rows(&fields, stream, watch, formats).await?;
+                Ok(format!("{tag} {count}"))
+            }
+            Outcome::Returned { fields, stream, tag } => {
+                self.send_rows(&fields, stream, watch, formats).await?;
+                Ok(tag)
+            }
+            Outcome::CopyOut { stream, encoder, columns, binary } => self.copy_out(stream, &encoder, columns, binary, watch).await,
+            Outcome::CopyIn(copy) => self.copy_in(*copy, watch).await,
+        }
+    }
+
+    async fn send_rows(
+        &mut self,
+        fields: &[FieldRef],
+        mut stream: SendableRecordBatchStream,
+        watch: &mut Watch,
+        formats: Option<&[Format]>,
+    ) -> Result<u64, Stop> {
+        let text = vec![Format::Text; fields.len()];
+        if formats.is_none() {
+            self.link.reply().row_description(fields, &[]);
+        }
+        let formats = formats.unwrap_or(&text);
+        let style = Style::of(self.session.settings());
+        let mut count = 0;
+        while let Some(batch) = watch.run(&mut self.link, stream.next()).await? {
+            let batch = batch.map_err(SqlError::from_engine)?;
+            let rows = RowEncoder::new(&batch, formats).map_err(|error| SqlError::from_engine(error.into()))?;
+            for row in 0..rows.rows() {
+                rows.write(&mut self.link.write, row, &style);
+                count += 1;
+                if self.link.is_full() {
+                    watch.flush(&mut self.link).await?;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    async fn copy_out(
+        &mut self,
+        mut stream: SendableRecordBatchStream,
+        encoder: &CopyEncoder,
+        columns: usize,
+        binary: bool,
+        watch: &mut Watch,
+    ) -> Result<String, Stop> {
+        self.link.reply().copy_response(b'H', binary, columns);
+        // The binary header travels with the first row.
+        let mut pending = encoder.header();
+        let mut count = 0_u64;
+        if !binary && !pending.is_empty() {
+            self.link.reply().copy_data(&pending);
+            pending.clear();
+        }
+        while let Some(batch) = watch.run(&mut self.link, stream.next()).await? {
+            let batch = batch.map_err(SqlError::from_engine)?;
+            let link = &mut self.link;
+            encoder
+                .write(&mut pending, &batch, |row| {
+                    link.reply().copy_data(row);
+                    row.clear();
+                    count += 1;
+                })
+                .map_err(|error| SqlError::from_engine(error.into()))?;
+            if self.link.is_full() {
+                watch.flush(&mut self.link).await?;
+            }
+        }
+        pending.extend_from_slice(encoder.trailer());
+        if !pending.is_empty() {
+            self.link.reply().copy_data(&pending);
+        }
+        self.link.reply().bare(Bare::CopyDone);
+        Ok(format!("COPY {count}"))
+    }
+
+    async fn copy_in(&mut self, mut copy: CopyIn, watch: &mut Watch) -> Result<String, Stop> {
+        self.link.reply().copy_response(b'G', copy.is_binary(), copy.columns());
+        self.link.flush().await?;
+        loop {
+            match self.link.next(usize::MAX).await?? {
+                Message::CopyData(data) => {
+                    let fed = watch.run(&mut self.link, copy.feed(&data)).await?;
+                    fed?;
+                }
+                Message::CopyDone => break,
+                Message::CopyFail(reason) => {
+                    let error = Plain::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}"));
+                    let table = copy.table_name().to_owned();
+                    return Err(SqlError::from(error).with_context(|| format!("COPY {table}")).into());
+                }
+                // Allowed, and without meaning here.
+                Message::Flush | Message::Sync => {}
+                Message::Terminate => return Err(Fault::Closed.into()),
+                _ => return Err(SqlError::from(violation("unexpected message during COPY from stdin")).into()),
+            }
+        }
+        let rows = watch.run(&mut self.link, self.session.finish_copy(copy)).await??;
+        Ok(format!("COPY {rows}"))
+    }
+}

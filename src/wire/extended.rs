@@ -1,0 +1,201 @@
+//! The extended query protocol: Parse, Bind, Describe, Execute, Close.
+
+use futures::StreamExt;
+
+use super::connection::Connection;
+use super::link::{Fault, Stop, Watch};
+use super::message::{Bind, Message, Target, violation};
+use super::reply::Bare;
+use crate::encode::{Format, RowEncoder, Style};
+use crate::error::{Plain, SqlError, SqlState};
+use crate::execute::Outcome;
+use crate::session::{BoundValue, Portal, PortalRows};
+use crate::types::PgType;
+
+impl Connection {
+    /// Handles one message; after an error everything up to Sync is skipped.
+    pub(super) async fn extended(&mut self, message: Message) -> Result<(), Fault> {
+        match self.dispatch(message).await {
+            Ok(()) => Ok(()),
+            Err(Stop::Statement(error)) => {
+                self.report(&error);
+                self.skipping = true;
+                Ok(())
+            }
+            Err(Stop::Connection(fault)) => Err(fault),
+        }
+    }
+
+    async fn dispatch(&mut self, message: Message) -> Result<(), Stop> {
+        match message {
+            Message::Parse { name, sql, types } => {
+                let types = types.iter().map(|oid| parameter_type(*oid)).collect::<Result<Vec<_>, _>>()?;
+                let mut watch = self.watch();
+                watch.run(&mut self.link, self.session.prepare(&name, &sql, &types)).await??;
+                self.link.reply().bare(Bare::ParseComplete);
+            }
+            Message::Bind(bind) => {
+                self.bind(&bind)?;
+                self.link.reply().bare(Bare::BindComplete);
+            }
+            Message::Describe(Target::Statement, name) => {
+                let description = self.session.prepared(&name)?.description.clone();
+                let oids: Vec<u32> = description.parameters.iter().map(PgType::oid).collect();
+                self.link.reply().parameter_description(&oids);
+                match &description.fields {
+                    Some(fields) => self.link.reply().row_description(fields, &[]),
+                    None => self.link.reply().bare(Bare::NoData),
+                }
+            }
+            Message::Describe(Target::Portal, name) => {
+                let portal = self.session.portal(&name)?;
+                let formats = portal.formats.clone();
+                let fields = portal.prepared.description.fields.clone();
+                match fields {
+                    Some(fields) => self.link.reply().row_description(&fields, &formats),
+                    None => self.link.reply().bare(Bare::NoData),
+                }
+            }
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max).await?,
+            Message::Close(target, name) => {
+                match target {
+                    Target::Statement => self.session.close_statement(&name),
+                    Target::Portal => self.session.close_portal(&name),
+                }
+                self.link.reply().bare(Bare::CloseComplete);
+            }
+            _ => return Err(SqlError::from(violation("not a message of the extended query protocol")).into()),
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, bind: &Bind) -> Result<(), SqlError> {
+        let count = bind.values.len();
+        if bind.formats.len() > 1 && bind.formats.len() != count {
+            return Err(violation(format!("bind message has {} parameter formats but {count} parameters", bind.formats.len())));
+        }
+        let values: Vec<BoundValue<'_>> = bind
+            .values
+            .iter()
+            .enumerate()
+            .map(|(index, value)| {
+                let format = match bind.formats.as_slice() {
+                    [one] => *one,
+                    many => many.get(index).copied().unwrap_or(Format::Text),
+                };
+                BoundValue { format, bytes: value.as_deref() }
+            })
+            .collect();
+        self.session.bind(&bind.portal, &bind.statement, &values, &bind.result_formats)
+    }
+
+    async fn execute(&mut self, name: &str, rows_max: i32) -> Result<(), Stop> {
+        let mut portal = self.session.take_portal(name)?;
+        let mut watch = self.watch();
+        let limit = u64::try_from(rows_max).ok().filter(|limit| *limit > 0);
+        if portal.rows.is_none() && !portal.done {
+            let Some(statement) = portal.prepared.statement.clone() else {
+                self.link.reply().bare(Bare::EmptyQuery);
+                self.session.put_portal(name, portal);
+                return Ok(());
+            };
+            let parameters = portal.parameters.clone();
+            let outcome = watch.run(&mut self.link, self.session.run(&statement, parameters)).await??;
+            match outcome {
+                Outcome::Rows { fields, stream, tag } => {
+                    same_result(&portal, &fields)?;
+                    portal.rows = Some(PortalRows { fields, stream, current: None, tag: tag.to_owned(), counts: true });
+                }
+                Outcome::Returned { fields, stream, tag } => {
+                    same_result(&portal, &fields)?;
+                    portal.rows = Some(PortalRows { fields, stream, current: None, tag, counts: false });
+                }
+                other => {
+                    let formats = portal.formats.clone();
+                    let tag = self.finish(other, &mut watch, Some(&formats)).await?;
+                    portal.done = true;
+                    // A transaction's end has closed all portals.
+                    if !self.session.is_idle() {
+                        self.session.put_portal(name, portal);
+                    }
+                    return self.complete(&tag).await;
+                }
+            }
+        }
+        let (count, finished) = self.fetch(&mut portal, limit, &mut watch).await?;
+        if !finished {
+            self.session.put_portal(name, portal);
+            self.link.reply().bare(Bare::PortalSuspended);
+            return Ok(());
+        }
+        let tag = match &portal.rows {
+            Some(rows) if rows.counts => format!("{} {count}", rows.tag),
+            Some(rows) => rows.tag.clone(),
+            None => format!("SELECT {count}"),
+        };
+        portal.rows = None;
+        portal.done = true;
+        self.session.put_portal(name, portal);
+        self.complete(&tag).await
+    }
+
+    /// Sends the tag; what comes right before Sync is committed first, so that the tag tells the truth.
+    async fn complete(&mut self, tag: &str) -> Result<(), Stop> {
+        if self.link.next_is(b'S') {
+            self.session.end_implicit().await?;
+        }
+        self.notices();
+        self.link.reply().command_complete(tag);
+        Ok(())
+    }
+
+    /// Sends up to `limit` rows. Also tells whether the end was reached before the limit.
+    async fn fetch(&mut self, portal: &mut Portal, limit: Option<u64>, watch: &mut Watch) -> Result<(u64, bool), Stop> {
+        let style = Style::of(self.session.settings());
+        let Some(rows) = &mut portal.rows else { return Ok((0, true)) };
+        let mut count = 0;
+        loop {
+            let (batch, start) = match rows.current.take() {
+                Some(current) => current,
+                None => match watch.run(&mut self.link, rows.stream.next()).await? {
+                    Some(batch) => (batch.map_err(SqlError::from_engine)?, 0),
+                    None => return Ok((count, true)),
+                },
+            };
+            let encoder = RowEncoder::new(&batch, &portal.formats).map_err(|error| SqlError::from_engine(error.into()))?;
+            for row in start..encoder.rows() {
+                if limit == Some(count) {
+                    rows.current = Some((batch, row));
+                    return Ok((count, false));
+                }
+                encoder.write(&mut self.link.write, row, &style);
+                count += 1;
+                if self.link.is_full() {
+                    watch.flush(&mut self.link).await?;
+                }
+            }
+            if limit == Some(count) {
+                return Ok((count, false));
+            }
+        }
+    }
+}
+
+/// The type a client declared; 0 leaves it to the server.
+fn parameter_type(oid: u32) -> Result<Option<PgType>, SqlError> {
+    match oid {
+        0 | 705 => Ok(None),
+        oid => match PgType::from_oid(oid) {
+            Some(pg) => Ok(Some(pg)),
+            None => Err(Plain::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist")).into()),
+        },
+    }
+}
+
+/// The client knows the columns from before: they may not be others now.
+fn same_result(portal: &Portal, fields: &[arrow::datatypes::FieldRef]) -> Result<(), SqlError> {
+    let known = portal.prepared.description.fields.as_deref().unwrap_or_default();
+    let same = known.len() == fields.len()
+        && known.iter().zip(fields).all(|(known, now)| crate::types::of_field(known).oid() == crate::types::of_field(now).oid());
+    if same { Ok(()) } else { Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type").into()) }
+}

@@ -1,0 +1,169 @@
+//! Accepting connections, and ending them when the server stops.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::link::Link;
+use super::startup::serve;
+use super::tls::{Tls, TlsError};
+use crate::error::{Plain, SqlError, SqlState};
+use crate::session::Shared;
+
+/// How long a client may take to log in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections that are not logged in yet count double: this many sockets may be open at most.
+const SOCKETS_PER_CONNECTION: usize = 2;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("could not listen on {address}")]
+    Bind { address: String, source: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// What connections share.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tls: Option<Tls>,
+    pub(super) tls_required: bool,
+    pub(super) login_timeout: Duration,
+    /// Makes up salts for users who do not exist.
+    pub(super) mock_secret: Vec<u8>,
+    pub(super) shutdown: CancellationToken,
+    connections_max: usize,
+    connections: AtomicUsize,
+    sockets: AtomicUsize,
+    next_pid: AtomicI32,
+    cancels: Mutex<HashMap<i32, Cancel>>,
+}
+
+#[derive(Debug)]
+struct Cancel {
+    key: Vec<u8>,
+    requests: watch::Sender<u64>,
+}
+
+impl Server {
+    pub(super) fn next_pid(&self) -> i32 {
+        self.next_pid.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A connection's place among those allowed, or `53300`.
+    pub(super) fn enter(&self, pid: i32, key: Vec<u8>) -> Result<watch::Receiver<u64>, SqlError> {
+        if self.connections.fetch_add(1, Ordering::AcqRel) >= self.connections_max {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            return Err(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already").into());
+        }
+        let (sender, receiver) = watch::channel(0);
+        self.cancels().insert(pid, Cancel { key, requests: sender });
+        Ok(receiver)
+    }
+
+    pub(super) fn leave(&self, pid: i32) {
+        self.cancels().remove(&pid);
+        self.connections.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// A cancel request. A wrong key is ignored without a word.
+    pub(super) fn cancel(&self, pid: i32, key: &[u8]) {
+        if let Some(cancel) = self.cancels().get(&pid)
+            && subtle::ConstantTimeEq::ct_eq(cancel.key.as_slice(), key).into()
+        {
+            cancel.requests.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Cancel>> {
+        self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The open door.
+#[derive(Debug)]
+pub struct Listener {
+    listener: TcpListener,
+    server: Arc<Server>,
+    tasks: TaskTracker,
+}
+
+impl Listener {
+    pub async fn bind(
+        address: SocketAddr,
+        shared: Arc<Shared>,
+        connections_max: usize,
+        tls: Option<(&Path, &Path, bool)>,
+        shutdown: CancellationToken,
+    ) -> Result<Self, ListenError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address: address.to_string(), source })?;
+        let (tls, tls_required) = match tls {
+            Some((certificate, key, required)) => (Some(Tls::load(certificate, key)?), required),
+            None => (None, false),
+        };
+        let server = Server {
+            shared,
+            tls,
+            tls_required,
+            login_timeout: LOGIN_TIMEOUT,
+            mock_secret: rand::random::<[u8; 32]>().to_vec(),
+            shutdown,
+            connections_max,
+            connections: AtomicUsize::new(0),
+            sockets: AtomicUsize::new(0),
+            next_pid: AtomicI32::new(1000),
+            cancels: Mutex::default(),
+        };
+        Ok(Self { listener, server: Arc::new(server), tasks: TaskTracker::new() })
+    }
+
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Accepts until shutdown; then waits for the connections to end what they are doing, at most `grace`.
+    pub async fn run(self, grace: Duration) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = self.server.shutdown.cancelled() => break,
+            };
+            let socket = match accepted {
+                Ok((socket, _peer)) => socket,
+                Err(error) => {
+                    // Out of file descriptors, most likely: give some time to come back.
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let server = Arc::clone(&self.server);
+            if server.sockets.fetch_add(1, Ordering::AcqRel) >= server.connections_max.saturating_mul(SOCKETS_PER_CONNECTION) + 16 {
+                server.sockets.fetch_sub(1, Ordering::AcqRel);
+                let mut link = Link::new(Box::new(socket));
+                let error = SqlError::from(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
+                link.reply().error("FATAL", &error);
+                let _gone = link.flush().await;
+                continue;
+            }
+            self.tasks.spawn(async move {
+                serve(Arc::clone(&server), socket).await;
+                server.sockets.fetch_sub(1, Ordering::AcqRel);
+            });
+        }
+        drop(self.listener);
+        self.tasks.close();
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections were cut off at shutdown");
+        }
+    }
+}

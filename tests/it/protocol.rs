@@ -1,0 +1,127 @@
+//! Messages and their answers.
+
+use std::time::{Duration, Instant};
+
+use bytes::{BufMut, BytesMut};
+use tokio::io::AsyncWriteExt;
+
+use crate::support::{Client, PASSWORD, Server, put_string};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_several_statements_is_one_transaction() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let error = client.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1); SELECT 1/0; SELECT 2").await.unwrap_err();
+    assert_eq!(error.code, "22012");
+    assert_eq!(client.status, 'I');
+    assert_eq!(client.simple("SELECT * FROM t").await.unwrap_err().code, "42P01", "everything was rolled back");
+    let replies = client.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT * FROM t").await.unwrap();
+    let tags: Vec<&str> = replies.iter().map(|reply| reply.tag.as_str()).collect();
+    assert_eq!(tags, ["CREATE TABLE", "INSERT 0 2", "SELECT 2"]);
+    assert!(client.simple("  ; -- nothing").await.unwrap()[0].columns.is_none());
+    // A syntax error anywhere keeps everything from running.
+    client.simple("DROP TABLE t; SELEC").await.unwrap_err();
+    assert_eq!(client.value("SELECT count(*) FROM t").await.as_deref(), Some("2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_inferred_and_errors_skip_to_sync() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE t (a int, b text, d date)").await.unwrap();
+    let tag = client.extended("INSERT INTO t VALUES ($1, $2, $3)", &[Some("7"), None, Some("2024-01-02")]).await.unwrap().tag;
+    assert_eq!(tag, "INSERT 0 1");
+    let reply = client.extended("SELECT a + $1, d FROM t WHERE a = $2 AND d < $3 LIMIT $4", &[Some("1"), Some("7"), Some("2025-01-01"), Some("5")]).await.unwrap();
+    assert_eq!(reply.rows, [[Some("8".to_owned()), Some("2024-01-02".to_owned())]]);
+    let reply = client.extended("SELECT $1, $2::int", &[Some("x"), Some("3")]).await.unwrap();
+    let oids: Vec<u32> = reply.columns.unwrap().iter().map(|(_, oid)| *oid).collect();
+    assert_eq!(oids, [25, 23]);
+    assert_eq!(client.extended("SELECT $1::int", &[Some("x")]).await.unwrap_err().code, "22P02");
+    assert_eq!(client.extended("SELECT 1; SELECT 2", &[]).await.unwrap_err().code, "42601");
+    assert_eq!(client.extended("SELECT $1", &[]).await.unwrap_err().code, "08P01");
+    assert_eq!(client.value("SELECT 1").await.as_deref(), Some("1"), "the connection is in step");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portal_gives_rows_in_portions() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let mut body = BytesMut::new();
+    body.put_u8(0);
+    put_string(&mut body, "SELECT g FROM generate_series(1, 5) AS s(g)");
+    body.put_i16(0);
+    client.send(b'P', &body).await;
+    client.send(b'B', &[0, 0, 0, 0, 0, 0, 0, 0]).await;
+    for _ in 0..3 {
+        client.send(b'E', &[0, 0, 0, 0, 2]).await;
+    }
+    client.send(b'S', &[]).await;
+    let mut kinds = String::new();
+    loop {
+        let (kind, _) = client.receive().await.unwrap();
+        kinds.push(char::from(kind));
+        if kind == b'Z' {
+            break;
+        }
+    }
+    assert_eq!(kinds, "12DDsDDsDCZ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_statements_stop_when_told() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let endless = "SELECT sum(a.g * b.g) FROM generate_series(1, 1000000) AS a(g), generate_series(1, 1000000) AS b(g)";
+    client.simple("SET statement_timeout = '200ms'").await.unwrap();
+    let start = Instant::now();
+    assert_eq!(client.simple(endless).await.unwrap_err().code, "57014");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    client.simple("SET statement_timeout = 0").await.unwrap();
+
+    client.send_query(endless).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut packet = BytesMut::new();
+    packet.put_i32(12 + client.key.len() as i32);
+    packet.put_i32(80_877_102);
+    packet.put_i32(client.pid);
+    packet.extend_from_slice(&client.key);
+    let mut other = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    other.write_all(&packet).await.unwrap();
+    let error = client.replies(&[]).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("57014", "canceling statement due to user request"));
+    assert_eq!(client.value("SELECT 1").await.as_deref(), Some("1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_messages_do_not_harm_the_server() {
+    let server = Server::start().await;
+    for (kind, body) in [(b'Q', b"SELECT 1".as_slice()), (b'P', b"x"), (b'B', b"\0"), (b'?', b""), (b'E', b"")] {
+        let mut client = server.connect().await;
+        client.send(kind, body).await;
+        client.send(b'S', &[]).await;
+        assert_eq!(client.replies(&[]).await.unwrap_err().code, "08P01");
+    }
+    let mut raw = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    raw.write_all(&[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0]).await.unwrap();
+    assert!(Client::connect(server.address, "boathouse", PASSWORD).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_statement_meets_todays_rights() {
+    let server = Server::start().await;
+    let mut admin = server.connect().await;
+    admin.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1); CREATE ROLE u LOGIN PASSWORD 'x'; GRANT SELECT ON t TO u").await.unwrap();
+    let mut user = Client::connect(server.address, "u", "x").await.unwrap();
+    let mut body = BytesMut::new();
+    put_string(&mut body, "s");
+    put_string(&mut body, "SELECT a FROM t");
+    body.put_i16(0);
+    user.send(b'P', &body).await;
+    user.send(b'S', &[]).await;
+    user.replies(&[]).await.unwrap();
+    admin.simple("REVOKE SELECT ON t FROM u").await.unwrap();
+    user.send(b'B', b"\0s\0\0\0\0\0\0\0").await;
+    user.send(b'E', &[0, 0, 0, 0, 0]).await;
+    user.send(b'S', &[]).await;
+    assert_eq!(user.replies(&[]).await.unwrap_err().code, "42501");
+}
