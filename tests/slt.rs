@@ -21,6 +21,7 @@ struct Connection {
     protocol: Protocol,
 }
 
+#[async_trait::async_trait]
 impl AsyncDB for Connection {
     type Error = DbError;
     type ColumnType = DefaultColumnType;
@@ -116,13 +117,31 @@ async fn run(path: &Path, protocol: Protocol) -> Result<(), String> {
     let mut runner = Runner::new(move || async move {
         Ok(Connection { client: Client::connect(address, "boathouse", PASSWORD).await?, protocol })
     });
-    runner.set_var("LAKE".to_owned(), lake.to_string_lossy().into_owned());
     let script = std::fs::read_to_string(path).unwrap().replace("${LAKE}", &lake.to_string_lossy());
+    let script = sticky_connections(&script);
     copy_fixtures(&lake);
     let outcome = runner.run_script_async(&script).await.map_err(|error| error.display(false).to_string());
     runner.shutdown_async().await;
     server.stop().await;
     outcome
+}
+
+/// `connection name` counts until the next one, not for one record only.
+fn sticky_connections(script: &str) -> String {
+    let mut current = "default";
+    let mut out = String::new();
+    for line in script.lines() {
+        if let Some(name) = line.strip_prefix("connection ") {
+            current = name.trim();
+            continue;
+        }
+        if (line.starts_with("statement ") || line.starts_with("query ")) && current != "default" {
+            out.push_str(&format!("connection {current}\n"));
+        }
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
 }
 
 /// Small files for tests of the lake.

@@ -151,9 +151,31 @@ pub fn parse_date(text: &str) -> Result<i32, Malformed> {
         Some(Special::Epoch) => return Ok(0),
         None => {}
     }
+    let (days, rest) = leading_date(text)?;
     // A time after the date is allowed and dropped.
-    let micros = parse_timestamp(text, None)?;
-    i32::try_from(micros.div_euclid(DAY_US)).map_err(|_too_large| Malformed::OutOfRange)
+    let (time, _offset) = split_offset(rest);
+    if !time.is_empty() {
+        parse_time(time)?;
+    }
+    i32::try_from(days).map_err(|_too_large| Malformed::OutOfRange)
+}
+
+/// Reads the date a text starts with; gives its day count and what follows.
+fn leading_date(text: &str) -> Result<(i64, &str), Malformed> {
+    let mut text = text.trim();
+    let era = text.len().checked_sub(3).and_then(|at| text.split_at_checked(at));
+    let bc = match era {
+        Some((before, era)) if era.eq_ignore_ascii_case(" bc") => {
+            text = before.trim_end();
+            true
+        }
+        _ => false,
+    };
+    let (date, rest) = match text.find([' ', 'T', 't']) {
+        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default().trim_start()),
+        None => (text, ""),
+    };
+    Ok((date_days(date, bc)?, rest))
 }
 
 enum Special {
@@ -180,16 +202,7 @@ pub fn parse_timestamp(text: &str, zone: Option<Zone>) -> Result<i64, Malformed>
         Some(Special::Epoch) => return Ok(0),
         None => {}
     }
-    let mut text = text.trim();
-    let bc = text.len() > 3 && text.is_char_boundary(text.len() - 3) && text.get(text.len() - 3..).is_some_and(|end| end.eq_ignore_ascii_case(" bc"));
-    if bc {
-        text = text.get(..text.len() - 3).unwrap_or_default().trim_end();
-    }
-    let (date, rest) = match text.find([' ', 'T', 't']) {
-        Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default().trim_start()),
-        None => (text, ""),
-    };
-    let days = date_days(date, bc)?;
+    let (days, rest) = leading_date(text)?;
     let (time, offset) = split_offset(rest);
     let micros = if time.is_empty() { 0 } else { parse_time(time)? };
     let local = days.checked_mul(DAY_US).and_then(|day| day.checked_add(micros)).ok_or(Malformed::OutOfRange)?;
@@ -237,7 +250,7 @@ fn date_days(date: &str, bc: bool) -> Result<i64, Malformed> {
     };
     let y = if bc { 1 - y } else { y };
     let (month, day) = (u32::try_from(m).unwrap_or(0), u32::try_from(d).unwrap_or(0));
-    if !(1..=12).contains(&month) || day == 0 || day > month_length(y, month) || (!bc && y == 0) || !(-4713..=294_276).contains(&y) {
+    if !(1..=12).contains(&month) || day == 0 || day > month_length(y, month) || (!bc && y == 0) || !(-4713..=5_874_897).contains(&y) {
         return Err(Malformed::OutOfRange);
     }
     Ok(days_from_civil(y, month, day))

@@ -31,8 +31,10 @@ fn covered(pg: &PgType) -> bool {
 fn representable(pg: &PgType, text: &str) -> bool {
     match pg {
         PgType::Numeric(_) => text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b == b'.') && text.len() <= 38,
+        // Arrow counts from 1970, PostgreSQL from 2000: the last 30 years do not fit.
+        PgType::Timestamp | PgType::Timestamptz => !text.starts_with("294276"),
+        PgType::Interval => !text.contains("infinity"),
         PgType::Array(_) => !text.starts_with('[') && !text.contains("{{"),
-        // Days and months before the common era beyond Arrow's text are covered by their own types.
         _ => true,
     }
 }

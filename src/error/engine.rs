@@ -28,7 +28,7 @@ impl fmt::Display for EngineError {
 }
 
 impl std::error::Error for EngineError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.source)
     }
 }
@@ -69,7 +69,7 @@ impl From<SqlError> for DataFusionError {
 }
 
 /// One of our own errors inside the engine's wrappers.
-fn find_own(error: &(dyn std::error::Error + 'static)) -> Option<SqlError> {
+fn find_own(error: &(dyn Error + 'static)) -> Option<SqlError> {
     if let Some(own) = error.downcast_ref::<SqlError>() {
         return Some(own.clone());
     }

@@ -189,7 +189,7 @@ impl RowChecks {
         let mut columns = Vec::with_capacity(batch.num_columns());
         for ((array, pg), field) in batch.columns().iter().zip(&self.types).zip(self.schema.fields()) {
             let array = if array.data_type() == field.data_type() { Arc::clone(array) } else { cast(array, field.data_type()).map_err(arrow)? };
-            columns.push(self::length_checked(array, pg)?);
+            columns.push(length_checked(array, pg)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(arrow)?;

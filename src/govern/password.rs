@@ -62,6 +62,12 @@ pub struct ScramVerifier {
     pub server_key: Vec<u8>,
 }
 
+impl fmt::Debug for ScramVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 impl PasswordVerifier {
     /// A SCRAM-SHA-256 verifier: `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`.
     pub fn scram(password: &str, iterations: u32) -> Self {

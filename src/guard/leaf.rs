@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use datafusion::datasource::provider_as_source;
@@ -111,7 +112,10 @@ impl SecureTable {
         for index in wanted {
             let field = self.schema.field(*index);
             output.push(match self.mask(*index) {
-                Some(mask) => mask.clone().cast_to(field.data_type(), stage.schema())?.alias(field.name()),
+                Some(mask) => {
+                    let metadata = FieldMetadata::from(field.metadata().clone());
+                    mask.clone().cast_to(field.data_type(), stage.schema())?.alias_with_metadata(field.name(), Some(metadata))
+                }
                 None => column(field.name()),
             });
         }

@@ -20,7 +20,7 @@ use datafusion::execution::SessionState;
 pub use gate::GateError;
 pub use leaf::{Policies, SecureTable};
 pub use open::OpenTable;
-pub use policies::{ChosenMask, MaskError, masks, row_policies, row_security_applies, RowRules};
+pub use policies::{ChosenMask, MaskError, Reader, RowRules, masks, row_policies, row_security_applies};
 pub use view::ViewTable;
 
 use crate::catalog::{Relation, RelationKind};

@@ -66,10 +66,25 @@ impl Report for MaskError {
     }
 }
 
-/// The masks of a relation for the current user: for each column the attachment with the highest priority among those for
-/// his roles, of the session as of SET ROLE. Superusers see the data as it is; owners do not.
-pub fn masks<'a>(ctx: &'a Context, session_roles: &[ObjectId], id: ObjectId, relation: &Relation) -> Result<Vec<ChosenMask<'a>>, MaskError> {
-    if ctx.superuser {
+/// Who sees a statement's result, whoever's rights its views are read with.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// The roles in force and those of the session's user: SET ROLE cannot shed a mask.
+    roles: Vec<ObjectId>,
+    superuser: bool,
+}
+
+impl Reader {
+    pub fn of(ctx: &Context) -> Self {
+        let session = ctx.catalog.closure(ctx.session_role);
+        Self { roles: ctx.roles.iter().copied().chain(session).collect(), superuser: ctx.superuser }
+    }
+}
+
+/// The masks of a relation for a reader: for each column the attachment with the highest priority among those for his
+/// roles. Superusers see the data as it is; owners do not.
+pub fn masks<'a>(ctx: &'a Context, reader: &Reader, id: ObjectId, relation: &Relation) -> Result<Vec<ChosenMask<'a>>, MaskError> {
+    if reader.superuser {
         return Ok(Vec::new());
     }
     let mut chosen = Vec::new();
@@ -77,7 +92,7 @@ pub fn masks<'a>(ctx: &'a Context, session_roles: &[ObjectId], id: ObjectId, rel
         let candidates = ctx.catalog.mask_attachments().map(|(_, attachment)| attachment).filter(|attachment| {
             attachment.relation == id
                 && attachment.column == column.id
-                && (applies(attachment.grantee, &ctx.roles) || applies(attachment.grantee, session_roles))
+                && applies(attachment.grantee, &reader.roles)
         });
         let candidates: Vec<_> = candidates.collect();
         let Some(highest) = candidates.iter().map(|attachment| attachment.priority).max() else { continue };

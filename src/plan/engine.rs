@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::SessionState;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::coop::CooperativeExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use datafusion::prelude::SessionConfig;
 
 use crate::error::SqlError;
@@ -24,7 +30,7 @@ pub struct Engine {
 
 impl Engine {
     /// `memory_bytes` bounds what all statements together keep in memory; beyond it they spill or fail with `53200`.
-    pub fn new(partitions: usize, memory_bytes: usize) -> Result<Self, SqlError> {
+    pub fn new(partitions: usize, memory_bytes: usize) -> std::result::Result<Self, SqlError> {
         let consumers = std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
         let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(SqlError::from_engine)?;
@@ -44,6 +50,7 @@ impl Engine {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_functions(table_functions)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_physical_optimizer_rule(Arc::new(YieldInJoins))
             .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)
             .build();
         for function in placeholder_functions() {
@@ -64,5 +71,28 @@ impl Engine {
 
     pub fn runtime(&self) -> &Arc<RuntimeEnv> {
         &self.runtime
+    }
+}
+
+/// Lets joins give way to others. A join makes many batches of one batch of its input, and only reading input counts as
+/// work that must pause; without this a cross join could not be cancelled for minutes.
+#[derive(Debug)]
+struct YieldInJoins;
+
+impl PhysicalOptimizerRule for YieldInJoins {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            let multiplies = node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() || node.is::<HashJoinExec>();
+            Ok(if multiplies { Transformed::yes(Arc::new(CooperativeExec::new(node))) } else { Transformed::no(node) })
+        })
+        .map(|transformed| transformed.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "yield_in_joins"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
     }
 }

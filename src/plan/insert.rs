@@ -364,7 +364,7 @@ fn returning(scope: &Scope, id: ObjectId, relation: &Relation, items: &[ast::Sel
     });
     // Masks are bound like those of a scan.
     let mut bound_masks = vec![None; relation.columns.len()];
-    let masked = masks(&scope.ctx, &scope.session_roles, id, relation).map_err(SqlError::from)?;
+    let masked = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
     if !masked.is_empty()
         && let Some(policies) = policy::bind(scope, id, relation, &[])?
     {

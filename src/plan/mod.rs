@@ -25,7 +25,7 @@ use crate::catalog::{CatalogState, Change};
 use crate::context::Context;
 use crate::error::{SqlError, unsupported};
 use crate::govern::Privilege;
-use crate::guard::Guard;
+use crate::guard::{Guard, Reader};
 use crate::lake::{InferredTable, Location};
 use crate::metastore::Metastore;
 use crate::name::ObjectId;
@@ -36,8 +36,8 @@ use crate::types::PgType;
 #[derive(Clone, Debug)]
 pub struct Scope {
     pub ctx: Context,
-    /// The roles of the session's user, for masks.
-    pub session_roles: Vec<ObjectId>,
+    /// Who sees the result: masks are his, also in a view that is read with its owner's rights.
+    pub reader: Reader,
     pub engine: Arc<Engine>,
     pub guard: Guard,
     pub metastore: Arc<Metastore>,

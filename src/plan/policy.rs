@@ -20,7 +20,7 @@ use crate::types::field;
 /// The policies a relation is read through; `None` if there are none for this user.
 pub(super) fn bind(scope: &Scope, id: ObjectId, relation: &Relation, within: &[ObjectId]) -> Result<Option<Policies>, SqlError> {
     let rules = row_policies(&scope.ctx, id, relation, PolicyCommand::Select);
-    let chosen = masks(&scope.ctx, &scope.session_roles, id, relation)?;
+    let chosen = masks(&scope.ctx, &scope.reader, id, relation)?;
     if rules.is_none() && chosen.is_empty() {
         return Ok(None);
     }

@@ -44,8 +44,30 @@ struct Rewriter<'a> {
     error: Option<SqlError>,
 }
 
+impl Rewriter<'_> {
+    /// A parameter's type, unless it has one.
+    fn suggest(&mut self, index: usize, pg: PgType) {
+        if self.types.len() <= index {
+            self.types.resize(index + 1, None);
+        }
+        if let Some(slot) = self.types.get_mut(index) {
+            slot.get_or_insert(pg);
+        }
+    }
+}
+
 impl VisitorMut for Rewriter<'_> {
     type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
+            for index in counts.filter_map(placeholder) {
+                self.suggest(index, PgType::Int8);
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         if select.into.is_some() {
@@ -60,15 +82,8 @@ impl VisitorMut for Rewriter<'_> {
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && let Some(index) = placeholder(inner)
         {
-            if self.types.len() <= index {
-                self.types.resize(index + 1, None);
-            }
             match from_sql(data_type) {
-                Ok(pg) => {
-                    if let Some(slot) = self.types.get_mut(index).filter(|slot| slot.is_none()) {
-                        *slot = Some(pg);
-                    }
-                }
+                Ok(pg) => self.suggest(index, pg),
                 Err(error) => {
                     self.error = Some(error.into());
                     return ControlFlow::Break(());

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -21,6 +21,8 @@ use crate::types::{PgType, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
 pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
+    // The columns of a recursive query keep the engine's types: its work table has been given them already.
+    let recursive = contains_recursion(&plan)?;
     plan.transform_up_with_subqueries(|node| {
         // A limit is counted in the engine's own integers.
         if matches!(node, LogicalPlan::Limit(_)) {
@@ -34,7 +36,7 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
         let values = matches!(node, LogicalPlan::Values(_));
         let mapped = node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let rewritten = expression(scope, expr, &schema)?;
+            let rewritten = expr.transform_up(|expr| rule(scope, expr, &schema, !recursive))?;
             Ok(if values { rewritten } else { rewritten.update_data(|expr| name.restore(expr)) })
         })?;
         mapped.map_data(LogicalPlan::recompute_schema)
@@ -44,12 +46,22 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// Applies the rules to one expression over a schema.
 pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    expr.transform_up(|expr| rule(scope, expr, schema))
+    expr.transform_up(|expr| rule(scope, expr, schema, true))
 }
 
-fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn contains_recursion(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// `narrow`: whether an integer literal takes the smallest type that holds it.
+fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Transformed<Expr>> {
     Ok(match expr {
-        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) if narrow => match i32::try_from(value) {
             Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), metadata)),
             Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
         },
@@ -116,6 +128,12 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
         && !matches!(target, PgType::Text | PgType::Varchar(_) | PgType::Name | PgType::Unknown)
     {
         return Ok(Transformed::yes(literal(scope, &target, text)?));
+    }
+    // Exactly, not by dividing.
+    if let Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), _) = cast.expr.as_ref()
+        && matches!(target, PgType::Float4 | PgType::Float8)
+    {
+        return Ok(Transformed::yes(literal(scope, &target, &format!("{value}e{}", -i32::from(*scale)))?));
     }
     let Some(source) = pg_type(&cast.expr, schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
     if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) {

@@ -17,7 +17,7 @@ use crate::catalog::CatalogState;
 use crate::context::{Context, resolve_search_path};
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
-use crate::guard::Guard;
+use crate::guard::{Guard, Reader};
 use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
 use crate::name::ObjectId;
@@ -141,7 +141,7 @@ impl Session {
     async fn scope(&mut self, statement: &Statement) -> Result<Scope, SqlError> {
         let ctx = self.context();
         let mut scope = Scope {
-            session_roles: ctx.catalog.closure(self.session_role),
+            reader: Reader::of(&ctx),
             engine: Arc::clone(&self.shared.engine),
             guard: Guard::new(self.shared.warehouse.clone(), self.shared.lake.clone()),
             metastore: Arc::clone(&self.shared.metastore),

@@ -52,6 +52,7 @@ impl std::fmt::Debug for PortalRows {
 }
 
 /// A parameter as Bind carries it.
+#[derive(Debug)]
 pub struct BoundValue<'a> {
     pub format: Format,
     pub bytes: Option<&'a [u8]>,

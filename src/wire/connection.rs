@@ -35,6 +35,15 @@ pub(super) struct Connection {
     pub(super) skipping: bool,
 }
 
+/// A connection's place among those allowed; given back however the connection ends.
+struct Place(Arc<Server>, i32);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.leave(self.1);
+    }
+}
+
 impl Connection {
     pub(super) fn new(server: Arc<Server>, link: Link, session: Session, pid: i32, key: Vec<u8>) -> Self {
         let (_none, cancel) = watch::channel(0);
@@ -47,11 +56,11 @@ impl Connection {
         match self.server.enter(self.pid, std::mem::take(&mut self.key)) {
             Ok(cancel) => {
                 self.cancel = cancel;
+                let _place = Place(Arc::clone(&self.server), self.pid);
                 let ended = self.converse().await;
                 if let Err(Fault::Fatal(error)) = ended {
                     self.say_fatal(&error).await;
                 }
-                self.server.leave(self.pid);
             }
             Err(error) => self.say_fatal(&error).await,
         }

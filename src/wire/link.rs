@@ -1,15 +1,17 @@
 //! A connection's socket and buffers.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
+use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 
 use super::message::{Message, decode, violation};
 use super::reply::Reply;
-use crate::error::{Plain, SqlError, SqlState};
+use crate::error::{Plain, SqlError, SqlState, internal};
 
 /// The longest message. PostgreSQL's limit is 1 GiB; ours bounds what one client can make us hold.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
@@ -172,15 +174,22 @@ impl Watch {
         }
     }
 
-    /// Waits for some work; meanwhile listens for cancel requests, the deadline, and the client's going away.
+    /// Waits for some work; meanwhile listens for cancel requests, the deadline, and the client's going away. A panic in
+    /// the work is an internal error of the statement.
     pub(super) async fn run<T>(&mut self, link: &mut Link, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let work = AssertUnwindSafe(work).catch_unwind();
         tokio::pin!(work);
         loop {
             let ahead = link.read.len() < AHEAD_BYTES;
             tokio::select! {
                 biased;
                 error = self.stopped() => return Err(Stop::Statement(error)),
-                done = &mut work => return Ok(done),
+                done = &mut work => {
+                    return done.map_err(|panic| {
+                        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+                        Stop::Statement(internal(text.unwrap_or("panic")).into())
+                    });
+                }
                 read = link.fill(), if ahead => read?,
             }
         }

@@ -1,5 +1,5 @@
 //! DuckDB reads what we write. Needs a Python with `duckdb` and its ducklake extension: `tests/run` makes one and names it
-//! in `BOATHOUSE_TEST_PYTHON`.
+//! in `TEST_PYTHON`.
 
 use std::process::Command;
 
@@ -20,8 +20,8 @@ for sql in sys.argv[2:]:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duckdb_attaches_the_catalog() {
-    let Ok(python) = std::env::var("BOATHOUSE_TEST_PYTHON") else {
-        panic!("BOATHOUSE_TEST_PYTHON is not set: run tests/run");
+    let Ok(python) = std::env::var("TEST_PYTHON") else {
+        panic!("TEST_PYTHON is not set: run tests/run");
     };
     let mut server = Server::start().await;
     let mut client = server.connect().await;
@@ -45,7 +45,7 @@ async fn duckdb_attaches_the_catalog() {
             "SELECT a, j, iv, s FROM l.public.t WHERE id = 5",
             "SELECT count(*) FROM l.other.e",
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index",
-            "SELECT count(*) > 2 FROM l.snapshots()",
+            "SELECT count(*) FROM l.snapshots()",
         ])
         .output()
         .unwrap();
@@ -58,5 +58,5 @@ async fn duckdb_attaches_the_catalog() {
     let types: Vec<&str> = lines[4..14].iter().map(|line| line.split('|').nth(1).unwrap()).collect();
     let wanted = ["BIGINT", "DECIMAL(10,2)", "VARCHAR", "DATE", "TIMESTAMP WITH TIME ZONE", "UUID", "DOUBLE", "INTEGER[]", "JSON", "VARCHAR"];
     assert_eq!(types, wanted);
-    assert_eq!(lines[14], "True");
+    assert_eq!(lines[14], "2");
 }

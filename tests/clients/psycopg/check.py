@@ -1,0 +1,47 @@
+"""psycopg 3 against a running server: parameters, binary results, COPY, transactions, errors."""
+import datetime
+import decimal
+import sys
+import uuid
+
+import psycopg
+
+with psycopg.connect(sys.argv[1], autocommit=False) as connection:
+    cursor = connection.cursor()
+    cursor.execute("CREATE TABLE p (id int, n numeric(8,2), d date, u uuid, t text, a int[], b bytea, f float8, at timestamptz)")
+    at = datetime.datetime(2024, 1, 2, 3, 4, 5, 678000, tzinfo=datetime.timezone.utc)
+    row = (1, decimal.Decimal("12.50"), datetime.date(2024, 1, 2), uuid.UUID(int=7), "é", [1, None, 3], b"\x00\xff", 1.5, at)
+    cursor.execute("INSERT INTO p VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)", row)
+    for binary in (False, True):
+        read = connection.cursor(binary=binary).execute("SELECT * FROM p").fetchone()
+        assert read == row, (binary, read)
+    connection.rollback()
+    try:
+        cursor.execute("SELECT * FROM p")
+        raise AssertionError("the table survived the rollback")
+    except psycopg.errors.UndefinedTable:
+        connection.rollback()
+    cursor.execute("CREATE TABLE q (k int, v text)")
+    with cursor.copy("COPY q FROM STDIN") as copy:
+        for number in range(5000):
+            copy.write_row((number, None if number % 7 == 0 else f"v{number}"))
+    with cursor.copy("COPY q (k, v) FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["int4", "text"])
+        copy.write_row((9999, "last"))
+    connection.commit()
+    assert cursor.execute("SELECT count(*), count(v), max(k) FROM q").fetchone() == (5001, 4286, 9999)
+    with cursor.copy("COPY (SELECT k, v FROM q WHERE k < 3 ORDER BY k) TO STDOUT") as copy:
+        assert list(copy.rows()) == [("0", None), ("1", "v1"), ("2", "v2")]
+    for number in range(10):  # prepared by the driver after five runs
+        assert cursor.execute("SELECT v FROM q WHERE k = %s", (number + 1,)).fetchone()[0] == (None if number == 6 else f"v{number + 1}")
+    with connection.pipeline():
+        first = connection.execute("SELECT 1")
+        second = connection.execute("SELECT %s::int + 1", (2,))
+        assert (first.fetchone(), second.fetchone()) == ((1,), (3,))
+    connection.commit()
+    try:
+        connection.execute("SELECT 1/0")
+        raise AssertionError("no error")
+    except psycopg.errors.DivisionByZero:
+        connection.rollback()
+print("psycopg: ok")

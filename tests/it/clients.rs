@@ -1,0 +1,51 @@
+//! Real clients. `tests/run` installs them.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::{PASSWORD, Server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psycopg() {
+    let server = Server::start().await;
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let address = server.address;
+    let dsn = format!("host=127.0.0.1 port={} user=boathouse dbname=boathouse password='{PASSWORD}'", address.port());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psycopg/check.py");
+    let output = tokio::task::spawn_blocking(move || Command::new(python).args([script, &dsn]).output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql() {
+    let server = Server::start().await;
+    let port = server.address.port().to_string();
+    let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psql/session.sql")).unwrap();
+    // The data of \copy … from pstdin comes from psql's standard input.
+    let (script, data) = {
+        let start = script.find("1,x").unwrap();
+        let end = script.find("\\.\n").unwrap() + 3;
+        (format!("{}{}", &script[..start], &script[end..]), script[start..end].to_owned())
+    };
+    let output = tokio::task::spawn_blocking(move || {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), script).unwrap();
+        let mut child = Command::new("psql")
+            .args(["-X", "-h", "127.0.0.1", "-p", &port, "-U", "boathouse", "-d", "boathouse", "-f", file.path().to_str().unwrap()])
+            .env("PGPASSWORD", PASSWORD)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(data.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    })
+    .await
+    .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    for part in ["connected to database \"boathouse\"", "COPY 2", "a | b \n---+---\n 1 | x\n 2 | \n(2 rows)", "count | 2", "one \n-----\n   1", "two \n-----\n   2"] {
+        assert!(out.contains(part), "{part:?} is not in\n{out}\n{err}");
+    }
+    assert!(err.contains("column \"nope\" does not exist\nLINE 1: SELECT nope FROM s;\n               ^"), "{err}");
+}
