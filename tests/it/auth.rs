@@ -50,3 +50,68 @@ async fn too_many_connections_are_refused() {
     };
     assert_eq!(error.code, "53300");
 }
+
+/// A certificate for 127.0.0.1, signed by itself.
+fn certificate(directory: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (certificate, key)
+}
+
+/// psql's answer to one query.
+async fn psql(connection: String) -> Result<String, String> {
+    let run = move || std::process::Command::new("psql").args(["-XAtc", "SELECT current_user", &connection]).output().unwrap();
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_verifies_and_carries_argon2id_passwords() {
+    let server = Server::start_with(|config, directory| {
+        let (certificate, key) = certificate(directory);
+        config.wire.tls_certificate = Some(certificate);
+        config.wire.tls_key = Some(key);
+    })
+    .await;
+    let mut admin = server.connect().await;
+    admin.simple("SET password_encryption = 'argon2id'; CREATE ROLE deep LOGIN PASSWORD 'secret'").await.unwrap();
+    let root = server.directory.path().join("server.crt");
+    let dsn = |user: &str, password: &str, mode: &str| {
+        let port = server.address.port();
+        let root = root.display();
+        format!("host=localhost hostaddr=127.0.0.1 port={port} dbname=boathouse user={user} password='{password}' sslmode={mode} sslrootcert={root}")
+    };
+    assert_eq!(psql(dsn("boathouse", PASSWORD, "verify-full")).await, Ok("boathouse".to_owned()));
+    assert_eq!(psql(format!("{} channel_binding=require", dsn("boathouse", PASSWORD, "verify-full"))).await, Ok("boathouse".to_owned()));
+    assert_eq!(psql(dsn("deep", "secret", "require")).await, Ok("deep".to_owned()));
+    assert!(psql(dsn("deep", "wrong", "require")).await.unwrap_err().contains("password authentication failed"));
+    // Its password would travel in clear.
+    assert!(psql(dsn("deep", "secret", "disable")).await.unwrap_err().contains("password authentication failed"));
+    assert_eq!(psql(dsn("boathouse", PASSWORD, "disable")).await, Ok("boathouse".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_certificate_keeps_the_server_from_starting() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("broken.crt");
+    std::fs::write(&file, "not a certificate").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_boathouse"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(directory.path().join("data"))
+        .env("BOATHOUSE_WIRE__TLS_CERTIFICATE", &file)
+        .env("BOATHOUSE_WIRE__TLS_KEY", &file)
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("broken.crt"));
+}

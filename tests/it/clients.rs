@@ -5,15 +5,33 @@ use std::process::{Command, Stdio};
 
 use crate::support::{PASSWORD, Server};
 
+/// Runs a script of `tests/clients/` with the server's connection string and some arguments.
+async fn python(server: &Server, script: &str, arguments: &[&str]) {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let port = server.address.port();
+    let mut command = Command::new(python);
+    command
+        .arg(format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR")))
+        .arg(format!("host=127.0.0.1 port={port} user=boathouse dbname=boathouse password='{PASSWORD}'"))
+        .args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn psycopg() {
     let server = Server::start().await;
-    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
-    let address = server.address;
-    let dsn = format!("host=127.0.0.1 port={} user=boathouse dbname=boathouse password='{PASSWORD}'", address.port());
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psycopg/check.py");
-    let output = tokio::task::spawn_blocking(move || Command::new(python).args([script, &dsn]).output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    python(&server, "psycopg/check.py", &[]).await;
+}
+
+/// `TPCH_SCALE=1` for the full size.
+#[tokio::test(flavor = "multi_thread")]
+async fn tpch_gives_duckdbs_answers_over_lake_and_warehouse() {
+    let server = Server::start().await;
+    let folder = server.directory.path().join("lake/tpch");
+    std::fs::create_dir_all(&folder).unwrap();
+    let scale = std::env::var("TPCH_SCALE").unwrap_or_else(|_unset| "0.1".to_owned());
+    python(&server, "tpch/check.py", &[folder.to_str().unwrap(), &scale]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
