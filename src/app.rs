@@ -23,6 +23,7 @@ const SCRAM_ITERATIONS: u32 = 4096;
 pub struct App {
     listener: Listener,
     shutdown: CancellationToken,
+    shared: Arc<Shared>,
     /// The bootstrap role's password, if it was made up.
     pub generated_password: Option<String>,
 }
@@ -46,8 +47,8 @@ impl App {
         let engine = Engine::new(parallelism, memory)?;
         let allow = config.lake.allow.iter().map(|prefix| Location::prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
         let lake = Lake::new(allow, Arc::clone(engine.runtime()));
-        let shared =
-            Shared { metastore: Arc::new(metastore), engine: Arc::new(engine), warehouse, lake, workers: parallelism };
+        let metastore = Arc::new(metastore);
+        let shared = Arc::new(Shared { metastore, engine: Arc::new(engine), warehouse, lake, workers: parallelism });
 
         let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {
             (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path(), config.wire.tls_required)),
@@ -55,12 +56,17 @@ impl App {
         };
         let shutdown = CancellationToken::new();
         let connections = usize::try_from(config.wire.connections_max).unwrap_or(usize::MAX);
-        let listener = Listener::bind(config.wire.listen, Arc::new(shared), connections, tls, shutdown.clone()).await?;
-        Ok(Self { listener, shutdown, generated_password })
+        let listener = Listener::bind(config.wire.listen, Arc::clone(&shared), connections, tls, shutdown.clone()).await?;
+        Ok(Self { listener, shutdown, shared, generated_password })
     }
 
     pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
         self.listener.address()
+    }
+
+    /// What sessions work with.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
     }
 
     /// Cancelling it stops the server.

@@ -30,4 +30,5 @@ pub mod session;
 pub mod wire;
 
 pub mod config;
+pub mod demo;
 pub mod app;

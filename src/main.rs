@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use boathouse::app::{App, is_healthy};
 use boathouse::config::{Config, ConfigError, initial_password};
+use boathouse::demo::{DemoDirectory, tour};
 use clap::{Args, Parser, Subcommand};
 
 #[global_allocator]
@@ -27,6 +28,12 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(Flags),
+    /// Run a fresh server in a temporary directory, with sample data and a guided tour.
+    Demo {
+        /// Address to accept PostgreSQL clients on.
+        #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:5432")]
+        listen: SocketAddr,
+    },
     /// Show or check the configuration.
     Config {
         #[command(subcommand)]
@@ -101,6 +108,7 @@ fn failure(error: &anyhow::Error) -> ExitCode {
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(flags) => serve(&flags.config()?).await?,
+        Command::Demo { listen } => demo(listen).await?,
         Command::Config { what: ConfigCommand::Default } => say(&Config::default().to_toml()),
         Command::Config { what: ConfigCommand::Show(flags) } => say(&flags.config()?.to_toml()),
         Command::Config { what: ConfigCommand::Check(flags) } => {
@@ -118,13 +126,35 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         say(&format!("password of user boathouse (shown once): {password}"));
     }
     say(&format!("listening on {}", app.address()?));
+    run_until_signal(app).await;
+    Ok(())
+}
+
+async fn demo(listen: SocketAddr) -> anyhow::Result<()> {
+    say("preparing a lake and a warehouse …");
+    let directory = DemoDirectory::create()?;
+    let mut config = Config::default();
+    config.storage.data_dir = directory.data();
+    config.wire.listen = listen;
+    config.lake.allow = vec![directory.lake_url()];
+    let password = "demo";
+    let app = App::start(&config, Some(password.to_owned())).await?;
+    tour(app.shared(), &directory.lake_url(), say).await?;
+    let address = app.address()?;
+    say("\n-- The server keeps running; Ctrl-C ends it and removes everything. Connect with");
+    say(&format!("psql 'host={} port={} user=boathouse dbname=boathouse password={password}'", address.ip(), address.port()));
+    say(&format!("listening on {address}"));
+    run_until_signal(app).await;
+    Ok(())
+}
+
+async fn run_until_signal(app: App) {
     let shutdown = app.shutdown();
     tokio::spawn(async move {
         wait_for_signal().await;
         shutdown.cancel();
     });
     app.run().await;
-    Ok(())
 }
 
 async fn wait_for_signal() {

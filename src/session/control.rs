@@ -151,6 +151,8 @@ impl Session {
 
     fn reset(&mut self, name: Option<&str>) -> Result<(), SqlError> {
         match name {
+            Some("role") => self.set(&SetStatement { local: false, value: SetValue::Role(None) })?,
+            Some("session_authorization") => self.set(&SetStatement { local: false, value: SetValue::SessionAuthorization(None) })?,
             Some(name) => {
                 let value = find(name).map(|setting| self.initial.value(setting));
                 self.settings.set(name, value.as_deref())?;

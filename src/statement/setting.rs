@@ -98,11 +98,8 @@ pub(super) fn reset(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["all"]) {
         return Ok(Command::Reset(None));
     }
-    if c.words(&["role"]) {
-        return Ok(Command::Set(SetStatement { local: false, value: SetValue::Role(None) }));
-    }
     if c.words(&["session", "authorization"]) {
-        return Ok(Command::Set(SetStatement { local: false, value: SetValue::SessionAuthorization(None) }));
+        return Ok(Command::Reset(Some("session_authorization".to_owned())));
     }
     let name = if c.words(&["time", "zone"]) { "timezone".to_owned() } else { c.ident()? };
     Ok(Command::Reset(Some(name)))

@@ -67,3 +67,51 @@ async fn psql() {
     }
     assert!(err.contains("column \"nope\" does not exist\nLINE 1: SELECT nope FROM s;\n               ^"), "{err}");
 }
+
+/// The demo's tour shows what it promises, and psql runs the same file.
+#[tokio::test(flavor = "multi_thread")]
+async fn tour() {
+    let wanted = ["****-****-****-", "hidden", "permission denied for table bookings", "SecureScan: bookings", "JetBlue Airways"];
+
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_boathouse"))
+        .args(["demo", "--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(demo.stdout.take().unwrap()));
+    let mut shown = String::new();
+    for line in lines.by_ref() {
+        let line = line.unwrap();
+        shown.push_str(&line);
+        shown.push('\n');
+        if line.starts_with("listening on") {
+            break;
+        }
+    }
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    for part in wanted {
+        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+    }
+    assert_eq!(shown.matches("ERROR:").count(), 1, "{shown}");
+
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/sql/example/data/");
+    let server = Server::start_with(|config, _| config.lake.allow = vec![format!("file://{data}")]).await;
+    let port = server.address.port().to_string();
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new("psql")
+            .args(["-X", "-h", "127.0.0.1", "-p", &port, "-U", "boathouse", "-d", "boathouse", "-v", &format!("lake=file://{data}")])
+            .args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/sql/example/tour.sql")])
+            .env("PGPASSWORD", PASSWORD)
+            .output()
+            .unwrap()
+    })
+    .await
+    .unwrap();
+    let shown = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    for part in wanted {
+        assert!(shown.contains(part), "{part:?} is not in\n{shown}");
+    }
+    assert_eq!(shown.matches("ERROR:").count(), 1, "{shown}");
+}
