@@ -56,7 +56,8 @@ impl App {
         };
         let shutdown = CancellationToken::new();
         let connections = usize::try_from(config.wire.connections_max).unwrap_or(usize::MAX);
-        let listener = Listener::bind(config.wire.listen, Arc::clone(&shared), connections, tls, shutdown.clone()).await?;
+        let listener =
+            Listener::bind(config.wire.listen, Arc::clone(&shared), connections, tls, shutdown.clone()).await?;
         Ok(Self { listener, shutdown, shared, generated_password })
     }
 
@@ -93,7 +94,11 @@ async fn sweep(metastore: &Metastore, warehouse: &Warehouse) -> anyhow::Result<(
 fn generate_password() -> String {
     const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let random = rand::random::<[u8; 20]>();
-    random.iter().filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len())).map(|letter| char::from(*letter)).collect()
+    random
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()))
+        .map(|letter| char::from(*letter))
+        .collect()
 }
 
 /// Whether a server answers at an address.

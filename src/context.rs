@@ -54,7 +54,10 @@ impl Context {
     pub fn relation(&self, name: &QualifiedName) -> Option<(ObjectId, &Relation)> {
         let id = match &name.schema {
             Some(schema) => self.catalog.find(Namespace::Relation(self.catalog.schema_id(schema)?), &name.name)?,
-            None => self.search_path.iter().find_map(|schema| self.catalog.find(Namespace::Relation(*schema), &name.name))?,
+            None => self
+                .search_path
+                .iter()
+                .find_map(|schema| self.catalog.find(Namespace::Relation(*schema), &name.name))?,
         };
         Some((id, self.catalog.relation(id)?))
     }
@@ -93,7 +96,10 @@ impl Context {
     }
 
     pub fn schema_acl(schema: &Schema) -> Acl {
-        schema.acl.clone().unwrap_or_else(|| Acl::default_for(schema.owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY))
+        schema
+            .acl
+            .clone()
+            .unwrap_or_else(|| Acl::default_for(schema.owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY))
     }
 
     pub fn may_use_schema(&self, id: ObjectId) -> bool {

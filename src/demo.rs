@@ -112,7 +112,9 @@ pub async fn tour(shared: Arc<Shared>, lake: &str, mut show: impl FnMut(&str)) -
 
 /// Puts values in the place of `:'name'`.
 fn substitute(statement: &str, variables: &BTreeMap<String, String>) -> String {
-    variables.iter().fold(statement.to_owned(), |text, (name, value)| text.replace(&format!(":'{name}'"), &format!("'{value}'")))
+    variables
+        .iter()
+        .fold(statement.to_owned(), |text, (name, value)| text.replace(&format!(":'{name}'"), &format!("'{value}'")))
 }
 
 async fn run(session: &mut Session, sql: &str) -> Result<String, SqlError> {
@@ -137,7 +139,9 @@ async fn run(session: &mut Session, sql: &str) -> Result<String, SqlError> {
                 }
                 shown.push_str(&table(&rows));
             }
-            Outcome::CopyIn(_) | Outcome::CopyOut { .. } => return Err(crate::error::unsupported("COPY from or to the client in a tour").into()),
+            Outcome::CopyIn(_) | Outcome::CopyOut { .. } => {
+                return Err(crate::error::unsupported("COPY from or to the client in a tour").into());
+            }
         }
     }
     Ok(shown)
@@ -146,7 +150,9 @@ async fn run(session: &mut Session, sql: &str) -> Result<String, SqlError> {
 /// Rows, the first of them the header, in columns.
 fn table(rows: &[Vec<String>]) -> String {
     let count = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|value| value.chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|value| value.chars().count()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..count).map(width).collect();
     let mut out = String::new();
     for (index, row) in rows.iter().enumerate() {

@@ -4,31 +4,31 @@
 //! (prove) → `execute` (effects) → `encode` → `wire`. Each arrow is a type; a stage accepts only the product of the
 //! stage before. The map is in `README.md` beside this file.
 
+pub mod encode;
 pub mod error;
 pub mod name;
-pub mod types;
 pub mod setting;
-pub mod encode;
+pub mod types;
 
-pub mod govern;
 pub mod catalog;
+pub mod govern;
 pub mod metastore;
 
-pub mod lake;
-pub mod warehouse;
 pub mod context;
 pub mod guard;
+pub mod lake;
 pub mod pg;
 pub mod transaction;
+pub mod warehouse;
 
-pub mod statement;
+pub mod execute;
 pub mod plan;
 pub mod secure;
-pub mod execute;
+pub mod statement;
 
 pub mod session;
 pub mod wire;
 
+pub mod app;
 pub mod config;
 pub mod demo;
-pub mod app;

@@ -115,7 +115,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             flags.config()?;
             say("the configuration has no faults");
         }
-        Command::Health { addr } => return Ok(if is_healthy(&addr).await { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        Command::Health { addr } => {
+            return Ok(if is_healthy(&addr).await { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -142,7 +144,11 @@ async fn demo(listen: SocketAddr) -> anyhow::Result<()> {
     tour(app.shared(), &directory.lake_url(), say).await?;
     let address = app.address()?;
     say("\n-- The server keeps running; Ctrl-C ends it and removes everything. Connect with");
-    say(&format!("psql 'host={} port={} user=boathouse dbname=boathouse password={password}'", address.ip(), address.port()));
+    say(&format!(
+        "psql 'host={} port={} user=boathouse dbname=boathouse password={password}'",
+        address.ip(),
+        address.port()
+    ));
     say(&format!("listening on {address}"));
     run_until_signal(app).await;
     Ok(())
@@ -159,7 +165,8 @@ async fn run_until_signal(app: App) {
 
 async fn wait_for_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

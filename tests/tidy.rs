@@ -29,7 +29,8 @@ const IMPORTERS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
 ];
 
-const TOP_LEVEL: &[&str] = &["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "docker", "sql", "src", "target", "tests", "boathouse-data"];
+const TOP_LEVEL: &[&str] =
+    &["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "docker", "sql", "src", "target", "tests", "boathouse-data"];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -64,7 +65,10 @@ fn modules() -> Vec<(String, PathBuf, String)> {
 }
 
 fn rank(module: &str) -> Option<(usize, usize)> {
-    LAYERS.iter().enumerate().find_map(|(layer, names)| names.iter().position(|name| *name == module).map(|at| (layer, at)))
+    LAYERS
+        .iter()
+        .enumerate()
+        .find_map(|(layer, names)| names.iter().position(|name| *name == module).map(|at| (layer, at)))
 }
 
 #[test]
@@ -100,7 +104,8 @@ fn outside_crates_have_one_importer() {
         for (name, allowed) in IMPORTERS {
             let named = text.lines().any(|line| {
                 let line = line.trim_start();
-                line.starts_with(&format!("use {name}::")) || line.contains(&format!(" {name}::")) && !line.starts_with("//")
+                line.starts_with(&format!("use {name}::"))
+                    || line.contains(&format!(" {name}::")) && !line.starts_with("//")
             });
             if named && !allowed.contains(&module.as_str()) {
                 faults.push(format!("{}: only {allowed:?} may use {name}", path.display()));

@@ -301,7 +301,9 @@ impl Body {
             Self::RowPolicy(policy) => vec![policy.relation],
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
             Self::Role(role) => role.member_of.iter().map(|membership| membership.role).collect(),
-            Self::Database(_) | Self::Schema(_) | Self::MaskingPolicy(_) | Self::Credential(_) => self.owner().into_iter().collect(),
+            Self::Database(_) | Self::Schema(_) | Self::MaskingPolicy(_) | Self::Credential(_) => {
+                self.owner().into_iter().collect()
+            }
         }
     }
 }

@@ -9,8 +9,8 @@ mod state;
 
 pub use data_file::{ColumnStats, DataFile, TableData};
 pub use entry::{
-    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation, RelationKind, Schema,
-    Sequence, TableStorage, View, element_id,
+    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation,
+    RelationKind, Schema, Sequence, TableStorage, View, element_id,
 };
 pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
 

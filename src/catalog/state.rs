@@ -57,14 +57,7 @@ impl Change {
 
 impl CatalogState {
     pub fn new(snapshot: SnapshotId, schema_version: i64, next_catalog_id: i64, next_file_id: i64) -> Self {
-        Self {
-            snapshot,
-            schema_version,
-            next_catalog_id,
-            next_file_id,
-            objects: Arc::default(),
-            data: Arc::default(),
-        }
+        Self { snapshot, schema_version, next_catalog_id, next_file_id, objects: Arc::default(), data: Arc::default() }
     }
 
     /// The catalog after some changes, made by `version`.

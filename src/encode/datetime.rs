@@ -218,7 +218,9 @@ pub fn parse_timestamp(text: &str, zone: Option<Zone>) -> Result<i64, Malformed>
 /// `+0530` as `+05:30`.
 fn colon(offset: &str) -> String {
     match (offset.len(), offset.get(..3), offset.get(3..)) {
-        (5, Some(hours), Some(minutes)) if offset.starts_with(['+', '-']) && !offset.contains(':') => format!("{hours}:{minutes}"),
+        (5, Some(hours), Some(minutes)) if offset.starts_with(['+', '-']) && !offset.contains(':') => {
+            format!("{hours}:{minutes}")
+        }
         _ => offset.to_owned(),
     }
 }
@@ -233,11 +235,17 @@ fn split_offset(text: &str) -> (&str, &str) {
 fn date_days(date: &str, bc: bool) -> Result<i64, Malformed> {
     let number = |text: &str| text.parse::<i64>().map_err(|_not_a_number| Malformed::Syntax);
     let (y, m, d) = if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) {
-        (number(date.get(..4).unwrap_or_default())?, number(date.get(4..6).unwrap_or_default())?, number(date.get(6..).unwrap_or_default())?)
+        (
+            number(date.get(..4).unwrap_or_default())?,
+            number(date.get(4..6).unwrap_or_default())?,
+            number(date.get(6..).unwrap_or_default())?,
+        )
     } else {
         let separator = if date.contains('/') { '/' } else { '-' };
         let mut parts = date.splitn(3, separator);
-        let (Some(a), Some(b), Some(c)) = (parts.next(), parts.next(), parts.next()) else { return Err(Malformed::Syntax) };
+        let (Some(a), Some(b), Some(c)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Malformed::Syntax);
+        };
         if a.is_empty() || ![a, b, c].iter().all(|part| part.bytes().all(|digit| digit.is_ascii_digit())) {
             return Err(Malformed::Syntax);
         }
@@ -250,7 +258,12 @@ fn date_days(date: &str, bc: bool) -> Result<i64, Malformed> {
     };
     let y = if bc { 1 - y } else { y };
     let (month, day) = (u32::try_from(m).unwrap_or(0), u32::try_from(d).unwrap_or(0));
-    if !(1..=12).contains(&month) || day == 0 || day > month_length(y, month) || (!bc && y == 0) || !(-4713..=5_874_897).contains(&y) {
+    if !(1..=12).contains(&month)
+        || day == 0
+        || day > month_length(y, month)
+        || (!bc && y == 0)
+        || !(-4713..=5_874_897).contains(&y)
+    {
         return Err(Malformed::OutOfRange);
     }
     Ok(days_from_civil(y, month, day))

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder,
-    Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder, IntervalMonthDayNanoBuilder,
-    StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder, UInt32Builder,
+    ArrayBuilder, ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
+    FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
+    IntervalMonthDayNanoBuilder, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    UInt32Builder,
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 
@@ -104,7 +105,9 @@ impl ColumnBuilder {
         let unsupported = || InputError::Unsupported(format!("input of type {pg}"));
         let values = match (pg, arrow_type(pg)) {
             (PgType::Array(element), _) => Builder::List(Box::new(Self::new(element, zone)?), vec![0], Vec::new()),
-            (PgType::Timestamptz, data_type) => Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type), true),
+            (PgType::Timestamptz, data_type) => {
+                Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type), true)
+            }
             (PgType::Uuid, _) => Builder::Uuid(FixedSizeBinaryBuilder::new(16)),
             (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::new()),
             (_, DataType::Int16) => Builder::Int2(Int16Builder::new()),
@@ -201,9 +204,13 @@ impl ColumnBuilder {
                 }
                 match &self.pg {
                     PgType::Json | PgType::Jsonb => {
-                        let parsed: serde_json::Value =
-                            serde_json::from_str(text).map_err(|error| InputError::Json { detail: error.to_string() })?;
-                        if self.pg == PgType::Jsonb { b.append_value(jsonb_text(&parsed)) } else { b.append_value(text) }
+                        let parsed: serde_json::Value = serde_json::from_str(text)
+                            .map_err(|error| InputError::Json { detail: error.to_string() })?;
+                        if self.pg == PgType::Jsonb {
+                            b.append_value(jsonb_text(&parsed))
+                        } else {
+                            b.append_value(text)
+                        }
                     }
                     pg => b.append_value(limited(text, pg)?),
                 }
@@ -219,7 +226,9 @@ impl ColumnBuilder {
                 let zone = zoned.then_some(self.zone);
                 b.append_value(parse_timestamp(text, zone).map_err(|error| malformed(error, &self.pg, text))?);
             }
-            Builder::Interval(b) => b.append_value(parse_interval(text).map_err(|error| malformed(error, &self.pg, text))?),
+            Builder::Interval(b) => {
+                b.append_value(parse_interval(text).map_err(|error| malformed(error, &self.pg, text))?)
+            }
             Builder::List(elements, offsets, valid) => {
                 for item in array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })? {
                     match item {
@@ -278,7 +287,11 @@ impl ColumnBuilder {
                 let [a, c, d, e, f, g, h, i, days @ .., m1, m2, m3, m4] = exact::<16>(bytes)?;
                 let micros = i64::from_be_bytes([a, c, d, e, f, g, h, i]);
                 let nanoseconds = micros.checked_mul(1000).ok_or(InputError::Binary)?;
-                b.append_value(IntervalMonthDayNano::new(i32::from_be_bytes([m1, m2, m3, m4]), i32::from_be_bytes(days), nanoseconds));
+                b.append_value(IntervalMonthDayNano::new(
+                    i32::from_be_bytes([m1, m2, m3, m4]),
+                    i32::from_be_bytes(days),
+                    nanoseconds,
+                ));
             }
             Builder::List(elements, offsets, valid) => {
                 read_array(elements, bytes)?;
@@ -368,7 +381,9 @@ fn fit(value: Numeric, precision: u8, scale: i8) -> Result<i128, InputError> {
 /// Checks varchar's limit and drops char's padding. Surplus blanks are cut off without an error, as SQL wants.
 pub(crate) fn limited<'a>(text: &'a str, pg: &PgType) -> Result<&'a str, InputError> {
     let limit = match pg {
-        PgType::Varchar(Some(limit)) | PgType::Char(limit) if *limit > 0 => usize::try_from(*limit).unwrap_or(usize::MAX),
+        PgType::Varchar(Some(limit)) | PgType::Char(limit) if *limit > 0 => {
+            usize::try_from(*limit).unwrap_or(usize::MAX)
+        }
         PgType::Char(_) => return Ok(text.trim_end_matches(' ')),
         _ => return Ok(text),
     };
@@ -395,7 +410,11 @@ fn malformed(error: Malformed, pg: &PgType, text: &str) -> InputError {
 /// Hex (`\x…`) and escape format.
 fn bytea(text: &str) -> Option<Vec<u8>> {
     if let Some(hex) = text.strip_prefix("\\x") {
-        let digits: Vec<u8> = hex.bytes().filter(|b| !b.is_ascii_whitespace()).map(|b| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+        let digits: Vec<u8> = hex
+            .bytes()
+            .filter(|b| !b.is_ascii_whitespace())
+            .map(|b| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok()))
+            .collect::<Option<_>>()?;
         let pairs = digits.chunks(2).map(|pair| match pair {
             [high, low] => Some(high << 4 | low),
             _ => None,
@@ -432,7 +451,9 @@ fn jsonb_text(value: &serde_json::Value) -> String {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by(|(a, _), (b, _)| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-            let entries = entries.into_iter().map(|(key, value)| format!("{}: {}", Value::String(key.clone()), jsonb_text(value)));
+            let entries = entries
+                .into_iter()
+                .map(|(key, value)| format!("{}: {}", Value::String(key.clone()), jsonb_text(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
@@ -498,7 +519,9 @@ fn read_array(elements: &mut ColumnBuilder, bytes: &[u8]) -> Result<(), InputErr
     let dimensions = word()?;
     let _has_nulls = word()?;
     let element_oid = word()? as u32;
-    if element_oid != elements.pg.oid() && !(elements.pg.is_text() && PgType::from_oid(element_oid).is_some_and(|pg| pg.is_text())) {
+    if element_oid != elements.pg.oid()
+        && !(elements.pg.is_text() && PgType::from_oid(element_oid).is_some_and(|pg| pg.is_text()))
+    {
         return Err(InputError::Binary);
     }
     if dimensions == 0 {

@@ -140,11 +140,15 @@ fn tokens(text: &str) -> Result<Vec<Token>, Malformed> {
     while !rest.is_empty() {
         let numeric = rest.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.'));
         let end = if numeric {
-            rest.char_indices().skip(1).find(|(_, c)| !(c.is_ascii_digit() || matches!(c, '.' | ':'))).map_or(rest.len(), |(at, _)| at)
+            rest.char_indices()
+                .skip(1)
+                .find(|(_, c)| !(c.is_ascii_digit() || matches!(c, '.' | ':')))
+                .map_or(rest.len(), |(at, _)| at)
         } else {
             rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len())
         };
-        let (token, tail) = rest.split_at_checked(end).filter(|(token, _)| !token.is_empty()).ok_or(Malformed::Syntax)?;
+        let (token, tail) =
+            rest.split_at_checked(end).filter(|(token, _)| !token.is_empty()).ok_or(Malformed::Syntax)?;
         tokens.push(if !numeric {
             Token::Word(token.to_owned())
         } else if token.contains(':') {
@@ -230,7 +234,10 @@ impl Parts {
 fn parse_iso(text: &str) -> Result<IntervalMonthDayNano, Malformed> {
     let mut total = Parts::default();
     let (date, time) = text.split_once('T').unwrap_or((text, ""));
-    for (section, units) in [(date, [('Y', "year"), ('M', "month"), ('W', "week"), ('D', "day")].as_slice()), (time, &[('H', "hour"), ('M', "minute"), ('S', "second")])] {
+    for (section, units) in [
+        (date, [('Y', "year"), ('M', "month"), ('W', "week"), ('D', "day")].as_slice()),
+        (time, &[('H', "hour"), ('M', "minute"), ('S', "second")]),
+    ] {
         let mut rest = section;
         while !rest.is_empty() {
             let at = rest.find(|c: char| c.is_ascii_alphabetic()).ok_or(Malformed::Syntax)?;

@@ -23,12 +23,12 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 
-pub use datetime::{Malformed, DAYS_1970_TO_2000, MICROS_1970_TO_2000, parse_date, parse_time, parse_timestamp};
+pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
+pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
 pub(crate) use input::limited;
 pub use input::{ColumnBuilder, InputError};
 pub use interval::parse_interval;
-pub(crate) use binary::write_field;
 pub use number::{Numeric, parse_bool, parse_numeric};
 pub use row::RowEncoder;
 pub use text::array_needs_quotes;
@@ -149,7 +149,10 @@ impl Values {
             }
             DataType::Null => Self::Null,
             DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => {
-                let text = arrow::util::display::ArrayFormatter::try_new(array.as_ref(), &arrow::util::display::FormatOptions::default())?;
+                let text = arrow::util::display::ArrayFormatter::try_new(
+                    array.as_ref(),
+                    &arrow::util::display::FormatOptions::default(),
+                )?;
                 let rows = (0..array.len()).map(|row| array.is_valid(row).then(|| text.value(row).to_string()));
                 Self::Text(rows.collect())
             }

@@ -6,7 +6,9 @@ use bytes::BufMut;
 /// or 15 + `extra_float_digits` significant ones.
 pub(super) fn write_float8(out: &mut Vec<u8>, value: f64, extra_float_digits: i32) {
     if extra_float_digits > 0 {
-        write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| shortest(out, &format!("{value:e}"), 15));
+        write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| {
+            shortest(out, &format!("{value:e}"), 15)
+        });
     } else {
         let digits = usize::try_from(15 + extra_float_digits).unwrap_or(1).max(1);
         write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| {
@@ -18,7 +20,9 @@ pub(super) fn write_float8(out: &mut Vec<u8>, value: f64, extra_float_digits: i3
 /// As [`write_float8`], for float4: 6 digits when not the shortest.
 pub(super) fn write_float4(out: &mut Vec<u8>, value: f32, extra_float_digits: i32) {
     if extra_float_digits > 0 {
-        write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| shortest(out, &format!("{value:e}"), 6));
+        write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| {
+            shortest(out, &format!("{value:e}"), 6)
+        });
     } else {
         let digits = usize::try_from(6 + extra_float_digits).unwrap_or(1).max(1);
         write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| {
@@ -139,11 +143,17 @@ pub(super) fn write_numeric_binary(out: &mut Vec<u8>, negative: bool, digits: &s
     while aligned.len() % 4 != 0 {
         aligned.push(b'0');
     }
-    let groups: Vec<i16> = aligned.chunks(4).map(|group| group.iter().fold(0_i16, |n, d| n * 10 + i16::from(d - b'0'))).collect();
+    let groups: Vec<i16> =
+        aligned.chunks(4).map(|group| group.iter().fold(0_i16, |n, d| n * 10 + i16::from(d - b'0'))).collect();
     let leading = groups.iter().take_while(|group| **group == 0).count();
     let trailing = groups.iter().rev().take_while(|group| **group == 0).count();
-    let used: &[i16] = if leading == groups.len() { &[] } else { groups.get(leading..groups.len() - trailing).unwrap_or_default() };
-    let weight = if used.is_empty() { 0 } else { i16::try_from(integer_groups).unwrap_or(0) - i16::try_from(leading).unwrap_or(0) - 1 };
+    let used: &[i16] =
+        if leading == groups.len() { &[] } else { groups.get(leading..groups.len() - trailing).unwrap_or_default() };
+    let weight = if used.is_empty() {
+        0
+    } else {
+        i16::try_from(integer_groups).unwrap_or(0) - i16::try_from(leading).unwrap_or(0) - 1
+    };
     out.put_i16(i16::try_from(used.len()).unwrap_or(0));
     out.put_i16(weight);
     out.put_u16(if negative && !used.is_empty() { 0x4000 } else { 0 });

@@ -1,6 +1,5 @@
 //! Values in PostgreSQL's text form.
 
-
 use super::{Column, Style, Values, datetime, interval, number};
 use crate::types::PgType;
 
@@ -115,7 +114,9 @@ pub(super) fn bounds(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
 pub fn array_needs_quotes(element: &[u8]) -> bool {
     element.is_empty()
         || element.eq_ignore_ascii_case(b"null")
-        || element.iter().any(|byte| matches!(byte, b'{' | b'}' | b',' | b'"' | b'\\' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c))
+        || element
+            .iter()
+            .any(|byte| matches!(byte, b'{' | b'}' | b',' | b'"' | b'\\' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c))
 }
 
 /// A column as text, value by value.
@@ -153,7 +154,10 @@ pub(crate) fn scalar_text(
 }
 
 /// One row, as PostgreSQL shows a failing one: `1, null, abc`.
-pub(crate) fn describe_row(batch: &arrow::record_batch::RecordBatch, row: usize) -> Result<String, arrow::error::ArrowError> {
+pub(crate) fn describe_row(
+    batch: &arrow::record_batch::RecordBatch,
+    row: usize,
+) -> Result<String, arrow::error::ArrowError> {
     let mut out = Vec::new();
     for (index, column) in super::columns(batch)?.iter().enumerate() {
         if index > 0 {

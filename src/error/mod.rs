@@ -135,7 +135,7 @@ pub struct Plain {
     pub detail: Option<String>,
     pub hint: Option<String>,
     pub position: Option<usize>,
-    pub about: About,
+    about: Option<Box<About>>,
 }
 
 impl Report for Plain {
@@ -152,13 +152,13 @@ impl Report for Plain {
         self.position
     }
     fn about(&self) -> About {
-        self.about.clone()
+        self.about.as_deref().cloned().unwrap_or_default()
     }
 }
 
 impl Plain {
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), detail: None, hint: None, position: None, about: About::default() }
+        Self { code, message: message.into(), detail: None, hint: None, position: None, about: None }
     }
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -177,7 +177,7 @@ impl Plain {
     }
     #[must_use]
     pub fn about(mut self, about: About) -> Self {
-        self.about = about;
+        self.about = Some(Box::new(about));
         self
     }
 }
@@ -233,7 +233,7 @@ pub enum Severity {
 }
 
 impl Notice {
-    pub fn notice(code: SqlState, message: impl Into<String>) -> Self {
+    pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Self { severity: Severity::Notice, code, message: message.into(), hint: None }
     }
     pub fn warning(code: SqlState, message: impl Into<String>) -> Self {

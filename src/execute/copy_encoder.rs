@@ -53,7 +53,12 @@ impl CopyEncoder {
     }
 
     /// Appends a batch's rows, calling `row_end` with the buffer after each.
-    pub fn write(&self, out: &mut Vec<u8>, batch: &RecordBatch, mut row_end: impl FnMut(&mut Vec<u8>)) -> Result<(), ArrowError> {
+    pub fn write(
+        &self,
+        out: &mut Vec<u8>,
+        batch: &RecordBatch,
+        mut row_end: impl FnMut(&mut Vec<u8>),
+    ) -> Result<(), ArrowError> {
         let columns = columns(batch)?;
         let mut scratch = Vec::new();
         for row in 0..batch.num_rows() {
@@ -78,7 +83,8 @@ impl CopyEncoder {
                 if self.options.format == CopyFormat::Csv {
                     let force = self.force_quote.get(index).copied().unwrap_or(false);
                     // A single column's `\.` would read as the end of the data.
-                    let force = force || scratch == self.options.null.as_bytes() || (columns.len() == 1 && scratch == b"\\.");
+                    let force =
+                        force || scratch == self.options.null.as_bytes() || (columns.len() == 1 && scratch == b"\\.");
                     self.csv(out, &scratch, force);
                 } else {
                     self.escape(out, &scratch);
@@ -91,7 +97,8 @@ impl CopyEncoder {
     }
 
     fn csv(&self, out: &mut Vec<u8>, value: &[u8], force: bool) {
-        let special = |byte: &u8| *byte == self.options.delimiter || *byte == self.options.quote || matches!(byte, b'\n' | b'\r');
+        let special =
+            |byte: &u8| *byte == self.options.delimiter || *byte == self.options.quote || matches!(byte, b'\n' | b'\r');
         if !force && !value.iter().any(special) {
             return out.extend_from_slice(value);
         }

@@ -67,9 +67,9 @@ impl CopyIn {
         let empty = DFSchema::empty();
         let columns = copy.shape.iter().map(|source| match source {
             ColumnSource::Data(index) => Ok(Shaped::Data(*index)),
-            ColumnSource::Default(expr) => {
-                Ok(Shaped::Default(state.create_physical_expr(expr.as_ref().clone(), &empty).map_err(SqlError::from_engine)?))
-            }
+            ColumnSource::Default(expr) => Ok(Shaped::Default(
+                state.create_physical_expr(expr.as_ref().clone(), &empty).map_err(SqlError::from_engine)?,
+            )),
         });
         let columns = columns.collect::<Result<Vec<_>, SqlError>>()?;
         let shape = Arc::new(Shape { columns, checks: RowChecks::new(scope, relation, &copy.checks)? });
@@ -81,7 +81,8 @@ impl CopyIn {
             tasks.spawn(work(receiver, writer, Arc::clone(&layout), Arc::clone(&shape)));
             workers.push(sender);
         }
-        let sequences = relation.columns.iter().filter_map(|column| column.identity.as_ref().map(|identity| identity.sequence));
+        let sequences =
+            relation.columns.iter().filter_map(|column| column.identity.as_ref().map(|identity| identity.sequence));
         Ok(Self {
             table,
             splitter: Splitter::new(&layout.options),
@@ -133,13 +134,19 @@ impl CopyIn {
         let names = header_names(&self.layout, line)?;
         let mismatch = |message: String| SqlError::from(Plain::new(SqlState::BAD_COPY_FILE_FORMAT, message));
         if names.len() != self.layout.names.len() {
-            let message = format!("wrong number of fields in header line: got {}, expected {}", names.len(), self.layout.names.len());
+            let message = format!(
+                "wrong number of fields in header line: got {}, expected {}",
+                names.len(),
+                self.layout.names.len()
+            );
             return Err(mismatch(message));
         }
         for (index, (given, wanted)) in names.iter().zip(&self.layout.names).enumerate() {
             if given != wanted {
                 let number = index + 1;
-                return Err(mismatch(format!("column name mismatch in header line field {number}: got \"{given}\", expected \"{wanted}\"")));
+                return Err(mismatch(format!(
+                    "column name mismatch in header line field {number}: got \"{given}\", expected \"{wanted}\""
+                )));
             }
         }
         Ok(())
@@ -197,21 +204,26 @@ impl Shape {
     fn batch(&self, arrays: &[ArrayRef], rows: usize) -> Result<RecordBatch, SqlError> {
         let schema = Arc::new(arrow::datatypes::Schema::empty());
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let empty = RecordBatch::try_new_with_options(schema, vec![], &options).map_err(|error| SqlError::from_engine(error.into()))?;
+        let empty = RecordBatch::try_new_with_options(schema, vec![], &options)
+            .map_err(|error| SqlError::from_engine(error.into()))?;
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             columns.push(match column {
-                Shaped::Data(index) => arrays.get(*index).cloned().ok_or_else(|| internal("COPY has fewer columns than planned"))?,
+                Shaped::Data(index) => {
+                    arrays.get(*index).cloned().ok_or_else(|| internal("COPY has fewer columns than planned"))?
+                }
                 Shaped::Default(expr) => {
                     expr.evaluate(&empty).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)?
                 }
             });
         }
-        let fields = columns.iter().enumerate().map(|(index, array)| {
-            arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true)
-        });
+        let fields = columns
+            .iter()
+            .enumerate()
+            .map(|(index, array)| arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true));
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(|error| SqlError::from_engine(error.into()))?;
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)
+            .map_err(|error| SqlError::from_engine(error.into()))?;
         self.checks.apply(batch)
     }
 }

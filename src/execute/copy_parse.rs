@@ -143,7 +143,8 @@ impl Splitter {
             return Ok(());
         }
         if self.in_quotes {
-            return Err(bad("unterminated CSV quoted field").with_context(|| format!("COPY, line {}", self.line + self.lines_scanned)));
+            return Err(bad("unterminated CSV quoted field")
+                .with_context(|| format!("COPY, line {}", self.line + self.lines_scanned)));
         }
         if self.whole < self.buffer.len() && !self.ended {
             self.buffer.push(b'\n');
@@ -229,11 +230,14 @@ impl Splitter {
             if self.buffer.get(..11) != BINARY_COPY_HEADER.get(..11) {
                 return Err(bad("COPY file signature not recognized"));
             }
-            let word = |at: usize| self.buffer.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(u32::from_be_bytes);
+            let word = |at: usize| {
+                self.buffer.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(u32::from_be_bytes)
+            };
             if word(11) != Some(0) {
                 return Err(bad("unrecognized critical flags in COPY file header"));
             }
-            let extension = word(15).and_then(|length| usize::try_from(length).ok()).filter(|length| *length < CHUNK_BYTES);
+            let extension =
+                word(15).and_then(|length| usize::try_from(length).ok()).filter(|length| *length < CHUNK_BYTES);
             let Some(extension) = extension else { return Err(bad("invalid COPY file header (wrong length)")) };
             let header = BINARY_COPY_HEADER.len() + extension;
             if self.buffer.len() < header {
@@ -244,7 +248,9 @@ impl Splitter {
         }
         loop {
             let mut at = self.whole;
-            let Some(count) = self.buffer.get(at..at + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()).map(i16::from_be_bytes) else {
+            let Some(count) =
+                self.buffer.get(at..at + 2).and_then(|b| <[u8; 2]>::try_from(b).ok()).map(i16::from_be_bytes)
+            else {
                 return Ok(());
             };
             if count == -1 {
@@ -254,7 +260,9 @@ impl Splitter {
             }
             at += 2;
             for _ in 0..count {
-                let Some(length) = self.buffer.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(i32::from_be_bytes) else {
+                let Some(length) =
+                    self.buffer.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(i32::from_be_bytes)
+                else {
                     return Ok(());
                 };
                 at += 4 + usize::try_from(length).unwrap_or(0);
@@ -287,7 +295,8 @@ pub(super) fn header_names(layout: &Layout, line: &[u8]) -> Result<Vec<String>, 
 
 /// Reads a chunk's records into columns.
 pub(super) fn parse_chunk(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError> {
-    let builders: Result<Vec<ColumnBuilder>, InputError> = layout.types.iter().map(|pg| ColumnBuilder::new(pg, layout.zone)).collect();
+    let builders: Result<Vec<ColumnBuilder>, InputError> =
+        layout.types.iter().map(|pg| ColumnBuilder::new(pg, layout.zone)).collect();
     let mut builders = builders?;
     if layout.options.format == CopyFormat::Binary {
         parse_binary(layout, chunk, &mut builders)?;
@@ -324,7 +333,8 @@ fn parse_lines(layout: &Layout, chunk: &Chunk, builders: &mut [ColumnBuilder]) -
                 builder.append_null();
                 return Ok(());
             };
-            let text = std::str::from_utf8(value).map_err(|_invalid| SqlError::from(InputError::Encoding { zero: false }).with_context(here))?;
+            let text = std::str::from_utf8(value)
+                .map_err(|_invalid| SqlError::from(InputError::Encoding { zero: false }).with_context(here))?;
             builder.append_text(text).map_err(|error| SqlError::from(error).with_context(|| shown(index, value)))
         });
         outcome.map_err(|error| error.with_context(here))?;
@@ -539,7 +549,10 @@ fn unescape(field: &[u8], out: &mut Vec<u8>) {
             }
             b'x' if after.first().is_some_and(u8::is_ascii_hexdigit) => {
                 let digits = after.iter().take(2).take_while(|byte| byte.is_ascii_hexdigit()).count();
-                let value = after.iter().take(digits).fold(0_u32, |value, digit| value * 16 + char::from(*digit).to_digit(16).unwrap_or(0));
+                let value = after
+                    .iter()
+                    .take(digits)
+                    .fold(0_u32, |value, digit| value * 16 + char::from(*digit).to_digit(16).unwrap_or(0));
                 out.push(u8::try_from(value).unwrap_or(0));
                 rest = after.get(digits..).unwrap_or_default();
             }

@@ -16,17 +16,21 @@ use crate::types::{PgType, field};
 pub(super) async fn run(scope: &Scope, query: QueryPlan, analyze: bool, verbose: bool) -> Result<Outcome, SqlError> {
     let plan = query::physical(scope, &query.logical).await?;
     if analyze {
-        let mut stream = execute_stream(Arc::clone(&plan), scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+        let mut stream =
+            execute_stream(Arc::clone(&plan), scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
         while stream.try_next().await.map_err(SqlError::from_engine)?.is_some() {}
     }
     let text = if analyze {
-        datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref()).indent(verbose).to_string()
+        datafusion::physical_plan::display::DisplayableExecutionPlan::with_metrics(plan.as_ref())
+            .indent(verbose)
+            .to_string()
     } else {
         displayable(plan.as_ref()).indent(verbose).to_string()
     };
     let fields = vec![Arc::new(field("QUERY PLAN", &PgType::Text, false))];
     let lines = StringViewArray::from_iter_values(text.lines());
     let schema = Arc::new(Schema::new(fields.clone()));
-    let batch = RecordBatch::try_new(schema, vec![Arc::new(lines)]).map_err(|error| SqlError::from_engine(error.into()))?;
+    let batch =
+        RecordBatch::try_new(schema, vec![Arc::new(lines)]).map_err(|error| SqlError::from_engine(error.into()))?;
     Ok(Outcome::Returned { stream: query::ready(&fields, vec![batch]), fields, tag: "EXPLAIN".to_owned() })
 }

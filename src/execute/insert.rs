@@ -25,8 +25,14 @@ use crate::warehouse::{TableWriter, Written};
 /// Rows that RETURNING may give back.
 const RETURNING_ROWS_MAX: usize = 10_000_000;
 
-pub(super) async fn run(scope: &Scope, stores: &Stores, transaction: &mut Transaction, insert: InsertPlan) -> Result<Outcome, SqlError> {
-    let relation = scope.ctx.catalog.relation(insert.table).ok_or_else(|| internal("the table of an INSERT is gone"))?.clone();
+pub(super) async fn run(
+    scope: &Scope,
+    stores: &Stores,
+    transaction: &mut Transaction,
+    insert: InsertPlan,
+) -> Result<Outcome, SqlError> {
+    let relation =
+        scope.ctx.catalog.relation(insert.table).ok_or_else(|| internal("the table of an INSERT is gone"))?.clone();
     let plan = query::physical(scope, &insert.source).await?;
     let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     let rows = Arc::new(RowChecks::new(scope, &relation, &insert.checks)?);
@@ -65,7 +71,11 @@ pub(super) async fn run(scope: &Scope, stores: &Stores, transaction: &mut Transa
         mask.clone().unwrap_or_else(|| Expr::Column(datafusion::common::Column::new_unqualified(&column.name)))
     });
     let batches = evaluate(scope, &rows.schema, &masks.collect::<Vec<_>>(), &returning.expressions, kept)?;
-    Ok(Outcome::Returned { fields: returning.fields.clone(), stream: query::ready(&refit(&returning.fields, &batches), batches), tag })
+    Ok(Outcome::Returned {
+        fields: returning.fields.clone(),
+        stream: query::ready(&refit(&returning.fields, &batches), batches),
+        tag,
+    })
 }
 
 /// The sequences a table draws from, and any that the catalog's defaults may name.
@@ -108,7 +118,13 @@ async fn write(
 }
 
 /// Masks, then expressions, over rows that were inserted.
-fn evaluate(scope: &Scope, schema: &SchemaRef, masks: &[Expr], expressions: &[Expr], batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>, SqlError> {
+fn evaluate(
+    scope: &Scope,
+    schema: &SchemaRef,
+    masks: &[Expr],
+    expressions: &[Expr],
+    batches: Vec<RecordBatch>,
+) -> Result<Vec<RecordBatch>, SqlError> {
     let masked = project(scope, schema, masks, batches, Some(schema))?;
     project(scope, schema, expressions, masked, None)
 }
@@ -129,7 +145,8 @@ fn project(
         .collect::<Result<_, _>>()?;
     let mut projected = Vec::with_capacity(batches.len());
     for batch in batches {
-        let batch = RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|error| engine(error.into()))?;
+        let batch =
+            RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|error| engine(error.into()))?;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(physical.len());
         for expr in &physical {
             arrays.push(expr.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows())).map_err(engine)?);
@@ -144,14 +161,17 @@ fn project(
             }
             None => {
                 let fields = physical.iter().zip(&arrays).enumerate().map(|(index, (expr, array))| {
-                    let metadata = expr.return_field(batch.schema_ref()).map(|field| field.metadata().clone()).unwrap_or_default();
-                    arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true).with_metadata(metadata)
+                    let metadata =
+                        expr.return_field(batch.schema_ref()).map(|field| field.metadata().clone()).unwrap_or_default();
+                    arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true)
+                        .with_metadata(metadata)
                 });
                 Arc::new(Schema::new(fields.collect::<Vec<_>>()))
             }
         };
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        projected.push(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|error| engine(error.into()))?);
+        projected
+            .push(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|error| engine(error.into()))?);
     }
     Ok(projected)
 }
@@ -176,7 +196,8 @@ impl RowChecks {
             if has_subquery(&check.condition) {
                 return Err(crate::error::unsupported("a subquery in a WITH CHECK policy").into());
             }
-            let condition = state.create_physical_expr(check.condition.clone(), &df_schema).map_err(SqlError::from_engine)?;
+            let condition =
+                state.create_physical_expr(check.condition.clone(), &df_schema).map_err(SqlError::from_engine)?;
             conditions.push((check.policy.clone(), condition));
         }
         let types = relation.columns.iter().map(|column| column.pg.clone()).collect();
@@ -188,17 +209,26 @@ impl RowChecks {
         let arrow = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
         let mut columns = Vec::with_capacity(batch.num_columns());
         for ((array, pg), field) in batch.columns().iter().zip(&self.types).zip(self.schema.fields()) {
-            let array = if array.data_type() == field.data_type() { Arc::clone(array) } else { cast(array, field.data_type()).map_err(arrow)? };
+            let array = if array.data_type() == field.data_type() {
+                Arc::clone(array)
+            } else {
+                cast(array, field.data_type()).map_err(arrow)?
+            };
             columns.push(length_checked(array, pg)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(arrow)?;
         for (policy, condition) in &self.conditions {
-            let value = condition.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows())).map_err(SqlError::from_engine)?;
-            let passed = value.as_boolean_opt().is_some_and(|passed| passed.null_count() == 0 && passed.false_count() == 0);
+            let value = condition
+                .evaluate(&batch)
+                .and_then(|value| value.into_array(batch.num_rows()))
+                .map_err(SqlError::from_engine)?;
+            let passed =
+                value.as_boolean_opt().is_some_and(|passed| passed.null_count() == 0 && passed.false_count() == 0);
             if !passed && batch.num_rows() > 0 {
                 let which = policy.as_ref().map(|policy| format!(" \"{policy}\"")).unwrap_or_default();
-                let message = format!("new row violates row-level security policy{which} for table \"{}\"", self.relation);
+                let message =
+                    format!("new row violates row-level security policy{which} for table \"{}\"", self.relation);
                 return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
             }
         }
@@ -208,7 +238,10 @@ impl RowChecks {
 
 fn has_subquery(expr: &Expr) -> bool {
     use datafusion::common::tree_node::TreeNode;
-    expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))).unwrap_or(true)
+    expr.exists(|expr| {
+        Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
+    })
+    .unwrap_or(true)
 }
 
 /// Holds text against the limit of its type.

@@ -21,7 +21,11 @@ pub(super) async fn physical(scope: &Scope, logical: &LogicalPlan) -> Result<Arc
 }
 
 /// The rows of a query, with the fields that the client was told of.
-pub(super) async fn stream(scope: &Scope, logical: LogicalPlan, fields: &[FieldRef]) -> Result<SendableRecordBatchStream, SqlError> {
+pub(super) async fn stream(
+    scope: &Scope,
+    logical: LogicalPlan,
+    fields: &[FieldRef],
+) -> Result<SendableRecordBatchStream, SqlError> {
     let plan = physical(scope, &logical).await?;
     let inner = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     Ok(rename(inner, fields))

@@ -152,7 +152,8 @@ impl<'de> Deserialize<'de> for PrivilegeSet {
         let mut set = Self::EMPTY;
         for letter in letters.chars() {
             let privilege = Privilege::ALL.iter().find(|p| p.letter() == letter);
-            let privilege = privilege.ok_or_else(|| serde::de::Error::custom(format!("unknown privilege {letter:?}")))?;
+            let privilege =
+                privilege.ok_or_else(|| serde::de::Error::custom(format!("unknown privilege {letter:?}")))?;
             set = set.with(Self::of(&[*privilege]));
         }
         Ok(set)
@@ -187,7 +188,12 @@ impl Acl {
     pub fn default_for(owner: ObjectId, owner_rights: PrivilegeSet, public: PrivilegeSet) -> Self {
         let mut items = Vec::new();
         if !public.is_empty() {
-            items.push(AclItem { grantee: Grantee::Public, grantor: owner, privileges: public, grantable: PrivilegeSet::EMPTY });
+            items.push(AclItem {
+                grantee: Grantee::Public,
+                grantor: owner,
+                privileges: public,
+                grantable: PrivilegeSet::EMPTY,
+            });
         }
         items.push(AclItem {
             grantee: Grantee::Role(owner),

@@ -82,7 +82,8 @@ impl PasswordVerifier {
         let client_key = hmac(&salted, b"Client Key");
         let stored_key = Sha256::digest(client_key);
         let server_key = hmac(&salted, b"Server Key");
-        let [salt, stored, server] = [salt, stored_key.as_slice(), server_key.as_slice()].map(|part| STANDARD.encode(part));
+        let [salt, stored, server] =
+            [salt, stored_key.as_slice(), server_key.as_slice()].map(|part| STANDARD.encode(part));
         Self(format!("{SCRAM_PREFIX}{iterations}:{salt}${stored}:{server}"))
     }
 

@@ -114,7 +114,9 @@ impl SecureTable {
             output.push(match self.mask(*index) {
                 Some(mask) => {
                     let metadata = FieldMetadata::from(field.metadata().clone());
-                    mask.clone().cast_to(field.data_type(), stage.schema())?.alias_with_metadata(field.name(), Some(metadata))
+                    mask.clone()
+                        .cast_to(field.data_type(), stage.schema())?
+                        .alias_with_metadata(field.name(), Some(metadata))
                 }
                 None => column(field.name()),
             });
@@ -132,7 +134,8 @@ impl SecureTable {
 
     /// Raw columns that later stages read.
     fn columns_for(&self, filters: &[Expr], wanted: &[usize]) -> Vec<Expr> {
-        let mut names: BTreeSet<String> = filters.iter().flat_map(Expr::column_refs).map(|column| column.name.clone()).collect();
+        let mut names: BTreeSet<String> =
+            filters.iter().flat_map(Expr::column_refs).map(|column| column.name.clone()).collect();
         for index in wanted {
             match self.mask(*index) {
                 Some(mask) => names.extend(mask.column_refs().into_iter().map(|column| column.name.clone())),
@@ -147,7 +150,8 @@ impl SecureTable {
     /// Plans what is there, hides it behind a barrier, and goes on from there.
     async fn close(&self, stage: LogicalPlanBuilder, columns: &[Expr]) -> Result<LogicalPlanBuilder> {
         let inner = self.system.create_physical_plan(&stage.project(columns.to_vec())?.build()?).await?;
-        let closed = Stage { schema: inner.schema(), plan: Arc::new(SecurityBarrierExec::new(self.name.clone(), inner)) };
+        let closed =
+            Stage { schema: inner.schema(), plan: Arc::new(SecurityBarrierExec::new(self.name.clone(), inner)) };
         LogicalPlanBuilder::scan(self.name.as_str(), provider_as_source(Arc::new(closed)), None)
     }
 }
@@ -181,7 +185,10 @@ impl TableProvider for SecureTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let args = ScanArgs::default().with_projection(projection.map(Vec::as_slice)).with_filters(Some(filters)).with_limit(limit);
+        let args = ScanArgs::default()
+            .with_projection(projection.map(Vec::as_slice))
+            .with_filters(Some(filters))
+            .with_limit(limit);
         Ok(self.scan_with_args(state, args).await?.into_inner())
     }
 
@@ -230,7 +237,8 @@ impl TableProvider for Stage {
         let Some(projection) = projection else { return Ok(Arc::clone(&self.plan)) };
         let output = projection.iter().map(|index| {
             let name = self.schema.field(*index).name();
-            let column: Arc<dyn PhysicalExpr> = Arc::new(datafusion::physical_expr::expressions::Column::new(name, *index));
+            let column: Arc<dyn PhysicalExpr> =
+                Arc::new(datafusion::physical_expr::expressions::Column::new(name, *index));
             (column, name.clone())
         });
         Ok(Arc::new(ProjectionExec::try_new(output, Arc::clone(&self.plan))?))
@@ -290,7 +298,10 @@ impl ExecutionPlan for SecurityBarrierExec {
         vec![]
     }
 
-    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
 

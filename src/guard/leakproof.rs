@@ -33,7 +33,9 @@ pub(super) fn leakproof(expr: &Expr, schema: &DFSchema, unmasked: &dyn Fn(&str) 
                     | Operator::IsDistinctFrom
                     | Operator::IsNotDistinctFrom
             );
-            (logic || (compares && same_type(&binary.left, &binary.right, schema))) && go(&binary.left) && go(&binary.right)
+            (logic || (compares && same_type(&binary.left, &binary.right, schema)))
+                && go(&binary.left)
+                && go(&binary.right)
         }
         Expr::Between(between) => {
             same_type(&between.expr, &between.low, schema)
@@ -43,7 +45,8 @@ pub(super) fn leakproof(expr: &Expr, schema: &DFSchema, unmasked: &dyn Fn(&str) 
                 && go(&between.high)
         }
         Expr::InList(list) => {
-            list.list.iter().all(|item| matches!(item, Expr::Literal(..)) && same_type(&list.expr, item, schema)) && go(&list.expr)
+            list.list.iter().all(|item| matches!(item, Expr::Literal(..)) && same_type(&list.expr, item, schema))
+                && go(&list.expr)
         }
         _ => false,
     }

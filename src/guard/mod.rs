@@ -76,9 +76,10 @@ impl Guard {
     fn raw(&self, ctx: &Context, id: ObjectId, relation: &Relation) -> Result<Arc<dyn TableProvider>, Plain> {
         let lost = || internal(format!("relation {id} cannot be opened"));
         Ok(match &relation.storage {
-            RelationKind::Table(_) => {
-                Arc::new(WarehouseTable::new(&self.warehouse, &ctx.catalog, id, relation, ctx.staged.get(id)).ok_or_else(lost)?)
-            }
+            RelationKind::Table(_) => Arc::new(
+                WarehouseTable::new(&self.warehouse, &ctx.catalog, id, relation, ctx.staged.get(id))
+                    .ok_or_else(lost)?,
+            ),
             RelationKind::External(external) => Arc::new(LakeTable::new(&self.lake, &ctx.catalog, relation, external)?),
             RelationKind::View(_) | RelationKind::Sequence(_) => return Err(lost()),
         })

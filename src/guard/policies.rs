@@ -21,7 +21,12 @@ pub fn row_security_applies(ctx: &Context, relation: &Relation) -> bool {
 }
 
 /// The row policies of a relation for a command; `None` if row security is not in force.
-pub fn row_policies<'a>(ctx: &'a Context, id: ObjectId, relation: &Relation, command: PolicyCommand) -> Option<RowRules<'a>> {
+pub fn row_policies<'a>(
+    ctx: &'a Context,
+    id: ObjectId,
+    relation: &Relation,
+    command: PolicyCommand,
+) -> Option<RowRules<'a>> {
     if !row_security_applies(ctx, relation) {
         return None;
     }
@@ -83,16 +88,19 @@ impl Reader {
 
 /// The masks of a relation for a reader: for each column the attachment with the highest priority among those for his
 /// roles. Superusers see the data as it is; owners do not.
-pub fn masks<'a>(ctx: &'a Context, reader: &Reader, id: ObjectId, relation: &Relation) -> Result<Vec<ChosenMask<'a>>, MaskError> {
+pub fn masks<'a>(
+    ctx: &'a Context,
+    reader: &Reader,
+    id: ObjectId,
+    relation: &Relation,
+) -> Result<Vec<ChosenMask<'a>>, MaskError> {
     if reader.superuser {
         return Ok(Vec::new());
     }
     let mut chosen = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
         let candidates = ctx.catalog.mask_attachments().map(|(_, attachment)| attachment).filter(|attachment| {
-            attachment.relation == id
-                && attachment.column == column.id
-                && applies(attachment.grantee, &reader.roles)
+            attachment.relation == id && attachment.column == column.id && applies(attachment.grantee, &reader.roles)
         });
         let candidates: Vec<_> = candidates.collect();
         let Some(highest) = candidates.iter().map(|attachment| attachment.priority).max() else { continue };

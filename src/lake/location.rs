@@ -32,7 +32,9 @@ impl Report for LocationError {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Malformed { detail, .. } => Some(detail.clone()),
-            Self::NotAllowed { .. } => Some("It is outside the prefixes of the configuration key lake.allow.".to_owned()),
+            Self::NotAllowed { .. } => {
+                Some("It is outside the prefixes of the configuration key lake.allow.".to_owned())
+            }
             Self::Scheme { .. } => None,
         }
     }
@@ -48,7 +50,8 @@ impl Location {
     /// Canonicalises a location and holds it against the allowed prefixes (which are canonical and end with a slash).
     pub fn check(text: &str, allow: &[String]) -> Result<Self, LocationError> {
         let url = canonical(text)?;
-        let allowed = allow.iter().any(|prefix| url.as_str().starts_with(prefix.as_str()) || format!("{url}/") == *prefix);
+        let allowed =
+            allow.iter().any(|prefix| url.as_str().starts_with(prefix.as_str()) || format!("{url}/") == *prefix);
         if allowed { Ok(Self(url)) } else { Err(LocationError::NotAllowed { location: text.to_owned() }) }
     }
 
@@ -84,16 +87,29 @@ fn canonical(text: &str) -> Result<Url, LocationError> {
     if !matches!(url.scheme(), "file" | "s3") {
         return Err(LocationError::Scheme { location: text.to_owned() });
     }
-    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() || url.port().is_some() {
+    if url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
+        || url.port().is_some()
+    {
         return Err(malformed("A location has no query, fragment, user or port."));
     }
     // The URL parser removes dot segments; what it leaves encoded must not bring them back.
     let decoded = percent_decoded(url.path());
-    if decoded.contains('\\') || decoded.contains('\0') || decoded.contains("//") || decoded.split('/').any(|part| part == "..") {
+    if decoded.contains('\\')
+        || decoded.contains('\0')
+        || decoded.contains("//")
+        || decoded.split('/').any(|part| part == "..")
+    {
         return Err(malformed("A location's path has no backslash, empty or parent segment."));
     }
     if url.scheme() == "s3" {
-        return if url.host_str().is_some_and(|bucket| !bucket.is_empty()) { Ok(url) } else { Err(malformed("The bucket is missing.")) };
+        return if url.host_str().is_some_and(|bucket| !bucket.is_empty()) {
+            Ok(url)
+        } else {
+            Err(malformed("The bucket is missing."))
+        };
     }
     if url.host_str().is_some_and(|host| !host.is_empty()) {
         return Err(malformed("A local location has three slashes: file:///path."));

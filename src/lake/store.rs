@@ -51,9 +51,10 @@ impl Report for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Location(error) => error.hint(),
-            Self::NoCredential { .. } => {
-                Some("CREATE STORAGE CREDENTIAL name WITH (scope 's3://bucket/', access_key_id '…', secret_access_key '…')".to_owned())
-            }
+            Self::NoCredential { .. } => Some(
+                "CREATE STORAGE CREDENTIAL name WITH (scope 's3://bucket/', access_key_id '…', secret_access_key '…')"
+                    .to_owned(),
+            ),
             Self::Option { .. } => Some(format!("Options are: scope, {}.", CREDENTIAL_OPTIONS.join(", "))),
             Self::Configure { .. } => None,
         }
@@ -61,7 +62,8 @@ impl Report for StoreError {
 }
 
 /// Options of a storage credential beside its scope.
-const CREDENTIAL_OPTIONS: &[&str] = &["access_key_id", "secret_access_key", "session_token", "region", "endpoint", "allow_http"];
+const CREDENTIAL_OPTIONS: &[&str] =
+    &["access_key_id", "secret_access_key", "session_token", "region", "endpoint", "allow_http"];
 
 impl Lake {
     /// `allow`: canonical prefixes that end with a slash.
@@ -112,7 +114,8 @@ impl Lake {
             };
         }
         let store = builder.build().map_err(|source| StoreError::Configure { location: url.to_string(), source })?;
-        let root = Url::parse(&format!("s3://{bucket}")).map_err(|_invalid| StoreError::NoCredential { location: url.to_string() })?;
+        let root = Url::parse(&format!("s3://{bucket}"))
+            .map_err(|_invalid| StoreError::NoCredential { location: url.to_string() })?;
         self.runtime.register_object_store(&root, Arc::new(store));
         buckets.insert(bucket, Some(credential));
         Ok(())

@@ -52,10 +52,15 @@ impl LakeTable {
         let (partition_columns, file_columns): (Vec<_>, Vec<_>) =
             relation.columns.iter().partition(|column| table.partitions.contains(&column.name));
         let file_schema = Schema::new(
-            file_columns.iter().map(|column| crate::types::field(&column.name, &column.pg, column.nullable)).collect::<Vec<_>>(),
+            file_columns
+                .iter()
+                .map(|column| crate::types::field(&column.name, &column.pg, column.nullable))
+                .collect::<Vec<_>>(),
         );
-        let partitions =
-            partition_columns.iter().map(|column| (column.name.clone(), crate::types::arrow_type(&column.pg))).collect::<Vec<_>>();
+        let partitions = partition_columns
+            .iter()
+            .map(|column| (column.name.clone(), crate::types::arrow_type(&column.pg)))
+            .collect::<Vec<_>>();
         let options = listing_options(table.format, &table.options)?.with_table_partition_cols(partitions);
         let url = ListingTableUrl::parse(location.url().as_str()).map_err(|error| engine(&error))?;
         let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(Arc::new(file_schema));
@@ -83,12 +88,16 @@ impl LakeTable {
         objects.sort_by(|a, b| a.location.cmp(&b.location));
         let Some(first) = objects.first() else {
             let message = format!("there are no files at \"{location}\"");
-            return Err(Plain::new(SqlState::UNDEFINED_FILE, message).hint("Give the columns, or a location with files.").into());
+            return Err(Plain::new(SqlState::UNDEFINED_FILE, message)
+                .hint("Give the columns, or a location with files.")
+                .into());
         };
         let mut options = options.clone();
         let name = first.location.filename().unwrap_or_default().to_owned();
         let dot = name.find('.').map(|at| name.split_at(at).1.to_owned()).unwrap_or_default();
-        if location.is_folder() && objects.iter().all(|object| object.location.filename().is_some_and(|name| name.ends_with(&dot))) {
+        if location.is_folder()
+            && objects.iter().all(|object| object.location.filename().is_some_and(|name| name.ends_with(&dot)))
+        {
             options.entry(EXTENSION.to_owned()).or_insert(dot);
         }
         if format != ExternalFormat::Parquet {

@@ -4,7 +4,7 @@
 //! Conflicts are found by comparing with the head itself, object by object, not by parsing what others wrote about
 //! their changes: an object that the transaction changes must still have the version it read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::db::{Tx, Value};
@@ -74,7 +74,7 @@ impl Report for CommitError {
 }
 
 /// What a commit made of provisional ids.
-pub type Resolved = HashMap<ObjectId, ObjectId>;
+pub type Resolved = BTreeMap<ObjectId, ObjectId>;
 
 impl Metastore {
     /// Makes a transaction durable and visible, or changes nothing. Returns the new head and the final ids of objects
@@ -159,7 +159,9 @@ impl Prepared {
                 _ => false,
             };
             if !unchanged {
-                return Err(conflict("An object that the transaction changed was changed or dropped at the same time."));
+                return Err(conflict(
+                    "An object that the transaction changed was changed or dropped at the same time.",
+                ));
             }
         }
         let mut next = head.clone().with(snapshot, changes.iter().cloned());
@@ -205,7 +207,8 @@ impl Prepared {
         if !changes.is_empty() {
             next.schema_version += 1;
         }
-        let sequences = commit.sequences.into_iter().map(|id| (id, resolve(id))).filter(|(_, id)| !id.is_provisional()).collect();
+        let sequences =
+            commit.sequences.into_iter().map(|id| (id, resolve(id))).filter(|(_, id)| !id.is_provisional()).collect();
         Ok(Self { next, ids, changes, tables, sequences, author: commit.author })
     }
 
@@ -228,7 +231,8 @@ impl Prepared {
             match change {
                 Change::Put(id, body) => {
                     objects.push(object_row(*id, snapshot, body)?);
-                    tokens.extend(put_ducklake(tx, &self.next, snapshot, *id, old.map(|entry| &entry.body), body).await?);
+                    tokens
+                        .extend(put_ducklake(tx, &self.next, snapshot, *id, old.map(|entry| &entry.body), body).await?);
                 }
                 Change::Delete(id) => {
                     if let Some(entry) = old {
@@ -269,14 +273,20 @@ impl Prepared {
         .await
     }
 
-    async fn write_data(&self, tx: &mut Tx<'_>, table: &TableCommit, tokens: &mut Vec<String>) -> Result<(), MetastoreError> {
+    async fn write_data(
+        &self,
+        tx: &mut Tx<'_>,
+        table: &TableCommit,
+        tokens: &mut Vec<String>,
+    ) -> Result<(), MetastoreError> {
         let (snapshot, id) = (self.next.snapshot.0, table.table.0);
         if table.truncated {
             let sql = "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
             tx.execute(sql, vec![snapshot.into(), id.into()]).await?;
             tokens.push(format!("deleted_from_table:{id}"));
         }
-        let rows = tx.query("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1", vec![id.into()]).await?;
+        let rows =
+            tx.query("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1", vec![id.into()]).await?;
         let mut next_row_id = rows.first().map_or(Ok(0), |row| row.int(0))?;
         let mut files = Vec::new();
         let mut stats = Vec::new();
@@ -348,7 +358,8 @@ impl Prepared {
         .await?;
         let live = self.next.data(table.table);
         let sql = "UPDATE ducklake_table_stats SET record_count = $1, next_row_id = $2, file_size_bytes = $3 WHERE table_id = $4";
-        let values = vec![signed(live.row_count()).into(), next_row_id.into(), signed(live.size_bytes()).into(), id.into()];
+        let values =
+            vec![signed(live.row_count()).into(), next_row_id.into(), signed(live.size_bytes()).into(), id.into()];
         tx.execute(sql, values).await?;
         Ok(())
     }
@@ -403,7 +414,9 @@ fn check_parents(next: &CatalogState, changes: &[Change]) -> Result<(), CommitEr
     let all_bodies = next.entries().map(|entry| &entry.body).filter(|_| deletes);
     for body in new_bodies.chain(all_bodies) {
         if body.parents().into_iter().any(|parent| next.entry(parent).is_none()) {
-            return Err(conflict("An object that the transaction depends on was dropped at the same time, or the reverse."));
+            return Err(conflict(
+                "An object that the transaction depends on was dropped at the same time, or the reverse.",
+            ));
         }
     }
     Ok(())

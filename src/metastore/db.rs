@@ -141,7 +141,12 @@ impl Tx<'_> {
     }
 
     /// Inserts rows into `columns` of a table, with as few statements as the engine allows.
-    pub(super) async fn insert(&mut self, table: &str, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<(), MetastoreError> {
+    pub(super) async fn insert(
+        &mut self,
+        table: &str,
+        columns: &[&str],
+        rows: Vec<Vec<Value>>,
+    ) -> Result<(), MetastoreError> {
         let per_statement = (VARIABLES_MAX / columns.len().max(1)).max(1);
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {

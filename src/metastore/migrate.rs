@@ -5,7 +5,9 @@ use std::path::Path;
 use super::MetastoreError;
 use super::db::{Db, Value};
 use super::rows::{now_text, object_row};
-use crate::catalog::{BOOTSTRAP_ROLE, Body, DATABASE_ID, DATABASE_NAME, Database, FIRST_FREE_ID, PUBLIC_SCHEMA, Schema};
+use crate::catalog::{
+    BOOTSTRAP_ROLE, Body, DATABASE_ID, DATABASE_NAME, Database, FIRST_FREE_ID, PUBLIC_SCHEMA, Schema,
+};
 use crate::govern::{Acl, Grantee, PasswordVerifier, Privilege, PrivilegeSet, Role};
 use crate::name::SnapshotId;
 
@@ -16,7 +18,8 @@ const DUCKLAKE_VERSION: &str = "1.0";
 
 pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
     let mut tx = db.begin().await?;
-    tx.raw("CREATE TABLE IF NOT EXISTS boathouse_migration (number BIGINT PRIMARY KEY, applied_at VARCHAR NOT NULL)").await?;
+    tx.raw("CREATE TABLE IF NOT EXISTS boathouse_migration (number BIGINT PRIMARY KEY, applied_at VARCHAR NOT NULL)")
+        .await?;
     let rows = tx.query("SELECT coalesce(max(number), 0) FROM boathouse_migration", vec![]).await?;
     let found = rows.first().map_or(Ok(0), |row| row.int(0))?;
     let known = MIGRATIONS.last().map_or(0, |(number, _)| *number);

@@ -59,10 +59,7 @@ pub struct Metastore {
 impl Metastore {
     /// Opens or creates the metadata of a data directory. A new catalog gets its bootstrap role with the verifier that
     /// `password` makes.
-    pub async fn open(
-        directory: &Path,
-        password: impl FnOnce() -> PasswordVerifier,
-    ) -> Result<Self, MetastoreError> {
+    pub async fn open(directory: &Path, password: impl FnOnce() -> PasswordVerifier) -> Result<Self, MetastoreError> {
         let lock = lock(directory)?;
         let db = Db::open_sqlite(&directory.join("metadata.sqlite")).await?;
         migrate::run(&db).await?;
@@ -105,10 +102,15 @@ fn lock(directory: &Path) -> Result<File, MetastoreError> {
         directory: shown.clone(),
         source,
     })?;
-    restrict(directory).map_err(|source| MetastoreError::Directory { doing: "set permissions", directory: shown.clone(), source })?;
-    let file = File::options().create(true).truncate(false).write(true).open(directory.join("lock")).map_err(|source| {
-        MetastoreError::Directory { doing: "create the lock file", directory: shown.clone(), source }
+    restrict(directory).map_err(|source| MetastoreError::Directory {
+        doing: "set permissions",
+        directory: shown.clone(),
+        source,
     })?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(directory.join("lock")).map_err(|source| {
+            MetastoreError::Directory { doing: "create the lock file", directory: shown.clone(), source }
+        })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(MetastoreError::InUse { directory: shown }),
@@ -121,6 +123,3 @@ fn restrict(directory: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }
-
-
-

@@ -39,7 +39,11 @@ pub(super) async fn end_ducklake(
     let values = || vec![snapshot.0.into(), id.0.into()];
     Ok(match body {
         Body::Schema(_) => {
-            tx.execute("UPDATE ducklake_schema SET end_snapshot = $1 WHERE schema_id = $2 AND end_snapshot IS NULL", values()).await?;
+            tx.execute(
+                "UPDATE ducklake_schema SET end_snapshot = $1 WHERE schema_id = $2 AND end_snapshot IS NULL",
+                values(),
+            )
+            .await?;
             Some(format!("dropped_schema:{id}"))
         }
         Body::Relation(Relation { storage: RelationKind::Table(_), .. }) => {
@@ -50,7 +54,11 @@ pub(super) async fn end_ducklake(
             Some(format!("dropped_table:{id}"))
         }
         Body::Relation(Relation { storage: RelationKind::View(_), .. }) => {
-            tx.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values()).await?;
+            tx.execute(
+                "UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL",
+                values(),
+            )
+            .await?;
             Some(format!("dropped_view:{id}"))
         }
         Body::Relation(_)
@@ -78,7 +86,14 @@ pub(super) async fn put_ducklake(
                 return Ok(None);
             }
             let uuid = uuid::Uuid::now_v7().to_string();
-            let row = vec![id.0.into(), uuid.into(), snapshot.0.into(), schema.name.as_str().into(), schema.path.as_str().into(), true.into()];
+            let row = vec![
+                id.0.into(),
+                uuid.into(),
+                snapshot.0.into(),
+                schema.name.as_str().into(),
+                schema.path.as_str().into(),
+                true.into(),
+            ];
             tx.insert(
                 "ducklake_schema",
                 &["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"],
@@ -93,7 +108,9 @@ pub(super) async fn put_ducklake(
                     Some(Body::Relation(old)) => Some(old),
                     _ => None,
                 };
-                if old.is_some_and(|old| old.columns == relation.columns && old.name == relation.name && old.schema == relation.schema) {
+                if old.is_some_and(|old| {
+                    old.columns == relation.columns && old.name == relation.name && old.schema == relation.schema
+                }) {
                     return Ok(None);
                 }
                 if old.is_some() {
@@ -110,7 +127,15 @@ pub(super) async fn put_ducklake(
                 ];
                 tx.insert(
                     "ducklake_table",
-                    &["table_id", "table_uuid", "begin_snapshot", "schema_id", "table_name", "path", "path_is_relative"],
+                    &[
+                        "table_id",
+                        "table_uuid",
+                        "begin_snapshot",
+                        "schema_id",
+                        "table_name",
+                        "path",
+                        "path_is_relative",
+                    ],
                     vec![row],
                 )
                 .await?;
@@ -129,7 +154,11 @@ pub(super) async fn put_ducklake(
             }
             RelationKind::View(view) => {
                 let values = vec![snapshot.0.into(), id.0.into()];
-                tx.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values).await?;
+                tx.execute(
+                    "UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL",
+                    values,
+                )
+                .await?;
                 let row = vec![
                     id.0.into(),
                     uuid::Uuid::now_v7().to_string().into(),
@@ -142,7 +171,16 @@ pub(super) async fn put_ducklake(
                 ];
                 tx.insert(
                     "ducklake_view",
-                    &["view_id", "view_uuid", "begin_snapshot", "schema_id", "view_name", "dialect", "sql", "column_aliases"],
+                    &[
+                        "view_id",
+                        "view_uuid",
+                        "begin_snapshot",
+                        "schema_id",
+                        "view_name",
+                        "dialect",
+                        "sql",
+                        "column_aliases",
+                    ],
                     vec![row],
                 )
                 .await?;
@@ -168,7 +206,12 @@ async fn end_ducklake_definition(tx: &mut Tx<'_>, snapshot: SnapshotId, id: Obje
     Ok(())
 }
 
-async fn put_columns(tx: &mut Tx<'_>, snapshot: SnapshotId, table: ObjectId, columns: &[Column]) -> Result<(), MetastoreError> {
+async fn put_columns(
+    tx: &mut Tx<'_>,
+    snapshot: SnapshotId,
+    table: ObjectId,
+    columns: &[Column],
+) -> Result<(), MetastoreError> {
     let mut rows = Vec::new();
     for (order, column) in columns.iter().enumerate() {
         let row = |id: i32, name: &str, pg: &PgType, parent: Option<i64>| -> Vec<Value> {

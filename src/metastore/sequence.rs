@@ -25,7 +25,8 @@ impl Sequences {
             let next = match last {
                 None => sequence.start,
                 Some(last) => {
-                    let next = last.checked_add(sequence.increment).filter(|n| (sequence.min..=sequence.max).contains(n));
+                    let next =
+                        last.checked_add(sequence.increment).filter(|n| (sequence.min..=sequence.max).contains(n));
                     match next {
                         Some(next) => next,
                         None if sequence.cycle && sequence.increment > 0 => sequence.min,
@@ -62,5 +63,8 @@ impl Sequences {
 
 fn exhausted(name: &str, sequence: &Sequence) -> Plain {
     let (end, value) = if sequence.increment > 0 { ("maximum", sequence.max) } else { ("minimum", sequence.min) };
-    Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, format!("nextval: reached {end} value of sequence \"{name}\" ({value})"))
+    Plain::new(
+        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("nextval: reached {end} value of sequence \"{name}\" ({value})"),
+    )
 }

@@ -72,6 +72,10 @@ impl ScalarUDFImpl for CheckedArithmetic {
             SqlError::from(Plain::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")))
         })?;
         let array = Arc::clone(&array);
-        Ok(if scalar { ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?) } else { ColumnarValue::Array(array) })
+        Ok(if scalar {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
+        } else {
+            ColumnarValue::Array(array)
+        })
     }
 }

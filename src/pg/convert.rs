@@ -7,7 +7,9 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
-use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
 
 use crate::encode::{ColumnBuilder, Style, text_array};
 use crate::error::SqlError;
@@ -120,7 +122,8 @@ impl ScalarUDFImpl for ToText {
             let text = text_array(array, &source, &self.style)?;
             // A boolean's cast spells it out, unlike its output function.
             let text: ArrayRef = if booleans {
-                let words = text.as_string::<i32>().iter().map(|value| value.map(|v| if v == "t" { "true" } else { "false" }));
+                let words =
+                    text.as_string::<i32>().iter().map(|value| value.map(|v| if v == "t" { "true" } else { "false" }));
                 Arc::new(words.collect::<arrow::array::StringArray>())
             } else {
                 text

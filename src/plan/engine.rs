@@ -33,7 +33,8 @@ impl Engine {
     pub fn new(partitions: usize, memory_bytes: usize) -> std::result::Result<Self, SqlError> {
         let consumers = std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
         let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
-        let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(SqlError::from_engine)?;
+        let runtime =
+            RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(SqlError::from_engine)?;
         let mut options = ConfigOptions::new();
         options.execution.target_partitions = partitions;
         options.execution.collect_statistics = true;

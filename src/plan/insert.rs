@@ -54,10 +54,16 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
     if insert.on.is_some() {
         return Err(unsupported("INSERT … ON CONFLICT").into());
     }
-    if insert.table_alias.is_some() || insert.overwrite || insert.partitioned.is_some() || !insert.assignments.is_empty() {
+    if insert.table_alias.is_some()
+        || insert.overwrite
+        || insert.partitioned.is_some()
+        || !insert.assignments.is_empty()
+    {
         return Err(unsupported("this form of INSERT").into());
     }
-    let ast::TableObject::TableName(name) = &insert.table else { return Err(unsupported("INSERT into a function").into()) };
+    let ast::TableObject::TableName(name) = &insert.table else {
+        return Err(unsupported("INSERT into a function").into());
+    };
     let name = query::qualified(name).ok_or_else(|| unsupported("a relation name with more than a schema"))?;
     let (id, relation) = target(scope, &name)?;
     let names: Vec<String> = insert
@@ -91,24 +97,47 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
 }
 
 /// The rows of a query, for a table that is being created.
-pub(super) fn from_query(scope: &Scope, id: ObjectId, relation: &Relation, query: query::QueryPlan, tag: &'static str) -> PlanResult<InsertPlan> {
+pub(super) fn from_query(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    query: query::QueryPlan,
+    tag: &'static str,
+) -> PlanResult<InsertPlan> {
     let columns: Vec<&Column> = relation.columns.iter().collect();
     let plan = from_plan(scope, id, relation, query.logical, &columns)?;
     Ok(InsertPlan { parameters: query.parameters, tag, ..plan })
 }
 
 /// The rows of a plan whose columns are the named ones.
-pub(super) fn from_plan(scope: &Scope, id: ObjectId, relation: &Relation, source: LogicalPlan, columns: &[&Column]) -> PlanResult<InsertPlan> {
+pub(super) fn from_plan(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    source: LogicalPlan,
+    columns: &[&Column],
+) -> PlanResult<InsertPlan> {
     let source = shape(scope, relation, source, columns)?;
-    Ok(InsertPlan { table: id, source, checks: Vec::new(), returning: None, needs: Vec::new(), parameters: Vec::new(), tag: "INSERT" })
+    Ok(InsertPlan {
+        table: id,
+        source,
+        checks: Vec::new(),
+        returning: None,
+        needs: Vec::new(),
+        parameters: Vec::new(),
+        tag: "INSERT",
+    })
 }
 
 /// A table that rows can go to.
 pub(super) fn target<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
-    let (id, relation) = scope.ctx.require_relation(name).map_err(|error| PlanError::Undefined(error, name.name.clone()))?;
+    let (id, relation) =
+        scope.ctx.require_relation(name).map_err(|error| PlanError::Undefined(error, name.name.clone()))?;
     match relation.storage {
         RelationKind::Table(_) => Ok((id, relation)),
-        RelationKind::External(_) => Err(unsupported(format!("writing to the foreign table \"{}\"", relation.name)).into()),
+        RelationKind::External(_) => {
+            Err(unsupported(format!("writing to the foreign table \"{}\"", relation.name)).into())
+        }
         RelationKind::View(_) => Err(unsupported(format!("writing to the view \"{}\"", relation.name)).into()),
         RelationKind::Sequence(_) => {
             let message = format!("cannot change sequence \"{}\"", relation.name);
@@ -162,7 +191,13 @@ fn narrow<'a>(columns: &[&'a Column], implicit: bool, width: usize) -> PlanResul
 }
 
 /// Gives each expression of a VALUES list its column's type, and DEFAULT its meaning. Returns the list's width.
-fn typed_values(scope: &Scope, relation: &Relation, columns: &[&Column], implicit: bool, source: &mut ast::Query) -> PlanResult<Option<usize>> {
+fn typed_values(
+    scope: &Scope,
+    relation: &Relation,
+    columns: &[&Column],
+    implicit: bool,
+    source: &mut ast::Query,
+) -> PlanResult<Option<usize>> {
     let ast::SetExpr::Values(values) = source.body.as_mut() else { return Ok(None) };
     let width = values.rows.first().map_or(0, |row| row.len());
     let columns = narrow(columns, implicit, width)?;
@@ -254,8 +289,10 @@ fn assign(scope: &Scope, source: &LogicalPlan, index: usize, column: &Column) ->
     let value = Expr::Column(EngineColumn::new(qualifier.cloned(), given.name()));
     let from = of_field(given);
     let text_to_other = from.is_text() && !column.pg.is_text() && given.data_type() != &DataType::Null;
-    let comparable = from.category() == column.pg.category() || column.pg.is_text() || given.data_type() == &DataType::Null;
-    let related = matches!((from.category(), column.pg.category()), ('D', 'D')) || (from == PgType::Jsonb) != (column.pg == PgType::Jsonb);
+    let comparable =
+        from.category() == column.pg.category() || column.pg.is_text() || given.data_type() == &DataType::Null;
+    let related = matches!((from.category(), column.pg.category()), ('D', 'D'))
+        || (from == PgType::Jsonb) != (column.pg == PgType::Jsonb);
     if text_to_other || !(comparable || related) {
         let message = format!("column \"{}\" is of type {} but expression is of type {from}", column.name, column.pg);
         return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message)
@@ -276,7 +313,8 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
     let target: FieldRef = Arc::new(field(&column.name, &column.pg, true));
     if let Some(identity) = &column.identity {
         let sequence = scope.ctx.catalog.relation(identity.sequence);
-        let Some((Relation { storage: RelationKind::Sequence(definition), name, .. }, _)) = sequence.map(|s| (s, ())) else {
+        let Some((Relation { storage: RelationKind::Sequence(definition), name, .. }, _)) = sequence.map(|s| (s, ()))
+        else {
             return Err(crate::error::internal("an identity column without sequence").into());
         };
         let next = typing::next_value_of(scope, identity.sequence, name, definition);
@@ -309,7 +347,12 @@ fn rewritten_default(scope: &Scope, source: &str) -> PlanResult<ast::Expr> {
     Ok(parsed)
 }
 
-pub(super) fn with_checks(scope: &Scope, id: ObjectId, relation: &Relation, returning: bool) -> PlanResult<Vec<WithCheck>> {
+pub(super) fn with_checks(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    returning: bool,
+) -> PlanResult<Vec<WithCheck>> {
     let mut all = Vec::new();
     let commands = [Some(PolicyCommand::Insert), returning.then_some(PolicyCommand::Select)];
     for command in commands.into_iter().flatten() {
@@ -320,8 +363,15 @@ pub(super) fn with_checks(scope: &Scope, id: ObjectId, relation: &Relation, retu
     Ok(all)
 }
 
-fn returning(scope: &Scope, id: ObjectId, relation: &Relation, items: &[ast::SelectItem], needs: &mut Vec<Need>) -> PlanResult<Returning> {
-    let schema = policy::schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
+fn returning(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    items: &[ast::SelectItem],
+    needs: &mut Vec<Need>,
+) -> PlanResult<Returning> {
+    let schema =
+        policy::schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
     let qualified = DFSchema::try_from_qualified_schema(relation.name.as_str(), schema.as_arrow())?;
     let names = Names::new(scope, vec![]);
     let (mut expressions, mut fields): (Vec<Expr>, Vec<FieldRef>) = (Vec::new(), Vec::new());
@@ -356,7 +406,8 @@ fn returning(scope: &Scope, id: ObjectId, relation: &Relation, items: &[ast::Sel
         push(typing::expression(scope, bound, &qualified)?.data, &name)?;
     }
     let named: Vec<&str> = expressions.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
-    let read = positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
+    let read =
+        positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
     needs.push(if read.is_empty() {
         Need { role: scope.ctx.role, right: Right::AnyColumn { id, privilege: Privilege::Select } }
     } else {

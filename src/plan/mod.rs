@@ -56,11 +56,18 @@ pub struct Facts {
 pub enum Plan {
     Query(QueryPlan),
     Insert(InsertPlan),
-    Explain { query: QueryPlan, analyze: bool, verbose: bool },
+    Explain {
+        query: QueryPlan,
+        analyze: bool,
+        verbose: bool,
+    },
     CopyOut(CopyPlan, QueryPlan),
     CopyIn(CopyPlan),
     /// Create a table, then fill it.
-    CreateTableAs { ddl: DdlPlan, fill: Option<InsertPlan> },
+    CreateTableAs {
+        ddl: DdlPlan,
+        fill: Option<InsertPlan>,
+    },
     Ddl(DdlPlan),
 }
 
@@ -85,11 +92,22 @@ pub enum Right {
     Database(Privilege),
     Schema(ObjectId, Privilege),
     /// With columns (their indexes): the privilege on the relation, or on each of them. Without: on the relation.
-    Relation { id: ObjectId, privilege: Privilege, columns: Vec<i32> },
+    Relation {
+        id: ObjectId,
+        privilege: Privilege,
+        columns: Vec<i32>,
+    },
     /// The privilege on the relation or on any of its columns.
-    AnyColumn { id: ObjectId, privilege: Privilege },
+    AnyColumn {
+        id: ObjectId,
+        privilege: Privilege,
+    },
     /// May grant a privilege on an object (or column) on.
-    GrantOption { id: ObjectId, column: Option<i32>, privilege: Privilege },
+    GrantOption {
+        id: ObjectId,
+        column: Option<i32>,
+        privilege: Privilege,
+    },
 }
 
 /// A statement's parameters.
@@ -190,8 +208,11 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
                 Plan::CopyOut(copy, query)
             }
             (CopySource::Table { .. }, CopyTarget::FromStdin) => Plan::CopyIn(command::copy_in(scope, copy)?),
-            (CopySource::Table { .. }, CopyTarget::FromLocation(_)) => Plan::Insert(command::copy_from_location(scope, copy)?),
-            (CopySource::Query(_), CopyTarget::FromStdin | CopyTarget::FromLocation(_)) | (_, CopyTarget::ToLocation(_)) => {
+            (CopySource::Table { .. }, CopyTarget::FromLocation(_)) => {
+                Plan::Insert(command::copy_from_location(scope, copy)?)
+            }
+            (CopySource::Query(_), CopyTarget::FromStdin | CopyTarget::FromLocation(_))
+            | (_, CopyTarget::ToLocation(_)) => {
                 return Err(unsupported("COPY TO a location").into());
             }
         },

@@ -73,7 +73,10 @@ impl ContextProvider for Names<'_> {
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> Result<Arc<dyn TableSource>> {
         let function = self.state.table_functions().get(name);
         match function {
-            Some(function) if name == "generate_series" => Ok(provider_as_source(function.create_table_provider_with_args(datafusion::catalog::TableFunctionArgs::new(&args, self.state))?)),
+            Some(function) if name == "generate_series" => Ok(provider_as_source(
+                function
+                    .create_table_provider_with_args(datafusion::catalog::TableFunctionArgs::new(&args, self.state))?,
+            )),
             _ => Err(super::typing::undefined_function(name).into()),
         }
     }

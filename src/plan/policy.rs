@@ -18,7 +18,12 @@ use crate::statement::parse_expression;
 use crate::types::field;
 
 /// The policies a relation is read through; `None` if there are none for this user.
-pub(super) fn bind(scope: &Scope, id: ObjectId, relation: &Relation, within: &[ObjectId]) -> Result<Option<Policies>, SqlError> {
+pub(super) fn bind(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    within: &[ObjectId],
+) -> Result<Option<Policies>, SqlError> {
     let rules = row_policies(&scope.ctx, id, relation, PolicyCommand::Select);
     let chosen = masks(&scope.ctx, &scope.reader, id, relation)?;
     if rules.is_none() && chosen.is_empty() {
@@ -64,13 +69,16 @@ fn optional(scope: &Scope, relation: &Relation, source: Option<&str>, within: &[
     source.map_or(Ok(lit(true)), |source| boolean(scope, relation, source, within))
 }
 
+/// A condition, and the restrictive policy that asks for it.
+pub(super) type NamedCheck = (Option<String>, Expr);
+
 /// What a new row must satisfy: (any permissive, then each restrictive), with the name of a failing restrictive policy.
 pub(super) fn checks(
     scope: &Scope,
     id: ObjectId,
     relation: &Relation,
     command: PolicyCommand,
-) -> Result<Option<Vec<(Option<String>, Expr)>>, SqlError> {
+) -> Result<Option<Vec<NamedCheck>>, SqlError> {
     let Some(rules) = row_policies(&scope.ctx, id, relation, command) else { return Ok(None) };
     let within = [id];
     let check = |policy: &crate::govern::RowPolicy| {
@@ -120,17 +128,28 @@ pub(super) fn boolean(scope: &Scope, relation: &Relation, source: &str, within: 
         arrow::datatypes::DataType::Boolean | arrow::datatypes::DataType::Null => Ok(bound),
         other => {
             let pg = crate::types::of_field(&arrow::datatypes::Field::new("", other, true));
-            Err(Plain::new(SqlState::DATATYPE_MISMATCH, format!("argument of POLICY must be type boolean, not type {pg}")).into())
+            Err(Plain::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("argument of POLICY must be type boolean, not type {pg}"),
+            )
+            .into())
         }
     }
 }
 
 /// Binds an expression over some columns.
-pub(super) fn expression(scope: &Scope, source: &str, schema: &DFSchema, within: &[ObjectId]) -> Result<Expr, SqlError> {
+pub(super) fn expression(
+    scope: &Scope,
+    source: &str,
+    schema: &DFSchema,
+    within: &[ObjectId],
+) -> Result<Expr, SqlError> {
     let mut parsed = parse_expression(source)?;
     rewrite::expression(scope, &mut parsed)?;
     let names = Names::new(scope, within.to_vec());
-    let bound = query::sql_to_rel(&names).sql_to_expr(parsed, schema, &mut PlannerContext::new()).map_err(SqlError::from_engine)?;
+    let bound = query::sql_to_rel(&names)
+        .sql_to_expr(parsed, schema, &mut PlannerContext::new())
+        .map_err(SqlError::from_engine)?;
     typing::expression(scope, bound, schema).map(|transformed| transformed.data).map_err(SqlError::from_engine)
 }
 

@@ -1,6 +1,6 @@
 //! SELECT, VALUES, TABLE: from syntax to a logical plan over issued relations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -39,7 +39,12 @@ pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> Pla
 }
 
 /// Binds a rewritten query; parameters without a type get the one their surroundings suggest.
-pub(super) fn bind(scope: &Scope, query: Query, types: &mut Vec<Option<PgType>>, within: Vec<crate::name::ObjectId>) -> PlanResult<LogicalPlan> {
+pub(super) fn bind(
+    scope: &Scope,
+    query: Query,
+    types: &mut Vec<Option<PgType>>,
+    within: Vec<crate::name::ObjectId>,
+) -> PlanResult<LogicalPlan> {
     check(&query, scope)?;
     let names = Names::new(scope, within);
     let statement = ast::Statement::Query(Box::new(query));
@@ -50,7 +55,8 @@ pub(super) fn bind(scope: &Scope, query: Query, types: &mut Vec<Option<PgType>>,
 }
 
 fn to_plan(names: &Names<'_>, statement: ast::Statement, types: &[Option<PgType>]) -> PlanResult<LogicalPlan> {
-    let declared: Vec<Option<FieldRef>> = types.iter().map(|pg| pg.as_ref().map(|pg| Arc::new(field("", pg, true)) as FieldRef)).collect();
+    let declared: Vec<Option<FieldRef>> =
+        types.iter().map(|pg| pg.as_ref().map(|pg| Arc::new(field("", pg, true)) as FieldRef)).collect();
     let mut context = PlannerContext::new().with_prepare_param_data_types(declared);
     sql_to_rel(names).sql_statement_to_plan_with_context(statement, &mut context).map_err(PlanError::Engine)
 }
@@ -63,8 +69,12 @@ pub(super) fn sql_to_rel<'a>(names: &'a Names<'a>) -> SqlToRel<'a, Names<'a>> {
 /// Fills in what binding found out. Returns whether anything is new.
 fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgType>>) -> bool {
     let mut new = false;
+    let found: BTreeMap<&String, &Option<FieldRef>> = found.iter().collect();
     for (name, inferred) in found {
-        let Some(index) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1)) else { continue };
+        let Some(index) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1))
+        else {
+            continue;
+        };
         if types.len() <= index {
             types.resize(index + 1, None);
         }
@@ -77,13 +87,18 @@ fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgTyp
 }
 
 /// Puts the parameters' values in their places.
-pub(super) fn with_values(logical: LogicalPlan, types: &[Option<PgType>], parameters: &Parameters) -> PlanResult<LogicalPlan> {
+pub(super) fn with_values(
+    logical: LogicalPlan,
+    types: &[Option<PgType>],
+    parameters: &Parameters,
+) -> PlanResult<LogicalPlan> {
     let Some(values) = &parameters.values else { return Ok(logical) };
     if values.is_empty() {
         return Ok(logical);
     }
     let values = values.iter().enumerate().map(|(index, value)| {
-        let metadata = types.get(index).cloned().flatten().map(|pg| field("", &pg, true).metadata().clone()).unwrap_or_default();
+        let metadata =
+            types.get(index).cloned().flatten().map(|pg| field("", &pg, true).metadata().clone()).unwrap_or_default();
         let metadata = (!metadata.is_empty()).then(|| datafusion::common::metadata::FieldMetadata::from(metadata));
         ScalarAndMetadata::new(value.clone(), metadata)
     });
@@ -92,11 +107,18 @@ pub(super) fn with_values(logical: LogicalPlan, types: &[Option<PgType>], parame
 
 pub(super) fn output(logical: &LogicalPlan) -> Vec<FieldRef> {
     let fields = logical.schema().fields().iter();
-    fields.map(|field| Arc::new(Field::clone(field).with_name(rewrite::visible_name(field.name()))) as FieldRef).collect()
+    fields
+        .map(|field| Arc::new(Field::clone(field).with_name(rewrite::visible_name(field.name()))) as FieldRef)
+        .collect()
 }
 
 /// The query of a view with the view's own column names and types.
-pub(super) fn view(scope: &Scope, relation: &Relation, view: &View, within: Vec<crate::name::ObjectId>) -> Result<LogicalPlan, SqlError> {
+pub(super) fn view(
+    scope: &Scope,
+    relation: &Relation,
+    view: &View,
+    within: Vec<crate::name::ObjectId>,
+) -> Result<LogicalPlan, SqlError> {
     let bound = || -> PlanResult<LogicalPlan> {
         let mut query = *parse_query(&view.query).map_err(SqlError::from)?;
         let mut types = Vec::new();
@@ -106,12 +128,17 @@ pub(super) fn view(scope: &Scope, relation: &Relation, view: &View, within: Vec<
             .schema()
             .iter()
             .zip(&relation.columns)
-            .map(|((qualifier, field), column)| Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(&column.name))
+            .map(|((qualifier, field), column)| {
+                Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(&column.name)
+            })
             .collect();
         if columns.len() != relation.columns.len() {
             return Err(unsupported("a view whose base table has changed its columns").into());
         }
-        LogicalPlanBuilder::from(logical).project(columns).and_then(LogicalPlanBuilder::build).map_err(PlanError::Engine)
+        LogicalPlanBuilder::from(logical)
+            .project(columns)
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(PlanError::Engine)
     };
     bound().map_err(|error| match error {
         PlanError::Sql(error) => error,
@@ -148,7 +175,10 @@ impl Visitor for Checker<'_> {
         if let Some(with) = &query.with {
             self.ctes.extend(with.cte_tables.iter().map(|cte| folded(&cte.alias.name)));
         }
-        if matches!(query.body.as_ref(), ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_)) {
+        if matches!(
+            query.body.as_ref(),
+            ast::SetExpr::Insert(_) | ast::SetExpr::Update(_) | ast::SetExpr::Delete(_) | ast::SetExpr::Merge(_)
+        ) {
             return self.fail(unsupported("a data-modifying statement in WITH"));
         }
         if !query.locks.is_empty() {
@@ -201,8 +231,13 @@ impl Visitor for Checker<'_> {
                 || state.window_functions().contains_key(&name)
                 || matches!(name.as_str(), "unnest" | "grouping" | "make_map" | "struct");
             if !known {
-                let error = crate::error::Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
-                    .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+                let error = crate::error::Plain::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function {name} does not exist"),
+                )
+                .hint(
+                    "No function matches the given name and argument types. You might need to add explicit type casts.",
+                );
                 self.error = Some(PlanError::Undefined(error, name));
                 return ControlFlow::Break(());
             }
@@ -228,7 +263,9 @@ pub(super) fn qualified(name: &ObjectName) -> Option<QualifiedName> {
     match parts.as_slice() {
         [name] => Some(QualifiedName::bare(name.clone())),
         [schema, name] => Some(QualifiedName::new(schema.clone(), name.clone())),
-        [database, schema, name] if database == crate::catalog::DATABASE_NAME => Some(QualifiedName::new(schema.clone(), name.clone())),
+        [database, schema, name] if database == crate::catalog::DATABASE_NAME => {
+            Some(QualifiedName::new(schema.clone(), name.clone()))
+        }
         _ => None,
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    self, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Value, VisitMut, VisitorMut,
+    self, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Value, VisitMut,
+    VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 
@@ -101,7 +102,8 @@ impl VisitorMut for Rewriter<'_> {
             }
             // `x::numeric` without scale: the literal's own.
             Expr::Cast { expr: inner, data_type, .. } => {
-                if let (Expr::Value(value), ast::DataType::Numeric(info) | ast::DataType::Decimal(info)) = (inner.as_ref(), &mut *data_type)
+                if let (Expr::Value(value), ast::DataType::Numeric(info) | ast::DataType::Decimal(info)) =
+                    (inner.as_ref(), &mut *data_type)
                     && *info == ast::ExactNumberInfo::None
                     && let Value::Number(text, _) | Value::SingleQuotedString(text) = &value.value
                     && let Some(numeric) = crate::encode::parse_numeric(text)
@@ -196,11 +198,14 @@ fn figure(expr: &Expr) -> Option<String> {
         },
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return figure(inner),
         Expr::Cast { expr: inner, data_type, .. } => {
-            return figure(inner).or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
+            return figure(inner)
+                .or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
         }
         Expr::TypedString(typed) => from_sql(&typed.data_type).ok()?.typname(),
         Expr::Interval(_) => "interval".to_owned(),
-        Expr::Case { else_result, .. } => else_result.as_deref().and_then(strong_figure).unwrap_or_else(|| "case".to_owned()),
+        Expr::Case { else_result, .. } => {
+            else_result.as_deref().and_then(strong_figure).unwrap_or_else(|| "case".to_owned())
+        }
         Expr::Exists { .. } => "exists".to_owned(),
         Expr::Subquery(query) => match query.body.as_ref() {
             ast::SetExpr::Select(select) => match select.projection.first()? {
@@ -230,7 +235,9 @@ fn figure(expr: &Expr) -> Option<String> {
 
 /// A CASE takes the name of its ELSE only from a column or function.
 fn strong_figure(expr: &Expr) -> Option<String> {
-    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_)).then(|| figure(expr)).flatten()
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
+        .then(|| figure(expr))
+        .flatten()
 }
 
 /// Functions whose value the session knows: they become literals.
@@ -253,7 +260,10 @@ fn session_function(scope: &Scope, function: &ast::Function) -> Option<Expr> {
         let zone = ctx.settings.time_zone();
         let offset = i64::from(zone.offset_at(micros)) * 1_000_000;
         let (pg, value) = if text_only_date {
-            ("date", crate::encode::timestamp_text(micros + offset, None).split(' ').next().unwrap_or_default().to_owned())
+            (
+                "date",
+                crate::encode::timestamp_text(micros + offset, None).split(' ').next().unwrap_or_default().to_owned(),
+            )
         } else if zoned {
             ("timestamptz", crate::encode::timestamp_text(micros, Some(Zone::UTC)))
         } else {
@@ -261,7 +271,8 @@ fn session_function(scope: &Scope, function: &ast::Function) -> Option<Expr> {
         };
         typed(pg, &value)
     };
-    let first_schema = || ctx.search_path.first().and_then(|id| ctx.catalog.schema(*id)).map(|schema| schema.name.clone());
+    let first_schema =
+        || ctx.search_path.first().and_then(|id| ctx.catalog.schema(*id)).map(|schema| schema.name.clone());
     Some(match (fold(&name.value).as_str(), arguments.as_slice()) {
         ("current_user" | "user" | "current_role", []) => typed("name", &ctx.catalog.role_name(ctx.role)),
         ("session_user", []) => typed("name", &ctx.catalog.role_name(ctx.session_role)),
@@ -270,7 +281,13 @@ fn session_function(scope: &Scope, function: &ast::Function) -> Option<Expr> {
             Some(schema) => typed("name", &schema),
             None => null("name"),
         },
-        ("version", []) => typed("text", &format!("PostgreSQL {SERVER_VERSION} (Boathouse {}) on x86_64-pc-linux-gnu, 64-bit", env!("CARGO_PKG_VERSION"))),
+        ("version", []) => typed(
+            "text",
+            &format!(
+                "PostgreSQL {SERVER_VERSION} (Boathouse {}) on x86_64-pc-linux-gnu, 64-bit",
+                env!("CARGO_PKG_VERSION")
+            ),
+        ),
         ("pg_backend_pid", []) => typed("int4", &ctx.backend_pid.to_string()),
         ("now" | "current_timestamp" | "transaction_timestamp", []) => timestamp(ctx.transaction_start_us, true, false),
         ("statement_timestamp", []) => timestamp(ctx.statement_start_us, true, false),
@@ -304,5 +321,11 @@ fn null(pg: &str) -> Expr {
 /// An expression with a type of this name around it.
 pub(super) fn cast(expr: Expr, pg: &str) -> Expr {
     let name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(pg))]);
-    Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type: ast::DataType::Custom(name, vec![]), array: false, format: None }
+    Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(expr),
+        data_type: ast::DataType::Custom(name, vec![]),
+        array: false,
+        format: None,
+    }
 }

@@ -98,7 +98,9 @@ fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
 fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
     let Some(target) = target.filter(|target| !target.is_text()) else { return Ok(expr) };
     match &expr {
-        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => literal(scope, target, text),
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
+            literal(scope, target, text)
+        }
         _ => Ok(expr),
     }
 }
@@ -118,7 +120,8 @@ pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
     };
     let value = FromText::scalar(&pg, zone, text)?;
     let field = crate::types::field("", &pg, true);
-    let metadata = (!field.metadata().is_empty()).then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
+    let metadata = (!field.metadata().is_empty())
+        .then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
     Ok(Expr::Literal(value, metadata))
 }
 
@@ -139,7 +142,8 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) {
         return Ok(Transformed::no(Expr::Cast(cast)));
     }
-    let function = |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
+    let function =
+        |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
     Ok(match (source.is_text(), target.is_text()) {
         (true, false) => {
             let udf = ScalarUDF::new_from_impl(FromText::new(target, scope.ctx.settings.time_zone()));
@@ -190,7 +194,12 @@ fn next_value(scope: &Scope, function: &ScalarFunction) -> Result<Expr> {
 }
 
 /// The next value of a sequence, as an expression.
-pub(super) fn next_value_of(scope: &Scope, id: crate::name::ObjectId, name: &str, sequence: &crate::catalog::Sequence) -> Expr {
+pub(super) fn next_value_of(
+    scope: &Scope,
+    id: crate::name::ObjectId,
+    name: &str,
+    sequence: &crate::catalog::Sequence,
+) -> Expr {
     let udf = NextValue::new(id, name.to_owned(), sequence.clone(), Arc::clone(&scope.metastore));
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf)), vec![]))
 }

@@ -19,10 +19,15 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         return Ok(());
     }
     match &need.right {
-        Right::Superuser(what) => Err(denied(format!("permission denied to {what}")).detail("Only a superuser may do that.")),
+        Right::Superuser(what) => {
+            Err(denied(format!("permission denied to {what}")).detail("Only a superuser may do that."))
+        }
         Right::CreateRole(what) => {
             let permitted = who.catalog.role(who.role).is_some_and(|role| role.create_role);
-            let error = || denied(format!("permission denied to {what}")).detail("Only roles with the CREATEROLE attribute may do that.");
+            let error = || {
+                denied(format!("permission denied to {what}"))
+                    .detail("Only roles with the CREATEROLE attribute may do that.")
+            };
             if permitted { Ok(()) } else { Err(error()) }
         }
         Right::Own(id) => own(who, *id),
@@ -34,7 +39,12 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         Right::Admin(role) => {
             let creator = who.catalog.role(who.role).is_some_and(|own| own.create_role);
             let superuser_role = who.catalog.role(*role).is_some_and(|role| role.superuser);
-            let admin = who.roles.iter().filter_map(|id| who.catalog.role(*id)).flat_map(|role| &role.member_of).any(|m| m.role == *role && m.admin);
+            let admin = who
+                .roles
+                .iter()
+                .filter_map(|id| who.catalog.role(*id))
+                .flat_map(|role| &role.member_of)
+                .any(|m| m.role == *role && m.admin);
             let error = || {
                 denied(format!("permission denied to grant role \"{}\"", who.catalog.role_name(*role)))
                     .detail("Only roles with the ADMIN option on the role may grant it.")
@@ -44,7 +54,11 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         Right::Database(privilege) => {
             let held = who.catalog.database().and_then(|database| database.acl.as_ref()).map(|acl| who.rights(acl));
             let name = crate::catalog::DATABASE_NAME;
-            if held.is_some_and(|held| held.contains(*privilege)) { Ok(()) } else { Err(denied(format!("permission denied for database {name}"))) }
+            if held.is_some_and(|held| held.contains(*privilege)) {
+                Ok(())
+            } else {
+                Err(denied(format!("permission denied for database {name}")))
+            }
         }
         Right::Schema(id, privilege) => {
             let schema = who.catalog.schema(*id).ok_or_else(|| internal("a need for a schema that is gone"))?;
@@ -55,7 +69,8 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         Right::AnyColumn { id, privilege } => {
             let relation = usable(who, *id)?;
             let held = who.rights(&relation.effective_acl());
-            let any = relation.columns.iter().any(|column| column_rights(who, column.acl.as_ref()).contains(*privilege));
+            let any =
+                relation.columns.iter().any(|column| column_rights(who, column.acl.as_ref()).contains(*privilege));
             if held.contains(*privilege) || any { Ok(()) } else { Err(denied_relation(relation)) }
         }
         Right::GrantOption { id, column, privilege } => grant_option(who, *id, *column, *privilege),
@@ -113,7 +128,9 @@ fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {
         Body::Schema(schema) => format!("must be owner of schema {}", schema.name),
         Body::Database(database) => format!("must be owner of database {}", database.name),
         Body::MaskingPolicy(policy) => format!("must be owner of masking policy {}", policy.name),
-        Body::Role(_) | Body::RowPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => "must be superuser".to_owned(),
+        Body::Role(_) | Body::RowPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => {
+            "must be superuser".to_owned()
+        }
     }))
 }
 
@@ -124,17 +141,23 @@ fn grant_option(who: &Context, id: ObjectId, column: Option<i32>, privilege: Pri
     }
     let (acl, column_acl, shown) = match &entry.body {
         Body::Relation(relation) => {
-            let column_acl = column.and_then(|column| relation.column_by_id(column)).and_then(|column| column.acl.clone());
+            let column_acl =
+                column.and_then(|column| relation.column_by_id(column)).and_then(|column| column.acl.clone());
             (relation.effective_acl(), column_acl, denied_relation(relation))
         }
-        Body::Schema(schema) => (Context::schema_acl(schema), None, denied(format!("permission denied for schema {}", schema.name))),
-        Body::Database(database) => {
-            (database.acl.clone().unwrap_or_default(), None, denied(format!("permission denied for database {}", database.name)))
+        Body::Schema(schema) => {
+            (Context::schema_acl(schema), None, denied(format!("permission denied for schema {}", schema.name)))
         }
+        Body::Database(database) => (
+            database.acl.clone().unwrap_or_default(),
+            None,
+            denied(format!("permission denied for database {}", database.name)),
+        ),
         Body::Role(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => {
             return Err(internal("a grant on an object that has no ACL"));
         }
     };
-    let grantable = acl.grantable_by(&who.roles).with(column_acl.map(|acl| acl.grantable_by(&who.roles)).unwrap_or_default());
+    let grantable =
+        acl.grantable_by(&who.roles).with(column_acl.map(|acl| acl.grantable_by(&who.roles)).unwrap_or_default());
     if grantable.contains(privilege) { Ok(()) } else { Err(shown) }
 }

@@ -5,10 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, Result, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
-use datafusion::catalog::TableProvider;
 use datafusion::datasource::source_as_provider;
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
@@ -116,7 +116,9 @@ impl Lineage {
             let from = if by_position {
                 input.get(index).map(|output| output.from.clone()).unwrap_or_default()
             } else {
-                let same = input.iter().filter(|output| output.qualifier.as_ref() == qualifier && output.name == *field.name());
+                let same = input
+                    .iter()
+                    .filter(|output| output.qualifier.as_ref() == qualifier && output.name == *field.name());
                 same.flat_map(|output| output.from.clone()).collect()
             };
             Output { qualifier: qualifier.cloned(), name: field.name().clone(), from }
@@ -160,7 +162,11 @@ impl Lineage {
                     None
                 }
                 Expr::OuterReferenceColumn(_, column) => {
-                    let hits = outer.iter().rev().find_map(|scope| find(scope, column).ok()).ok_or_else(|| untraced(column))?;
+                    let hits = outer
+                        .iter()
+                        .rev()
+                        .find_map(|scope| find(scope, column).ok())
+                        .ok_or_else(|| untraced(column))?;
                     self.mark(&hits);
                     None
                 }
@@ -192,7 +198,9 @@ fn is_function(provider: &dyn TableProvider) -> bool {
 fn find(scope: &Scope, column: &Column) -> Result<Scope> {
     let hits: Scope = scope
         .iter()
-        .filter(|output| output.name == column.name && (column.relation.is_none() || column.relation == output.qualifier))
+        .filter(|output| {
+            output.name == column.name && (column.relation.is_none() || column.relation == output.qualifier)
+        })
         .cloned()
         .collect();
     if hits.is_empty() { Err(untraced(column)) } else { Ok(hits) }

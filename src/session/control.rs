@@ -44,7 +44,11 @@ impl Session {
             Command::Show(shown) => return Ok(Some(self.show(shown)?)),
             Command::DiscardAll => {
                 if self.open.is_some() {
-                    return Err(Plain::new(SqlState::ACTIVE_TRANSACTION, "DISCARD ALL cannot run inside a transaction block").into());
+                    return Err(Plain::new(
+                        SqlState::ACTIVE_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    )
+                    .into());
                 }
                 self.prepared.clear();
                 self.portals.clear();
@@ -87,7 +91,10 @@ impl Session {
 
     fn set(&mut self, set: &SetStatement) -> Result<(), SqlError> {
         if set.local && self.open.is_none() {
-            self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, "SET LOCAL can only be used in transaction blocks"));
+            self.notify(Notice::warning(
+                SqlState::NO_ACTIVE_TRANSACTION,
+                "SET LOCAL can only be used in transaction blocks",
+            ));
             return Ok(());
         }
         match &set.value {
@@ -116,7 +123,11 @@ impl Session {
                 };
                 let superuser = self.catalog().role(self.login_role).is_some_and(|role| role.superuser);
                 if role != self.login_role && !superuser {
-                    return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to set session authorization").into());
+                    return Err(Plain::new(
+                        SqlState::INSUFFICIENT_PRIVILEGE,
+                        "permission denied to set session authorization",
+                    )
+                    .into());
                 }
                 self.session_role = role;
                 self.role = role;
@@ -152,7 +163,9 @@ impl Session {
     fn reset(&mut self, name: Option<&str>) -> Result<(), SqlError> {
         match name {
             Some("role") => self.set(&SetStatement { local: false, value: SetValue::Role(None) })?,
-            Some("session_authorization") => self.set(&SetStatement { local: false, value: SetValue::SessionAuthorization(None) })?,
+            Some("session_authorization") => {
+                self.set(&SetStatement { local: false, value: SetValue::SessionAuthorization(None) })?
+            }
             Some(name) => {
                 let value = find(name).map(|setting| self.initial.value(setting));
                 self.settings.set(name, value.as_deref())?;
@@ -171,7 +184,8 @@ impl Session {
         let (fields, columns) = self.shown(shown)?;
         let arrays = columns.into_iter().map(|values| Arc::new(StringViewArray::from_iter_values(values)) as ArrayRef);
         let schema = Arc::new(Schema::new(fields.clone()));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(|error| SqlError::from_engine(error.into()))?;
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect())
+            .map_err(|error| SqlError::from_engine(error.into()))?;
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])));
         Ok(Outcome::Returned { fields, stream, tag: "SHOW".to_owned() })
     }

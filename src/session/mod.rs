@@ -155,9 +155,11 @@ impl Session {
     fn context(&self) -> Context {
         let now = Utc::now().timestamp_micros();
         let (catalog, staged, started) = match &self.open {
-            Some(open) => {
-                (Arc::clone(open.transaction.catalog()), Arc::clone(open.transaction.staged()), open.transaction.started_us)
-            }
+            Some(open) => (
+                Arc::clone(open.transaction.catalog()),
+                Arc::clone(open.transaction.staged()),
+                open.transaction.started_us,
+            ),
             None => (self.shared.metastore.head(), Arc::default(), now),
         };
         Context {
@@ -185,7 +187,11 @@ impl Session {
 
     /// Values that clients are told of, in the order of the definitions.
     pub fn reported(&self) -> Vec<(&'static str, String)> {
-        SETTINGS.iter().filter(|setting| setting.report).map(|setting| (setting.name, self.settings.value(setting))).collect()
+        SETTINGS
+            .iter()
+            .filter(|setting| setting.report)
+            .map(|setting| (setting.name, self.settings.value(setting)))
+            .collect()
     }
 
     fn notify(&mut self, notice: Notice) {
@@ -210,7 +216,8 @@ impl Session {
 /// Looks at the files that a statement names.
 async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Facts, SqlError> {
     let denied = |what: &str| {
-        Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}")).detail("Only a superuser may do that.")
+        Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}"))
+            .detail("Only a superuser may do that.")
     };
     let lake = &shared.lake;
     let state = shared.engine.state();
@@ -220,7 +227,8 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
                 return Err(denied("create an external table").into());
             }
             let location = lake.locate(&create.location)?;
-            let found = LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, create.format, &create.options).await;
+            let found =
+                LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, create.format, &create.options).await;
             let inferred = match found {
                 Ok(inferred) => inferred,
                 // An empty location is all right for a table whose columns are given.
@@ -239,7 +247,8 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
                 let location = lake.locate(text)?;
                 let format = file_format(&copy.options, location.url().path())?;
                 let options = copy_reader_options(&copy.options, format);
-                let inferred = LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, format, &options).await?;
+                let inferred =
+                    LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, format, &options).await?;
                 Facts { external: Some((location, Arc::new(inferred))) }
             }
             CopyTarget::FromStdin | CopyTarget::ToStdout | CopyTarget::ToLocation(_) => Facts::default(),

@@ -95,7 +95,13 @@ impl Session {
     }
 
     /// Bind. `08P01` for wrong counts, `22P02` and `22P03` for wrong values, `42P03` for a portal in use.
-    pub fn bind(&mut self, portal: &str, name: &str, values: &[BoundValue<'_>], formats: &[Format]) -> Result<(), SqlError> {
+    pub fn bind(
+        &mut self,
+        portal: &str,
+        name: &str,
+        values: &[BoundValue<'_>],
+        formats: &[Format],
+    ) -> Result<(), SqlError> {
         let prepared = Arc::clone(self.prepared(name)?);
         let class = prepared.statement.as_ref().map(|statement| statement.command.class());
         if self.is_failed() && class.is_some_and(|class| class != Class::Transaction) {
@@ -122,7 +128,10 @@ impl Session {
             [one] => vec![*one; columns],
             many if many.len() == columns => many.to_vec(),
             many => {
-                return Err(protocol(format!("bind message has {} result formats but query has {columns} columns", many.len())));
+                return Err(protocol(format!(
+                    "bind message has {} result formats but query has {columns} columns",
+                    many.len()
+                )));
             }
         };
         let types = prepared.description.parameters.iter().cloned().map(Some).collect();
@@ -190,7 +199,9 @@ fn parameter_error(error: InputError, portal: &str, index: usize, value: &BoundV
     SqlError::from(error).with_context(|| {
         let which = if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
         match (value.format, value.bytes) {
-            (Format::Text, Some(bytes)) => format!("{which} parameter ${number} = '{}'", String::from_utf8_lossy(bytes)),
+            (Format::Text, Some(bytes)) => {
+                format!("{which} parameter ${number} = '{}'", String::from_utf8_lossy(bytes))
+            }
             _ => format!("{which} parameter ${number}"),
         }
     })

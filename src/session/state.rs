@@ -98,7 +98,10 @@ impl Session {
     pub(super) fn begin(&mut self, modes: TransactionModes) -> Result<(), SqlError> {
         match &mut self.open {
             Some(open) if open.explicit => {
-                self.notify(Notice::warning(SqlState::ACTIVE_TRANSACTION, "there is already a transaction in progress"));
+                self.notify(Notice::warning(
+                    SqlState::ACTIVE_TRANSACTION,
+                    "there is already a transaction in progress",
+                ));
             }
             // A BEGIN inside a message of several statements takes over what they have done.
             Some(open) => open.explicit = true,
@@ -109,7 +112,10 @@ impl Session {
 
     pub(super) fn set_modes(&mut self, modes: TransactionModes) -> Result<(), SqlError> {
         let Some(open) = &mut self.open else {
-            self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, "SET TRANSACTION can only be used in transaction blocks"));
+            self.notify(Notice::warning(
+                SqlState::NO_ACTIVE_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            ));
             return Ok(());
         };
         match modes.isolation {
@@ -187,9 +193,8 @@ impl Session {
 
     /// A statement failed: so has its transaction.
     pub fn fail(&mut self) {
-        match &mut self.open {
-            Some(open) => open.failed = true,
-            None => {}
+        if let Some(open) = &mut self.open {
+            open.failed = true;
         }
     }
 

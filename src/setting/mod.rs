@@ -26,9 +26,14 @@ pub struct Setting {
 #[derive(Debug)]
 pub enum Kind {
     Bool,
-    Int { min: i64, max: i64 },
+    Int {
+        min: i64,
+        max: i64,
+    },
     /// Milliseconds when no unit is given.
-    Milliseconds { max: u64 },
+    Milliseconds {
+        max: u64,
+    },
     /// One of these words.
     Word(&'static [&'static str]),
     Text,
@@ -76,34 +81,98 @@ pub static SETTINGS: &[Setting] = &[
     setting!("application_name", "", Kind::Text, "Sets the application name to be reported in statistics and logs."; report),
     setting!("bytea_output", "hex", Kind::Word(&["hex"]), "Sets the output format for bytea."),
     setting!("client_encoding", "UTF8", Kind::Encoding, "Sets the client's character set encoding."; report),
-    setting!("client_min_messages", "notice", Kind::Word(LEVELS), "Sets the message levels that are sent to the client."),
+    setting!(
+        "client_min_messages",
+        "notice",
+        Kind::Word(LEVELS),
+        "Sets the message levels that are sent to the client."
+    ),
     setting!("DateStyle", "ISO, MDY", Kind::DateStyle, "Sets the display format for date and time values."; report),
     setting!("default_table_access_method", "heap", Kind::Text, "Sets the default table access method for new tables."),
-    setting!("default_transaction_isolation", "read committed", Kind::Word(ISOLATION), "Sets the transaction isolation level of each new transaction."),
+    setting!(
+        "default_transaction_isolation",
+        "read committed",
+        Kind::Word(ISOLATION),
+        "Sets the transaction isolation level of each new transaction."
+    ),
     setting!("default_transaction_read_only", "off", Kind::Bool, "Sets the default read-only status of new transactions."; report),
-    setting!("extra_float_digits", "1", Kind::Int { min: -15, max: 3 }, "Sets the number of digits displayed for floating-point values."),
-    setting!("idle_in_transaction_session_timeout", "0", Kind::Milliseconds { max: DAY_MS }, "Sets the maximum allowed idle time between queries, when in a transaction."),
+    setting!(
+        "extra_float_digits",
+        "1",
+        Kind::Int { min: -15, max: 3 },
+        "Sets the number of digits displayed for floating-point values."
+    ),
+    setting!(
+        "idle_in_transaction_session_timeout",
+        "0",
+        Kind::Milliseconds { max: DAY_MS },
+        "Sets the maximum allowed idle time between queries, when in a transaction."
+    ),
     setting!("in_hot_standby", "off", Kind::Bool, "Shows whether hot standby is currently active.", Internal; report),
     setting!("integer_datetimes", "on", Kind::Bool, "Shows whether datetimes are integer based.", Internal; report),
     setting!("IntervalStyle", "postgres", Kind::Word(&["postgres", "iso_8601"]), "Sets the display format for interval values."; report),
     setting!("is_superuser", "off", Kind::Bool, "Shows whether the current user is a superuser.", Internal; report),
     setting!("jit", "off", Kind::Bool, "Allow JIT compilation. Accepted for compatibility."),
     setting!("lc_collate", "C", Kind::Text, "Shows the collation order locale.", Internal),
-    setting!("lock_timeout", "0", Kind::Milliseconds { max: DAY_MS }, "Sets the maximum allowed duration of any wait for a lock."),
-    setting!("max_identifier_length", "63", Kind::Int { min: 63, max: 63 }, "Shows the maximum identifier length.", Internal),
-    setting!("max_index_keys", "32", Kind::Int { min: 32, max: 32 }, "Shows the maximum number of index keys.", Internal),
-    setting!("password_encryption", "scram-sha-256", Kind::Word(&["scram-sha-256", "argon2id"]), "Chooses the algorithm for encrypting passwords."),
-    setting!("row_security", "on", Kind::Bool, "Enables row security. When off, a query that a policy would filter fails instead."),
+    setting!(
+        "lock_timeout",
+        "0",
+        Kind::Milliseconds { max: DAY_MS },
+        "Sets the maximum allowed duration of any wait for a lock."
+    ),
+    setting!(
+        "max_identifier_length",
+        "63",
+        Kind::Int { min: 63, max: 63 },
+        "Shows the maximum identifier length.",
+        Internal
+    ),
+    setting!(
+        "max_index_keys",
+        "32",
+        Kind::Int { min: 32, max: 32 },
+        "Shows the maximum number of index keys.",
+        Internal
+    ),
+    setting!(
+        "password_encryption",
+        "scram-sha-256",
+        Kind::Word(&["scram-sha-256", "argon2id"]),
+        "Chooses the algorithm for encrypting passwords."
+    ),
+    setting!(
+        "row_security",
+        "on",
+        Kind::Bool,
+        "Enables row security. When off, a query that a policy would filter fails instead."
+    ),
     setting!("scram_iterations", "4096", Kind::Int { min: 4096, max: 1_000_000 }, "Sets the iteration count for SCRAM secret generation."; report),
     setting!("search_path", "\"$user\", public", Kind::Names, "Sets the schema search order for names that are not schema-qualified."; report),
     setting!("server_encoding", "UTF8", Kind::Encoding, "Shows the server (database) character set encoding.", Internal; report),
     setting!("server_version", "17.6", Kind::Text, "Shows the server version.", Internal; report),
-    setting!("server_version_num", "170006", Kind::Int { min: 0, max: 999_999 }, "Shows the server version as an integer.", Internal),
+    setting!(
+        "server_version_num",
+        "170006",
+        Kind::Int { min: 0, max: 999_999 },
+        "Shows the server version as an integer.",
+        Internal
+    ),
     setting!("session_authorization", "", Kind::Text, "Shows the session user's name.", Internal; report),
     setting!("standard_conforming_strings", "on", Kind::Word(&["on"]), "Causes '...' strings to treat backslashes literally."; report),
-    setting!("statement_timeout", "0", Kind::Milliseconds { max: DAY_MS }, "Sets the maximum allowed duration of any statement."),
+    setting!(
+        "statement_timeout",
+        "0",
+        Kind::Milliseconds { max: DAY_MS },
+        "Sets the maximum allowed duration of any statement."
+    ),
     setting!("TimeZone", "UTC", Kind::TimeZone, "Sets the time zone for displaying and interpreting time stamps."; report),
-    setting!("transaction_isolation", "read committed", Kind::Word(ISOLATION), "Shows the current transaction's isolation level.", Internal),
+    setting!(
+        "transaction_isolation",
+        "read committed",
+        Kind::Word(ISOLATION),
+        "Shows the current transaction's isolation level.",
+        Internal
+    ),
     setting!("transaction_read_only", "off", Kind::Bool, "Shows the current transaction's read-only status.", Internal),
 ];
 

@@ -40,7 +40,9 @@ pub(super) fn canonical(setting: &Setting, value: &str) -> Result<String, Settin
     let invalid = |expected: String| SettingError::Invalid { name: setting.name, value: value.to_owned(), expected };
     let unsupported = || SettingError::Unsupported { name: setting.name, value: value.to_owned() };
     match setting.kind {
-        Kind::Bool => boolean(value).map(|on| if on { "on" } else { "off" }.to_owned()).ok_or_else(|| invalid("on, off".to_owned())),
+        Kind::Bool => boolean(value)
+            .map(|on| if on { "on" } else { "off" }.to_owned())
+            .ok_or_else(|| invalid("on, off".to_owned())),
         Kind::Int { min, max } => match value.trim().parse::<i64>() {
             Ok(number) if (min..=max).contains(&number) => Ok(number.to_string()),
             _ => Err(invalid(format!("{min} to {max}"))),
@@ -58,12 +60,20 @@ pub(super) fn canonical(setting: &Setting, value: &str) -> Result<String, Settin
             let word = words.iter().find(|word| **word == folded || (**word == "on" && boolean(value) == Some(true)));
             match word {
                 Some(word) => Ok((*word).to_owned()),
-                None if setting.name == "IntervalStyle" && matches!(folded.as_str(), "sql_standard" | "postgres_verbose") => Err(unsupported()),
+                None if setting.name == "IntervalStyle"
+                    && matches!(folded.as_str(), "sql_standard" | "postgres_verbose") =>
+                {
+                    Err(unsupported())
+                }
                 None => Err(invalid(words.join(", "))),
             }
         }
         Kind::Text => Ok(value.to_owned()),
-        Kind::Names => Ok(names(value).iter().map(|name| if name == "$user" { "\"$user\"".to_owned() } else { quote(name) }).collect::<Vec<_>>().join(", ")),
+        Kind::Names => Ok(names(value)
+            .iter()
+            .map(|name| if name == "$user" { "\"$user\"".to_owned() } else { quote(name) })
+            .collect::<Vec<_>>()
+            .join(", ")),
         Kind::TimeZone => match Zone::parse(value) {
             Some(zone) => Ok(zone.to_string()),
             None => Err(invalid("names of the IANA time zone database, UTC, or an offset such as +02".to_owned())),
@@ -116,7 +126,7 @@ pub(super) fn milliseconds(value: &str) -> Option<Duration> {
 fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1000, "s")];
-    match units.into_iter().find(|(scale, _)| ms >= *scale && ms % scale == 0) {
+    match units.into_iter().find(|(scale, _)| ms >= *scale && ms.is_multiple_of(*scale)) {
         _ if ms == 0 => "0".to_owned(),
         Some((scale, unit)) => format!("{}{unit}", ms / scale),
         None => format!("{ms}ms"),

@@ -29,7 +29,10 @@ impl Zone {
         };
         let mut parts = digits.split(':');
         let hours = i32::from_str(parts.next()?).ok().filter(|hours| (0..=15).contains(hours))?;
-        let minutes = parts.next().map_or(Some(0), |part| i32::from_str(part).ok()).filter(|minutes| (0..60).contains(minutes))?;
+        let minutes = parts
+            .next()
+            .map_or(Some(0), |part| i32::from_str(part).ok())
+            .filter(|minutes| (0..60).contains(minutes))?;
         Some(Self::Fixed(sign * (hours * 3600 + minutes * 60)))
     }
 

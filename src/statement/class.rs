@@ -21,7 +21,9 @@ impl Command {
             Self::Query(_) => Class::Read,
             Self::Copy(copy) => match copy.target {
                 super::CopyTarget::ToStdout => Class::Read,
-                super::CopyTarget::FromStdin | super::CopyTarget::FromLocation(_) | super::CopyTarget::ToLocation(_) => Class::Write,
+                super::CopyTarget::FromStdin
+                | super::CopyTarget::FromLocation(_)
+                | super::CopyTarget::ToLocation(_) => Class::Write,
             },
             Self::Explain(Explain { analyze: false, .. }) => Class::Read,
             Self::Explain(Explain { analyze: true, statement, .. }) => statement.class(),
@@ -48,9 +50,12 @@ impl Command {
             | Self::CreateMaskingPolicy(_)
             | Self::AttachMask(_)
             | Self::DetachMask(_) => Class::Write,
-            Self::Set(_) | Self::Show(_) | Self::Reset(_) | Self::DiscardAll | Self::Deallocate(_) | Self::SetTransaction(_) => {
-                Class::Session
-            }
+            Self::Set(_)
+            | Self::Show(_)
+            | Self::Reset(_)
+            | Self::DiscardAll
+            | Self::Deallocate(_)
+            | Self::SetTransaction(_) => Class::Session,
             Self::Begin(_) | Self::Commit | Self::Rollback => Class::Transaction,
         }
     }

@@ -227,11 +227,13 @@ fn option(c: &mut Cursor<'_>) -> Result<Setter, SyntaxError> {
             }
         }
         "log_verbosity" | "reject_limit" => return Err(c.unsupported(&format!("COPY option \"{name}\""))),
-        other => return Err(SyntaxError::Invalid {
-            message: format!("option \"{other}\" not recognized"),
-            code: SqlState::SYNTAX_ERROR,
-            position: None,
-        }),
+        other => {
+            return Err(SyntaxError::Invalid {
+                message: format!("option \"{other}\" not recognized"),
+                code: SqlState::SYNTAX_ERROR,
+                position: None,
+            });
+        }
     })
 }
 
@@ -286,9 +288,18 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
     let format = given.format.unwrap_or(CopyFormat::Text);
     let csv = format == CopyFormat::Csv;
     if format == CopyFormat::Binary {
-        for (name, present) in [("DELIMITER", given.delimiter.is_some()), ("NULL", given.null.is_some()), ("DEFAULT", given.default.is_some()), ("HEADER", given.header.is_some())] {
+        for (name, present) in [
+            ("DELIMITER", given.delimiter.is_some()),
+            ("NULL", given.null.is_some()),
+            ("DEFAULT", given.default.is_some()),
+            ("HEADER", given.header.is_some()),
+        ] {
             if present {
-                return Err(SyntaxError::Invalid { message: format!("cannot specify {name} in BINARY mode"), code: SqlState::SYNTAX_ERROR, position: None });
+                return Err(SyntaxError::Invalid {
+                    message: format!("cannot specify {name} in BINARY mode"),
+                    code: SqlState::SYNTAX_ERROR,
+                    position: None,
+                });
             }
         }
     }

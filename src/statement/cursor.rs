@@ -7,8 +7,8 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
-use super::text::{SyntaxError, Text};
 use super::Command;
+use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 use crate::name::{QualifiedName, fold};
 use crate::types::{PgType, from_sql};
@@ -27,7 +27,8 @@ pub(super) struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a Arc<Text>) -> Result<Self, SyntaxError> {
-        let tokens = Tokenizer::new(&DIALECT, text.sql()).tokenize_with_location().map_err(|error| token_error(text, &error))?;
+        let tokens =
+            Tokenizer::new(&DIALECT, text.sql()).tokenize_with_location().map_err(|error| token_error(text, &error))?;
         let parameters = tokens
             .iter()
             .filter(|token| !matches!(token.token, Token::Whitespace(_)))
@@ -154,7 +155,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// Items with commas between them.
-    pub(super) fn list<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, SyntaxError>) -> Result<Vec<T>, SyntaxError> {
+    pub(super) fn list<T>(
+        &mut self,
+        item: impl Fn(&mut Self) -> Result<T, SyntaxError>,
+    ) -> Result<Vec<T>, SyntaxError> {
         let mut items = vec![item(self)?];
         while self.comma() {
             items.push(item(self)?);
@@ -163,7 +167,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// `( item, … )`.
-    pub(super) fn parenthesized<T>(&mut self, item: impl Fn(&mut Self) -> Result<T, SyntaxError>) -> Result<Vec<T>, SyntaxError> {
+    pub(super) fn parenthesized<T>(
+        &mut self,
+        item: impl Fn(&mut Self) -> Result<T, SyntaxError>,
+    ) -> Result<Vec<T>, SyntaxError> {
         self.expect_left_parenthesis()?;
         let items = self.list(item)?;
         self.expect_right_parenthesis()?;
@@ -173,7 +180,9 @@ impl<'a> Cursor<'a> {
     /// A string constant in any of its forms.
     pub(super) fn string(&mut self) -> Result<String, SyntaxError> {
         let value = match &self.parser.peek_token_ref().token {
-            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text) => text.clone(),
+            Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text) | Token::UnicodeStringLiteral(text) => {
+                text.clone()
+            }
             Token::DollarQuotedString(text) => text.value.clone(),
             _ => return Err(self.unexpected()),
         };
@@ -184,7 +193,10 @@ impl<'a> Cursor<'a> {
     pub(super) fn peek_string(&self) -> bool {
         matches!(
             self.parser.peek_token_ref().token,
-            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) | Token::UnicodeStringLiteral(_) | Token::DollarQuotedString(_)
+            Token::SingleQuotedString(_)
+                | Token::EscapedStringLiteral(_)
+                | Token::UnicodeStringLiteral(_)
+                | Token::DollarQuotedString(_)
         )
     }
 

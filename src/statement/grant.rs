@@ -126,10 +126,34 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
     if c.words(&["database"]) {
         return Ok(GrantObjects::Databases(c.list(Cursor::ident)?));
     }
-    if c.peek_any(&["function", "procedure", "routine", "language", "large", "tablespace", "type", "domain", "foreign", "parameter", "tables"]) {
+    if c.peek_any(&[
+        "function",
+        "procedure",
+        "routine",
+        "language",
+        "large",
+        "tablespace",
+        "type",
+        "domain",
+        "foreign",
+        "parameter",
+        "tables",
+    ]) {
         return Err(c.unsupported_or_unexpected(
             "GRANT ON",
-            &["function", "procedure", "routine", "language", "large", "tablespace", "type", "domain", "foreign", "parameter", "tables"],
+            &[
+                "function",
+                "procedure",
+                "routine",
+                "language",
+                "large",
+                "tablespace",
+                "type",
+                "domain",
+                "foreign",
+                "parameter",
+                "tables",
+            ],
         ));
     }
     let _noise = c.words(&["table"]) || c.words(&["sequence"]);

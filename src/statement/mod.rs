@@ -24,8 +24,8 @@ pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use setting::{SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
-    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema,
-    CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, Truncate,
+    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
+    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, Truncate,
 };
 pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
@@ -217,11 +217,45 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["user"]) {
         return role::create(c, true);
     }
-    Err(c.unsupported_or_unexpected("CREATE", &[
-        "temporary", "temp", "unlogged", "global", "local", "materialized", "sequence", "index", "unique", "function", "procedure", "type", "domain", "extension", "trigger",
-        "database", "foreign", "server", "publication", "subscription", "rule", "aggregate", "operator", "collation", "cast", "recursive",
-        "language", "statistics", "tablespace", "event", "tag", "crawler", "pipe", "task",
-    ]))
+    Err(c.unsupported_or_unexpected(
+        "CREATE",
+        &[
+            "temporary",
+            "temp",
+            "unlogged",
+            "global",
+            "local",
+            "materialized",
+            "sequence",
+            "index",
+            "unique",
+            "function",
+            "procedure",
+            "type",
+            "domain",
+            "extension",
+            "trigger",
+            "database",
+            "foreign",
+            "server",
+            "publication",
+            "subscription",
+            "rule",
+            "aggregate",
+            "operator",
+            "collation",
+            "cast",
+            "recursive",
+            "language",
+            "statistics",
+            "tablespace",
+            "event",
+            "tag",
+            "crawler",
+            "pipe",
+            "task",
+        ],
+    ))
 }
 
 fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -234,9 +268,25 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["role"]) || c.words(&["user"]) {
         return role::alter(c);
     }
-    Err(c.unsupported_or_unexpected("ALTER", &[
-        "view", "schema", "sequence", "default", "database", "system", "function", "type", "domain", "index", "masking", "group", "materialized", "extension",
-    ]))
+    Err(c.unsupported_or_unexpected(
+        "ALTER",
+        &[
+            "view",
+            "schema",
+            "sequence",
+            "default",
+            "database",
+            "system",
+            "function",
+            "type",
+            "domain",
+            "index",
+            "masking",
+            "group",
+            "materialized",
+            "extension",
+        ],
+    ))
 }
 
 fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -260,9 +310,21 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else if c.words(&["storage", "credential"]) {
         DropKind::Credential
     } else {
-        return Err(c.unsupported_or_unexpected("DROP", &[
-            "materialized", "index", "function", "type", "domain", "extension", "database", "owned", "server", "trigger",
-        ]));
+        return Err(c.unsupported_or_unexpected(
+            "DROP",
+            &[
+                "materialized",
+                "index",
+                "function",
+                "type",
+                "domain",
+                "extension",
+                "database",
+                "owned",
+                "server",
+                "trigger",
+            ],
+        ));
     };
     table::drop(c, kind)
 }
@@ -297,7 +359,9 @@ fn explain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     let statement = Box::new(command(c)?);
     match statement.as_ref() {
-        Command::Query(_) | Command::Insert(_) | Command::CreateTableAs(_) => Ok(Command::Explain(Explain { analyze, verbose, statement })),
+        Command::Query(_) | Command::Insert(_) | Command::CreateTableAs(_) => {
+            Ok(Command::Explain(Explain { analyze, verbose, statement }))
+        }
         _ => Err(c.unsupported("EXPLAIN of this statement")),
     }
 }

@@ -2,11 +2,11 @@
 
 use sqlparser::ast;
 
+use super::Command;
 use super::cursor::Cursor;
 use super::role::RoleSpec;
 use super::table::{Drop, DropKind};
 use super::text::SyntaxError;
-use super::Command;
 use crate::govern::PolicyCommand;
 use crate::name::QualifiedName;
 use crate::types::PgType;
@@ -66,8 +66,15 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let name = c.ident()?;
     c.expect_words(&["on"])?;
     let table = c.qualified_name()?;
-    let mut policy =
-        CreatePolicy { name, table, permissive: true, command: PolicyCommand::All, roles: Vec::new(), using: None, check: None };
+    let mut policy = CreatePolicy {
+        name,
+        table,
+        permissive: true,
+        command: PolicyCommand::All,
+        roles: Vec::new(),
+        using: None,
+        check: None,
+    };
     if c.words(&["as"]) {
         policy.permissive = c.words(&["permissive"]);
         if !policy.permissive {
@@ -121,7 +128,12 @@ pub(super) fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let table = c.qualified_name()?;
     let cascade = c.words(&["cascade"]);
     let _default = !cascade && c.words(&["restrict"]);
-    Ok(Command::Drop(Drop { kind: DropKind::Policy(table), names: vec![QualifiedName::bare(name)], if_exists, cascade }))
+    Ok(Command::Drop(Drop {
+        kind: DropKind::Policy(table),
+        names: vec![QualifiedName::bare(name)],
+        if_exists,
+        cascade,
+    }))
 }
 
 pub(super) fn create_masking(c: &mut Cursor<'_>, replace: bool) -> Result<Command, SyntaxError> {
@@ -150,11 +162,8 @@ pub(super) fn attach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let inputs = if c.words(&["using"]) { c.parenthesized(Cursor::ident)? } else { Vec::new() };
     c.expect_words(&["to"])?;
     let grantee = grantee(c)?;
-    let priority = if c.words(&["priority"]) {
-        i32::try_from(c.integer()?).map_err(|_too_large| c.unexpected())?
-    } else {
-        0
-    };
+    let priority =
+        if c.words(&["priority"]) { i32::try_from(c.integer()?).map_err(|_too_large| c.unexpected())? } else { 0 };
     Ok(Command::AttachMask(AttachMask { policy, table, column, inputs, grantee, priority }))
 }
 

@@ -58,7 +58,10 @@ pub struct RoleOptions {
 impl std::fmt::Debug for RoleOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the password.
-        f.debug_struct("RoleOptions").field("superuser", &self.superuser).field("login", &self.login).finish_non_exhaustive()
+        f.debug_struct("RoleOptions")
+            .field("superuser", &self.superuser)
+            .field("login", &self.login)
+            .finish_non_exhaustive()
     }
 }
 

@@ -47,11 +47,17 @@ pub(super) fn set(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["time", "zone"]) {
         let value = if c.words(&["default"]) || c.words(&["local"]) { None } else { Some(c.word_or_literal()?) };
-        return Ok(Command::Set(SetStatement { local, value: SetValue::Setting { name: "timezone".to_owned(), value } }));
+        return Ok(Command::Set(SetStatement {
+            local,
+            value: SetValue::Setting { name: "timezone".to_owned(), value },
+        }));
     }
     if c.words(&["names"]) {
         let value = if c.words(&["default"]) { None } else { Some(c.word_or_literal()?) };
-        return Ok(Command::Set(SetStatement { local, value: SetValue::Setting { name: "client_encoding".to_owned(), value } }));
+        return Ok(Command::Set(SetStatement {
+            local,
+            value: SetValue::Setting { name: "client_encoding".to_owned(), value },
+        }));
     }
     let mut name = c.ident()?;
     while c.period() {

@@ -164,7 +164,10 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if !c.right_parenthesis() {
         loop {
             if c.peek_any(&["constraint", "primary", "unique", "foreign", "check", "exclude", "like"]) {
-                return Err(c.unsupported_or_unexpected("table constraint", &["constraint", "primary", "unique", "foreign", "check", "exclude", "like"]));
+                return Err(c.unsupported_or_unexpected(
+                    "table constraint",
+                    &["constraint", "primary", "unique", "foreign", "check", "exclude", "like"],
+                ));
             }
             let column = c.ident()?;
             if c.at_list_separator() {
@@ -185,12 +188,20 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return Err(c.unexpected());
     }
     if !c.at_statement_end() {
-        return Err(c.unsupported_or_unexpected("CREATE TABLE …", &["inherits", "partition", "with", "tablespace", "on", "using"]));
+        return Err(c.unsupported_or_unexpected(
+            "CREATE TABLE …",
+            &["inherits", "partition", "with", "tablespace", "on", "using"],
+        ));
     }
     Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns }))
 }
 
-fn create_as(c: &mut Cursor<'_>, name: QualifiedName, if_not_exists: bool, columns: Vec<String>) -> Result<Command, SyntaxError> {
+fn create_as(
+    c: &mut Cursor<'_>,
+    name: QualifiedName,
+    if_not_exists: bool,
+    columns: Vec<String>,
+) -> Result<Command, SyntaxError> {
     let (query, _source) = c.query()?;
     let with_data = !c.words(&["with", "no", "data"]);
     let _explicit = with_data && c.words(&["with", "data"]);
@@ -230,7 +241,16 @@ fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinitio
             column.not_null = true;
         } else if c.words(&["generated"]) {
             return Err(c.unsupported("a generated column"));
-        } else if c.peek_any(&["constraint", "primary", "unique", "references", "check", "collate", "storage", "compression"]) {
+        } else if c.peek_any(&[
+            "constraint",
+            "primary",
+            "unique",
+            "references",
+            "check",
+            "collate",
+            "storage",
+            "compression",
+        ]) {
             return Err(c.unsupported_or_unexpected(
                 "column constraint",
                 &["constraint", "primary", "unique", "references", "check", "collate", "storage", "compression"],
@@ -296,7 +316,15 @@ pub(super) fn create_external(c: &mut Cursor<'_>) -> Result<Command, SyntaxError
         }
     }
     let (Some(format), Some(location)) = (format, location) else { return Err(c.unexpected()) };
-    Ok(Command::CreateExternalTable(CreateExternalTable { name, if_not_exists, columns, format, partitions, location, options }))
+    Ok(Command::CreateExternalTable(CreateExternalTable {
+        name,
+        if_not_exists,
+        columns,
+        format,
+        partitions,
+        location,
+        options,
+    }))
 }
 
 /// `( name 'value', name = 'value', … )`; names may be quoted and dotted.
@@ -360,7 +388,13 @@ pub(super) fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         } else if c.words(&["owner", "to"]) {
             AlterTableAction::Owner(RoleSpec::parse(c)?)
         } else {
-            return Err(c.unsupported_or_unexpected("ALTER TABLE …", &["add", "drop", "alter", "rename", "set", "reset", "attach", "detach", "inherit", "enable", "disable", "cluster", "validate"]));
+            return Err(c.unsupported_or_unexpected(
+                "ALTER TABLE …",
+                &[
+                    "add", "drop", "alter", "rename", "set", "reset", "attach", "detach", "inherit", "enable",
+                    "disable", "cluster", "validate",
+                ],
+            ));
         })
     })?;
     Ok(Command::AlterTable(AlterTable { name, if_exists, actions }))
@@ -398,10 +432,28 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         CommentTarget::Column(QualifiedName { schema: parts.pop(), name: table }, column)
     } else if c.words(&["schema"]) {
         CommentTarget::Schema(c.ident()?)
-    } else if c.words(&["table"]) || c.words(&["view"]) || c.words(&["foreign", "table"]) || c.words(&["external", "table"]) {
+    } else if c.words(&["table"])
+        || c.words(&["view"])
+        || c.words(&["foreign", "table"])
+        || c.words(&["external", "table"])
+    {
         CommentTarget::Relation(c.qualified_name()?)
     } else {
-        return Err(c.unsupported_or_unexpected("COMMENT ON", &["database", "role", "sequence", "function", "index", "type", "constraint", "policy", "extension", "materialized"]));
+        return Err(c.unsupported_or_unexpected(
+            "COMMENT ON",
+            &[
+                "database",
+                "role",
+                "sequence",
+                "function",
+                "index",
+                "type",
+                "constraint",
+                "policy",
+                "extension",
+                "materialized",
+            ],
+        ));
     };
     c.expect_words(&["is"])?;
     let text = if c.words(&["null"]) { None } else { Some(c.string()?) };

@@ -43,11 +43,41 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         end(c)?;
         return Ok(Command::Rollback);
     }
-    Err(c.unsupported_or_unexpected("", &[
-        "update", "delete", "merge", "savepoint", "release", "prepare", "execute", "declare", "fetch", "move", "close", "listen", "unlisten",
-        "notify", "lock", "vacuum", "analyze", "cluster", "reindex", "refresh", "do", "call", "checkpoint", "load", "security", "import", "reassign",
-        "unload", "msck", "undrop",
-    ]))
+    Err(c.unsupported_or_unexpected(
+        "",
+        &[
+            "update",
+            "delete",
+            "merge",
+            "savepoint",
+            "release",
+            "prepare",
+            "execute",
+            "declare",
+            "fetch",
+            "move",
+            "close",
+            "listen",
+            "unlisten",
+            "notify",
+            "lock",
+            "vacuum",
+            "analyze",
+            "cluster",
+            "reindex",
+            "refresh",
+            "do",
+            "call",
+            "checkpoint",
+            "load",
+            "security",
+            "import",
+            "reassign",
+            "unload",
+            "msck",
+            "undrop",
+        ],
+    ))
 }
 
 fn end(c: &mut Cursor<'_>) -> Result<(), SyntaxError> {

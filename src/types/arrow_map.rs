@@ -35,12 +35,9 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         PgType::Uuid => DataType::FixedSizeBinary(16),
-        PgType::Oid
-        | PgType::Regclass
-        | PgType::Regtype
-        | PgType::Regproc
-        | PgType::Regnamespace
-        | PgType::Regrole => DataType::UInt32,
+        PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
+            DataType::UInt32
+        }
         PgType::Array(element) => DataType::List(field("item", element, true).into()),
         PgType::Int2vector => DataType::List(field("item", &PgType::Int2, true).into()),
         PgType::Oidvector => DataType::List(field("item", &PgType::Oid, true).into()),
@@ -115,10 +112,7 @@ fn of_data_type(data_type: &DataType) -> PgType {
         | DataType::Decimal64(precision, scale)
         | DataType::Decimal128(precision, scale)
         | DataType::Decimal256(precision, scale) => PgType::Numeric(Some((*precision, *scale))),
-        DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_) => PgType::Bytea,
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
         DataType::Date32 => PgType::Date,
         DataType::Time32(_) | DataType::Time64(_) => PgType::Time,
         DataType::Date64 | DataType::Timestamp(_, None) => PgType::Timestamp,
@@ -164,12 +158,9 @@ pub fn ducklake_type(pg: &PgType) -> String {
         PgType::Uuid => "uuid".to_owned(),
         PgType::Json | PgType::Jsonb => "json".to_owned(),
         PgType::Array(_) | PgType::Int2vector | PgType::Oidvector => "list".to_owned(),
-        PgType::Oid
-        | PgType::Regclass
-        | PgType::Regtype
-        | PgType::Regproc
-        | PgType::Regnamespace
-        | PgType::Regrole => "uint32".to_owned(),
+        PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
+            "uint32".to_owned()
+        }
         // Parquet has no interval that both Arrow and DuckDB write; its text form is kept.
         PgType::Interval
         | PgType::Text

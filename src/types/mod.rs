@@ -156,7 +156,9 @@ impl PgType {
     /// The type modifier, -1 if there is none.
     pub fn typmod(&self) -> i32 {
         match self {
-            Self::Numeric(Some((precision, scale))) => ((i32::from(*precision) << 16) | (i32::from(*scale) & 0x7ff)) + 4,
+            Self::Numeric(Some((precision, scale))) => {
+                ((i32::from(*precision) << 16) | (i32::from(*scale) & 0x7ff)) + 4
+            }
             Self::Varchar(Some(length)) => i32::try_from(*length).map_or(-1, |n| n + 4),
             Self::Char(length) if *length > 0 => i32::try_from(*length).map_or(-1, |n| n + 4),
             Self::Array(element) => element.typmod(),

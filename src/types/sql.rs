@@ -1,6 +1,8 @@
 //! Type names as SQL writes them.
 
-use sqlparser::ast::{ArrayElemTypeDef, CharacterLength, DataType as Sql, ExactNumberInfo, ObjectNamePart, TimezoneInfo};
+use sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType as Sql, ExactNumberInfo, ObjectNamePart, TimezoneInfo,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 

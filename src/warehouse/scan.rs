@@ -68,7 +68,12 @@ impl WarehouseTable {
         self.files.iter().map(|file| self.directory.clone().join(file.path.as_str()).to_string()).collect()
     }
 
-    async fn scan_files(&self, state: &dyn Session, projection: Option<&Vec<usize>>, limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn scan_files(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let url = ObjectStoreUrl::local_filesystem();
         let store = Arc::clone(&self.warehouse.store);
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
@@ -81,7 +86,9 @@ impl WarehouseTable {
         for file in &self.files {
             let path = self.directory.clone().join(file.path.as_str());
             let of_file = file_statistics(file, &self.columns, &self.schema);
-            group.push(PartitionedFile::new(path.to_string(), file.size_bytes).with_statistics(Arc::new(of_file.clone())));
+            group.push(
+                PartitionedFile::new(path.to_string(), file.size_bytes).with_statistics(Arc::new(of_file.clone())),
+            );
             statistics.push(of_file);
         }
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
@@ -117,7 +124,13 @@ impl TableProvider for WarehouseTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let memory = || MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.rows), Arc::clone(&self.schema), projection.cloned());
+        let memory = || {
+            MemorySourceConfig::try_new_exec(
+                std::slice::from_ref(&self.rows),
+                Arc::clone(&self.schema),
+                projection.cloned(),
+            )
+        };
         if self.files.is_empty() {
             return Ok(memory()?);
         }

@@ -79,7 +79,15 @@ pub(super) fn collect(
         let chunks = || row_groups.iter().filter_map(|group| group.columns().get(leaf));
         let size_bytes = chunks().map(|chunk| chunk.compressed_size()).sum();
         let values: i64 = chunks().map(|chunk| chunk.num_values()).sum();
-        let mut stats = ColumnStats { column: column.id, size_bytes, value_count: values, null_count: 0, min: None, max: None, contains_nan: None };
+        let mut stats = ColumnStats {
+            column: column.id,
+            size_bytes,
+            value_count: values,
+            null_count: 0,
+            min: None,
+            max: None,
+            contains_nan: None,
+        };
         if is_float(schema.field(index).data_type()) {
             if let Some(bounds) = floats.0.get(index).copied().flatten() {
                 stats.contains_nan = Some(bounds.nan);
@@ -96,7 +104,9 @@ pub(super) fn collect(
             stats.null_count = nulls.iter().flatten().map(|count| i64::try_from(count).unwrap_or(0)).sum();
             if !stored_as_text(&column.pg) && has_bounds(&column.pg) {
                 let exact = chunks().all(|chunk| {
-                    chunk.statistics().is_some_and(|stats| stats.min_is_exact() && stats.max_is_exact() || stats.min_bytes_opt().is_none())
+                    chunk.statistics().is_some_and(|stats| {
+                        stats.min_is_exact() && stats.max_is_exact() || stats.min_bytes_opt().is_none()
+                    })
                 });
                 if exact {
                     let mins = converter.row_group_mins(row_groups.iter())?;

@@ -18,14 +18,20 @@ impl Warehouse {
         let mut orphans = Vec::new();
         let mut listing = self.store.list(Some(&root));
         while let Some(object) = listing.try_next().await? {
-            let below = object.location.prefix_match(&root).map(|parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
+            let below = object
+                .location
+                .prefix_match(&root)
+                .map(|parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
             if below.is_some_and(|below| !referenced.contains(&below)) {
                 orphans.push(object.location);
             }
         }
         drop(listing);
         let count = orphans.len();
-        futures::stream::iter(orphans).map(Ok).try_for_each(|path| async move { self.store.delete(&path).await }).await?;
+        futures::stream::iter(orphans)
+            .map(Ok)
+            .try_for_each(|path| async move { self.store.delete(&path).await })
+            .await?;
         Ok(count)
     }
 

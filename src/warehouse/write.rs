@@ -7,9 +7,9 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNanoType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
-use object_store::ObjectStoreExt;
 use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
@@ -227,13 +227,18 @@ impl TableWriter {
 impl OpenFile {
     fn create(warehouse: &Warehouse, target: &Target) -> Result<Self, WriteError> {
         let name = format!("{}.parquet", uuid::Uuid::now_v7());
-        let sink = BufWriter::with_capacity(Arc::clone(&warehouse.store), target.directory.clone().join(name.as_str()), UPLOAD_BYTES);
+        let sink = BufWriter::with_capacity(
+            Arc::clone(&warehouse.store),
+            target.directory.clone().join(name.as_str()),
+            UPLOAD_BYTES,
+        );
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
             .set_created_by(format!("Boathouse {}", env!("CARGO_PKG_VERSION")));
         for field in target.stored.fields().iter().filter(|field| is_float(field.data_type())) {
-            properties = properties.set_column_statistics_enabled(ColumnPath::from(vec![field.name().clone()]), EnabledStatistics::None);
+            properties = properties
+                .set_column_statistics_enabled(ColumnPath::from(vec![field.name().clone()]), EnabledStatistics::None);
         }
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let writer = AsyncArrowWriter::try_new_with_options(sink, Arc::clone(&target.stored), options)?;
@@ -253,7 +258,11 @@ impl OpenFile {
 /// The batch's columns in exactly the schema's types.
 fn conform(batch: &RecordBatch, schema: &Schema) -> Result<Vec<ArrayRef>, ArrowError> {
     let pairs = batch.columns().iter().zip(schema.fields());
-    pairs.map(|(array, field)| if array.data_type() == field.data_type() { Ok(Arc::clone(array)) } else { cast(array, field.data_type()) }).collect()
+    pairs
+        .map(|(array, field)| {
+            if array.data_type() == field.data_type() { Ok(Arc::clone(array)) } else { cast(array, field.data_type()) }
+        })
+        .collect()
 }
 
 fn stored_schema(columns: &[Column], schema: &Schema) -> SchemaRef {

@@ -52,7 +52,9 @@ pub(super) async fn authenticate(
             let body = password_message(link).await?;
             let password = Reader { rest: &body }.string().map_err(Fault::Fatal)?;
             let verifier = verifier.clone();
-            let right = tokio::task::spawn_blocking(move || verifier.verify(&password)).await.map_err(|error| fatal(internal(error)))?;
+            let right = tokio::task::spawn_blocking(move || verifier.verify(&password))
+                .await
+                .map_err(|error| fatal(internal(error)))?;
             if !right {
                 return Err(wrong(user));
             }
@@ -75,7 +77,13 @@ async fn password_message(link: &mut Link) -> Result<Vec<u8>, Fault> {
     }
 }
 
-async fn scram(link: &mut Link, user: &str, known: Option<ScramVerifier>, tls: Option<&Tls>, secret: &[u8]) -> Result<(), Fault> {
+async fn scram(
+    link: &mut Link,
+    user: &str,
+    known: Option<ScramVerifier>,
+    tls: Option<&Tls>,
+    secret: &[u8],
+) -> Result<(), Fault> {
     let server = tls.map_or_else(ScramServerAuth::new, |tls| tls.scram.clone());
     let offered: &[&str] = if tls.is_some() { &[PLUS, PLAIN] } else { &[PLAIN] };
     let mut list = Vec::new();
@@ -90,7 +98,8 @@ async fn scram(link: &mut Link, user: &str, known: Option<ScramVerifier>, tls: O
     let body = password_message(link).await?;
     let mut reader = Reader { rest: &body };
     let mechanism = reader.string().map_err(Fault::Fatal)?;
-    let length = usize::try_from(reader.int4().map_err(Fault::Fatal)?).map_err(|_negative| fatal(violation("no SASL data")))?;
+    let length =
+        usize::try_from(reader.int4().map_err(Fault::Fatal)?).map_err(|_negative| fatal(violation("no SASL data")))?;
     let first = reader.bytes(length).map_err(Fault::Fatal)?;
     if !offered.contains(&mechanism.as_str()) || (mechanism == PLUS) != first.starts_with(b"p=") {
         return Err(fatal(violation("client selected an invalid SASL authentication mechanism")));

@@ -115,7 +115,11 @@ impl Connection {
                 // What is left of a COPY that failed.
                 Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
                 Message::Password(_) => return Err(Fault::Fatal(violation("unexpected password message"))),
-                Message::Parse { .. } | Message::Bind(_) | Message::Describe(..) | Message::Execute { .. } | Message::Close(..) => {
+                Message::Parse { .. }
+                | Message::Bind(_)
+                | Message::Describe(..)
+                | Message::Execute { .. }
+                | Message::Close(..) => {
                     self.extended(message).await?;
                     if self.link.is_full() {
                         self.link.flush().await?;
@@ -244,7 +248,11 @@ impl Connection {
             }
             match self.session.end_implicit().await {
                 Ok(()) => return Ok(tag),
-                Err(error) if retryable && error.sqlstate() == SqlState::SERIALIZATION_FAILURE && attempt < COMMIT_ATTEMPTS_MAX => {
+                Err(error)
+                    if retryable
+                        && error.sqlstate() == SqlState::SERIALIZATION_FAILURE
+                        && attempt < COMMIT_ATTEMPTS_MAX =>
+                {
                     attempt += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -253,7 +261,12 @@ impl Connection {
     }
 
     /// Sends what a statement gives, to the end. `formats`: of the extended protocol, where the client knows the columns.
-    pub(super) async fn finish(&mut self, outcome: Outcome, watch: &mut Watch, formats: Option<&[Format]>) -> Result<String, Stop> {
+    pub(super) async fn finish(
+        &mut self,
+        outcome: Outcome,
+        watch: &mut Watch,
+        formats: Option<&[Format]>,
+    ) -> Result<String, Stop> {
         match outcome {
             Outcome::Done(tag) => Ok(tag),
             Outcome::Rows { fields, stream, tag } => {
@@ -264,7 +277,9 @@ impl Connection {
                 self.send_rows(&fields, stream, watch, formats).await?;
                 Ok(tag)
             }
-            Outcome::CopyOut { stream, encoder, columns, binary } => self.copy_out(stream, &encoder, columns, binary, watch).await,
+            Outcome::CopyOut { stream, encoder, columns, binary } => {
+                self.copy_out(stream, &encoder, columns, binary, watch).await
+            }
             Outcome::CopyIn(copy) => self.copy_in(*copy, watch).await,
         }
     }
@@ -353,7 +368,7 @@ impl Connection {
                 // Allowed, and without meaning here.
                 Message::Flush | Message::Sync => {}
                 Message::Terminate => return Err(Fault::Closed.into()),
-                _ => return Err(SqlError::from(violation("unexpected message during COPY from stdin")).into()),
+                _ => return Err(violation("unexpected message during COPY from stdin").into()),
             }
         }
         let rows = watch.run(&mut self.link, self.session.finish_copy(copy)).await??;

@@ -64,7 +64,7 @@ impl Connection {
                 }
                 self.link.reply().bare(Bare::CloseComplete);
             }
-            _ => return Err(SqlError::from(violation("not a message of the extended query protocol")).into()),
+            _ => return Err(violation("not a message of the extended query protocol").into()),
         }
         Ok(())
     }
@@ -72,7 +72,10 @@ impl Connection {
     fn bind(&mut self, bind: &Bind) -> Result<(), SqlError> {
         let count = bind.values.len();
         if bind.formats.len() > 1 && bind.formats.len() != count {
-            return Err(violation(format!("bind message has {} parameter formats but {count} parameters", bind.formats.len())));
+            return Err(violation(format!(
+                "bind message has {} parameter formats but {count} parameters",
+                bind.formats.len()
+            )));
         }
         let values: Vec<BoundValue<'_>> = bind
             .values
@@ -162,7 +165,8 @@ impl Connection {
                     None => return Ok((count, true)),
                 },
             };
-            let encoder = RowEncoder::new(&batch, &portal.formats).map_err(|error| SqlError::from_engine(error.into()))?;
+            let encoder =
+                RowEncoder::new(&batch, &portal.formats).map_err(|error| SqlError::from_engine(error.into()))?;
             for row in start..encoder.rows() {
                 if limit == Some(count) {
                     rows.current = Some((batch, row));
@@ -196,6 +200,13 @@ fn parameter_type(oid: u32) -> Result<Option<PgType>, SqlError> {
 fn same_result(portal: &Portal, fields: &[arrow::datatypes::FieldRef]) -> Result<(), SqlError> {
     let known = portal.prepared.description.fields.as_deref().unwrap_or_default();
     let same = known.len() == fields.len()
-        && known.iter().zip(fields).all(|(known, now)| crate::types::of_field(known).oid() == crate::types::of_field(now).oid());
-    if same { Ok(()) } else { Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type").into()) }
+        && known
+            .iter()
+            .zip(fields)
+            .all(|(known, now)| crate::types::of_field(known).oid() == crate::types::of_field(now).oid());
+    if same {
+        Ok(())
+    } else {
+        Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type").into())
+    }
 }

@@ -105,7 +105,9 @@ impl Listener {
         tls: Option<(&Path, &Path, bool)>,
         shutdown: CancellationToken,
     ) -> Result<Self, ListenError> {
-        let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Bind { address: address.to_string(), source })?;
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|source| ListenError::Bind { address: address.to_string(), source })?;
         let (tls, tls_required) = match tls {
             Some((certificate, key, required)) => (Some(Tls::load(certificate, key)?), required),
             None => (None, false),
@@ -147,10 +149,13 @@ impl Listener {
                 }
             };
             let server = Arc::clone(&self.server);
-            if server.sockets.fetch_add(1, Ordering::AcqRel) >= server.connections_max.saturating_mul(SOCKETS_PER_CONNECTION) + 16 {
+            if server.sockets.fetch_add(1, Ordering::AcqRel)
+                >= server.connections_max.saturating_mul(SOCKETS_PER_CONNECTION) + 16
+            {
                 server.sockets.fetch_sub(1, Ordering::AcqRel);
                 let mut link = Link::new(Box::new(socket));
-                let error = SqlError::from(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
+                let error =
+                    SqlError::from(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
                 link.reply().error("FATAL", &error);
                 let _gone = link.flush().await;
                 continue;

@@ -49,7 +49,11 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Message, SqlError> {
         b'P' => {
             let (name, sql) = (reader.string()?, reader.string()?);
             let count = reader.count()?;
-            Message::Parse { name, sql, types: (0..count).map(|_| reader.int4().map(|oid| oid as u32)).collect::<Result<_, _>>()? }
+            Message::Parse {
+                name,
+                sql,
+                types: (0..count).map(|_| reader.int4().map(|oid| oid as u32)).collect::<Result<_, _>>()?,
+            }
         }
         b'B' => Message::Bind(bind(&mut reader)?),
         b'D' | b'C' => {
@@ -98,7 +102,9 @@ fn formats(reader: &mut Reader<'_>) -> Result<Vec<Format>, SqlError> {
         .map(|_| match reader.int2()? {
             0 => Ok(Format::Text),
             1 => Ok(Format::Binary),
-            other => Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}")).into()),
+            other => {
+                Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("unsupported format code: {other}")).into())
+            }
         })
         .collect()
 }
@@ -110,7 +116,8 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn bytes(&mut self, length: usize) -> Result<&'a [u8], SqlError> {
-        let (taken, rest) = self.rest.split_at_checked(length).ok_or_else(|| violation("insufficient data left in message"))?;
+        let (taken, rest) =
+            self.rest.split_at_checked(length).ok_or_else(|| violation("insufficient data left in message"))?;
         self.rest = rest;
         Ok(taken)
     }
@@ -143,7 +150,10 @@ impl<'a> Reader<'a> {
         let _nul = self.bytes(1)?;
         match std::str::from_utf8(text) {
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(Plain::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"").into()),
+            Err(_) => {
+                Err(Plain::new(SqlState::CHARACTER_NOT_IN_REPERTOIRE, "invalid byte sequence for encoding \"UTF8\"")
+                    .into())
+            }
         }
     }
 }

@@ -13,5 +13,5 @@ mod reply;
 mod startup;
 mod tls;
 
-pub use listen::{Listener, ListenError};
+pub use listen::{ListenError, Listener};
 pub use tls::TlsError;

@@ -48,7 +48,11 @@ pub(super) async fn serve(server: Arc<Server>, socket: tokio::net::TcpStream) {
 }
 
 /// `None`: a cancel request, which is done.
-async fn begin(server: &Arc<Server>, socket: tokio::net::TcpStream, slot: &mut Option<Link>) -> Result<Option<Connection>, Fault> {
+async fn begin(
+    server: &Arc<Server>,
+    socket: tokio::net::TcpStream,
+    slot: &mut Option<Link>,
+) -> Result<Option<Connection>, Fault> {
     let limit = server.login_timeout;
     match tokio::time::timeout(limit, handshake(server, socket, slot)).await {
         Ok(done) => done,
@@ -56,7 +60,11 @@ async fn begin(server: &Arc<Server>, socket: tokio::net::TcpStream, slot: &mut O
     }
 }
 
-async fn handshake(server: &Arc<Server>, socket: tokio::net::TcpStream, slot: &mut Option<Link>) -> Result<Option<Connection>, Fault> {
+async fn handshake(
+    server: &Arc<Server>,
+    socket: tokio::net::TcpStream,
+    slot: &mut Option<Link>,
+) -> Result<Option<Connection>, Fault> {
     let mut first = [0_u8];
     socket.peek(&mut first).await?;
     let mut encrypted = false;
@@ -124,7 +132,9 @@ async fn handshake(server: &Arc<Server>, socket: tokio::net::TcpStream, slot: &m
     let link = slot.insert(link);
     let startup = startup.map_err(Fault::Fatal)?;
     if server.tls.is_some() && !encrypted && server.tls_required {
-        return Err(Fault::Fatal(Plain::new(SqlState::INVALID_AUTHORIZATION, "this server accepts encrypted connections only").into()));
+        return Err(Fault::Fatal(
+            Plain::new(SqlState::INVALID_AUTHORIZATION, "this server accepts encrypted connections only").into(),
+        ));
     }
     let session = login(server, link, &startup, encrypted).await?;
     let Some(link) = slot.take() else { return Err(Fault::Closed) };
@@ -145,7 +155,11 @@ fn parameters(version: i32, mut reader: Reader<'_>) -> Result<Startup, SqlError>
         }
         parameters.push((name, reader.string()?));
     }
-    if reader.rest.is_empty() { Ok(Startup { version, parameters }) } else { Err(violation("invalid startup packet layout: expected terminator as last byte")) }
+    if reader.rest.is_empty() {
+        Ok(Startup { version, parameters })
+    } else {
+        Err(violation("invalid startup packet layout: expected terminator as last byte"))
+    }
 }
 
 /// A user who is in, before the first ReadyForQuery.
@@ -158,7 +172,8 @@ struct LoggedIn {
 async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypted: bool) -> Result<LoggedIn, Fault> {
     let get = |name: &str| startup.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let refuse = |code: SqlState, message: String| Fault::Fatal(Plain::new(code, message).into());
-    let unknown: Vec<String> = startup.parameters.iter().map(|(name, _)| name).filter(|name| name.starts_with("_pq_.")).cloned().collect();
+    let unknown: Vec<String> =
+        startup.parameters.iter().map(|(name, _)| name).filter(|name| name.starts_with("_pq_.")).cloned().collect();
     let version = if startup.version >= PROTOCOL_3_2 { PROTOCOL_3_2 } else { PROTOCOL_3_0 };
     if version != startup.version || !unknown.is_empty() {
         link.reply().negotiate_protocol(version, &unknown);
@@ -178,9 +193,15 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypt
     }
     let roles = head.closure(role);
     let superuser = head.role(role).is_some_and(|role| role.superuser);
-    let may_connect = head.database().and_then(|database| database.acl.as_ref()).is_some_and(|acl| acl.held_by(&roles).contains(Privilege::Connect));
+    let may_connect = head
+        .database()
+        .and_then(|database| database.acl.as_ref())
+        .is_some_and(|acl| acl.held_by(&roles).contains(Privilege::Connect));
     if !superuser && !may_connect {
-        return Err(refuse(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied for database \"{DATABASE_NAME}\"")));
+        return Err(refuse(
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            format!("permission denied for database \"{DATABASE_NAME}\""),
+        ));
     }
     let pid = server.next_pid();
     let options = options(startup).map_err(Fault::Fatal)?;
@@ -188,7 +209,8 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypt
     for (name, value) in session.reported() {
         link.reply().parameter_status(name, &value);
     }
-    let key = if version == PROTOCOL_3_2 { rand::random::<[u8; 32]>().to_vec() } else { rand::random::<[u8; 4]>().to_vec() };
+    let key =
+        if version == PROTOCOL_3_2 { rand::random::<[u8; 32]>().to_vec() } else { rand::random::<[u8; 4]>().to_vec() };
     link.reply().backend_key_data(pid, &key);
     Ok(LoggedIn { session, pid, key })
 }

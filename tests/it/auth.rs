@@ -6,7 +6,10 @@ use crate::support::{Client, PASSWORD, Server};
 async fn wrong_password_unknown_user_and_nologin_look_the_same() {
     let server = Server::start().await;
     let mut admin = server.connect().await;
-    admin.simple("CREATE ROLE nologin PASSWORD 'x'; CREATE ROLE expired LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'").await.unwrap();
+    admin
+        .simple("CREATE ROLE nologin PASSWORD 'x'; CREATE ROLE expired LOGIN PASSWORD 'x' VALID UNTIL '2001-01-01'")
+        .await
+        .unwrap();
     for (user, password) in [("boathouse", "wrong"), ("nobody", "x"), ("nologin", "x"), ("expired", "x")] {
         let error = Client::connect(server.address, user, password).await.err().unwrap();
         assert_eq!((error.severity.as_str(), error.code.as_str()), ("FATAL", "28P01"), "{user}");
@@ -19,7 +22,8 @@ async fn roles_log_in_and_settings_apply() {
     let server = Server::start().await;
     let mut admin = server.connect().await;
     admin.simple("CREATE ROLE ana LOGIN PASSWORD 'pw'; ALTER ROLE ana SET timezone = 'Europe/Rome'").await.unwrap();
-    let parameters = [("user", "ana"), ("database", "boathouse"), ("options", "-c statement_timeout=5s"), ("application_name", "t")];
+    let parameters =
+        [("user", "ana"), ("database", "boathouse"), ("options", "-c statement_timeout=5s"), ("application_name", "t")];
     let mut ana = Client::connect_with(server.address, &parameters, "pw").await.unwrap();
     assert_eq!(ana.parameters["TimeZone"], "Europe/Rome");
     assert_eq!(ana.parameters["application_name"], "t");
@@ -69,7 +73,9 @@ fn certificate(directory: &std::path::Path) -> (std::path::PathBuf, std::path::P
 
 /// psql's answer to one query.
 async fn psql(connection: String) -> Result<String, String> {
-    let run = move || std::process::Command::new("psql").args(["-XAtc", "SELECT current_user", &connection]).output().unwrap();
+    let run = move || {
+        std::process::Command::new("psql").args(["-XAtc", "SELECT current_user", &connection]).output().unwrap()
+    };
     let output = tokio::task::spawn_blocking(run).await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
@@ -89,10 +95,15 @@ async fn tls_verifies_and_carries_argon2id_passwords() {
     let dsn = |user: &str, password: &str, mode: &str| {
         let port = server.address.port();
         let root = root.display();
-        format!("host=localhost hostaddr=127.0.0.1 port={port} dbname=boathouse user={user} password='{password}' sslmode={mode} sslrootcert={root}")
+        format!(
+            "host=localhost hostaddr=127.0.0.1 port={port} dbname=boathouse user={user} password='{password}' sslmode={mode} sslrootcert={root}"
+        )
     };
     assert_eq!(psql(dsn("boathouse", PASSWORD, "verify-full")).await, Ok("boathouse".to_owned()));
-    assert_eq!(psql(format!("{} channel_binding=require", dsn("boathouse", PASSWORD, "verify-full"))).await, Ok("boathouse".to_owned()));
+    assert_eq!(
+        psql(format!("{} channel_binding=require", dsn("boathouse", PASSWORD, "verify-full"))).await,
+        Ok("boathouse".to_owned())
+    );
     assert_eq!(psql(dsn("deep", "secret", "require")).await, Ok("deep".to_owned()));
     assert!(psql(dsn("deep", "wrong", "require")).await.unwrap_err().contains("password authentication failed"));
     // Its password would travel in clear.

@@ -38,7 +38,8 @@ async fn tpch_gives_duckdbs_answers_over_lake_and_warehouse() {
 async fn psql() {
     let server = Server::start().await;
     let port = server.address.port().to_string();
-    let script = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psql/session.sql")).unwrap();
+    let script =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psql/session.sql")).unwrap();
     // The data of \copy … from pstdin comes from psql's standard input.
     let (script, data) = {
         let start = script.find("1,x").unwrap();
@@ -49,7 +50,19 @@ async fn psql() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script).unwrap();
         let mut child = Command::new("psql")
-            .args(["-X", "-h", "127.0.0.1", "-p", &port, "-U", "boathouse", "-d", "boathouse", "-f", file.path().to_str().unwrap()])
+            .args([
+                "-X",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-U",
+                "boathouse",
+                "-d",
+                "boathouse",
+                "-f",
+                file.path().to_str().unwrap(),
+            ])
             .env("PGPASSWORD", PASSWORD)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -62,7 +75,14 @@ async fn psql() {
     .await
     .unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    for part in ["connected to database \"boathouse\"", "COPY 2", "a | b \n---+---\n 1 | x\n 2 | \n(2 rows)", "count | 2", "one \n-----\n   1", "two \n-----\n   2"] {
+    for part in [
+        "connected to database \"boathouse\"",
+        "COPY 2",
+        "a | b \n---+---\n 1 | x\n 2 | \n(2 rows)",
+        "count | 2",
+        "one \n-----\n   1",
+        "two \n-----\n   2",
+    ] {
         assert!(out.contains(part), "{part:?} is not in\n{out}\n{err}");
     }
     assert!(err.contains("column \"nope\" does not exist\nLINE 1: SELECT nope FROM s;\n               ^"), "{err}");
@@ -71,7 +91,13 @@ async fn psql() {
 /// The demo's tour shows what it promises, and psql runs the same file.
 #[tokio::test(flavor = "multi_thread")]
 async fn tour() {
-    let wanted = ["****-****-****-", "hidden", "permission denied for table bookings", "SecureScan: bookings", "JetBlue Airways"];
+    let wanted = [
+        "****-****-****-",
+        "hidden",
+        "permission denied for table bookings",
+        "SecureScan: bookings",
+        "JetBlue Airways",
+    ];
 
     let mut demo = Command::new(env!("CARGO_BIN_EXE_boathouse"))
         .args(["demo", "--listen", "127.0.0.1:0"])
@@ -101,7 +127,19 @@ async fn tour() {
     let port = server.address.port().to_string();
     let output = tokio::task::spawn_blocking(move || {
         Command::new("psql")
-            .args(["-X", "-h", "127.0.0.1", "-p", &port, "-U", "boathouse", "-d", "boathouse", "-v", &format!("lake=file://{data}")])
+            .args([
+                "-X",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &port,
+                "-U",
+                "boathouse",
+                "-d",
+                "boathouse",
+                "-v",
+                &format!("lake=file://{data}"),
+            ])
             .args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/sql/example/tour.sql")])
             .env("PGPASSWORD", PASSWORD)
             .output()

@@ -18,7 +18,8 @@ async fn a_restart_keeps_everything() {
     let mut user = Client::connect(server.address, "r", "p").await.unwrap();
     assert_eq!(user.value("SELECT count(*) FROM t").await.as_deref(), Some("100"));
     let mut admin = server.connect().await;
-    let id = admin.simple("INSERT INTO t (a) VALUES ('z') RETURNING id").await.unwrap().pop().unwrap().rows[0][0].clone();
+    let id =
+        admin.simple("INSERT INTO t (a) VALUES ('z') RETURNING id").await.unwrap().pop().unwrap().rows[0][0].clone();
     assert!(id.unwrap().parse::<i64>().unwrap() > 100, "a sequence goes on where it was");
 }
 
@@ -83,7 +84,8 @@ async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
         if round == 0 {
             client.simple("CREATE TABLE t (batch int, n int)").await.unwrap();
         }
-        let found = client.simple("SELECT batch, count(*) FROM t GROUP BY batch ORDER BY batch").await.unwrap().pop().unwrap();
+        let found =
+            client.simple("SELECT batch, count(*) FROM t GROUP BY batch ORDER BY batch").await.unwrap().pop().unwrap();
         let mut there = Vec::new();
         for row in &found.rows {
             assert_eq!(row[1].as_deref(), Some("3000"), "a batch is there as a whole or not at all");
@@ -95,8 +97,13 @@ async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
         assert!(there.iter().all(|batch| *batch < attempted));
         // A batch whose acknowledgement was lost may be there: from now on it must stay.
         acknowledged = there;
-        let files = client.simple("SELECT count(DISTINCT batch) FROM t").await.unwrap().pop().unwrap().rows[0][0].clone();
-        assert_eq!(parquet_files(&directory.path().join("warehouse")), files.unwrap().parse::<usize>().unwrap(), "no left-over files");
+        let files =
+            client.simple("SELECT count(DISTINCT batch) FROM t").await.unwrap().pop().unwrap().rows[0][0].clone();
+        assert_eq!(
+            parquet_files(&directory.path().join("warehouse")),
+            files.unwrap().parse::<usize>().unwrap(),
+            "no left-over files"
+        );
 
         let kill_after = Duration::from_millis(60 + round * 37);
         let killer = tokio::spawn(async move {
@@ -129,7 +136,13 @@ async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
 async fn a_second_server_on_the_same_directory_is_refused() {
     let server = Server::start().await;
     let output = Command::new(env!("CARGO_BIN_EXE_boathouse"))
-        .args(["serve", "--data-dir", server.directory.path().join("data").to_str().unwrap(), "--listen", "127.0.0.1:0"])
+        .args([
+            "serve",
+            "--data-dir",
+            server.directory.path().join("data").to_str().unwrap(),
+            "--listen",
+            "127.0.0.1:0",
+        ])
         .output()
         .unwrap();
     assert!(!output.status.success());

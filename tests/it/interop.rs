@@ -51,12 +51,26 @@ async fn duckdb_attaches_the_catalog() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
-    assert_eq!(lines[0], "1001|501501|1500.00|2024-01-02|2024-01-02 03:04:05.678000+00:00|007d90e0-c4fc-44da-8475-47a4b3003f01");
+    assert_eq!(
+        lines[0],
+        "1001|501501|1500.00|2024-01-02|2024-01-02 03:04:05.678000+00:00|007d90e0-c4fc-44da-8475-47a4b3003f01"
+    );
     assert_eq!(lines[1], "1");
     assert_eq!(lines[2], "[1, 2]|{\"a\": 1}|0 mons 1 days 0.000000 secs|x");
     assert_eq!(lines[3], "0");
     let types: Vec<&str> = lines[4..14].iter().map(|line| line.split('|').nth(1).unwrap()).collect();
-    let wanted = ["BIGINT", "DECIMAL(10,2)", "VARCHAR", "DATE", "TIMESTAMP WITH TIME ZONE", "UUID", "DOUBLE", "INTEGER[]", "JSON", "VARCHAR"];
+    let wanted = [
+        "BIGINT",
+        "DECIMAL(10,2)",
+        "VARCHAR",
+        "DATE",
+        "TIMESTAMP WITH TIME ZONE",
+        "UUID",
+        "DOUBLE",
+        "INTEGER[]",
+        "JSON",
+        "VARCHAR",
+    ];
     assert_eq!(types, wanted);
     assert_eq!(lines[14], "2");
 }

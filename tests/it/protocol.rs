@@ -11,11 +11,13 @@ use crate::support::{Client, PASSWORD, Server, put_string};
 async fn a_message_of_several_statements_is_one_transaction() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    let error = client.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1); SELECT 1/0; SELECT 2").await.unwrap_err();
+    let error =
+        client.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1); SELECT 1/0; SELECT 2").await.unwrap_err();
     assert_eq!(error.code, "22012");
     assert_eq!(client.status, 'I');
     assert_eq!(client.simple("SELECT * FROM t").await.unwrap_err().code, "42P01", "everything was rolled back");
-    let replies = client.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT * FROM t").await.unwrap();
+    let replies =
+        client.simple("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2); SELECT * FROM t").await.unwrap();
     let tags: Vec<&str> = replies.iter().map(|reply| reply.tag.as_str()).collect();
     assert_eq!(tags, ["CREATE TABLE", "INSERT 0 2", "SELECT 2"]);
     assert!(client.simple("  ; -- nothing").await.unwrap()[0].columns.is_none());
@@ -29,9 +31,16 @@ async fn parameters_are_inferred_and_errors_skip_to_sync() {
     let server = Server::start().await;
     let mut client = server.connect().await;
     client.simple("CREATE TABLE t (a int, b text, d date)").await.unwrap();
-    let tag = client.extended("INSERT INTO t VALUES ($1, $2, $3)", &[Some("7"), None, Some("2024-01-02")]).await.unwrap().tag;
+    let tag =
+        client.extended("INSERT INTO t VALUES ($1, $2, $3)", &[Some("7"), None, Some("2024-01-02")]).await.unwrap().tag;
     assert_eq!(tag, "INSERT 0 1");
-    let reply = client.extended("SELECT a + $1, d FROM t WHERE a = $2 AND d < $3 LIMIT $4", &[Some("1"), Some("7"), Some("2025-01-01"), Some("5")]).await.unwrap();
+    let reply = client
+        .extended(
+            "SELECT a + $1, d FROM t WHERE a = $2 AND d < $3 LIMIT $4",
+            &[Some("1"), Some("7"), Some("2025-01-01"), Some("5")],
+        )
+        .await
+        .unwrap();
     assert_eq!(reply.rows, [[Some("8".to_owned()), Some("2024-01-02".to_owned())]]);
     let reply = client.extended("SELECT $1, $2::int", &[Some("x"), Some("3")]).await.unwrap();
     let oids: Vec<u32> = reply.columns.unwrap().iter().map(|(_, oid)| *oid).collect();

@@ -63,13 +63,18 @@ pub(in crate::plan) fn copy_table_out(scope: &Scope, copy: &CopyStatement) -> Pl
         RelationKind::Table(_) | RelationKind::External(_) => {}
         RelationKind::View(_) | RelationKind::Sequence(_) => {
             let message = format!("cannot copy from {} \"{}\"", found.kind_name(), found.name);
-            return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).hint("Try the COPY (SELECT ...) TO variant.").into());
+            return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .hint("Try the COPY (SELECT ...) TO variant.")
+                .into());
         }
     }
     let columns = resolve_columns(found, columns)?;
     let quote = |ident: &str| format!("\"{}\"", ident.replace('"', "\"\""));
     let list = columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
-    let table = name.schema.as_deref().map_or_else(|| quote(&name.name), |schema| format!("{}.{}", quote(schema), quote(&name.name)));
+    let table = name
+        .schema
+        .as_deref()
+        .map_or_else(|| quote(&name.name), |schema| format!("{}.{}", quote(schema), quote(&name.name)));
     let select: Box<ast::Query> = parse_query(&format!("SELECT {list} FROM {table}"))?;
     let query = query::plan(scope, &select, &Parameters::default())?;
     Ok((copy_query(copy, &query), query))
@@ -106,7 +111,8 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
     let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
     let (id, found) = target(scope, name)?;
     let columns = resolve_columns(found, columns)?;
-    let (location, inferred) = scope.facts.external.as_ref().ok_or_else(|| internal("COPY from a location without facts"))?;
+    let (location, inferred) =
+        scope.facts.external.as_ref().ok_or_else(|| internal("COPY from a location without facts"))?;
     let format = file_format(&copy.options, location.url().path())?;
     // Columns are matched by name where the format has names, else by position.
     let by_name = columns.iter().all(|column| inferred.columns.iter().any(|(name, _)| *name == column.name));
@@ -149,8 +155,13 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
     let table = scope.guard.open(&scope.ctx, ObjectId(i64::MIN), &external, None, &scope.engine.state())?;
     let scan = LogicalPlanBuilder::scan("file", provider_as_source(table), None)?;
     let wanted = columns.iter().enumerate().map(|(index, column)| {
-        let source = if by_name { column.name.as_str() } else { inferred.columns.get(index).map_or("", |(name, _)| name.as_str()) };
-        datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some("file"), source)).alias(&column.name)
+        let source = if by_name {
+            column.name.as_str()
+        } else {
+            inferred.columns.get(index).map_or("", |(name, _)| name.as_str())
+        };
+        datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some("file"), source))
+            .alias(&column.name)
     });
     let logical = scan.project(wanted.collect::<Vec<_>>())?.build()?;
     let mut plan = super::super::insert::from_plan(scope, id, found, logical, &columns)?;

@@ -14,7 +14,11 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
     let grantees = grant
         .grantees
         .iter()
-        .map(|spec| if *spec == RoleSpec::Public { Ok(Grantee::Public) } else { Ok(Grantee::Role(role_id(scope, spec)?)) })
+        .map(
+            |spec| {
+                if *spec == RoleSpec::Public { Ok(Grantee::Public) } else { Ok(Grantee::Role(role_id(scope, spec)?)) }
+            },
+        )
         .collect::<PlanResult<Vec<_>>>()?;
     if give && grant.option && grantees.contains(&Grantee::Public) {
         return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, "grant options can only be granted to roles").into());
@@ -49,16 +53,33 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
         }
         GrantObjects::Databases(names) => {
             for name in names {
-                let missing = || Plain::new(SqlState::UNDEFINED_DATABASE, format!("database \"{name}\" does not exist"));
-                let mut database: Database = scope.catalog().database().filter(|_| name == DATABASE_NAME).cloned().ok_or_else(missing)?;
+                let missing =
+                    || Plain::new(SqlState::UNDEFINED_DATABASE, format!("database \"{name}\" does not exist"));
+                let mut database: Database =
+                    scope.catalog().database().filter(|_| name == DATABASE_NAME).cloned().ok_or_else(missing)?;
                 let mut acl = database.acl.take().unwrap_or_default();
-                order.table_level(scope, ddl, DATABASE_ID, &mut acl, database.owner, PrivilegeSet::database(), "database")?;
+                order.table_level(
+                    scope,
+                    ddl,
+                    DATABASE_ID,
+                    &mut acl,
+                    database.owner,
+                    PrivilegeSet::database(),
+                    "database",
+                )?;
                 database.acl = Some(acl);
                 ddl.put(DATABASE_ID, Body::Database(database));
             }
         }
     }
     Ok(())
+}
+
+/// What is granted on: an object or one of its columns.
+struct Granted {
+    id: ObjectId,
+    column: Option<i32>,
+    owner: ObjectId,
 }
 
 struct Order<'a> {
@@ -112,7 +133,7 @@ impl Order<'_> {
             return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
         }
         let privileges = self.privileges(all, kind)?;
-        self.apply(scope, ddl, acl, (id, None), owner, privileges)
+        self.apply(scope, ddl, acl, &Granted { id, column: None, owner }, privileges)
     }
 
     fn apply(
@@ -120,10 +141,10 @@ impl Order<'_> {
         scope: &Scope,
         ddl: &mut DdlPlan,
         acl: &mut Acl,
-        (id, column): (ObjectId, Option<i32>),
-        owner: ObjectId,
+        object: &Granted,
         privileges: PrivilegeSet,
     ) -> PlanResult<()> {
+        let Granted { id, column, owner } = *object;
         for privilege in privileges.iter() {
             ddl.need(scope, Right::GrantOption { id, column, privilege });
         }
@@ -144,7 +165,13 @@ impl Order<'_> {
 }
 
 /// What a role granted on cannot stay when its grant option goes: taken back with CASCADE, refused without.
-fn revoke_onward(acl: &mut Acl, role: ObjectId, owner: ObjectId, privileges: PrivilegeSet, cascade: bool) -> PlanResult<()> {
+fn revoke_onward(
+    acl: &mut Acl,
+    role: ObjectId,
+    owner: ObjectId,
+    privileges: PrivilegeSet,
+    cascade: bool,
+) -> PlanResult<()> {
     if role == owner {
         return Ok(());
     }
@@ -176,14 +203,19 @@ fn on_relation(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, id: ObjectId
     let privileges = order.privileges(old.all_rights(), kind)?;
     if !privileges.is_empty() {
         let mut acl = old.effective_acl();
-        order.apply(scope, ddl, &mut acl, (id, None), old.owner, privileges)?;
+        order.apply(scope, ddl, &mut acl, &Granted { id, column: None, owner: old.owner }, privileges)?;
         new.acl = Some(acl);
         // Taking a privilege from the whole relation takes it from its columns too.
         if !order.give {
             for column in &mut new.columns {
                 if let Some(acl) = &mut column.acl {
                     for grantee in &order.grantees {
-                        acl.revoke(*grantee, if scope.ctx.owns(old.owner) { old.owner } else { scope.ctx.role }, privileges, order.grant.option);
+                        acl.revoke(
+                            *grantee,
+                            if scope.ctx.owns(old.owner) { old.owner } else { scope.ctx.role },
+                            privileges,
+                            order.grant.option,
+                        );
                     }
                 }
             }
@@ -198,7 +230,8 @@ fn on_relation(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, id: ObjectId
             let column_id = column(old, name)?.id;
             for column in new.columns.iter_mut().filter(|column| column.id == column_id) {
                 let mut acl = column.acl.take().unwrap_or_default();
-                order.apply(scope, ddl, &mut acl, (id, Some(column_id)), old.owner, PrivilegeSet::of(&privileges))?;
+                let object = Granted { id, column: Some(column_id), owner: old.owner };
+                order.apply(scope, ddl, &mut acl, &object, PrivilegeSet::of(&privileges))?;
                 column.acl = (!acl.0.is_empty()).then_some(acl);
             }
         }

@@ -44,7 +44,7 @@ impl DdlPlan {
     }
 
     fn skip(&mut self, code: SqlState, message: String) {
-        self.notices.push(Notice::notice(code, message));
+        self.notices.push(Notice::new(code, message));
     }
 
     /// An id for a new object: provisional until commit, and below all that the transaction has.
@@ -126,7 +126,9 @@ fn column<'a>(relation: &'a Relation, name: &str) -> PlanResult<&'a Column> {
 fn reserved(name: &str, kind: &str) -> PlanResult<()> {
     if name.starts_with("pg_") {
         let message = format!("unacceptable {kind} name \"{name}\"");
-        return Err(Plain::new(SqlState::RESERVED_NAME, message).detail(format!("The prefix \"pg_\" is reserved for system {kind}s.")).into());
+        return Err(Plain::new(SqlState::RESERVED_NAME, message)
+            .detail(format!("The prefix \"pg_\" is reserved for system {kind}s."))
+            .into());
     }
     Ok(())
 }

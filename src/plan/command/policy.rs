@@ -47,7 +47,10 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> Pl
     let (id, table) = table(scope, &alter.table)?;
     ddl.need(scope, Right::Own(id));
     let missing = || {
-        Plain::new(SqlState::UNDEFINED_OBJECT, format!("policy \"{}\" for table \"{}\" does not exist", alter.name, table.name))
+        Plain::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("policy \"{}\" for table \"{}\" does not exist", alter.name, table.name),
+        )
     };
     let policy_id = scope.catalog().find(Namespace::RowPolicy(id), &alter.name).ok_or_else(missing)?;
     let (_, old) = scope.catalog().row_policies(id).find(|(found, _)| *found == policy_id).ok_or_else(missing)?;
@@ -105,7 +108,9 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
     if contains_query(&bound) {
         return Err(unsupported("a subquery in a masking policy").into());
     }
-    let Some((_, masked)) = create.arguments.first() else { return Err(unsupported("a masking policy without arguments").into()) };
+    let Some((_, masked)) = create.arguments.first() else {
+        return Err(unsupported("a masking policy without arguments").into());
+    };
     {
         use datafusion::logical_expr::ExprSchemable;
         let (_, given) = bound.to_field(&schema).map_err(SqlError::from_engine)?;
@@ -135,7 +140,10 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
 fn contains_query(expr: &datafusion::logical_expr::Expr) -> bool {
     use datafusion::common::tree_node::TreeNode;
     use datafusion::logical_expr::Expr;
-    expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))).unwrap_or(true)
+    expr.exists(|expr| {
+        Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
+    })
+    .unwrap_or(true)
 }
 
 pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> PlanResult<()> {
@@ -150,26 +158,40 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
     };
     if let Some(policy) = policy.and_then(|policy| scope.catalog().masking_policy(policy)) {
         if policy.arguments.len() != inputs.len() {
-            let message = format!("masking policy \"{}\" has {} arguments, not {}", policy.name, policy.arguments.len(), inputs.len());
+            let message = format!(
+                "masking policy \"{}\" has {} arguments, not {}",
+                policy.name,
+                policy.arguments.len(),
+                inputs.len()
+            );
             return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
         }
         for ((name, wanted), input) in policy.arguments.iter().zip(&inputs) {
             let given = table.column_by_id(*input).map(|column| &column.pg);
             if !given.is_some_and(|given| given.oid() == wanted.oid() || (given.is_text() && wanted.is_text())) {
                 let shown = given.map(ToString::to_string).unwrap_or_default();
-                let message = format!("argument \"{name}\" of masking policy \"{}\" is of type {wanted}, but the column is of type {shown}", policy.name);
+                let message = format!(
+                    "argument \"{name}\" of masking policy \"{}\" is of type {wanted}, but the column is of type {shown}",
+                    policy.name
+                );
                 return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
             }
         }
     }
     let grantee = grantee(scope, &attach.grantee)?;
-    for (_, other) in scope.catalog().mask_attachments().filter(|(_, other)| other.relation == id && other.column == target.id) {
+    for (_, other) in
+        scope.catalog().mask_attachments().filter(|(_, other)| other.relation == id && other.column == target.id)
+    {
         if other.grantee == grantee && (other.priority == attach.priority || other.policy == policy) {
-            let message = format!("column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority", target.name, table.name);
+            let message = format!(
+                "column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority",
+                target.name, table.name
+            );
             return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
         }
     }
-    let attachment = MaskAttachment { policy, relation: id, column: target.id, inputs, grantee, priority: attach.priority };
+    let attachment =
+        MaskAttachment { policy, relation: id, column: target.id, inputs, grantee, priority: attach.priority };
     ddl.put(ddl.new_id(scope), Body::MaskAttachment(attachment));
     Ok(())
 }
@@ -191,10 +213,19 @@ pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> P
     let policy = policy_id(scope, &detach.policy)?;
     let grantee = grantee(scope, &detach.grantee)?;
     let found = scope.catalog().mask_attachments().find(|(_, attachment)| {
-        attachment.relation == id && attachment.column == target.id && attachment.policy == policy && attachment.grantee == grantee
+        attachment.relation == id
+            && attachment.column == target.id
+            && attachment.policy == policy
+            && attachment.grantee == grantee
     });
     let missing = || {
-        Plain::new(SqlState::UNDEFINED_OBJECT, format!("masking policy \"{}\" is not attached to column \"{}\" for this role", detach.policy, detach.column))
+        Plain::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!(
+                "masking policy \"{}\" is not attached to column \"{}\" for this role",
+                detach.policy, detach.column
+            ),
+        )
     };
     let (attachment, _) = found.ok_or_else(missing)?;
     ddl.changes.push(Change::Delete(attachment));

@@ -10,7 +10,9 @@ use crate::name::ObjectId;
 use crate::statement::{CreateRole, DropRole, GrantRole, RoleOptions, RoleSpec};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateRole) -> PlanResult<()> {
-    let RoleSpec::Name(name) = &create.name else { return Err(Plain::new(SqlState::RESERVED_NAME, "role name is reserved").into()) };
+    let RoleSpec::Name(name) = &create.name else {
+        return Err(Plain::new(SqlState::RESERVED_NAME, "role name is reserved").into());
+    };
     reserved(name, "role")?;
     if matches!(name.as_str(), "public" | "none") {
         return Err(Plain::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved")).into());
@@ -50,7 +52,9 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &CreateRole) -> Pla
     let o = &alter.options;
     let only_own = id == scope.ctx.role
         && alter.rename_to.is_none()
-        && [o.superuser, o.inherit, o.create_role, o.create_db, o.login, o.replication, o.bypass_rls].iter().all(Option::is_none)
+        && [o.superuser, o.inherit, o.create_role, o.create_db, o.login, o.replication, o.bypass_rls]
+            .iter()
+            .all(Option::is_none)
         && o.connection_limit.is_none()
         && o.valid_until.is_none();
     if !only_own {
@@ -104,7 +108,10 @@ fn apply(scope: &Scope, ddl: &mut DdlPlan, role: &mut Role, options: &RoleOption
     if let Some(until) = &options.valid_until {
         let parsed = parse_timestamp(until, Some(scope.ctx.settings.time_zone()));
         let micros = parsed.map_err(|_malformed| {
-            Plain::new(SqlState::INVALID_DATETIME_FORMAT, format!("invalid input syntax for type timestamp with time zone: \"{until}\""))
+            Plain::new(
+                SqlState::INVALID_DATETIME_FORMAT,
+                format!("invalid input syntax for type timestamp with time zone: \"{until}\""),
+            )
         })?;
         role.valid_until_us = (micros != i64::MAX).then_some(micros);
     }
@@ -112,7 +119,10 @@ fn apply(scope: &Scope, ddl: &mut DdlPlan, role: &mut Role, options: &RoleOption
         None => {}
         Some(None) => role.password = None,
         Some(Some(password)) if password.is_empty() => {
-            ddl.notices.push(Notice::notice(SqlState::SUCCESSFUL_COMPLETION, "empty string is not a valid password, clearing password"));
+            ddl.notices.push(Notice::new(
+                SqlState::SUCCESSFUL_COMPLETION,
+                "empty string is not a valid password, clearing password",
+            ));
             role.password = None;
         }
         Some(Some(password)) => {
@@ -167,18 +177,30 @@ fn dependency(scope: &Scope, body: &Body, object: ObjectId, role: ObjectId) -> O
             (database.owner == role || mentioned).then(|| format!("privileges for database {}", database.name))
         }
         Body::Schema(schema) if schema.owner == role => Some(format!("owner of schema {}", schema.name)),
-        Body::Schema(schema) => schema.acl.as_ref().filter(|acl| acl.mentions(role)).map(|_| format!("privileges for schema {}", schema.name)),
-        Body::Relation(relation) if relation.owner == role => Some(format!("owner of {} {}", relation.kind_name(), name())),
+        Body::Schema(schema) => schema
+            .acl
+            .as_ref()
+            .filter(|acl| acl.mentions(role))
+            .map(|_| format!("privileges for schema {}", schema.name)),
+        Body::Relation(relation) if relation.owner == role => {
+            Some(format!("owner of {} {}", relation.kind_name(), name()))
+        }
         Body::Relation(relation) => {
             let columns = relation.columns.iter().filter_map(|column| column.acl.as_ref());
             let mentioned = relation.acl.iter().chain(columns).any(|acl| acl.mentions(role));
             mentioned.then(|| format!("privileges for {} {}", relation.kind_name(), name()))
         }
-        Body::RowPolicy(policy) => policy.roles.contains(&Grantee::Role(role)).then(|| format!("target of policy {}", policy.name)),
+        Body::RowPolicy(policy) => {
+            policy.roles.contains(&Grantee::Role(role)).then(|| format!("target of policy {}", policy.name))
+        }
         Body::MaskAttachment(attachment) => (attachment.grantee == Grantee::Role(role))
             .then(|| format!("target of a masking policy on {}", scope.ctx.display_name(attachment.relation))),
-        Body::MaskingPolicy(policy) => (policy.owner == role).then(|| format!("owner of masking policy {}", policy.name)),
-        Body::Credential(credential) => (credential.owner == role).then(|| format!("owner of storage credential {}", credential.name)),
+        Body::MaskingPolicy(policy) => {
+            (policy.owner == role).then(|| format!("owner of masking policy {}", policy.name))
+        }
+        Body::Credential(credential) => {
+            (credential.owner == role).then(|| format!("owner of storage credential {}", credential.name))
+        }
         Body::Role(_) => None,
     }
 }

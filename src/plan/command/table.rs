@@ -15,8 +15,8 @@ use crate::govern::Privilege;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
-    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema,
-    CreateTable, CreateTableAs, CreateView, Drop, DropKind, Truncate,
+    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
+    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, Truncate,
 };
 use crate::types::{PgType, of_field};
 use crate::warehouse::folder;
@@ -104,7 +104,10 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
         column.default.clone_from(&definition.default);
         if let Some(option) = definition.identity {
             if definition.default.is_some() {
-                let message = format!("multiple default values specified for column \"{}\" of table \"{}\"", column.name, create.name.name);
+                let message = format!(
+                    "multiple default values specified for column \"{}\" of table \"{}\"",
+                    column.name, create.name.name
+                );
                 return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
             }
             let (min, max) = match column.pg {
@@ -127,14 +130,16 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
                 owned_by: Some((id, column.id)),
             };
             let name = sequence_name(scope, schema, &create.name.name, &column.name);
-            sequences.push((sequence_id, new_relation(scope, schema, &name, Vec::new(), RelationKind::Sequence(sequence))));
+            sequences
+                .push((sequence_id, new_relation(scope, schema, &name, Vec::new(), RelationKind::Sequence(sequence))));
             column.identity = Some(Identity { kind: option.kind, sequence: sequence_id });
             column.nullable = false;
         }
     }
     let relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
     // Defaults must be expressions that can be computed: checked as if a row were inserted.
-    let mut ahead: Vec<Change> = sequences.iter().map(|(id, body)| Change::Put(*id, Box::new(Body::Relation(body.clone())))).collect();
+    let mut ahead: Vec<Change> =
+        sequences.iter().map(|(id, body)| Change::Put(*id, Box::new(Body::Relation(body.clone())))).collect();
     ahead.push(Change::Put(id, Box::new(Body::Relation(relation.clone()))));
     let mut inner = scope.clone();
     inner.ctx = with_changes(&scope.ctx, &ahead);
@@ -160,7 +165,9 @@ fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> 
 /// Types that the warehouse keeps. `0A000`, `42P16`.
 fn storable(pg: &PgType) -> PlanResult<()> {
     match pg {
-        PgType::Numeric(None) => Err(unsupported("a numeric column without precision").hint("Give a precision and scale, such as numeric(38,10).").into()),
+        PgType::Numeric(None) => Err(unsupported("a numeric column without precision")
+            .hint("Give a precision and scale, such as numeric(38,10).")
+            .into()),
         PgType::Array(element) => match element.as_ref() {
             PgType::Interval => Err(unsupported("a column of type interval[]").into()),
             element => storable(element),
@@ -221,23 +228,34 @@ pub(in crate::plan) fn create_table_as(
 pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateExternalTable) -> PlanResult<()> {
     ddl.need(scope, Right::Superuser("create an external table"));
     let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists)? else { return Ok(()) };
-    let (location, inferred) = scope.facts.external.as_ref().ok_or_else(|| internal("an external table without facts"))?;
-    let typed: Vec<(String, PgType)> = create.columns.iter().map(|column| (column.name.clone(), column.pg.clone())).collect();
+    let (location, inferred) =
+        scope.facts.external.as_ref().ok_or_else(|| internal("an external table without facts"))?;
+    let typed: Vec<(String, PgType)> =
+        create.columns.iter().map(|column| (column.name.clone(), column.pg.clone())).collect();
     if create.columns.iter().any(|column: &ColumnDefinition| column.default.is_some() || column.identity.is_some()) {
         return Err(unsupported("a default for a column of an external table").into());
     }
     let partitions: Vec<(String, PgType)> = if create.partitions.is_empty() {
         // A declared column of the same name as a folder is that partition, with the declared type.
-        inferred.partitions.iter().map(|(name, pg)| {
-            let declared = typed.iter().find(|(column, _)| column == name);
-            (name.clone(), declared.map_or_else(|| pg.clone(), |(_, pg)| pg.clone()))
-        }).collect()
+        inferred
+            .partitions
+            .iter()
+            .map(|(name, pg)| {
+                let declared = typed.iter().find(|(column, _)| column == name);
+                (name.clone(), declared.map_or_else(|| pg.clone(), |(_, pg)| pg.clone()))
+            })
+            .collect()
     } else {
-        create.partitions.iter().map(|(name, pg)| {
-            let declared = typed.iter().find(|(column, _)| column == name).map(|(_, pg)| pg.clone());
-            let found = inferred.partitions.iter().find(|(partition, _)| partition == name).map(|(_, pg)| pg.clone());
-            (name.clone(), pg.clone().or(declared).or(found).unwrap_or(PgType::Text))
-        }).collect()
+        create
+            .partitions
+            .iter()
+            .map(|(name, pg)| {
+                let declared = typed.iter().find(|(column, _)| column == name).map(|(_, pg)| pg.clone());
+                let found =
+                    inferred.partitions.iter().find(|(partition, _)| partition == name).map(|(_, pg)| pg.clone());
+                (name.clone(), pg.clone().or(declared).or(found).unwrap_or(PgType::Text))
+            })
+            .collect()
     };
     let columns = if typed.is_empty() { inferred.columns.clone() } else { typed };
     let is_partition = |name: &str| partitions.iter().any(|(partition, _)| partition == name);
@@ -261,13 +279,21 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
     if bound.parameters.iter().any(Option::is_some) {
         return Err(Plain::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
     }
-    let named = bound.fields.iter().enumerate().map(|(index, field)| {
-        (create.columns.get(index).unwrap_or(field.name()).clone(), of_field(field))
-    });
+    let named = bound
+        .fields
+        .iter()
+        .enumerate()
+        .map(|(index, field)| (create.columns.get(index).unwrap_or(field.name()).clone(), of_field(field)));
     let columns = number(named)?;
     let view = View {
         query: create.source.clone(),
-        search_path: scope.ctx.search_path.iter().filter_map(|id| scope.catalog().schema(*id)).map(|schema| schema.name.clone()).collect(),
+        search_path: scope
+            .ctx
+            .search_path
+            .iter()
+            .filter_map(|id| scope.catalog().schema(*id))
+            .map(|schema| schema.name.clone())
+            .collect(),
         security_invoker: create.security_invoker,
     };
     let mut new = new_relation(scope, schema, &create.name.name, columns, RelationKind::View(view));
@@ -279,7 +305,9 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
             let kept = old.columns.iter().zip(&new.columns).all(|(old, new)| old.name == new.name && old.pg == new.pg);
             if !kept || new.columns.len() < old.columns.len() {
                 let message = "cannot change the columns of an existing view";
-                return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).hint("Drop the view first.").into());
+                return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message)
+                    .hint("Drop the view first.")
+                    .into());
             }
             (new.owner, new.acl) = (old.owner, old.acl.clone());
             id
@@ -288,7 +316,11 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a view", old.name)).into());
         }
         Some(_) => {
-            return Err(Plain::new(SqlState::DUPLICATE_TABLE, format!("relation \"{}\" already exists", create.name.name)).into());
+            return Err(Plain::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{}\" already exists", create.name.name),
+            )
+            .into());
         }
     };
     ddl.put(id, Body::Relation(new));
@@ -386,7 +418,10 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                 Ok((id, relation)) => {
                     ddl.need(scope, Right::Own(id));
                     scope.catalog().find(Namespace::RowPolicy(id), &name.name).ok_or_else(|| {
-                        Plain::new(SqlState::UNDEFINED_OBJECT, format!("policy \"{}\" for table \"{}\" does not exist", name.name, relation.name))
+                        Plain::new(
+                            SqlState::UNDEFINED_OBJECT,
+                            format!("policy \"{}\" for table \"{}\" does not exist", name.name, relation.name),
+                        )
                     })
                 }
                 Err(_) if drop.if_exists => Err(crate::context::undefined_table(table)),
@@ -398,13 +433,19 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                 match &drop.kind {
                     DropKind::Policy(_) => {}
                     DropKind::MaskingPolicy | DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
-                    DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence | DropKind::Schema => {
+                    DropKind::Table
+                    | DropKind::ExternalTable
+                    | DropKind::View
+                    | DropKind::Sequence
+                    | DropKind::Schema => {
                         ddl.need(scope, Right::Own(id));
                     }
                 }
                 gone.insert(id);
             }
-            Err(error) if drop.if_exists => ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", error.message)),
+            Err(error) if drop.if_exists => {
+                ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", error.message))
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -431,12 +472,16 @@ fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult
             "foreign table" => "Use DROP EXTERNAL TABLE to remove a foreign table.".to_owned(),
             kind => format!("Use DROP {} to remove a {kind}.", kind.to_ascii_uppercase()),
         };
-        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a {verb}", relation.name)).hint(hint).into());
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a {verb}", relation.name))
+            .hint(hint)
+            .into());
     }
     if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &relation.storage {
         let message = format!("cannot drop sequence {} because other objects depend on it", relation.name);
         let table = scope.ctx.display_name(*table);
-        return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).hint(format!("Drop the table {table} instead.")).into());
+        return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+            .hint(format!("Drop the table {table} instead."))
+            .into());
     }
     Ok(Ok(id))
 }
@@ -451,7 +496,10 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 // Parts of a relation go with it.
                 Body::RowPolicy(policy) => gone.contains(&policy.relation),
                 Body::MaskAttachment(attachment) => gone.contains(&attachment.relation),
-                Body::Relation(Relation { storage: RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }), .. }) => gone.contains(table),
+                Body::Relation(Relation {
+                    storage: RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }),
+                    ..
+                }) => gone.contains(table),
                 _ => false,
             };
             let depends = match &entry.body {
@@ -494,14 +542,25 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         _ => "table",
     };
     let dependent = match scope.catalog().entry(by).map(|entry| &entry.body) {
-        Some(Body::Relation(relation)) => format!("{} {} depends on {kind} {name}", relation.kind_name(), scope.ctx.display_name(by)),
-        Some(Body::MaskAttachment(attachment)) => format!("it is attached to {}", scope.ctx.display_name(attachment.relation)),
+        Some(Body::Relation(relation)) => {
+            format!("{} {} depends on {kind} {name}", relation.kind_name(), scope.ctx.display_name(by))
+        }
+        Some(Body::MaskAttachment(attachment)) => {
+            format!("it is attached to {}", scope.ctx.display_name(attachment.relation))
+        }
         _ => "an object depends on it".to_owned(),
     };
-    let hint = if matches!(drop.kind, DropKind::MaskingPolicy) { "Detach it first." } else { "Use DROP ... CASCADE to drop the dependent objects too." };
-    Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, format!("cannot drop {kind} {name} because other objects depend on it"))
-        .detail(dependent)
-        .hint(hint)
+    let hint = if matches!(drop.kind, DropKind::MaskingPolicy) {
+        "Detach it first."
+    } else {
+        "Use DROP ... CASCADE to drop the dependent objects too."
+    };
+    Plain::new(
+        SqlState::DEPENDENT_OBJECTS_STILL_EXIST,
+        format!("cannot drop {kind} {name} because other objects depend on it"),
+    )
+    .detail(dependent)
+    .hint(hint)
 }
 
 pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) -> PlanResult<()> {

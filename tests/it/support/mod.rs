@@ -116,7 +116,11 @@ impl Client {
         Self::connect_with(address, &[("user", user), ("database", "boathouse")], password).await
     }
 
-    pub async fn connect_with(address: SocketAddr, parameters: &[(&str, &str)], password: &str) -> Result<Self, DbError> {
+    pub async fn connect_with(
+        address: SocketAddr,
+        parameters: &[(&str, &str)],
+        password: &str,
+    ) -> Result<Self, DbError> {
         let socket = TcpStream::connect(address).await.unwrap();
         let mut client =
             Self { socket, read: BytesMut::new(), pid: 0, key: vec![], status: '?', parameters: Default::default() };
@@ -203,7 +207,11 @@ impl Client {
             }
             match self.socket.read_buf(&mut self.read).await {
                 Ok(0) | Err(_) => {
-                    return Err(DbError { code: "08006".to_owned(), message: "closed".to_owned(), ..DbError::default() });
+                    return Err(DbError {
+                        code: "08006".to_owned(),
+                        message: "closed".to_owned(),
+                        ..DbError::default()
+                    });
                 }
                 Ok(_) => {}
             }
