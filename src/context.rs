@@ -26,6 +26,8 @@ pub struct Context {
     pub superuser: bool,
     /// Schemas of the search path that exist and may be used, in order.
     pub search_path: Vec<ObjectId>,
+    /// The lowest provisional id the transaction has given.
+    pub lowest_id: ObjectId,
     pub backend_pid: i32,
     /// Microseconds since 1970.
     pub transaction_start_us: i64,

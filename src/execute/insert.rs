@@ -17,7 +17,7 @@ use super::{Outcome, Stores, query};
 use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::encode::limited;
 use crate::error::{Plain, SqlError, SqlState, internal};
-use crate::plan::{InsertPlan, Scope, WithCheck};
+use crate::plan::{InsertPlan, Scope, WithCheck, has_subquery};
 use crate::transaction::Transaction;
 use crate::types::PgType;
 use crate::warehouse::{TableWriter, Written};
@@ -234,14 +234,6 @@ impl RowChecks {
         }
         Ok(batch)
     }
-}
-
-fn has_subquery(expr: &Expr) -> bool {
-    use datafusion::common::tree_node::TreeNode;
-    expr.exists(|expr| {
-        Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
-    })
-    .unwrap_or(true)
 }
 
 /// Holds text against the limit of its type.

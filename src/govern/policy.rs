@@ -21,6 +21,8 @@ pub struct RowPolicy {
     pub using: Option<String>,
     /// Source text of the WITH CHECK expression.
     pub check: Option<String>,
+    /// Under which its names are resolved, whatever the reader's own.
+    pub search_path: Vec<String>,
 }
 
 /// The commands a row policy is for.
@@ -60,6 +62,8 @@ pub struct MaskingPolicy {
     pub arguments: Vec<(String, PgType)>,
     /// Source text of the masking expression.
     pub expression: String,
+    /// Under which its names are resolved, whatever the reader's own.
+    pub search_path: Vec<String>,
 }
 
 /// `ATTACH MASKING POLICY … ON relation (column) USING (columns) TO grantee PRIORITY n`.

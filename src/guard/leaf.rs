@@ -72,6 +72,11 @@ impl SecureTable {
         self.relation
     }
 
+    /// What its rows pass through; the lineage of a query looks into it.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
     fn mask(&self, index: usize) -> Option<&Expr> {
         self.policies.masks.get(index).and_then(Option::as_ref)
     }

@@ -377,6 +377,9 @@ fn returning(
     let (mut expressions, mut fields): (Vec<Expr>, Vec<FieldRef>) = (Vec::new(), Vec::new());
     let mut push = |expr: Expr, name: &str| -> PlanResult<()> {
         use datafusion::logical_expr::ExprSchemable;
+        if super::has_subquery(&expr) {
+            return Err(unsupported("a subquery in RETURNING").into());
+        }
         let (_, given) = expr.to_field(&qualified)?;
         let unique = format!("{name}\u{1}{}", expressions.len());
         fields.push(Arc::new(Field::clone(&given).with_name(name)));

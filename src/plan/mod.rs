@@ -232,9 +232,32 @@ impl Scope {
         other
     }
 
+    /// The same statement, with names found on another path.
+    fn with_path(&self, search_path: &[String]) -> Self {
+        let mut other = self.clone();
+        other.ctx = other.ctx.with_search_path(search_path);
+        other
+    }
+
+    /// Names of the schemas on the search path.
+    fn path_names(&self) -> Vec<String> {
+        let schemas = self.ctx.search_path.iter().filter_map(|id| self.ctx.catalog.schema(*id));
+        schemas.map(|schema| schema.name.clone()).collect()
+    }
+
     fn catalog(&self) -> &CatalogState {
         &self.ctx.catalog
     }
+}
+
+/// Whether an expression reads more than its row.
+pub fn has_subquery(expr: &datafusion::logical_expr::Expr) -> bool {
+    use datafusion::common::tree_node::TreeNode;
+    use datafusion::logical_expr::Expr;
+    let reads = |expr: &Expr| {
+        matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
+    };
+    expr.exists(|expr| Ok(reads(expr))).unwrap_or(true)
 }
 
 /// The catalog after a plan's changes: what later steps of the same statement see.

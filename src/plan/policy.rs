@@ -52,7 +52,7 @@ pub(super) fn bind(
 fn row_filter(scope: &Scope, relation: &Relation, rules: &RowRules<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
     let mut any: Option<Expr> = None;
     for policy in &rules.permissive {
-        let bound = optional(scope, relation, policy.using.as_deref(), within)?;
+        let bound = optional(&scope.with_path(&policy.search_path), relation, policy.using.as_deref(), within)?;
         any = Some(match any {
             Some(any) => any.or(bound),
             None => bound,
@@ -60,7 +60,7 @@ fn row_filter(scope: &Scope, relation: &Relation, rules: &RowRules<'_>, within: 
     }
     let mut all = any.unwrap_or_else(|| lit(false));
     for policy in &rules.restrictive {
-        all = all.and(optional(scope, relation, policy.using.as_deref(), within)?);
+        all = all.and(optional(&scope.with_path(&policy.search_path), relation, policy.using.as_deref(), within)?);
     }
     Ok(all)
 }
@@ -82,7 +82,12 @@ pub(super) fn checks(
     let Some(rules) = row_policies(&scope.ctx, id, relation, command) else { return Ok(None) };
     let within = [id];
     let check = |policy: &crate::govern::RowPolicy| {
-        optional(scope, relation, policy.check.as_deref().or(policy.using.as_deref()), &within)
+        optional(
+            &scope.with_path(&policy.search_path),
+            relation,
+            policy.check.as_deref().or(policy.using.as_deref()),
+            &within,
+        )
     };
     let mut any: Option<Expr> = None;
     for policy in &rules.permissive {
@@ -102,7 +107,7 @@ pub(super) fn checks(
 fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
     let arguments = &mask.policy.arguments;
     let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
-    let bound = expression(scope, &mask.policy.expression, &schema, within)?;
+    let bound = expression(&scope.with_path(&mask.policy.search_path), &mask.policy.expression, &schema, within)?;
     // From the policy's arguments to the columns it is attached to.
     let replaced = bound.transform(|expr| {
         Ok(match &expr {

@@ -9,7 +9,9 @@ use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF};
+use datafusion::logical_expr::{
+    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
+};
 
 use super::Scope;
 use crate::catalog::RelationKind;
@@ -39,7 +41,11 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
             let rewritten = expr.transform_up(|expr| rule(scope, expr, &schema, !recursive))?;
             Ok(if values { rewritten } else { rewritten.update_data(|expr| name.restore(expr)) })
         })?;
-        mapped.map_data(LogicalPlan::recompute_schema)
+        mapped.map_data(|node| match node {
+            // Its schema is not recomputed: it is built anew, with a common type for each column.
+            LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
+            other => other.recompute_schema(),
+        })
     })
     .map(|transformed| transformed.data)
 }
@@ -77,11 +83,33 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let list = list.into_iter().map(|item| untyped(scope, item, target.as_ref())).collect::<Result<_>>()?;
             Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
         }
+        // A sum of bigint is numeric: it does not wrap around.
+        Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "sum" => {
+            let widened = widen_bigint(&mut aggregate.params.args, schema)?;
+            let expr = Expr::AggregateFunction(aggregate);
+            if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
+        }
+        Expr::WindowFunction(mut window) if window.fun.name() == "sum" => {
+            let widened = widen_bigint(&mut window.params.args, schema)?;
+            let expr = Expr::WindowFunction(window);
+            if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
+        }
         Expr::ScalarFunction(function) if function.func.name() == "nextval" && function.args.len() == 1 => {
             Transformed::yes(next_value(scope, &function)?)
         }
         other => Transformed::no(other),
     })
+}
+
+/// Makes a bigint argument a decimal. Tells whether there was one.
+fn widen_bigint(arguments: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let Some(argument) = arguments.first_mut() else { return Ok(false) };
+    if argument.get_type(schema)? != DataType::Int64 {
+        return Ok(false);
+    }
+    let inner = std::mem::replace(argument, Expr::Literal(ScalarValue::Null, None));
+    *argument = Expr::Cast(Cast::new(Box::new(inner), DataType::Decimal128(19, 0)));
+    Ok(true)
 }
 
 /// The PostgreSQL type of an expression, if it can be told.
@@ -153,7 +181,14 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
             let udf = ScalarUDF::new_from_impl(ToText::new(Style::of(&scope.ctx.settings)));
             Transformed::yes(function(udf, *cast.expr))
         }
-        _ => Transformed::no(Expr::Cast(cast)),
+        _ => match (cast.expr.get_type(schema), cast.field.data_type()) {
+            // The engine cuts digits off where PostgreSQL rounds.
+            (Ok(DataType::Decimal128(_, scale)), DataType::Int16 | DataType::Int32 | DataType::Int64) if scale > 0 => {
+                let rounded = Expr::Cast(Cast::new(cast.expr, DataType::Decimal128(38, 0)));
+                Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(rounded), cast.field)))
+            }
+            _ => Transformed::no(Expr::Cast(cast)),
+        },
     })
 }
 

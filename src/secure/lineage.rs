@@ -129,6 +129,18 @@ impl Lineage {
     fn scan(&mut self, scan: &TableScan) -> Result<Scope> {
         let provider = source_as_provider(&scan.source)?;
         let relation = if let Some(table) = provider.downcast_ref::<SecureTable>() {
+            // A policy's own columns need no right; what its subqueries read does.
+            let schema = table.schema();
+            let unnamed = schema.fields().iter().map(|field| Output {
+                qualifier: None,
+                name: field.name().clone(),
+                from: BTreeSet::new(),
+            });
+            let unnamed: Scope = unnamed.collect();
+            let policies = table.policies();
+            for expr in policies.row_filter.iter().chain(policies.masks.iter().flatten()) {
+                self.expression(expr, &unnamed, &mut vec![])?;
+            }
             Some(table.relation())
         } else if let Some(table) = provider.downcast_ref::<OpenTable>() {
             // A file that COPY reads belongs to no relation; its own right was asked for.

@@ -54,6 +54,7 @@ impl Session {
                 self.portals.clear();
                 self.session_role = self.login_role;
                 self.role = self.login_role;
+                self.roles_set(false);
                 self.reset(None)?;
                 "DISCARD ALL"
             }
@@ -114,7 +115,7 @@ impl Session {
                     None => self.session_role,
                 };
                 self.role = role;
-                self.show_roles();
+                self.roles_set(set.local);
             }
             SetValue::SessionAuthorization(name) => {
                 let role = match name {
@@ -131,7 +132,7 @@ impl Session {
                 }
                 self.session_role = role;
                 self.role = role;
-                self.show_roles();
+                self.roles_set(set.local);
             }
         }
         Ok(())
@@ -147,6 +148,13 @@ impl Session {
             return Ok(role);
         }
         Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to set role \"{name}\"")).into())
+    }
+
+    fn roles_set(&mut self, local: bool) {
+        if !local {
+            self.lasting_roles = (self.session_role, self.role);
+        }
+        self.show_roles();
     }
 
     /// Puts the roles into the settings that show them.

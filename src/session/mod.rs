@@ -52,6 +52,8 @@ pub struct Session {
     login_role: ObjectId,
     session_role: ObjectId,
     role: ObjectId,
+    /// Session role and role after a commit: without what SET LOCAL changed.
+    lasting_roles: (ObjectId, ObjectId),
     /// In force now.
     settings: Settings,
     /// In force after a commit: without what SET LOCAL changed.
@@ -81,6 +83,7 @@ impl Session {
             login_role: role,
             session_role: role,
             role,
+            lasting_roles: (role, role),
             lasting: settings.clone(),
             initial: settings.clone(),
             settings,
@@ -171,6 +174,7 @@ impl Session {
             settings: Arc::new(self.settings.clone()),
             session_role: self.session_role,
             role: self.role,
+            lowest_id: self.open.as_ref().map_or(ObjectId(0), |open| open.transaction.lowest_id()),
             backend_pid: self.pid,
             transaction_start_us: started,
             statement_start_us: now,

@@ -91,7 +91,7 @@ impl Session {
             read_only: self.settings.is_on("default_transaction_read_only"),
             isolation,
             before: self.lasting.clone(),
-            roles_before: (self.session_role, self.role),
+            roles_before: self.lasting_roles,
         }
     }
 
@@ -159,7 +159,10 @@ impl Session {
         let author = open.transaction.catalog().role_name(self.role);
         let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
         match &done {
-            Ok(()) => self.settings = self.lasting.clone(),
+            Ok(()) => {
+                self.settings = self.lasting.clone();
+                (self.session_role, self.role) = self.lasting_roles;
+            }
             Err(_) => self.restore(open.before, open.roles_before),
         }
         self.show_roles();
@@ -189,6 +192,7 @@ impl Session {
         self.lasting = settings;
         self.session_role = session_role;
         self.role = role;
+        self.lasting_roles = (session_role, role);
     }
 
     /// A statement failed: so has its transaction.

@@ -22,6 +22,8 @@ pub struct Transaction {
     changes: Vec<Change>,
     staged: Arc<Staged>,
     sequences: BTreeSet<ObjectId>,
+    /// The lowest provisional id that was given, so that none is given twice.
+    lowest_id: ObjectId,
     /// Microseconds since 1970.
     pub started_us: i64,
 }
@@ -34,6 +36,7 @@ impl Transaction {
             changes: Vec::new(),
             staged: Arc::default(),
             sequences: BTreeSet::new(),
+            lowest_id: ObjectId(0),
             started_us,
         }
     }
@@ -44,6 +47,11 @@ impl Transaction {
 
     pub fn staged(&self) -> &Arc<Staged> {
         &self.staged
+    }
+
+    /// The lowest id of an object it created, dropped ones included; 0 if there is none.
+    pub fn lowest_id(&self) -> ObjectId {
+        self.lowest_id
     }
 
     /// Whether it has done nothing that a commit would have to write.
@@ -64,6 +72,13 @@ impl Transaction {
     pub fn apply(&mut self, changes: Vec<Change>) {
         let state = self.catalog.as_ref().clone().with(self.base.snapshot, changes.iter().cloned());
         self.catalog = Arc::new(state);
+        for change in &changes {
+            self.lowest_id = self.lowest_id.min(change.id());
+            if let Change::Delete(id) = change {
+                Arc::make_mut(&mut self.staged).forget(*id);
+                self.sequences.remove(id);
+            }
+        }
         self.changes.extend(changes);
     }
 

@@ -34,6 +34,11 @@ impl Staged {
         self.tables.entry(table).or_default()
     }
 
+    /// Drops what was staged for a table that is dropped itself; its files are left to a sweep.
+    pub fn forget(&mut self, table: ObjectId) {
+        self.tables.remove(&table);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
     }

@@ -49,7 +49,7 @@ impl DdlPlan {
 
     /// An id for a new object: provisional until commit, and below all that the transaction has.
     fn new_id(&self, scope: &Scope) -> ObjectId {
-        let lowest = scope.catalog().entries().next().map_or(0, |entry| entry.id.0);
+        let lowest = scope.ctx.lowest_id.0;
         let own = self.changes.iter().map(|change| change.id().0).min().unwrap_or(0);
         ObjectId(lowest.min(own).min(0) - 1)
     }

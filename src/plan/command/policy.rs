@@ -1,7 +1,7 @@
 //! Row policies and masking policies.
 
 use super::super::policy::{boolean, expression, schema_of};
-use super::super::{PlanResult, Right, Scope};
+use super::super::{PlanResult, Right, Scope, has_subquery};
 use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
@@ -38,6 +38,7 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
         roles: grantees(scope, &create.roles)?,
         using: create.using.as_ref().map(|(_, source)| source.clone()),
         check: create.check.as_ref().map(|(_, source)| source.clone()),
+        search_path: scope.path_names(),
     };
     ddl.put(ddl.new_id(scope), Body::RowPolicy(policy));
     Ok(())
@@ -63,7 +64,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> Pl
     }
     for (given, slot) in [(&alter.using, &mut new.using), (&alter.check, &mut new.check)] {
         if let Some((_, source)) = given {
-            boolean(scope, table, source, &[id])?;
+            boolean(&scope.with_path(&new.search_path), table, source, &[id])?;
             *slot = Some(source.clone());
         }
     }
@@ -105,7 +106,7 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
     }
     let schema = schema_of(create.arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
     let bound = expression(scope, &create.expression.1, &schema, &[])?;
-    if contains_query(&bound) {
+    if has_subquery(&bound) {
         return Err(unsupported("a subquery in a masking policy").into());
     }
     let Some((_, masked)) = create.arguments.first() else {
@@ -132,18 +133,10 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
         owner: scope.ctx.role,
         arguments: create.arguments.clone(),
         expression: create.expression.1.clone(),
+        search_path: scope.path_names(),
     };
     ddl.put(existing.unwrap_or_else(|| ddl.new_id(scope)), Body::MaskingPolicy(policy));
     Ok(())
-}
-
-fn contains_query(expr: &datafusion::logical_expr::Expr) -> bool {
-    use datafusion::common::tree_node::TreeNode;
-    use datafusion::logical_expr::Expr;
-    expr.exists(|expr| {
-        Ok(matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)))
-    })
-    .unwrap_or(true)
 }
 
 pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> PlanResult<()> {

@@ -287,13 +287,7 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
     let columns = number(named)?;
     let view = View {
         query: create.source.clone(),
-        search_path: scope
-            .ctx
-            .search_path
-            .iter()
-            .filter_map(|id| scope.catalog().schema(*id))
-            .map(|schema| schema.name.clone())
-            .collect(),
+        search_path: scope.path_names(),
         security_invoker: create.security_invoker,
     };
     let mut new = new_relation(scope, schema, &create.name.name, columns, RelationKind::View(view));
