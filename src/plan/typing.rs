@@ -83,6 +83,13 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let list = list.into_iter().map(|item| untyped(scope, item, target.as_ref())).collect::<Result<_>>()?;
             Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
         }
+        Expr::ScalarFunction(function) if matches!(function.func.name(), "date_part" | "date_trunc") => {
+            if scope.ctx.settings.time_zone() == crate::setting::Zone::UTC {
+                Transformed::no(Expr::ScalarFunction(function))
+            } else {
+                local_time(scope, function, schema)
+            }
+        }
         // A sum of bigint is numeric: it does not wrap around.
         Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "sum" => {
             let widened = widen_bigint(&mut aggregate.params.args, schema)?;
@@ -172,6 +179,12 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     }
     let function =
         |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
+    let zoned = |pg: &PgType| *pg == PgType::Timestamptz;
+    let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp);
+    let elsewhere = scope.ctx.settings.time_zone() != crate::setting::Zone::UTC;
+    if elsewhere && ((zoned(&source) && calendar(&target)) || (calendar(&source) && zoned(&target))) {
+        return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, target)));
+    }
     Ok(match (source.is_text(), target.is_text()) {
         (true, false) => {
             let udf = ScalarUDF::new_from_impl(FromText::new(target, scope.ctx.settings.time_zone()));
@@ -190,6 +203,28 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
             _ => Transformed::no(Expr::Cast(cast)),
         },
     })
+}
+
+/// A cast between local and absolute time, by the session's time zone: through the text, which has it.
+fn by_session_zone(scope: &Scope, expr: Expr, target: PgType) -> Expr {
+    let to_text = ScalarUDF::new_from_impl(ToText::new(Style::of(&scope.ctx.settings)));
+    let from_text = ScalarUDF::new_from_impl(FromText::new(target, scope.ctx.settings.time_zone()));
+    let text = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(to_text), vec![expr]));
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(from_text), vec![text]))
+}
+
+/// `date_part` and `date_trunc` see the session's local time.
+fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let Some(moment) =
+        function.args.get_mut(1).filter(|argument| pg_type(argument, schema) == Some(PgType::Timestamptz))
+    else {
+        return Transformed::no(Expr::ScalarFunction(function));
+    };
+    let inner = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
+    *moment = by_session_zone(scope, inner, PgType::Timestamp);
+    let truncates = function.func.name() == "date_trunc";
+    let expr = Expr::ScalarFunction(function);
+    Transformed::yes(if truncates { by_session_zone(scope, expr, PgType::Timestamptz) } else { expr })
 }
 
 fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {

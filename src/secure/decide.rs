@@ -3,7 +3,7 @@
 use crate::catalog::{Body, Relation, RelationKind};
 use crate::context::Context;
 use crate::error::{Plain, SqlState, internal};
-use crate::govern::{Acl, Privilege, PrivilegeSet, is_member};
+use crate::govern::{Acl, Privilege, PrivilegeSet, can_set};
 use crate::name::ObjectId;
 use crate::plan::{Need, Right};
 
@@ -32,13 +32,11 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         }
         Right::Own(id) => own(who, *id),
         Right::Member(role) => {
-            let member = is_member(who.role, *role, |id| who.catalog.role(id));
+            let member = can_set(who.role, *role, |id| who.catalog.role(id));
             let error = || denied(format!("must be able to SET ROLE \"{}\"", who.catalog.role_name(*role)));
             if member { Ok(()) } else { Err(error()) }
         }
         Right::Admin(role) => {
-            let creator = who.catalog.role(who.role).is_some_and(|own| own.create_role);
-            let superuser_role = who.catalog.role(*role).is_some_and(|role| role.superuser);
             let admin = who
                 .roles
                 .iter()
@@ -46,10 +44,10 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
                 .flat_map(|role| &role.member_of)
                 .any(|m| m.role == *role && m.admin);
             let error = || {
-                denied(format!("permission denied to grant role \"{}\"", who.catalog.role_name(*role)))
-                    .detail("Only roles with the ADMIN option on the role may grant it.")
+                denied(format!("permission denied for role \"{}\"", who.catalog.role_name(*role)))
+                    .detail("Only roles with the ADMIN option on it may grant, change or drop it.")
             };
-            if admin || (creator && !superuser_role) { Ok(()) } else { Err(error()) }
+            if admin { Ok(()) } else { Err(error()) }
         }
         Right::Database(privilege) => {
             let held = who.catalog.database().and_then(|database| database.acl.as_ref()).map(|acl| who.rights(acl));

@@ -64,8 +64,11 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             };
             Plan::CreateTableAs { ddl, fill }
         }
-        Plan::Ddl(ddl) => {
+        Plan::Ddl(mut ddl) => {
             check(ctx, &ddl.needs)?;
+            if let Some(refusal) = ddl.refusal.take() {
+                return Err(refusal.into());
+            }
             Plan::Ddl(ddl)
         }
     };

@@ -10,7 +10,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use super::Session;
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::Outcome;
-use crate::govern::is_member;
+use crate::govern::can_set;
 use crate::name::ObjectId;
 use crate::setting::{SETTINGS, find};
 use crate::statement::{Command, SetStatement, SetValue, Shown};
@@ -144,7 +144,7 @@ impl Session {
         let missing = || Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("role \"{name}\" does not exist"));
         let role = catalog.role_id(name).ok_or_else(missing)?;
         let superuser = catalog.role(from).is_some_and(|role| role.superuser);
-        if superuser || is_member(from, role, |id| catalog.role(id)) {
+        if superuser || can_set(from, role, |id| catalog.role(id)) {
             return Ok(role);
         }
         Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to set role \"{name}\"")).into())

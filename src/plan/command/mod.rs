@@ -26,6 +26,8 @@ pub struct DdlPlan {
     pub notices: Vec<Notice>,
     /// Tables whose rows go.
     pub truncate: Vec<ObjectId>,
+    /// Why it cannot be done, for those who have the right to do it.
+    pub refusal: Option<Plain>,
     /// Sequences that start again.
     pub restart: Vec<ObjectId>,
 }

@@ -30,6 +30,15 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateRole) -> P
         role.member_of.push(membership(group, scope.ctx.role, false));
     }
     ddl.put(id, Body::Role(role));
+    // Whoever makes a role may administer it, but does not have its rights.
+    if !scope.ctx.superuser
+        && let Some(creator) = scope.catalog().role(scope.ctx.role)
+    {
+        let mut creator = creator.clone();
+        let admin = Membership { role: id, grantor: scope.ctx.role, admin: true, inherit: false, set: false };
+        creator.member_of.push(admin);
+        ddl.put(scope.ctx.role, Body::Role(creator));
+    }
     for (members, admin) in [(&create.options.members, false), (&create.options.admins, true)] {
         for member in members {
             let member_id = scope.catalog().role_id(member).ok_or_else(|| undefined_role(member))?;
@@ -59,6 +68,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &CreateRole) -> Pla
         && o.valid_until.is_none();
     if !only_own {
         ddl.need(scope, Right::CreateRole("alter role"));
+        ddl.need(scope, Right::Admin(id));
         if role.superuser {
             ddl.need(scope, Right::Superuser("alter role"));
         }
@@ -150,6 +160,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &DropRole) -> PlanRes
         if catalog.role(id).is_some_and(|role| role.superuser) {
             ddl.need(scope, Right::Superuser("drop role"));
         }
+        ddl.need(scope, Right::Admin(id));
         if id == scope.ctx.role || id == scope.ctx.session_role {
             return Err(Plain::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped").into());
         }

@@ -512,7 +512,8 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
             continue;
         }
         if let Some(id) = blocking {
-            return Err(blocked(scope, drop, id).into());
+            ddl.refusal = Some(blocked(scope, drop, id));
+            return Ok(());
         }
         ddl.changes.extend(gone.into_iter().map(Change::Delete));
         return Ok(());
