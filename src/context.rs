@@ -45,14 +45,15 @@ impl Context {
         other
     }
 
-    /// Under another search path.
+    /// Under the search path that a view or policy was made with. Every schema of it counts, whoever reads: a schema the
+    /// reader may not use is refused later, not skipped, or a name would stand for something else to him.
     #[must_use]
     pub fn with_search_path(mut self, names: &[String]) -> Self {
-        self.search_path = resolve_search_path(&self.catalog, self.role, names);
+        self.search_path = names.iter().filter_map(|name| self.catalog.schema_id(name)).collect();
         self
     }
 
-    /// Finds a relation by name. `None` also if its schema may not be used.
+    /// Finds a relation by name. Whether its schema may be used is a need of the plan.
     pub fn relation(&self, name: &QualifiedName) -> Option<(ObjectId, &Relation)> {
         let id = match &name.schema {
             Some(schema) => self.catalog.find(Namespace::Relation(self.catalog.schema_id(schema)?), &name.name)?,

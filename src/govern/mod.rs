@@ -9,4 +9,4 @@ mod role;
 pub use acl::{Acl, AclItem, Grantee, Privilege, PrivilegeSet};
 pub use password::{MOCK_ITERATIONS, PasswordError, PasswordVerifier, ScramVerifier};
 pub use policy::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
-pub use role::{Membership, Role, can_set, closure, is_member, pg_role_id};
+pub use role::{Membership, Role, can_set, closure, is_member};

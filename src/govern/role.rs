@@ -94,8 +94,3 @@ fn reach<'a>(
 pub fn can_set<'a>(member: ObjectId, group: ObjectId, role: impl Fn(ObjectId) -> Option<&'a Role>) -> bool {
     reach(member, &role, |membership| membership.set).contains(&group)
 }
-
-/// Whether a role name is reserved for the system.
-pub fn pg_role_id(name: &str) -> bool {
-    name.starts_with("pg_")
-}

@@ -114,11 +114,11 @@ fn canonical(text: &str) -> Result<Url, LocationError> {
     if url.host_str().is_some_and(|host| !host.is_empty()) {
         return Err(malformed("A local location has three slashes: file:///path."));
     }
-    local(&url, &decoded).ok_or_else(|| malformed("The path cannot be resolved."))
+    local(&decoded).ok_or_else(|| malformed("The path cannot be resolved."))
 }
 
 /// Follows symbolic links as far as the path exists.
-fn local(url: &Url, path: &str) -> Option<Url> {
+fn local(path: &str) -> Option<Url> {
     let folder = path.ends_with('/') || Path::new(path).is_dir();
     let mut existing = Path::new(path);
     let mut missing = Vec::new();
@@ -132,7 +132,6 @@ fn local(url: &Url, path: &str) -> Option<Url> {
         }
     };
     let full = missing.iter().rev().fold(resolved, |path, part| path.join(part));
-    let _origin = url;
     if folder { Url::from_directory_path(full).ok() } else { Url::from_file_path(full).ok() }
 }
 

@@ -45,6 +45,21 @@ pub struct GrantRole {
     pub set: Option<bool>,
 }
 
+/// What PostgreSQL has privileges on, and we have not.
+const UNSUPPORTED_OBJECTS: &[&str] = &[
+    "function",
+    "procedure",
+    "routine",
+    "language",
+    "large",
+    "tablespace",
+    "type",
+    "domain",
+    "foreign",
+    "parameter",
+    "tables",
+];
+
 pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxError> {
     let mut role_options = GrantRole { roles: Vec::new(), members: Vec::new(), admin: None, inherit: None, set: None };
     let mut option = false;
@@ -126,35 +141,8 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
     if c.words(&["database"]) {
         return Ok(GrantObjects::Databases(c.list(Cursor::ident)?));
     }
-    if c.peek_any(&[
-        "function",
-        "procedure",
-        "routine",
-        "language",
-        "large",
-        "tablespace",
-        "type",
-        "domain",
-        "foreign",
-        "parameter",
-        "tables",
-    ]) {
-        return Err(c.unsupported_or_unexpected(
-            "GRANT ON",
-            &[
-                "function",
-                "procedure",
-                "routine",
-                "language",
-                "large",
-                "tablespace",
-                "type",
-                "domain",
-                "foreign",
-                "parameter",
-                "tables",
-            ],
-        ));
+    if c.peek_any(UNSUPPORTED_OBJECTS) {
+        return Err(c.unsupported_or_unexpected("GRANT ON", UNSUPPORTED_OBJECTS));
     }
     let _noise = c.words(&["table"]) || c.words(&["sequence"]);
     Ok(GrantObjects::Relations(c.list(Cursor::qualified_name)?))
