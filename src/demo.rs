@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::TryStreamExt;
 
 use crate::catalog::BOOTSTRAP_ROLE;
-use crate::encode::{Style, columns, write_text};
+use crate::encode::{columns, write_text};
 use crate::error::SqlError;
 use crate::execute::Outcome;
 use crate::plan::Parameters;
@@ -123,7 +123,7 @@ async fn run(session: &mut Session, sql: &str) -> Result<String, SqlError> {
         match session.run(&statement, Parameters::default()).await? {
             Outcome::Done(tag) => shown.push_str(&tag),
             Outcome::Rows { fields, stream, .. } | Outcome::Returned { fields, stream, .. } => {
-                let style = Style::of(session.settings());
+                let style = session.style();
                 let mut rows = vec![fields.iter().map(|field| field.name().clone()).collect::<Vec<_>>()];
                 let batches: Vec<_> = stream.try_collect().await.map_err(SqlError::from_engine)?;
                 for batch in &batches {

@@ -106,6 +106,17 @@ pub enum ExternalFormat {
     Json,
 }
 
+impl ExternalFormat {
+    /// As `STORED AS` names it, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "parquet",
+            Self::Csv => "csv",
+            Self::Json => "json",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// The defining query as the user wrote it.

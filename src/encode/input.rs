@@ -104,7 +104,10 @@ impl ColumnBuilder {
     pub fn new(pg: &PgType, zone: Zone) -> Result<Self, InputError> {
         let unsupported = || InputError::Unsupported(format!("input of type {pg}"));
         let values = match (pg, arrow_type(pg)) {
-            (PgType::Array(element), _) => Builder::List(Box::new(Self::new(element, zone)?), vec![0], Vec::new()),
+            (PgType::Array(_) | PgType::Int2vector | PgType::Oidvector, _) => {
+                let element = pg.element().ok_or_else(unsupported)?;
+                Builder::List(Box::new(Self::new(element, zone)?), vec![0], Vec::new())
+            }
             (PgType::Timestamptz, data_type) => {
                 Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type), true)
             }
@@ -230,16 +233,55 @@ impl ColumnBuilder {
                 b.append_value(parse_interval(text).map_err(|error| malformed(error, &self.pg, text))?)
             }
             Builder::List(elements, offsets, valid) => {
-                for item in array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })? {
-                    match item {
-                        Some(item) => elements.append_text(&item)?,
-                        None => elements.append_null(),
+                if matches!(self.pg, PgType::Array(_)) {
+                    for item in array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })? {
+                        match item {
+                            Some(item) => elements.append_text(&item)?,
+                            None => elements.append_null(),
+                        }
                     }
+                } else {
+                    text.split_ascii_whitespace().try_for_each(|item| elements.append_text(item))?;
                 }
                 offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
                 valid.push(true);
             }
         }
+        Ok(())
+    }
+
+    /// Appends a whole number to a column of integers, OIDs or points in time (microseconds since 1970). Anywhere else,
+    /// and where it does not fit, it is NULL.
+    pub fn append_integer(&mut self, value: i64) {
+        match &mut self.values {
+            Builder::Int2(b) => b.append_option(value.try_into().ok()),
+            Builder::Int4(b) => b.append_option(value.try_into().ok()),
+            Builder::Int8(b) => b.append_value(value),
+            Builder::Oid(b) => b.append_option(value.try_into().ok()),
+            Builder::Float4(b) => b.append_value(value as f32),
+            Builder::Float8(b) => b.append_value(value as f64),
+            Builder::Timestamp(b, _) => b.append_value(value),
+            _ => self.append_null(),
+        }
+    }
+
+    /// Appends a truth value to a column of booleans.
+    pub fn append_bool(&mut self, value: bool) {
+        match &mut self.values {
+            Builder::Bool(b) => b.append_value(value),
+            _ => self.append_null(),
+        }
+    }
+
+    /// Appends an array whose items are appended to the builder of the elements.
+    pub fn append_items(&mut self, items: impl FnOnce(&mut Self) -> Result<(), InputError>) -> Result<(), InputError> {
+        let Builder::List(elements, offsets, valid) = &mut self.values else {
+            self.append_null();
+            return Ok(());
+        };
+        items(elements)?;
+        offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
+        valid.push(true);
         Ok(())
     }
 

@@ -34,6 +34,7 @@ pub use row::RowEncoder;
 pub use text::array_needs_quotes;
 pub(crate) use text::{describe_row, scalar_text, text_array, write_text};
 
+use crate::error::Plain;
 use crate::setting::{Settings, Zone};
 use crate::types::{PgType, arrow_type, of_field};
 
@@ -47,26 +48,63 @@ pub enum Format {
     Binary,
 }
 
-/// Settings that decide how values print.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The names behind values of the `reg…` types, which are OIDs.
+pub trait ObjectNames: std::fmt::Debug + Send + Sync {
+    /// How an object prints; its number if there is none.
+    fn name(&self, pg: &PgType, oid: u32) -> String;
+    /// The object of a name. An undefined-object error of the type's own if there is none.
+    fn oid(&self, pg: &PgType, text: &str) -> Result<u32, Plain>;
+}
+
+/// Settings that decide how values print, and the names of objects.
+#[derive(Clone, Debug)]
 pub struct Style {
     pub zone: Zone,
     pub extra_float_digits: i32,
     pub iso_8601_intervals: bool,
+    objects: Option<Arc<dyn ObjectNames>>,
 }
+
+impl PartialEq for Style {
+    fn eq(&self, other: &Self) -> bool {
+        let objects = match (&self.objects, &other.objects) {
+            (None, None) => true,
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, Some(_)) | (Some(_), None) => false,
+        };
+        objects
+            && self.zone == other.zone
+            && self.extra_float_digits == other.extra_float_digits
+            && self.iso_8601_intervals == other.iso_8601_intervals
+    }
+}
+impl Eq for Style {}
 
 impl Style {
     /// How values print where no session is: in files and failing rows.
     pub(crate) fn utc() -> Self {
-        Self { zone: Zone::UTC, extra_float_digits: 1, iso_8601_intervals: false }
+        Self { zone: Zone::UTC, extra_float_digits: 1, iso_8601_intervals: false, objects: None }
     }
 
-    pub fn of(settings: &Settings) -> Self {
+    pub fn of(settings: &Settings, objects: Arc<dyn ObjectNames>) -> Self {
         Self {
             zone: settings.time_zone(),
             extra_float_digits: settings.extra_float_digits(),
             iso_8601_intervals: settings.interval_style() == "iso_8601",
+            objects: Some(objects),
         }
+    }
+
+    /// The object of a name. `0A000` where there is no catalog to look in.
+    pub(crate) fn object_oid(&self, pg: &PgType, text: &str) -> Result<u32, Plain> {
+        match &self.objects {
+            Some(objects) => objects.oid(pg, text),
+            None => Err(crate::error::unsupported(format!("input of type {pg} here"))),
+        }
+    }
+
+    fn object_name(&self, pg: &PgType, oid: u32) -> String {
+        self.objects.as_ref().map_or_else(|| oid.to_string(), |objects| objects.name(pg, oid))
     }
 }
 

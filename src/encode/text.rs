@@ -6,6 +6,9 @@ use crate::types::PgType;
 /// Writes a value that is not NULL.
 pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: &Style) {
     match &column.values {
+        Values::Oid(array) if column.pg.is_object_name() => {
+            out.extend_from_slice(style.object_name(&column.pg, array.value(row)).as_bytes());
+        }
         Values::Bool(array) => out.push(if array.value(row) { b't' } else { b'f' }),
         Values::Int2(array) => out.extend_from_slice(itoa::Buffer::new().format(array.value(row)).as_bytes()),
         Values::Int4(array) => out.extend_from_slice(itoa::Buffer::new().format(array.value(row)).as_bytes()),
@@ -32,6 +35,14 @@ pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: 
         Values::Timestamptz(array) => datetime::write_timestamp(out, array.value(row), Some(style.zone)),
         Values::Interval(array) if style.iso_8601_intervals => interval::write_iso_8601(out, array.value(row)),
         Values::Interval(array) => interval::write_postgres(out, array.value(row)),
+        Values::List(list, elements) if matches!(column.pg, PgType::Int2vector | PgType::Oidvector) => {
+            for (position, element) in bounds(list.value_offsets(), row).enumerate() {
+                if position > 0 {
+                    out.push(b' ');
+                }
+                write_text(out, elements, element, style);
+            }
+        }
         Values::List(list, elements) => write_array(out, list.value_offsets(), row, elements, style),
         Values::Null => {}
     }

@@ -26,6 +26,7 @@ impl SqlState {
     // Class 22: data
     pub const STRING_DATA_RIGHT_TRUNCATION: Self = Self("22001");
     pub const NUMERIC_VALUE_OUT_OF_RANGE: Self = Self("22003");
+    pub const NULL_VALUE_NOT_ALLOWED: Self = Self("22004");
     pub const INVALID_DATETIME_FORMAT: Self = Self("22007");
     pub const DATETIME_FIELD_OVERFLOW: Self = Self("22008");
     pub const DIVISION_BY_ZERO: Self = Self("22012");
@@ -77,7 +78,7 @@ impl SqlState {
     pub const AMBIGUOUS_COLUMN: Self = Self("42702");
     pub const AMBIGUOUS_FUNCTION: Self = Self("42725");
     pub const INVALID_COLUMN_REFERENCE: Self = Self("42P10");
-    pub const INVALID_SCHEMA_NAME: Self = Self("42602");
+    pub const INVALID_NAME: Self = Self("42602");
     pub const INVALID_TABLE_DEFINITION: Self = Self("42P16");
     pub const INDETERMINATE_DATATYPE: Self = Self("42P18");
     pub const INVALID_OBJECT_DEFINITION: Self = Self("42P17");

@@ -15,8 +15,8 @@ use datafusion::execution::SendableRecordBatchStream;
 pub use copy_encoder::CopyEncoder;
 pub use copy_in::CopyIn;
 
-use crate::encode::Style;
 use crate::error::{Notice, SqlError};
+use crate::pg::Objects;
 use crate::plan::{DdlPlan, Plan, Scope};
 use crate::secure::Authorized;
 use crate::statement::{CopyFormat, CopyOptions};
@@ -100,7 +100,7 @@ pub async fn execute(
 }
 
 fn copy_encoder(options: CopyOptions, names: Vec<String>, scope: &Scope) -> CopyEncoder {
-    CopyEncoder::new(options, names, Style::of(&scope.ctx.settings))
+    CopyEncoder::new(options, names, Objects::style(&scope.ctx))
 }
 
 fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {

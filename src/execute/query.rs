@@ -11,11 +11,12 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
 use crate::error::SqlError;
-use crate::plan::Scope;
+use crate::plan::{Scope, decorrelate};
 
 /// The physical plan of a permitted query, with nothing in it that the guard did not issue.
 pub(super) async fn physical(scope: &Scope, logical: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>, SqlError> {
-    let plan = scope.engine.state().create_physical_plan(logical).await.map_err(SqlError::from_engine)?;
+    let logical = decorrelate(logical.clone()).map_err(SqlError::from_engine)?;
+    let plan = scope.engine.state().create_physical_plan(&logical).await.map_err(SqlError::from_engine)?;
     scope.guard.inspect(&plan)?;
     Ok(plan)
 }

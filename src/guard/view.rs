@@ -13,7 +13,8 @@ use crate::name::ObjectId;
 
 #[derive(Debug)]
 pub struct ViewTable {
-    pub relation: ObjectId,
+    /// `None`: a view of the system's, which everyone may read.
+    pub relation: Option<ObjectId>,
     pub schema: SchemaRef,
     /// Its query, bound with the rights of `checked_as`, with the view's column names.
     pub plan: LogicalPlan,

@@ -122,7 +122,12 @@ impl LakeTable {
 fn inferred_type(field: &arrow::datatypes::Field) -> PgType {
     match field.data_type() {
         DataType::Null => PgType::Text,
-        _ => of_field(field),
+        _ => match of_field(field) {
+            // An unsigned number in a file is not an OID.
+            PgType::Oid => PgType::Int8,
+            PgType::Array(element) if *element == PgType::Oid => PgType::Array(Box::new(PgType::Int8)),
+            pg => pg,
+        },
     }
 }
 

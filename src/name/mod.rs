@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Plain, SqlState};
+
 /// The longest identifier, in bytes.
 pub const IDENT_BYTES_MAX: usize = 63;
 
@@ -41,11 +43,30 @@ const USER_OID_MIN: i64 = 16384;
 /// OIDs from here on belong to objects that are not committed yet.
 const PROVISIONAL_OID_MIN: i64 = 0x7000_0000;
 
+/// Objects of every new catalog have the OIDs that they have in PostgreSQL: the bootstrap superuser, the database, schema
+/// `public`.
+const CANONICAL_OIDS: &[(ObjectId, u32)] = &[(ObjectId(1), 10), (ObjectId(2), 5), (ObjectId(3), 2200)];
+
 impl ObjectId {
     /// The object's OID in pg_catalog: stable across restarts, renames and nodes.
     pub fn oid(self) -> u32 {
+        if let Some((_, oid)) = CANONICAL_OIDS.iter().find(|(id, _)| *id == self) {
+            return *oid;
+        }
         let oid = if self.0 < 0 { PROVISIONAL_OID_MIN - self.0 } else { USER_OID_MIN + self.0 };
         u32::try_from(oid).unwrap_or(u32::MAX)
+    }
+
+    /// The object that would have an OID; `None` for OIDs of PostgreSQL's own objects.
+    pub fn from_oid(oid: u32) -> Option<Self> {
+        if let Some((id, _)) = CANONICAL_OIDS.iter().find(|(_, canonical)| *canonical == oid) {
+            return Some(*id);
+        }
+        match i64::from(oid) {
+            oid if oid >= PROVISIONAL_OID_MIN => Some(Self(PROVISIONAL_OID_MIN - oid)),
+            oid if oid >= USER_OID_MIN => Some(Self(oid - USER_OID_MIN)),
+            _ => None,
+        }
     }
 
     pub fn is_provisional(self) -> bool {
@@ -67,6 +88,15 @@ impl QualifiedName {
 
     pub fn bare(name: impl Into<String>) -> Self {
         Self { schema: None, name: name.into() }
+    }
+
+    /// Reads a name from a string, as `regclass` does. `42602` if it is malformed.
+    pub fn parse(text: &str) -> Result<Self, Plain> {
+        let mut parts = parse_qualified(text).unwrap_or_default();
+        match (parts.pop(), parts.pop(), parts.is_empty()) {
+            (Some(name), schema, true) => Ok(Self { schema, name }),
+            _ => Err(Plain::new(SqlState::INVALID_NAME, format!("invalid name syntax: \"{text}\""))),
+        }
     }
 }
 
@@ -99,6 +129,47 @@ pub fn quote_literal(text: &str) -> String {
         format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
     } else {
         format!("'{}'", text.replace('\'', "''"))
+    }
+}
+
+/// Reads a dotted name as `regclass` and its like do: unquoted parts are folded. `None` if it is malformed.
+pub fn parse_qualified(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let (part, after) = match rest.strip_prefix('"') {
+            Some(quoted) => parse_quoted(quoted)?,
+            None => {
+                let (part, after) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+                (fold(part.trim()), after)
+            }
+        };
+        if part.is_empty() {
+            return None;
+        }
+        parts.push(part);
+        match after.trim_start().strip_prefix('.') {
+            Some(next) => rest = next.trim_start(),
+            None if after.trim().is_empty() => return Some(parts),
+            None => return None,
+        }
+    }
+}
+
+/// An identifier up to its closing quote, and what follows.
+fn parse_quoted(text: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    let mut rest = text;
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        part.push_str(before);
+        match after.strip_prefix('"') {
+            Some(next) => {
+                part.push('"');
+                rest = next;
+            }
+            None => return Some((part, after)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -13,36 +13,43 @@ use datafusion::logical_expr::{
 
 use crate::encode::{ColumnBuilder, Style, text_array};
 use crate::error::SqlError;
-use crate::setting::Zone;
 use crate::types::{PgType, arrow_type, field};
 
 /// `text::type`.
 #[derive(Debug)]
 pub struct FromText {
     pg: PgType,
-    zone: Zone,
+    style: Style,
     signature: Signature,
 }
 
 impl FromText {
-    pub fn new(pg: PgType, zone: Zone) -> Self {
-        Self { pg, zone, signature: Signature::any(1, Volatility::Immutable) }
+    pub fn new(pg: PgType, style: Style) -> Self {
+        Self { pg, style, signature: Signature::any(1, Volatility::Immutable) }
     }
 
     /// Reads one value.
-    pub fn scalar(pg: &PgType, zone: Zone, text: &str) -> Result<ScalarValue, SqlError> {
-        let mut builder = ColumnBuilder::new(pg, zone)?;
-        builder.append_text(text)?;
+    pub fn scalar(&self, text: &str) -> Result<ScalarValue, SqlError> {
+        let mut builder = ColumnBuilder::new(&self.pg, self.style.zone)?;
+        self.append(&mut builder, text)?;
         ScalarValue::try_from_array(&builder.finish(), 0).map_err(SqlError::from_engine)
+    }
+
+    fn append(&self, builder: &mut ColumnBuilder, text: &str) -> Result<(), SqlError> {
+        if self.pg.is_object_name() {
+            builder.append_integer(self.style.object_oid(&self.pg, text)?.into());
+            return Ok(());
+        }
+        Ok(builder.append_text(text)?)
     }
 
     fn convert(&self, array: &ArrayRef) -> Result<ArrayRef, SqlError> {
         let text = cast(array, &DataType::Utf8View).map_err(|error| SqlError::from_engine(error.into()))?;
         let text = text.as_string_view();
-        let mut builder = ColumnBuilder::new(&self.pg, self.zone)?;
+        let mut builder = ColumnBuilder::new(&self.pg, self.style.zone)?;
         for value in text {
             match value {
-                Some(value) => builder.append_text(value)?,
+                Some(value) => self.append(&mut builder, value)?,
                 None => builder.append_null(),
             }
         }
@@ -52,7 +59,7 @@ impl FromText {
 
 impl PartialEq for FromText {
     fn eq(&self, other: &Self) -> bool {
-        self.pg == other.pg && self.zone == other.zone
+        self.pg == other.pg && self.style == other.style
     }
 }
 impl Eq for FromText {}
@@ -83,25 +90,26 @@ impl ScalarUDFImpl for FromText {
 /// `value::text`.
 #[derive(Debug)]
 pub struct ToText {
+    source: PgType,
     style: Style,
     signature: Signature,
 }
 
 impl ToText {
-    pub fn new(style: Style) -> Self {
-        Self { style, signature: Signature::any(1, Volatility::Immutable) }
+    pub fn new(source: PgType, style: Style) -> Self {
+        Self { source, style, signature: Signature::any(1, Volatility::Immutable) }
     }
 }
 
 impl PartialEq for ToText {
     fn eq(&self, other: &Self) -> bool {
-        self.style == other.style
+        self.source == other.source && self.style == other.style
     }
 }
 impl Eq for ToText {}
 impl Hash for ToText {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.style.extra_float_digits.hash(state);
+        self.source.hash(state);
     }
 }
 
@@ -116,9 +124,9 @@ impl ScalarUDFImpl for ToText {
         Ok(DataType::Utf8View)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let source = args.arg_fields.first().cloned().unwrap_or_else(|| Arc::new(Field::new("", DataType::Null, true)));
         one(&args, |array| {
             let booleans = array.data_type() == &DataType::Boolean;
+            let source = field("", &self.source, true).with_data_type(array.data_type().clone());
             let text = text_array(array, &source, &self.style)?;
             // A boolean's cast spells it out, unlike its output function.
             let text: ArrayRef = if booleans {

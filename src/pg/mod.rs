@@ -1,9 +1,15 @@
 //! PostgreSQL's functions where the engine has none or another meaning.
 
 mod arithmetic;
+mod array;
 mod convert;
 mod sequence;
+mod single_value;
+pub mod system;
 
 pub use arithmetic::CheckedArithmetic;
+pub use array::{ARRAY_SUBQUERY, ArraySubquery, Bound, Subscripts, is_vector};
 pub use convert::{FromText, ToText};
 pub use sequence::{NextValue, placeholder_functions};
+pub use single_value::SingleValue;
+pub use system::{Objects, SystemTable};

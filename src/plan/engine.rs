@@ -10,6 +10,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
@@ -17,7 +18,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::prelude::SessionConfig;
 
 use crate::error::SqlError;
-use crate::pg::placeholder_functions;
+use crate::pg::{ArraySubquery, Bound, Subscripts, placeholder_functions};
 
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: usize = 5;
@@ -54,7 +55,13 @@ impl Engine {
             .with_physical_optimizer_rule(Arc::new(YieldInJoins))
             .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)
             .build();
-        for function in placeholder_functions() {
+        let own = [
+            ScalarUDF::new_from_impl(ArraySubquery::new()),
+            ScalarUDF::new_from_impl(Bound::lower()),
+            ScalarUDF::new_from_impl(Bound::upper()),
+            ScalarUDF::new_from_impl(Subscripts::new()),
+        ];
+        for function in placeholder_functions().into_iter().chain(own) {
             use datafusion::logical_expr::registry::FunctionRegistry;
             template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;
         }

@@ -4,7 +4,9 @@
 //! catalog changes it asks for. Each plan says what it needs to be permitted ([`Need`]); `secure` decides.
 
 mod command;
+mod decorrelate;
 mod engine;
+mod from_function;
 mod insert;
 mod names;
 mod policy;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 
 pub use command::{ColumnSource, CopyPlan, DdlPlan, file_format};
+pub use decorrelate::decorrelate;
 pub use engine::Engine;
 pub use insert::{InsertPlan, WithCheck};
 pub use query::QueryPlan;
@@ -176,6 +179,17 @@ impl PlanError {
                 let position = text.find_word(&name);
                 error.at(position).into()
             }
+        }
+    }
+}
+
+impl PlanError {
+    /// The error of a stored query, whose text the user does not see.
+    fn unlocated(self) -> SqlError {
+        match self {
+            Self::Sql(error) => error,
+            Self::Engine(error) => SqlError::from_engine(error),
+            Self::Undefined(error, _) => error.into(),
         }
     }
 }

@@ -8,15 +8,18 @@ use datafusion::common::{DataFusionError, Result, TableReference};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
+use super::from_function::FromFunction;
 use super::{Scope, policy, query};
 use crate::catalog::RelationKind;
 use crate::context::undefined_table;
 use crate::error::{SqlError, unsupported};
 use crate::guard::ViewTable;
 use crate::name::{ObjectId, QualifiedName};
+use crate::pg::SystemTable;
+use crate::pg::system::{self, SystemFunction, SystemRelation};
 use crate::types::{field, from_sql};
 
 /// Views and policies may refer to each other this deep.
@@ -28,6 +31,7 @@ pub(super) struct Names<'a> {
     state: &'a SessionState,
     system: Arc<SessionState>,
     types: Arc<dyn TypePlanner>,
+    relations: Vec<Arc<dyn RelationPlanner>>,
     /// Relations whose policies are being bound: a policy that reads its own table never ends.
     pub(super) within: Vec<ObjectId>,
 }
@@ -35,11 +39,21 @@ pub(super) struct Names<'a> {
 impl<'a> Names<'a> {
     pub(super) fn new(scope: &'a Scope, within: Vec<ObjectId>) -> Self {
         let state = scope.engine.template();
-        Self { scope, state, system: scope.engine.state(), types: Arc::new(Types), within }
+        Self {
+            scope,
+            state,
+            system: scope.engine.state(),
+            types: Arc::new(Types),
+            relations: vec![Arc::new(FromFunction)],
+            within,
+        }
     }
 
     fn source(&self, name: &QualifiedName) -> Result<Arc<dyn TableSource>, SqlError> {
         let scope = self.scope;
+        if let Some(relation) = system::relation(name.schema.as_deref(), &name.name) {
+            return self.system_source(relation);
+        }
         let (id, relation) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
         if self.within.len() > DEPTH_MAX {
             return Err(unsupported("nesting of views and policies this deep").into());
@@ -57,10 +71,20 @@ impl<'a> Names<'a> {
                 within.push(id);
                 let plan = query::view(&inner, relation, view, within)?;
                 let schema = Arc::clone(plan.schema().inner());
-                Ok(provider_as_source(Arc::new(ViewTable { relation: id, schema, plan, checked_as })))
+                Ok(provider_as_source(Arc::new(ViewTable { relation: Some(id), schema, plan, checked_as })))
             }
             RelationKind::Sequence(_) => Err(unsupported("reading a sequence as a table").into()),
         }
+    }
+
+    fn system_source(&self, relation: &'static SystemRelation) -> Result<Arc<dyn TableSource>, SqlError> {
+        let scope = self.scope;
+        let Some(query) = system::view_query(relation) else {
+            return Ok(provider_as_source(Arc::new(SystemTable::new(relation, &scope.ctx))));
+        };
+        let plan = query::system_view(&scope.with_path(&[]), relation, query)?;
+        let schema = Arc::clone(plan.schema().inner());
+        Ok(provider_as_source(Arc::new(ViewTable { relation: None, schema, plan, checked_as: scope.ctx.role })))
     }
 }
 
@@ -89,12 +113,19 @@ impl ContextProvider for Names<'_> {
         self.state.expr_planners()
     }
 
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        &self.relations
+    }
+
     fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
         Some(Arc::clone(&self.types))
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.scalar_functions().get(name).cloned()
+        match SystemFunction::bind(name, &self.scope.ctx) {
+            Some(function) => Some(Arc::new(ScalarUDF::new_from_impl(function))),
+            None => self.state.scalar_functions().get(name).cloned(),
+        }
     }
 
     fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {

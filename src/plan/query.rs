@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
 use datafusion::common::metadata::ScalarAndMetadata;
-use datafusion::common::{Column, DataFusionError, ParamValues};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::common::{Column, DataFusionError, ParamValues, ScalarValue, TableReference};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, ObjectName, ObjectNamePart, Query, Visit, Visitor};
 
@@ -15,8 +15,9 @@ use super::names::Names;
 use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
 use crate::catalog::{Relation, View};
 use crate::context::undefined_table;
-use crate::error::{SqlError, SqlState, unsupported};
+use crate::error::{SqlError, SqlState, internal, unsupported};
 use crate::name::{QualifiedName, fold};
+use crate::pg::system::{self, SystemRelation};
 use crate::statement::parse_query;
 use crate::types::{PgType, field, of_field};
 
@@ -140,11 +141,50 @@ pub(super) fn view(
             .and_then(LogicalPlanBuilder::build)
             .map_err(PlanError::Engine)
     };
-    bound().map_err(|error| match error {
-        PlanError::Sql(error) => error,
-        PlanError::Engine(error) => SqlError::from_engine(error),
-        PlanError::Undefined(error, _) => error.into(),
-    })
+    bound().map_err(PlanError::unlocated)
+}
+
+/// The query of a system view with the columns that PostgreSQL has: those it does not name are NULL.
+pub(super) fn system_view(scope: &Scope, relation: &SystemRelation, query: &str) -> Result<LogicalPlan, SqlError> {
+    let bound = || -> PlanResult<LogicalPlan> {
+        let mut query = *parse_query(query).map_err(SqlError::from)?;
+        let mut types = Vec::new();
+        rewrite::query(scope, &mut query, &mut types)?;
+        let logical = bind(scope, query, &mut types, vec![])?;
+        let given: Vec<(Option<TableReference>, FieldRef)> =
+            logical.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field))).collect();
+        if let Some((_, stranger)) = given
+            .iter()
+            .find(|(_, field)| !relation.columns.iter().any(|(name, _)| *name == rewrite::visible_name(field.name())))
+        {
+            return Err(internal(format!("{} has no column {}", relation.name, stranger.name())).into());
+        }
+        let columns = relation.columns.iter().map(|(name, pg)| {
+            let target = Arc::new(field(*name, pg, true));
+            let found = given.iter().find(|(_, field)| rewrite::visible_name(field.name()) == *name);
+            let value = match found {
+                Some((qualifier, field)) => {
+                    let column = Expr::Column(Column::new(qualifier.clone(), field.name()));
+                    // A name may lack a column's type, which a cast puts in place.
+                    if field.data_type() == target.data_type() && of_field(field) == *pg {
+                        column
+                    } else {
+                        Expr::Cast(Cast::new_from_field(Box::new(column), Arc::clone(&target) as FieldRef))
+                    }
+                }
+                None => Expr::Cast(Cast::new_from_field(
+                    Box::new(Expr::Literal(ScalarValue::Null, None)),
+                    Arc::clone(&target) as FieldRef,
+                )),
+            };
+            value.alias(*name)
+        });
+        LogicalPlanBuilder::from(logical)
+            .project(columns.collect::<Vec<_>>())
+            .and_then(LogicalPlanBuilder::build)
+            .map_err(PlanError::Engine)
+    };
+    bound().map_err(PlanError::unlocated)
 }
 
 /// Raises what the engine would only say as text: unknown relations and functions, clauses it would ignore.
@@ -202,51 +242,55 @@ impl Visitor for Checker<'_> {
                 let Some(name) = qualified(name) else {
                     return self.fail(unsupported("a relation name with more than a schema"));
                 };
-                let cte = name.schema.is_none() && self.ctes.contains(&name.name);
-                if !cte && self.scope.ctx.relation(&name).is_none() {
-                    if let Some(schema) = &name.schema
-                        && matches!(schema.as_str(), "pg_catalog" | "information_schema")
-                    {
-                        return self.fail(unsupported(format!("reading {name}")));
-                    }
+                let known = (name.schema.is_none() && self.ctes.contains(&name.name))
+                    || system::relation(name.schema.as_deref(), &name.name).is_some()
+                    || self.scope.ctx.relation(&name).is_some();
+                if !known {
                     self.error = Some(PlanError::Undefined(undefined_table(&name), name.name.clone()));
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())
             }
+            ast::TableFactor::Function { name, .. } => self.function(name),
             _ => ControlFlow::Continue(()),
         }
     }
 
     fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
-        if let ast::Expr::Function(function) = expr {
-            let [ObjectNamePart::Identifier(name)] = function.name.0.as_slice() else {
-                let shown = function.name.to_string();
-                return self.fail(typing::undefined_function(&shown));
-            };
-            let name = folded(name);
-            let state = self.scope.engine.template();
-            let known = state.scalar_functions().contains_key(&name)
-                || state.aggregate_functions().contains_key(&name)
-                || state.window_functions().contains_key(&name)
-                || matches!(name.as_str(), "unnest" | "grouping" | "make_map" | "struct");
-            if !known {
-                let error = crate::error::Plain::new(
-                    SqlState::UNDEFINED_FUNCTION,
-                    format!("function {name} does not exist"),
-                )
-                .hint(
+        match expr {
+            ast::Expr::Function(function) => self.function(&function.name),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+impl Checker<'_> {
+    /// `42883` if there is no function of a name.
+    fn function(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+            return self.fail(typing::undefined_function(&name.to_string()));
+        };
+        let name = folded(name);
+        let state = self.scope.engine.template();
+        let known = state.scalar_functions().contains_key(&name)
+            || state.aggregate_functions().contains_key(&name)
+            || state.window_functions().contains_key(&name)
+            || system::is_system_function(&name)
+            || rewrite::returns_set(&name)
+            || matches!(name.as_str(), "unnest" | "grouping" | "make_map" | "struct");
+        if !known {
+            let error =
+                crate::error::Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist")).hint(
                     "No function matches the given name and argument types. You might need to add explicit type casts.",
                 );
-                self.error = Some(PlanError::Undefined(error, name));
-                return ControlFlow::Break(());
-            }
+            self.error = Some(PlanError::Undefined(error, name));
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
 }
 
-fn folded(ident: &ast::Ident) -> String {
+pub(super) fn folded(ident: &ast::Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
 }
 

@@ -11,8 +11,9 @@ use sqlparser::ast::{
 use sqlparser::tokenizer::Span;
 
 use super::Scope;
-use crate::error::SqlError;
+use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
+use crate::pg::ARRAY_SUBQUERY;
 use crate::setting::{SERVER_VERSION, Zone};
 use crate::types::{PgType, from_sql};
 
@@ -22,6 +23,116 @@ const UNIQUE: char = '\u{1}';
 /// The name of an output column as the user sees it.
 pub(super) fn visible_name(name: &str) -> &str {
     name.split(UNIQUE).next().unwrap_or(name)
+}
+
+/// The same name again, told apart inside the engine.
+pub(super) fn numbered(name: &str, number: usize) -> String {
+    if number == 0 { name.to_owned() } else { format!("{name}{UNIQUE}{number}") }
+}
+
+/// Set-returning functions other than `unnest`: in the engine each makes an array.
+const SET_RETURNING: &[&str] = &["generate_series", "generate_subscripts", "pg_partition_ancestors"];
+
+/// Set-returning functions of several columns: for each column there is a function `name.column` that makes an array.
+const COMPOSITES: &[(&str, &[&str])] = &[
+    ("pg_options_to_table", &["option_name", "option_value"]),
+    ("aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
+    ("_pg_expandarray", &["x", "n"]),
+];
+
+pub(super) fn returns_set(name: &str) -> bool {
+    SET_RETURNING.contains(&name) || !composite(name).is_empty()
+}
+
+/// The columns of a set-returning function that has several.
+pub(super) fn composite(name: &str) -> &'static [&'static str] {
+    COMPOSITES.iter().find(|(known, _)| *known == name).map_or(&[], |(_, columns)| columns)
+}
+
+/// `name(arguments)`.
+pub(super) fn call(name: Ident, arguments: Vec<Expr>) -> Expr {
+    let args = arguments.into_iter().map(|expr| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)));
+    Expr::Function(ast::Function {
+        name: ObjectName::from(vec![name]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: args.collect(),
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// Makes set-returning functions in a select list what the engine knows: the unnesting of an array.
+struct SetsInSelect {
+    /// Subqueries around the current expression.
+    depth: usize,
+}
+
+impl VisitorMut for SetsInSelect {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        let unnested = match expr {
+            Expr::Function(function) if function_name(function).is_some_and(|name| SET_RETURNING.contains(&&*name)) => {
+                Some(expr.clone())
+            }
+            // `(f(x)).column`
+            Expr::CompoundFieldAccess { root, access_chain } => match (unnest(root), access_chain.as_slice()) {
+                (Expr::Function(function), [ast::AccessExpr::Dot(Expr::Identifier(column))]) => {
+                    let name = function_name(function).unwrap_or_default();
+                    let column = fold(&column.value);
+                    composite(&name).contains(&column.as_str()).then(|| {
+                        let mut part = function.clone();
+                        let ident = Ident::with_quote('"', format!("{name}.{column}"));
+                        part.name = ObjectName::from(vec![ident]);
+                        Expr::Function(part)
+                    })
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(array) = unnested {
+            *expr = call(Ident::new("unnest"), vec![array]);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn unnest(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => unnest(inner),
+        other => other,
+    }
+}
+
+/// The folded name of a function of `pg_catalog` or `information_schema`.
+fn function_name(function: &ast::Function) -> Option<String> {
+    let mut name = function.name.clone();
+    unqualify(&mut name);
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] if name.quote_style.is_none() => Some(fold(&name.value)),
+        _ => None,
+    }
 }
 
 /// Rewrites a query in place. `types` receives the parameter types that casts name.
@@ -76,6 +187,47 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         name_columns(&mut select.projection);
+        let mut sets = SetsInSelect { depth: 0 };
+        for item in &mut select.projection {
+            if let SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) = item {
+                let _flow = VisitMut::visit(expr, &mut sets);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        if let ast::TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } = factor {
+            unqualify(name);
+            let series = name.to_string().eq_ignore_ascii_case("generate_series") && !*with_ordinality;
+            let constant = args.args.iter().all(|argument| {
+                matches!(argument, ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) if is_constant(expr))
+            });
+            if series && constant {
+                // The engine has a table function that makes the numbers as they are read.
+                let alias = alias.get_or_insert_with(|| ast::TableAlias {
+                    explicit: false,
+                    name: Ident::new("generate_series"),
+                    columns: vec![],
+                    at: None,
+                });
+                if alias.columns.is_empty() {
+                    alias.columns = vec![ast::TableAliasColumnDef::from_name(alias.name.to_string())];
+                }
+            } else {
+                *factor = ast::TableFactor::Function {
+                    lateral: true,
+                    name: name.clone(),
+                    args: args.args.clone(),
+                    with_ordinality: *with_ordinality,
+                    alias: alias.clone(),
+                };
+            }
+        }
+        if let ast::TableFactor::Function { lateral, name, .. } = factor {
+            unqualify(name);
+            *lateral = true;
+        }
         ControlFlow::Continue(())
     }
 
@@ -98,7 +250,31 @@ impl VisitorMut for Rewriter<'_> {
         let replacement = match expr {
             Expr::Function(function) => {
                 unqualify(&mut function.name);
-                session_function(self.scope, function)
+                match &function.args {
+                    FunctionArguments::Subquery(query) if is_array(function) => {
+                        Some(call(Ident::new(ARRAY_SUBQUERY), vec![Expr::Subquery(query.clone())]))
+                    }
+                    _ => session_function(self.scope, function),
+                }
+            }
+            // The engine plans the items of ARRAY[…] without the outer query in sight; those of a call it does not.
+            Expr::Array(array) if !array.elem.is_empty() => {
+                Some(call(Ident::new("make_array"), std::mem::take(&mut array.elem)))
+            }
+            Expr::Collate { expr: inner, collation } => match check_collation(collation) {
+                Ok(()) => Some(inner.as_ref().clone()),
+                Err(error) => {
+                    self.error = Some(error);
+                    return ControlFlow::Break(());
+                }
+            },
+            Expr::BinaryOp { op: op @ ast::BinaryOperator::PGCustomBinaryOperator(_), .. } => {
+                if let ast::BinaryOperator::PGCustomBinaryOperator(parts) = op
+                    && let Some(plain) = parts.last().and_then(|symbol| operator(symbol))
+                {
+                    *op = plain;
+                }
+                None
             }
             // `x::numeric` without scale: the literal's own.
             Expr::Cast { expr: inner, data_type, .. } => {
@@ -134,10 +310,65 @@ pub(super) fn placeholder(expr: &Expr) -> Option<usize> {
     }
 }
 
-/// Drops `pg_catalog.` before a function's name.
+fn is_array(function: &ast::Function) -> bool {
+    matches!(function.name.0.as_slice(), [ObjectNamePart::Identifier(name)] if fold(&name.value) == "array")
+}
+
+/// Whether an expression needs no row: literals and their signs.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(_) => true,
+        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => is_constant(expr),
+        _ => false,
+    }
+}
+
+/// Text is compared byte by byte, as in collation C. `42704` for another one.
+fn check_collation(name: &ObjectName) -> Result<(), SqlError> {
+    let last = match name.0.last() {
+        Some(ObjectNamePart::Identifier(ident)) if ident.quote_style.is_some() => ident.value.clone(),
+        Some(ObjectNamePart::Identifier(ident)) => fold(&ident.value),
+        _ => String::new(),
+    };
+    if matches!(last.as_str(), "default" | "C" | "POSIX" | "ucs_basic") {
+        return Ok(());
+    }
+    let message = format!("collation \"{last}\" for encoding \"UTF8\" does not exist");
+    Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into())
+}
+
+/// The operator behind `OPERATOR(pg_catalog.…)`.
+fn operator(symbol: &str) -> Option<ast::BinaryOperator> {
+    use ast::BinaryOperator as O;
+    Some(match symbol {
+        "=" => O::Eq,
+        "<>" | "!=" => O::NotEq,
+        "<" => O::Lt,
+        "<=" => O::LtEq,
+        ">" => O::Gt,
+        ">=" => O::GtEq,
+        "+" => O::Plus,
+        "-" => O::Minus,
+        "*" => O::Multiply,
+        "/" => O::Divide,
+        "%" => O::Modulo,
+        "||" => O::StringConcat,
+        "~" => O::PGRegexMatch,
+        "~*" => O::PGRegexIMatch,
+        "!~" => O::PGRegexNotMatch,
+        "!~*" => O::PGRegexNotIMatch,
+        "~~" => O::PGLikeMatch,
+        "~~*" => O::PGILikeMatch,
+        "!~~" => O::PGNotLikeMatch,
+        "!~~*" => O::PGNotILikeMatch,
+        _ => return None,
+    })
+}
+
+/// Drops `pg_catalog.` (or `information_schema.`) before a function's name.
 fn unqualify(name: &mut ObjectName) {
     if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(function)] = name.0.as_slice()
-        && fold(&schema.value) == "pg_catalog"
+        && crate::pg::system::is_system_schema(&fold(&schema.value))
     {
         *name = ObjectName(vec![ObjectNamePart::Identifier(function.clone())]);
     }

@@ -15,10 +15,9 @@ use datafusion::logical_expr::{
 
 use super::Scope;
 use crate::catalog::RelationKind;
-use crate::encode::Style;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::QualifiedName;
-use crate::pg::{CheckedArithmetic, FromText, NextValue, ToText};
+use crate::pg::{CheckedArithmetic, FromText, NextValue, Objects, ToText, is_vector};
 use crate::types::{PgType, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
@@ -101,6 +100,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let expr = Expr::WindowFunction(window);
             if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
+        Expr::ScalarFunction(function) if matches!(function.func.name(), "array_has" | "array_element") => {
+            array_function(scope, function, schema)?
+        }
         Expr::ScalarFunction(function) if function.func.name() == "nextval" && function.args.len() == 1 => {
             Transformed::yes(next_value(scope, &function)?)
         }
@@ -142,7 +144,6 @@ fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
 
 /// Reads a literal as a type. A type without precision takes that of the text.
 pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
-    let zone = scope.ctx.settings.time_zone();
     let pg = match pg {
         PgType::Numeric(_) => {
             let scale = crate::encode::parse_numeric(text).map_or(0, |numeric| numeric.scale.max(0));
@@ -153,7 +154,7 @@ pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
         }
         other => other.clone(),
     };
-    let value = FromText::scalar(&pg, zone, text)?;
+    let value = FromText::new(pg.clone(), Objects::style(&scope.ctx)).scalar(text)?;
     let field = crate::types::field("", &pg, true);
     let metadata = (!field.metadata().is_empty())
         .then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
@@ -183,15 +184,15 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp);
     let elsewhere = scope.ctx.settings.time_zone() != crate::setting::Zone::UTC;
     if elsewhere && ((zoned(&source) && calendar(&target)) || (calendar(&source) && zoned(&target))) {
-        return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, target)));
+        return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, source, target)));
     }
     Ok(match (source.is_text(), target.is_text()) {
         (true, false) => {
-            let udf = ScalarUDF::new_from_impl(FromText::new(target, scope.ctx.settings.time_zone()));
+            let udf = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
             Transformed::yes(function(udf, *cast.expr))
         }
         (false, true) if !matches!(cast.expr.as_ref(), Expr::Literal(ScalarValue::Null, _)) => {
-            let udf = ScalarUDF::new_from_impl(ToText::new(Style::of(&scope.ctx.settings)));
+            let udf = ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx)));
             Transformed::yes(function(udf, *cast.expr))
         }
         _ => match (cast.expr.get_type(schema), cast.field.data_type()) {
@@ -205,10 +206,38 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     })
 }
 
+/// `value = ANY (array)` with a literal on one side, and subscripts of the catalogs' vectors, which start at 0.
+fn array_function(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let name = function.func.name().to_owned();
+    let Ok([array, operand]) = <[Expr; 2]>::try_from(function.args.clone()) else {
+        return Ok(Transformed::no(Expr::ScalarFunction(function)));
+    };
+    let (array_type, operand_type) = (pg_type(&array, schema), pg_type(&operand, schema));
+    let args = if name == "array_has" {
+        let wanted = operand_type.filter(|pg| pg.element().is_none()).map(|pg| PgType::Array(Box::new(pg)));
+        let element = array_type.as_ref().and_then(PgType::element).cloned();
+        let array = match (&array, wanted) {
+            // A text that is an array.
+            (Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _), Some(wanted)) => {
+                literal(scope, &wanted, text)?
+            }
+            _ => array,
+        };
+        vec![array, untyped(scope, operand, element.as_ref())?]
+    } else if array_type.as_ref().is_some_and(is_vector) {
+        let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
+        let subscript = Expr::Cast(Cast::new(Box::new(operand), DataType::Int64));
+        vec![array, Expr::BinaryExpr(BinaryExpr::new(Box::new(subscript), Operator::Plus, Box::new(one)))]
+    } else {
+        return Ok(Transformed::no(Expr::ScalarFunction(function)));
+    };
+    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function.func, args))))
+}
+
 /// A cast between local and absolute time, by the session's time zone: through the text, which has it.
-fn by_session_zone(scope: &Scope, expr: Expr, target: PgType) -> Expr {
-    let to_text = ScalarUDF::new_from_impl(ToText::new(Style::of(&scope.ctx.settings)));
-    let from_text = ScalarUDF::new_from_impl(FromText::new(target, scope.ctx.settings.time_zone()));
+fn by_session_zone(scope: &Scope, expr: Expr, source: PgType, target: PgType) -> Expr {
+    let to_text = ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx)));
+    let from_text = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
     let text = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(to_text), vec![expr]));
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(from_text), vec![text]))
 }
@@ -221,10 +250,14 @@ fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) ->
         return Transformed::no(Expr::ScalarFunction(function));
     };
     let inner = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
-    *moment = by_session_zone(scope, inner, PgType::Timestamp);
+    *moment = by_session_zone(scope, inner, PgType::Timestamptz, PgType::Timestamp);
     let truncates = function.func.name() == "date_trunc";
     let expr = Expr::ScalarFunction(function);
-    Transformed::yes(if truncates { by_session_zone(scope, expr, PgType::Timestamptz) } else { expr })
+    Transformed::yes(if truncates {
+        by_session_zone(scope, expr, PgType::Timestamp, PgType::Timestamptz)
+    } else {
+        expr
+    })
 }
 
 fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -250,11 +283,7 @@ fn next_value(scope: &Scope, function: &ScalarFunction) -> Result<Expr> {
         [Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _)] => name,
         _ => return Err(SqlError::from(crate::error::unsupported("nextval of a computed sequence name")).into()),
     };
-    let parts: Vec<&str> = name.split('.').map(|part| part.trim_matches('"')).collect();
-    let name = match parts.as_slice() {
-        [schema, name] => QualifiedName::new(*schema, *name),
-        _ => QualifiedName::bare(name.trim_matches('"')),
-    };
+    let name = QualifiedName::parse(name).map_err(SqlError::from)?;
     let (id, relation) = scope.ctx.require_relation(&name).map_err(SqlError::from)?;
     let RelationKind::Sequence(sequence) = &relation.storage else {
         let message = format!("\"{}\" is not a sequence", relation.name);

@@ -17,6 +17,7 @@ use crate::error::SqlError;
 use crate::govern::Privilege;
 use crate::guard::{OpenTable, SecureTable, ViewTable};
 use crate::name::ObjectId;
+use crate::pg::SystemTable;
 use crate::plan::{Need, Right};
 
 /// The SELECT rights a query needs, its views' queries included.
@@ -147,8 +148,8 @@ impl Lineage {
             Some(table.relation()).filter(|id| id.0 != i64::MIN)
         } else if let Some(view) = provider.downcast_ref::<ViewTable>() {
             self.views.push((view.checked_as, view.plan.clone()));
-            Some(view.relation)
-        } else if provider.is::<CteWorkTable>() || is_function(provider.as_ref()) {
+            view.relation
+        } else if provider.is::<CteWorkTable>() || provider.is::<SystemTable>() || is_function(provider.as_ref()) {
             None
         } else {
             return Err(DataFusionError::Internal(format!("{} was not issued by the guard", scan.table_name)));

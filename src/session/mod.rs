@@ -15,12 +15,14 @@ use state::{Open, open_transaction};
 
 use crate::catalog::CatalogState;
 use crate::context::{Context, resolve_search_path};
+use crate::encode::Style;
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
 use crate::guard::{Guard, Reader};
 use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
 use crate::name::ObjectId;
+use crate::pg::Objects;
 use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, plan};
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings};
@@ -179,6 +181,11 @@ impl Session {
             transaction_start_us: started,
             statement_start_us: now,
         }
+    }
+
+    /// How values print now.
+    pub fn style(&self) -> Style {
+        Objects::style(&self.context())
     }
 
     pub fn settings(&self) -> &Settings {

@@ -263,6 +263,20 @@ impl PgType {
         )
     }
 
+    /// Whether values are OIDs that print as the names of objects.
+    pub fn is_object_name(&self) -> bool {
+        matches!(self, Self::Regclass | Self::Regtype | Self::Regproc | Self::Regnamespace | Self::Regrole)
+    }
+
+    /// The type with a `pg_type.typname`, without modifier.
+    pub fn from_typname(typname: &str) -> Option<Self> {
+        let scalar = |name: &str| Self::SCALARS.iter().find(|scalar| scalar.typname() == name).cloned();
+        match typname.strip_prefix('_') {
+            Some(element) => Some(Self::Array(Box::new(scalar(element)?))),
+            None => scalar(typname),
+        }
+    }
+
     /// The element type of an array.
     pub fn element(&self) -> Option<&Self> {
         match self {

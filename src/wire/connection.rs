@@ -12,7 +12,7 @@ use super::link::{Fault, Link, Stop, Watch};
 use super::listen::Server;
 use super::message::{Message, violation};
 use super::reply::Bare;
-use crate::encode::{Format, RowEncoder, Style};
+use crate::encode::{Format, RowEncoder};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::{CopyEncoder, CopyIn, Outcome};
 use crate::plan::Parameters;
@@ -296,7 +296,7 @@ impl Connection {
             self.link.reply().row_description(fields, &[]);
         }
         let formats = formats.unwrap_or(&text);
-        let style = Style::of(self.session.settings());
+        let style = self.session.style();
         let mut count = 0;
         while let Some(batch) = watch.run(&mut self.link, stream.next()).await? {
             let batch = batch.map_err(SqlError::from_engine)?;

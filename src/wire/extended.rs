@@ -6,7 +6,7 @@ use super::connection::Connection;
 use super::link::{Fault, Stop, Watch};
 use super::message::{Bind, Message, Target, violation};
 use super::reply::Bare;
-use crate::encode::{Format, RowEncoder, Style};
+use crate::encode::{Format, RowEncoder};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::session::{BoundValue, Portal, PortalRows};
@@ -154,7 +154,7 @@ impl Connection {
 
     /// Sends up to `limit` rows. Also tells whether the end was reached before the limit.
     async fn fetch(&mut self, portal: &mut Portal, limit: Option<u64>, watch: &mut Watch) -> Result<(u64, bool), Stop> {
-        let style = Style::of(self.session.settings());
+        let style = self.session.style();
         let Some(rows) = &mut portal.rows else { return Ok((0, true)) };
         let mut count = 0;
         loop {

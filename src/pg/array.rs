@@ -1,0 +1,152 @@
+//! Arrays: their subscripts, and the mark of a subquery whose rows become one.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, Int32Array, Int32Builder, ListBuilder};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
+use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::types::{PgType, arrow_type, of_field};
+
+/// The function around a subquery whose rows become an array: `ARRAY(SELECT …)`. It is gone before execution.
+pub const ARRAY_SUBQUERY: &str = "array_subquery";
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ArraySubquery {
+    signature: Signature,
+}
+
+impl ArraySubquery {
+    pub fn new() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for ArraySubquery {
+    fn name(&self) -> &'static str {
+        ARRAY_SUBQUERY
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::new_list(arguments.first().cloned().unwrap_or(DataType::Null), true))
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let Some(element) = args.arg_fields.first() else { return exec_err!("ARRAY() has one subquery") };
+        let element = element.as_ref().clone().with_name("item").with_nullable(true);
+        Ok(Arc::new(Field::new("array", DataType::List(Arc::new(element)), true)))
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("ARRAY() reached execution")
+    }
+}
+
+/// `generate_subscripts(array, dimension)` as an array: from 1, those of a catalog's vector from 0.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Subscripts {
+    signature: Signature,
+}
+
+impl Subscripts {
+    pub fn new() -> Self {
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Subscripts {
+    fn name(&self) -> &'static str {
+        "generate_subscripts"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        array_and_dimension(given)
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(arrow_type(&PgType::Array(Box::new(PgType::Int4))))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (lengths, first) = dimension_lengths(&args)?;
+        let field = match arrow_type(&PgType::Array(Box::new(PgType::Int4))) {
+            DataType::List(field) => field,
+            _ => return exec_err!("an array is a list"),
+        };
+        let mut builder = ListBuilder::new(Int32Builder::new()).with_field(field);
+        for length in lengths {
+            (first..first + length.unwrap_or(0)).for_each(|subscript| builder.values().append_value(subscript));
+            builder.append(true);
+        }
+        Ok(ColumnarValue::Array(Arc::new(builder.finish())))
+    }
+}
+
+/// `array_lower` and `array_upper`: the first and last subscript; NULL for an empty array.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Bound {
+    upper: bool,
+    signature: Signature,
+}
+
+impl Bound {
+    pub fn lower() -> Self {
+        Self { upper: false, signature: Signature::user_defined(Volatility::Immutable) }
+    }
+
+    pub fn upper() -> Self {
+        Self { upper: true, ..Self::lower() }
+    }
+}
+
+impl ScalarUDFImpl for Bound {
+    fn name(&self) -> &'static str {
+        if self.upper { "array_upper" } else { "array_lower" }
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        array_and_dimension(given)
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Int32)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let (arrays, first) = dimension_lengths(&args)?;
+        let bounds = arrays.into_iter().map(|length| {
+            let length = length.filter(|length| *length > 0)?;
+            Some(if self.upper { first + length - 1 } else { first })
+        });
+        Ok(ColumnarValue::Array(Arc::new(bounds.collect::<Int32Array>())))
+    }
+}
+
+fn array_and_dimension(given: &[DataType]) -> Result<Vec<DataType>> {
+    match given {
+        [array @ DataType::List(_), _] => Ok(vec![array.clone(), DataType::Int64]),
+        [DataType::Null, _] => Ok(vec![arrow_type(&PgType::Array(Box::new(PgType::Text))), DataType::Int64]),
+        _ => plan_err!("an array and one of its dimensions are expected"),
+    }
+}
+
+/// By row the length of the first dimension (NULL for another one), and the first subscript of all.
+fn dimension_lengths(args: &ScalarFunctionArgs) -> Result<(Vec<Option<i32>>, i32)> {
+    let first = i32::from(!args.arg_fields.first().is_some_and(|field| is_vector(&of_field(field))));
+    let [arrays, dimensions] = args.args.as_slice() else { return exec_err!("two arguments are expected") };
+    let (arrays, dimensions) = (arrays.to_array(args.number_rows)?, dimensions.to_array(args.number_rows)?);
+    let (arrays, dimensions) = (arrays.as_list::<i32>(), dimensions.as_primitive::<Int64Type>());
+    let length = |row: usize| {
+        let known = arrays.is_valid(row) && dimensions.is_valid(row) && dimensions.value(row) == 1;
+        known.then(|| arrays.value_length(row))
+    };
+    Ok(((0..arrays.len()).map(length).collect(), first))
+}
+
+/// Whether subscripts start at 0.
+pub fn is_vector(pg: &PgType) -> bool {
+    matches!(pg, PgType::Int2vector | PgType::Oidvector)
+}

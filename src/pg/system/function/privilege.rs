@@ -1,0 +1,255 @@
+//! `has_*_privilege` and `pg_has_role`: the same rights that statements are checked with.
+
+use super::Kind::{Object, Text};
+use super::{Function, boolean};
+use crate::catalog::Relation;
+use crate::context::{Context, undefined_schema};
+use crate::error::{Plain, SqlState};
+use crate::govern::{Privilege, PrivilegeSet, can_set, is_member};
+use crate::name::{ObjectId, QualifiedName};
+use crate::pg::system::names::schema_name;
+use crate::pg::system::value::Value;
+use crate::pg::system::{is_system_schema, objects, relation_by_oid};
+
+/// `([role,] object, privileges)`.
+const ONE: &[&[super::Kind]] = &[&[Object, Text], &[Object, Object, Text]];
+/// `([role,] relation, column, privileges)`.
+const COLUMN: &[&[super::Kind]] = &[&[Object, Object, Text], &[Object, Object, Object, Text]];
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new("has_table_privilege", ONE, boolean, |ctx, arguments| {
+        on_object(ctx, arguments, |who, object, wanted| on_relation(who, object, wanted, Scope::Relation))
+    }),
+    Function::new("has_any_column_privilege", ONE, boolean, |ctx, arguments| {
+        on_object(ctx, arguments, |who, object, wanted| on_relation(who, object, wanted, Scope::AnyColumn))
+    }),
+    Function::new("has_sequence_privilege", ONE, boolean, |ctx, arguments| {
+        on_object(ctx, arguments, |who, object, wanted| on_relation(who, object, wanted, Scope::Relation))
+    }),
+    Function::new("has_column_privilege", COLUMN, boolean, |ctx, arguments| {
+        let (role, relation, column, privileges) = match arguments {
+            [relation, column, privileges] => (None, relation, column, privileges),
+            [role, relation, column, privileges] => (Some(role), relation, column, privileges),
+            _ => return Ok(Value::Null),
+        };
+        let who = as_role(ctx, role)?;
+        let wanted = wanted(privileges)?;
+        on_relation(&who, relation, &wanted, Scope::Column(column))
+    }),
+    Function::new("has_schema_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, on_schema)),
+    Function::new("has_database_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, on_database)),
+    Function::new("has_function_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, everyone)),
+    Function::new("has_language_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, everyone)),
+    Function::new("has_type_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, everyone)),
+    Function::new("has_tablespace_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, superusers)),
+    Function::new("has_server_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, superusers)),
+    Function::new("has_foreign_data_wrapper_privilege", ONE, boolean, |ctx, arguments| {
+        on_object(ctx, arguments, superusers)
+    }),
+    Function::new("pg_has_role", ONE, boolean, has_role),
+];
+
+/// A privilege that is asked for, and whether with its grant option.
+type Wanted = (Privilege, bool);
+
+/// Reads `SELECT, INSERT WITH GRANT OPTION`. `22023` for anything else.
+fn wanted(privileges: &Value) -> Result<Vec<Wanted>, Plain> {
+    let one = |text: &str| {
+        let text = text.trim();
+        let upper = text.to_ascii_uppercase();
+        let (word, option) = match upper.strip_suffix("WITH GRANT OPTION") {
+            Some(word) => (word.trim_end().to_owned(), true),
+            None => (upper, false),
+        };
+        Privilege::from_keyword(&word).map(|privilege| (privilege, option)).ok_or_else(|| {
+            Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized privilege type: \"{text}\""))
+        })
+    };
+    privileges.text().split(',').map(one).collect()
+}
+
+/// The role asked about, by name or OID. `public` has what everyone has.
+fn as_role(ctx: &Context, role: Option<&Value>) -> Result<Context, Plain> {
+    let Some(role) = role else { return Ok(ctx.clone()) };
+    if role.text() == "public" {
+        let mut nobody = ctx.clone();
+        nobody.roles = Vec::new();
+        nobody.superuser = false;
+        return Ok(nobody);
+    }
+    Ok(match role_id(ctx, role)? {
+        Some(id) => ctx.as_role(id),
+        None => ctx.as_role(ObjectId(i64::MIN)),
+    })
+}
+
+/// `42704` for an unknown name; an unknown OID is a role without rights.
+fn role_id(ctx: &Context, role: &Value) -> Result<Option<ObjectId>, Plain> {
+    match role {
+        Value::Text(name) => ctx
+            .catalog
+            .role_id(name)
+            .map(Some)
+            .ok_or_else(|| Plain::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))),
+        other => Ok(ObjectId::from_oid(other.oid())),
+    }
+}
+
+fn on_object(
+    ctx: &Context,
+    arguments: &[Value],
+    check: fn(&Context, &Value, &[Wanted]) -> Result<Value, Plain>,
+) -> Result<Value, Plain> {
+    let (role, object, privileges) = match arguments {
+        [object, privileges] => (None, object, privileges),
+        [role, object, privileges] => (Some(role), object, privileges),
+        _ => return Ok(Value::Null),
+    };
+    check(&as_role(ctx, role)?, object, &wanted(privileges)?)
+}
+
+/// Which part of a relation is asked about.
+enum Scope<'a> {
+    Relation,
+    AnyColumn,
+    Column(&'a Value),
+}
+
+fn on_relation(who: &Context, object: &Value, wanted: &[Wanted], scope: Scope<'_>) -> Result<Value, Plain> {
+    let id = match object {
+        Value::Text(text) => {
+            let oid = crate::pg::system::names::relation_oid(who, &QualifiedName::parse(text)?)?;
+            if relation_by_oid(oid).is_some() {
+                return Ok(on_system_relation(who, wanted));
+            }
+            ObjectId::from_oid(oid)
+        }
+        oid if relation_by_oid(oid.oid()).is_some() => return Ok(on_system_relation(who, wanted)),
+        oid => ObjectId::from_oid(oid.oid()),
+    };
+    let Some(relation) = id.and_then(|id| who.catalog.relation(id)) else { return Ok(Value::Null) };
+    if !objects::is_visible(who, relation) {
+        return Ok(false.into());
+    }
+    let columns: Vec<i32> = match scope {
+        Scope::Relation => vec![],
+        Scope::AnyColumn => relation.columns.iter().map(|column| column.id).collect(),
+        Scope::Column(column) => match column_id(relation, column)? {
+            Some(id) => vec![id],
+            None => return Ok(Value::Null),
+        },
+    };
+    Ok(wanted.iter().any(|wanted| holds(who, relation, &columns, *wanted)).into())
+}
+
+/// Everyone reads the system's relations; only superusers could do more.
+fn on_system_relation(who: &Context, wanted: &[Wanted]) -> Value {
+    (who.superuser || wanted.contains(&(Privilege::Select, false))).into()
+}
+
+/// By name (`42703` if there is none) or number.
+fn column_id(relation: &Relation, column: &Value) -> Result<Option<i32>, Plain> {
+    match column {
+        Value::Text(name) => relation.column(name).map(|column| Some(column.id)).ok_or_else(|| {
+            let message = format!("column \"{name}\" of relation \"{}\" does not exist", relation.name);
+            Plain::new(SqlState::UNDEFINED_COLUMN, message)
+        }),
+        number => Ok(i32::try_from(number.int()).ok().and_then(|id| relation.column_by_id(id)).map(|column| column.id)),
+    }
+}
+
+/// On the relation, or on one of these columns.
+fn holds(who: &Context, relation: &Relation, columns: &[i32], (privilege, option): Wanted) -> bool {
+    let owner = option && who.owns(relation.owner);
+    let set = |acl: &crate::govern::Acl| if option { acl.grantable_by(&who.roles) } else { who.rights(acl) };
+    let on_column = |id: &i32| {
+        let acl = relation.column_by_id(*id).and_then(|column| column.acl.as_ref());
+        acl.map(&set).unwrap_or(PrivilegeSet::EMPTY).contains(privilege)
+    };
+    owner || set(&relation.effective_acl()).contains(privilege) || columns.iter().any(on_column)
+}
+
+fn on_schema(who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+    let name = match object {
+        Value::Text(name) => name.clone(),
+        oid => match schema_name(who, oid.oid()) {
+            Some(name) => name,
+            None => return Ok(Value::Null),
+        },
+    };
+    if is_system_schema(&name) {
+        return Ok((who.superuser || wanted.contains(&(Privilege::Usage, false))).into());
+    }
+    let schema = who.catalog.schema_id(&name).and_then(|id| who.catalog.schema(id));
+    let schema = schema.ok_or_else(|| undefined_schema(&name))?;
+    Ok(any_of(who, schema.owner, &Context::schema_acl(schema), wanted))
+}
+
+fn on_database(who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+    let Some(database) = who.catalog.database() else { return Ok(Value::Null) };
+    match object {
+        Value::Text(name) if *name != database.name => {
+            return Err(Plain::new(SqlState::UNDEFINED_DATABASE, format!("database \"{name}\" does not exist")));
+        }
+        Value::Int(oid) if *oid != i64::from(crate::catalog::DATABASE_ID.oid()) => return Ok(Value::Null),
+        _ => {}
+    }
+    Ok(any_of(who, database.owner, &database.acl.clone().unwrap_or_default(), wanted))
+}
+
+fn any_of(who: &Context, owner: ObjectId, acl: &crate::govern::Acl, wanted: &[Wanted]) -> Value {
+    let held = |(privilege, option): &Wanted| {
+        if *option {
+            who.owns(owner) || acl.grantable_by(&who.roles).contains(*privilege)
+        } else {
+            who.rights(acl).contains(*privilege)
+        }
+    };
+    wanted.iter().any(held).into()
+}
+
+/// What PUBLIC has from the start.
+fn everyone(who: &Context, _: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+    Ok((who.superuser || wanted.iter().any(|(_, option)| !option)).into())
+}
+
+fn superusers(who: &Context, _: &Value, _: &[Wanted]) -> Result<Value, Plain> {
+    Ok(who.superuser.into())
+}
+
+fn has_role(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
+    let (user, role, modes) = match arguments {
+        [role, modes] => (Some(ctx.role), role, modes),
+        [user, role, modes] => (role_id(ctx, user)?, role, modes),
+        _ => return Ok(Value::Null),
+    };
+    let (Some(user), Some(role)) = (user, role_id(ctx, role)?) else { return Ok(Value::Null) };
+    let superuser = ctx.catalog.role(user).is_some_and(|role| role.superuser);
+    for mode in modes.text().split(',').map(|mode| mode.trim().to_ascii_uppercase()) {
+        let role_of = |id| ctx.catalog.role(id);
+        let held = match mode.as_str() {
+            "USAGE" => ctx.catalog.closure(user).contains(&role),
+            "MEMBER" => is_member(user, role, role_of),
+            "SET" => can_set(user, role, role_of),
+            "USAGE WITH ADMIN OPTION"
+            | "USAGE WITH GRANT OPTION"
+            | "MEMBER WITH ADMIN OPTION"
+            | "MEMBER WITH GRANT OPTION"
+            | "SET WITH ADMIN OPTION"
+            | "SET WITH GRANT OPTION" => {
+                let memberships = ctx.catalog.closure(user).into_iter().filter_map(role_of);
+                memberships
+                    .flat_map(|role| &role.member_of)
+                    .any(|membership| membership.role == role && membership.admin)
+            }
+            _ => {
+                let message = format!("unrecognized privilege type: \"{}\"", mode.to_ascii_lowercase());
+                return Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, message));
+            }
+        };
+        if superuser || held {
+            return Ok(true.into());
+        }
+    }
+    Ok(false.into())
+}

@@ -1,0 +1,89 @@
+//! The server and the session: settings, encodings, sizes.
+
+use super::Kind::{Bool, Int, Object, Oid, Text};
+use super::definition::relation_of;
+use super::{Function, bigint, boolean, name, text};
+use crate::catalog::DATABASE_ID;
+use crate::context::Context;
+use crate::error::{Plain, SqlState};
+use crate::name::ObjectId;
+use crate::pg::system::PG_CATALOG;
+use crate::pg::system::value::Value;
+use crate::types::PgType;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new(
+        "current_schemas",
+        &[&[Bool]],
+        || PgType::Array(Box::new(PgType::Name)),
+        |ctx, arguments| {
+            let implicit = matches!(arguments, [Value::Bool(true)]).then(|| PG_CATALOG.to_owned());
+            let path =
+                ctx.search_path.iter().filter_map(|id| ctx.catalog.schema(*id)).map(|schema| schema.name.clone());
+            Ok(implicit.into_iter().chain(path).collect::<Vec<_>>().into())
+        },
+    ),
+    Function::new("current_setting", &[&[Text], &[Text, Bool]], text, |ctx, arguments| {
+        let setting = arguments.first().map_or("", Value::text);
+        match ctx.settings.show(setting) {
+            Some((_, value)) => Ok(value.into()),
+            None if matches!(arguments, [_, Value::Bool(true)]) => Ok(Value::Null),
+            None => {
+                let message = format!("unrecognized configuration parameter \"{setting}\"");
+                Err(Plain::new(SqlState::UNDEFINED_OBJECT, message))
+            }
+        }
+    }),
+    Function::new("pg_encoding_to_char", &[&[Int]], name, |_, arguments| {
+        Ok(if matches!(arguments, [Value::Int(6)]) { "UTF8" } else { "" }.into())
+    }),
+    Function::new(
+        "pg_char_to_encoding",
+        &[&[Text]],
+        || PgType::Int4,
+        |_, arguments| {
+            let known = arguments
+                .first()
+                .is_some_and(|name| matches!(name.text().to_ascii_lowercase().as_str(), "utf8" | "utf-8"));
+            Ok(if known { 6 } else { -1 }.into())
+        },
+    ),
+    Function::new("getdatabaseencoding", &[&[]], name, |_, _| Ok("UTF8".into())),
+    Function::new("pg_client_encoding", &[&[]], name, |_, _| Ok("UTF8".into())),
+    Function::new("pg_is_in_recovery", &[&[]], boolean, |_, _| Ok(false.into())),
+    Function::new("pg_my_temp_schema", &[&[]], || PgType::Oid, |_, _| Ok(0.into())),
+    Function::new("pg_is_other_temp_schema", &[&[Oid]], boolean, |_, _| Ok(false.into())),
+    Function::new("pg_relation_size", &[&[Object], &[Object, Text]], bigint, relation_size),
+    Function::new("pg_table_size", &[&[Object]], bigint, relation_size),
+    Function::new("pg_total_relation_size", &[&[Object]], bigint, relation_size),
+    Function::new("pg_indexes_size", &[&[Object]], bigint, |_, _| Ok(0.into())),
+    Function::new("pg_database_size", &[&[Object]], bigint, |ctx, arguments| {
+        let known = match arguments {
+            [Value::Text(name)] => ctx.catalog.database().is_some_and(|database| database.name == *name),
+            [oid] => oid.oid() == DATABASE_ID.oid(),
+            _ => false,
+        };
+        let tables = ctx.catalog.relations().map(|(id, _)| table_bytes(ctx, id)).sum::<i64>();
+        Ok(known.then_some(tables).into())
+    }),
+    Function::new("pg_tablespace_size", &[&[Object]], bigint, |_, _| Ok(Value::Null)),
+    Function::new("pg_tablespace_location", &[&[Oid]], text, |_, _| Ok("".into())),
+    Function::new("pg_stat_get_numscans", &[&[Oid]], bigint, |_, _| Ok(0.into())),
+    Function::new("txid_current", &[&[]], bigint, |ctx, _| Ok(ctx.catalog.snapshot.0.into())),
+    Function::new("inet_server_port", &[&[]], || PgType::Int4, |_, _| Ok(Value::Null)),
+    Function::new("inet_client_port", &[&[]], || PgType::Int4, |_, _| Ok(Value::Null)),
+];
+
+fn table_bytes(ctx: &Context, table: ObjectId) -> i64 {
+    i64::try_from(ctx.catalog.data(table).size_bytes()).unwrap_or(i64::MAX)
+}
+
+/// What a warehouse table's files take. A relation under policies keeps its size to its owner.
+fn relation_size(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
+    let found = arguments.first().and_then(|object| relation_of(ctx, object));
+    Ok(match found {
+        Some((id, relation)) if ctx.owns(relation.owner) || !relation.row_security => table_bytes(ctx, id).into(),
+        Some(_) => 0.into(),
+        None => Value::Null,
+    })
+}

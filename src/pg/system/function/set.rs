@@ -1,0 +1,102 @@
+//! Set-returning functions: each column is a function that makes an array of its values.
+
+use super::Function;
+use super::Kind::{Array, Oid};
+use crate::context::Context;
+use crate::error::Plain;
+use crate::govern::Privilege;
+use crate::name::{ObjectId, parse_qualified};
+use crate::pg::system::value::Value;
+use crate::types::PgType;
+
+fn texts() -> PgType {
+    PgType::Array(Box::new(PgType::Text))
+}
+
+fn oids() -> PgType {
+    PgType::Array(Box::new(PgType::Oid))
+}
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new("pg_options_to_table.option_name", &[&[Array]], texts, |_, arguments| {
+        options(arguments, |(name, _)| name.into())
+    }),
+    Function::new("pg_options_to_table.option_value", &[&[Array]], texts, |_, arguments| {
+        options(arguments, |(_, value)| value.into())
+    }),
+    Function::new("_pg_expandarray.x", &[&[Array]], oids, |_, arguments| {
+        Ok(arguments.first().cloned().unwrap_or(Value::Null))
+    }),
+    Function::new(
+        "_pg_expandarray.n",
+        &[&[Array]],
+        || PgType::Array(Box::new(PgType::Int4)),
+        |_, arguments| {
+            let count = i64::try_from(items(arguments).len()).unwrap_or(0);
+            Ok(Value::Items((1..=count).map(Value::Int).collect()))
+        },
+    ),
+    Function::new(
+        "pg_partition_ancestors",
+        &[&[Oid]],
+        || PgType::Array(Box::new(PgType::Regclass)),
+        |_, _| Ok(Value::Items(vec![])),
+    ),
+    Function::new("aclexplode.grantor", &[&[Array]], oids, |ctx, arguments| {
+        acl(ctx, arguments, |grant| grant.grantor.into())
+    }),
+    Function::new("aclexplode.grantee", &[&[Array]], oids, |ctx, arguments| {
+        acl(ctx, arguments, |grant| grant.grantee.into())
+    }),
+    Function::new("aclexplode.privilege_type", &[&[Array]], texts, |ctx, arguments| {
+        acl(ctx, arguments, |grant| grant.privilege.keyword().into())
+    }),
+    Function::new(
+        "aclexplode.is_grantable",
+        &[&[Array]],
+        || PgType::Array(Box::new(PgType::Bool)),
+        |ctx, arguments| acl(ctx, arguments, |grant| grant.grantable.into()),
+    ),
+];
+
+fn items(arguments: &[Value]) -> &[Value] {
+    match arguments.first() {
+        Some(Value::Items(items)) => items,
+        _ => &[],
+    }
+}
+
+/// Of `name=value` items.
+fn options(arguments: &[Value], part: fn((&str, &str)) -> Value) -> Result<Value, Plain> {
+    Ok(Value::Items(items(arguments).iter().filter_map(|item| item.text().split_once('=')).map(part).collect()))
+}
+
+/// One privilege of an ACL item.
+struct Grant {
+    grantor: u32,
+    /// 0: PUBLIC.
+    grantee: u32,
+    privilege: Privilege,
+    grantable: bool,
+}
+
+/// Of `grantee=privileges/grantor` items.
+fn acl(ctx: &Context, arguments: &[Value], part: fn(&Grant) -> Value) -> Result<Value, Plain> {
+    let role = |name: &str| {
+        let name = parse_qualified(name).map(|parts| parts.concat()).unwrap_or_default();
+        ctx.catalog.role_id(&name).map_or(0, ObjectId::oid)
+    };
+    let mut values = Vec::new();
+    for item in items(arguments) {
+        let Some((rest, grantor)) = item.text().rsplit_once('/') else { continue };
+        let Some((grantee, letters)) = rest.rsplit_once('=') else { continue };
+        let (grantor, grantee) = (role(grantor), if grantee.is_empty() { 0 } else { role(grantee) });
+        let mut letters = letters.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let Some(privilege) = Privilege::ALL.iter().find(|known| known.letter() == letter) else { continue };
+            let grantable = letters.next_if_eq(&'*').is_some();
+            values.push(part(&Grant { grantor, grantee, privilege: *privilege, grantable }));
+        }
+    }
+    Ok(Value::Items(values))
+}

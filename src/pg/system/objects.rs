@@ -1,0 +1,498 @@
+//! What `pg_catalog` says of schemas, relations, columns and what belongs to them.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::rows::{Rows, row};
+use super::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, names, relations, schema_oid};
+use crate::catalog::{
+    BOOTSTRAP_ROLE, Column, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation, RelationKind, Schema,
+};
+use crate::context::Context;
+use crate::govern::{Acl, Grantee};
+use crate::name::{ObjectId, quote};
+use crate::types::PgType;
+
+/// OIDs of the catalogs that other catalogs refer to (`classid` and its like).
+pub(super) const PG_CLASS_OID: u32 = 1259;
+pub(super) const PG_NAMESPACE_OID: u32 = 2615;
+const HEAP_OID: u32 = 2;
+const LAKE_WRAPPER_OID: u32 = 13_500;
+const LAKE_SERVER_OID: u32 = 13_501;
+/// The name of the one foreign server: every external table belongs to it.
+const LAKE_SERVER: &str = "lake";
+/// Of text, and of `name`.
+const DEFAULT_COLLATION: u32 = 100;
+const C_COLLATION: u32 = 950;
+const POSIX_COLLATION: u32 = 951;
+const DEFAULT_TABLESPACE: u32 = 1663;
+const GLOBAL_TABLESPACE: u32 = 1664;
+const UTF8: i32 = 6;
+
+/// Rows of `pg_proc`.
+pub(super) const FUNCTIONS: &str = include_str!("../../../sql/pg_catalog/pg_proc.tsv");
+
+static FUNCTION_NAMES: LazyLock<HashMap<u32, &'static str>> = LazyLock::new(|| {
+    let named = |line: &'static str| {
+        let mut fields = line.split('\t');
+        Some((fields.next()?.parse().ok()?, fields.next()?))
+    };
+    FUNCTIONS.lines().filter_map(named).collect()
+});
+
+/// `pg_proc.proname`.
+pub(super) fn function_name(oid: u32) -> Option<String> {
+    FUNCTION_NAMES.get(&oid).map(|name| (*name).to_owned())
+}
+
+/// `pg_proc.oid`.
+pub(super) fn function_oid(name: &str) -> Option<u32> {
+    FUNCTION_NAMES.iter().filter(|(_, known)| **known == name).map(|(oid, _)| *oid).min()
+}
+
+/// Whether the current role may know of a relation: its schema may be used, or it is the role's own.
+pub(super) fn is_visible(ctx: &Context, relation: &Relation) -> bool {
+    ctx.owns(relation.owner) || ctx.may_use_schema(relation.schema)
+}
+
+/// Users' relations that the current role may know of.
+pub(super) fn visible(ctx: &Context) -> impl Iterator<Item = (ObjectId, &Relation)> {
+    ctx.catalog.relations().filter(|(_, relation)| is_visible(ctx, relation))
+}
+
+/// `aclitem[]` in its text form.
+pub(super) fn acl_items(ctx: &Context, acl: &Acl) -> Vec<String> {
+    let role = |id: ObjectId| quote(&ctx.catalog.role_name(id));
+    let item = |item: &crate::govern::AclItem| {
+        let grantee = match item.grantee {
+            Grantee::Public => String::new(),
+            Grantee::Role(id) => role(id),
+        };
+        let letters: String = item
+            .privileges
+            .iter()
+            .flat_map(|privilege| {
+                let star = item.grantable.contains(privilege).then_some('*');
+                std::iter::once(privilege.letter()).chain(star)
+            })
+            .collect();
+        format!("{grantee}={letters}/{}", role(item.grantor))
+    };
+    acl.0.iter().map(item).collect()
+}
+
+fn acl(ctx: &Context, acl: Option<&Acl>) -> Option<Vec<String>> {
+    acl.map(|acl| acl_items(ctx, acl))
+}
+
+/// A number for what belongs to a column and has no object id of its own. OIDs are unique within one catalog only.
+pub(super) fn column_object_oid(relation: u32, column: i32) -> u32 {
+    0x8000_0000 | ((relation & 0xf_ffff) << 11) | (u32::try_from(column).unwrap_or(0) & 0x7ff)
+}
+
+pub(super) fn namespace(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "nspname", "nspowner", "nspacl"]);
+    let everyone = format!("=U/{}", quote(&ctx.catalog.role_name(BOOTSTRAP_ROLE)));
+    for (oid, name) in [(PG_CATALOG_OID, PG_CATALOG), (INFORMATION_SCHEMA_OID, INFORMATION_SCHEMA)] {
+        rows.push(row![oid, name, BOOTSTRAP_ROLE.oid(), vec![everyone.clone()]]);
+    }
+    for (id, schema) in ctx.catalog.schemas() {
+        rows.push(row![id.oid(), &schema.name, schema.owner.oid(), acl(ctx, schema.acl.as_ref())]);
+    }
+}
+
+pub(super) fn class(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "oid",
+        "relname",
+        "relnamespace",
+        "relowner",
+        "relam",
+        "relfilenode",
+        "relpages",
+        "reltuples",
+        "relpersistence",
+        "relkind",
+        "relnatts",
+        "relhasrules",
+        "relrowsecurity",
+        "relforcerowsecurity",
+        "relispopulated",
+        "relreplident",
+        "relacl",
+        "reloptions",
+    ]);
+    for relation in relations() {
+        let (kind, storage) = if relation.view { ('v', 0) } else { ('r', HEAP_OID) };
+        let width = i16::try_from(relation.columns.len()).unwrap_or(i16::MAX);
+        rows.push(row![
+            relation.oid,
+            relation.name,
+            schema_oid(relation),
+            BOOTSTRAP_ROLE.oid(),
+            storage,
+            if relation.view { 0 } else { relation.oid },
+            0,
+            if relation.view { 0 } else { -1 },
+            'p',
+            kind,
+            width,
+            relation.view,
+            false,
+            false,
+            true,
+            'n',
+            vec![format!("=r/{}", quote(&ctx.catalog.role_name(BOOTSTRAP_ROLE)))],
+            None::<Vec<String>>,
+        ]);
+    }
+    for (id, relation) in visible(ctx) {
+        let table = matches!(relation.storage, RelationKind::Table(_));
+        // How many rows a relation under policies has is not everyone's to know.
+        let counted = table && (ctx.owns(relation.owner) || !relation.row_security);
+        let (tuples, pages) = if counted { size(ctx, id) } else { (-1, 0) };
+        let options = match &relation.storage {
+            RelationKind::View(view) if view.security_invoker => Some(vec!["security_invoker=true"]),
+            _ => None,
+        };
+        rows.push(row![
+            id.oid(),
+            &relation.name,
+            relation.schema.oid(),
+            relation.owner.oid(),
+            if table { HEAP_OID } else { 0 },
+            if table { id.oid() } else { 0 },
+            pages,
+            tuples,
+            'p',
+            relation.relkind(),
+            attribute_number(relation.columns.len()),
+            matches!(relation.storage, RelationKind::View(_)),
+            relation.row_security,
+            relation.force_row_security,
+            true,
+            if table { 'd' } else { 'n' },
+            acl(ctx, relation.acl.as_ref()),
+            options,
+        ]);
+    }
+}
+
+fn attribute_number(index: usize) -> i16 {
+    i16::try_from(index).unwrap_or(i16::MAX)
+}
+
+/// Rows and 8-kB pages of a warehouse table.
+fn size(ctx: &Context, table: ObjectId) -> (i64, i32) {
+    let data = ctx.catalog.data(table);
+    let pages = i32::try_from(data.size_bytes().div_ceil(8192)).unwrap_or(i32::MAX);
+    (i64::try_from(data.row_count()).unwrap_or(i64::MAX), pages)
+}
+
+pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "attrelid",
+        "attname",
+        "atttypid",
+        "attlen",
+        "attnum",
+        "atttypmod",
+        "attndims",
+        "attbyval",
+        "attalign",
+        "attstorage",
+        "attnotnull",
+        "atthasdef",
+        "attidentity",
+        "attislocal",
+        "attcollation",
+        "attstattarget",
+        "attacl",
+    ]);
+    let shape = |pg: &PgType| {
+        let length = pg.length();
+        let align = match length {
+            1 => 'c',
+            2 => 's',
+            8 => 'd',
+            _ => 'i',
+        };
+        let storage = match pg {
+            PgType::Numeric(_) => 'm',
+            _ if length > 0 => 'p',
+            _ => 'x',
+        };
+        (length, matches!(length, 1 | 2 | 4 | 8), align, storage)
+    };
+    for relation in relations() {
+        for (index, (name, pg)) in relation.columns.iter().enumerate() {
+            let (length, by_value, align, storage) = shape(pg);
+            rows.push(row![
+                relation.oid,
+                *name,
+                pg.oid(),
+                length,
+                attribute_number(index + 1),
+                -1,
+                i32::from(matches!(pg, PgType::Array(_))),
+                by_value,
+                align,
+                storage,
+                false,
+                false,
+                "",
+                true,
+                collation_of(pg),
+                None::<i16>,
+                None::<Vec<String>>,
+            ]);
+        }
+    }
+    for (id, relation) in visible(ctx) {
+        for column in &relation.columns {
+            let (length, by_value, align, storage) = shape(&column.pg);
+            let identity = match column.identity.as_ref().map(|identity| identity.kind) {
+                Some(IdentityKind::Always) => "a",
+                Some(IdentityKind::ByDefault) => "d",
+                Some(IdentityKind::Serial) | None => "",
+            };
+            rows.push(row![
+                id.oid(),
+                &column.name,
+                column.pg.oid(),
+                length,
+                column.id,
+                column.pg.typmod(),
+                i32::from(matches!(column.pg, PgType::Array(_))),
+                by_value,
+                align,
+                storage,
+                !column.nullable,
+                default_text(ctx, column).is_some(),
+                identity,
+                true,
+                collation_of(&column.pg),
+                None::<i16>,
+                acl(ctx, column.acl.as_ref()),
+            ]);
+        }
+    }
+}
+
+fn collation_of(pg: &PgType) -> u32 {
+    match pg {
+        PgType::Name => C_COLLATION,
+        PgType::Text | PgType::Varchar(_) | PgType::Char(_) => DEFAULT_COLLATION,
+        PgType::Array(element) => collation_of(element),
+        _ => 0,
+    }
+}
+
+/// A column's default as an expression; `serial` draws from its sequence.
+pub(super) fn default_text(ctx: &Context, column: &Column) -> Option<String> {
+    match &column.identity {
+        Some(identity) if identity.kind == IdentityKind::Serial => {
+            let name = names::relation_name(ctx, identity.sequence.oid())?;
+            Some(format!("nextval({}::regclass)", crate::name::quote_literal(&name)))
+        }
+        _ => column.default.clone(),
+    }
+}
+
+pub(super) fn attrdef(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "adrelid", "adnum", "adbin"]);
+    for (id, relation) in visible(ctx) {
+        for column in &relation.columns {
+            if let Some(default) = default_text(ctx, column) {
+                rows.push(row![column_object_oid(id.oid(), column.id), id.oid(), column.id, default]);
+            }
+        }
+    }
+}
+
+pub(super) fn sequence(ctx: &Context, rows: &mut Rows) {
+    let mut rows =
+        rows.columns(["seqrelid", "seqtypid", "seqstart", "seqincrement", "seqmax", "seqmin", "seqcache", "seqcycle"]);
+    for (id, relation) in visible(ctx) {
+        if let RelationKind::Sequence(sequence) = &relation.storage {
+            let column =
+                sequence.owned_by.and_then(|(table, column)| ctx.catalog.relation(table)?.column_by_id(column));
+            rows.push(row![
+                id.oid(),
+                column.map_or(&PgType::Int8, |column| &column.pg).oid(),
+                sequence.start,
+                sequence.increment,
+                sequence.max,
+                sequence.min,
+                1_i64,
+                sequence.cycle,
+            ]);
+        }
+    }
+}
+
+/// Sequences depend on the columns they are for.
+pub(super) fn depend(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["classid", "objid", "refclassid", "refobjid", "refobjsubid", "deptype"]);
+    for (id, relation) in visible(ctx) {
+        if let RelationKind::Sequence(sequence) = &relation.storage
+            && let Some((table, column)) = sequence.owned_by
+        {
+            let identity = ctx
+                .catalog
+                .relation(table)
+                .and_then(|table| table.column_by_id(column))
+                .and_then(|column| column.identity.as_ref())
+                .is_some_and(|identity| identity.kind != IdentityKind::Serial);
+            let kind = if identity { 'i' } else { 'a' };
+            rows.push(row![PG_CLASS_OID, id.oid(), PG_CLASS_OID, table.oid(), column, kind]);
+        }
+    }
+}
+
+/// A comment on a relation or on one of its columns (0: the relation itself).
+pub(super) fn relation_comment(relation: &Relation, column: i32) -> Option<&str> {
+    let comment = if column == 0 { &relation.comment } else { &relation.column_by_id(column)?.comment };
+    comment.as_deref()
+}
+
+pub(super) fn description(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["objoid", "classoid", "objsubid", "description"]);
+    for (id, schema) in ctx.catalog.schemas() {
+        if let Some(comment) = schema_comment(id, schema) {
+            rows.push(row![id.oid(), PG_NAMESPACE_OID, 0, comment]);
+        }
+    }
+    for (id, relation) in visible(ctx) {
+        for column in std::iter::once(0).chain(relation.columns.iter().map(|column| column.id)) {
+            if let Some(comment) = relation_comment(relation, column) {
+                rows.push(row![id.oid(), PG_CLASS_OID, column, comment]);
+            }
+        }
+    }
+}
+
+pub(super) fn schema_comment(id: ObjectId, schema: &Schema) -> Option<&str> {
+    schema.comment.as_deref().or_else(|| (id == PUBLIC_SCHEMA).then_some("standard public schema"))
+}
+
+pub(super) fn policy(ctx: &Context, rows: &mut Rows) {
+    let mut rows =
+        rows.columns(["oid", "polname", "polrelid", "polcmd", "polpermissive", "polroles", "polqual", "polwithcheck"]);
+    for (relation, _) in visible(ctx) {
+        for (id, policy) in ctx.catalog.row_policies(relation) {
+            let role = |grantee: &Grantee| match grantee {
+                Grantee::Public => 0,
+                Grantee::Role(id) => id.oid(),
+            };
+            rows.push(row![
+                id.oid(),
+                &policy.name,
+                relation.oid(),
+                policy.command.letter(),
+                policy.permissive,
+                policy.roles.iter().map(role).collect::<Vec<_>>(),
+                policy.using.as_ref(),
+                policy.check.as_ref(),
+            ]);
+        }
+    }
+}
+
+/// The rule that makes a relation a view.
+pub(super) fn rewrite(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "rulename", "ev_class", "ev_type", "ev_enabled", "is_instead", "ev_action"]);
+    for (id, relation) in visible(ctx) {
+        if let RelationKind::View(view) = &relation.storage {
+            rows.push(row![id.oid(), "_RETURN", id.oid(), '1', 'O', true, &view.query]);
+        }
+    }
+}
+
+pub(super) fn foreign_data_wrapper(rows: &mut Rows) {
+    rows.columns(["oid", "fdwname", "fdwowner"]).push(row![LAKE_WRAPPER_OID, "boathouse", BOOTSTRAP_ROLE.oid()]);
+}
+
+pub(super) fn foreign_server(rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "srvname", "srvowner", "srvfdw"]);
+    rows.push(row![LAKE_SERVER_OID, LAKE_SERVER, BOOTSTRAP_ROLE.oid(), LAKE_WRAPPER_OID]);
+}
+
+pub(super) fn foreign_table(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["ftrelid", "ftserver", "ftoptions"]);
+    for (id, relation) in visible(ctx) {
+        if let RelationKind::External(external) = &relation.storage {
+            let mut options = vec![format!("format={}", external.format.name())];
+            // Where the files lie is the owner's to know.
+            if ctx.owns(relation.owner) {
+                options.push(format!("location={}", external.location));
+            }
+            options.extend(external.options.iter().map(|(name, value)| format!("{name}={value}")));
+            rows.push(row![id.oid(), LAKE_SERVER_OID, options]);
+        }
+    }
+}
+
+pub(super) fn collation(rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "oid",
+        "collname",
+        "collnamespace",
+        "collowner",
+        "collprovider",
+        "collisdeterministic",
+        "collencoding",
+        "collcollate",
+        "collctype",
+    ]);
+    let known = [(DEFAULT_COLLATION, "default", 'd'), (C_COLLATION, "C", 'c'), (POSIX_COLLATION, "POSIX", 'c')];
+    for (oid, name, provider) in known {
+        let locale = (provider == 'c').then_some(name);
+        rows.push(row![oid, name, PG_CATALOG_OID, BOOTSTRAP_ROLE.oid(), provider, true, -1, locale, locale]);
+    }
+}
+
+pub(super) fn language(rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "lanname", "lanowner", "lanispl", "lanpltrusted"]);
+    for (oid, name, trusted) in [(12, "internal", false), (13, "c", false), (14, "sql", true)] {
+        rows.push(row![oid, name, BOOTSTRAP_ROLE.oid(), false, trusted]);
+    }
+}
+
+pub(super) fn tablespace(rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "spcname", "spcowner"]);
+    for (oid, name) in [(DEFAULT_TABLESPACE, "pg_default"), (GLOBAL_TABLESPACE, "pg_global")] {
+        rows.push(row![oid, name, BOOTSTRAP_ROLE.oid()]);
+    }
+}
+
+pub(super) fn database(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "oid",
+        "datname",
+        "datdba",
+        "encoding",
+        "datlocprovider",
+        "datallowconn",
+        "datconnlimit",
+        "dattablespace",
+        "datcollate",
+        "datctype",
+        "datacl",
+    ]);
+    if let Some(database) = ctx.catalog.database() {
+        rows.push(row![
+            DATABASE_ID.oid(),
+            &database.name,
+            database.owner.oid(),
+            UTF8,
+            'c',
+            true,
+            -1,
+            DEFAULT_TABLESPACE,
+            "C",
+            "C",
+            acl(ctx, database.acl.as_ref()),
+        ]);
+    }
+}

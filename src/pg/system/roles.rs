@@ -1,0 +1,211 @@
+//! What `pg_catalog` says of roles and settings.
+
+use super::objects::{self, column_object_oid};
+use super::rows::{Rows, row};
+use crate::catalog::{DATABASE_NAME, Relation};
+use crate::context::Context;
+use crate::govern::{Acl, Grantee, Privilege, PrivilegeSet};
+use crate::setting::{Kind, SETTINGS, Scope};
+
+pub(super) fn authid(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "oid",
+        "rolname",
+        "rolsuper",
+        "rolinherit",
+        "rolcreaterole",
+        "rolcreatedb",
+        "rolcanlogin",
+        "rolreplication",
+        "rolbypassrls",
+        "rolconnlimit",
+        "rolpassword",
+        "rolvaliduntil",
+    ]);
+    for (id, role) in ctx.catalog.roles() {
+        rows.push(row![
+            id.oid(),
+            &role.name,
+            role.superuser,
+            role.inherit,
+            role.create_role,
+            role.create_db,
+            role.login,
+            role.replication,
+            role.bypass_rls,
+            role.connection_limit,
+            // Nobody reads a verifier.
+            role.password.as_ref().map(|_| "********"),
+            role.valid_until_us,
+        ]);
+    }
+}
+
+pub(super) fn auth_members(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "roleid", "member", "grantor", "admin_option", "inherit_option", "set_option"]);
+    for (id, role) in ctx.catalog.roles() {
+        for (index, membership) in role.member_of.iter().enumerate() {
+            rows.push(row![
+                column_object_oid(id.oid(), i32::try_from(index).unwrap_or(0)),
+                membership.role.oid(),
+                id.oid(),
+                membership.grantor.oid(),
+                membership.admin,
+                membership.inherit,
+                membership.set,
+            ]);
+        }
+    }
+}
+
+pub(super) fn settings_of_roles(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["setdatabase", "setrole", "setconfig"]);
+    for (id, role) in ctx.catalog.roles() {
+        if !role.settings.is_empty() {
+            let settings: Vec<_> = role.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            rows.push(row![0, id.oid(), settings]);
+        }
+    }
+}
+
+pub(super) fn settings(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "name",
+        "setting",
+        "unit",
+        "category",
+        "short_desc",
+        "context",
+        "vartype",
+        "source",
+        "min_val",
+        "max_val",
+        "enumvals",
+        "boot_val",
+        "reset_val",
+        "pending_restart",
+    ]);
+    for setting in SETTINGS {
+        let value = ctx.settings.value(setting);
+        let (kind, unit, min, max, words) = match &setting.kind {
+            Kind::Bool => ("bool", None, None, None, None),
+            Kind::Int { min, max } => ("integer", None, Some(min.to_string()), Some(max.to_string()), None),
+            Kind::Milliseconds { max } => ("integer", Some("ms"), Some("0".to_owned()), Some(max.to_string()), None),
+            Kind::Word(words) => ("enum", None, None, None, Some(words.to_vec())),
+            Kind::Text | Kind::Names | Kind::TimeZone | Kind::DateStyle | Kind::Encoding => {
+                ("string", None, None, None, None)
+            }
+        };
+        let context = match setting.scope {
+            Scope::User => "user",
+            Scope::Internal => "internal",
+        };
+        let source = if value == setting.default { "default" } else { "session" };
+        rows.push(row![
+            setting.name,
+            value,
+            unit,
+            "Settings",
+            setting.doc,
+            context,
+            kind,
+            source,
+            min,
+            max,
+            words,
+            setting.default,
+            setting.default,
+            false,
+        ]);
+    }
+}
+
+/// One privilege that somebody has: grantor, grantee, what, and whether he may grant it on.
+fn grants(ctx: &Context, acl: &Acl, owner: crate::name::ObjectId) -> Vec<(String, String, Privilege, &'static str)> {
+    let mut grants = Vec::new();
+    for item in &acl.0 {
+        let (grantee, owns) = match item.grantee {
+            Grantee::Public => ("PUBLIC".to_owned(), false),
+            Grantee::Role(id) => (ctx.catalog.role_name(id), id == owner),
+        };
+        // Only those whom the current role is one of, or who granted as it: as information_schema has it.
+        let concerned = match item.grantee {
+            Grantee::Public => true,
+            Grantee::Role(id) => ctx.owns(id) || ctx.owns(item.grantor),
+        };
+        for privilege in item.privileges.iter().filter(|_| concerned) {
+            let grantable = if owns || item.grantable.contains(privilege) { "YES" } else { "NO" };
+            grants.push((ctx.catalog.role_name(item.grantor), grantee.clone(), privilege, grantable));
+        }
+    }
+    grants
+}
+
+/// A relation's schema name.
+fn schema_of<'a>(ctx: &'a Context, relation: &Relation) -> &'a str {
+    ctx.catalog.schema(relation.schema).map(|schema| schema.name.as_str()).unwrap_or_default()
+}
+
+pub(super) fn table_privileges(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "grantor",
+        "grantee",
+        "table_catalog",
+        "table_schema",
+        "table_name",
+        "privilege_type",
+        "is_grantable",
+        "with_hierarchy",
+    ]);
+    for (_, relation) in objects::visible(ctx).filter(|(_, relation)| relation.relkind() != 'S') {
+        // MAINTAIN is not in the standard.
+        let grants = grants(ctx, &relation.effective_acl(), relation.owner).into_iter();
+        for (grantor, grantee, privilege, grantable) in grants.filter(|grant| grant.2 != Privilege::Maintain) {
+            let hierarchy = if privilege == Privilege::Select { "YES" } else { "NO" };
+            let schema = schema_of(ctx, relation);
+            rows.push(row![
+                grantor,
+                grantee,
+                DATABASE_NAME,
+                schema,
+                &relation.name,
+                privilege.keyword(),
+                grantable,
+                hierarchy,
+            ]);
+        }
+    }
+}
+
+pub(super) fn column_privileges(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "grantor",
+        "grantee",
+        "table_catalog",
+        "table_schema",
+        "table_name",
+        "column_name",
+        "privilege_type",
+        "is_grantable",
+    ]);
+    for (_, relation) in objects::visible(ctx).filter(|(_, relation)| relation.relkind() != 'S') {
+        let on_table = grants(ctx, &relation.effective_acl(), relation.owner);
+        for column in &relation.columns {
+            let own = column.acl.iter().flat_map(|acl| grants(ctx, acl, relation.owner));
+            let all = on_table.iter().cloned().chain(own);
+            for (grantor, grantee, privilege, grantable) in all.filter(|grant| PrivilegeSet::column().contains(grant.2))
+            {
+                rows.push(row![
+                    grantor,
+                    grantee,
+                    DATABASE_NAME,
+                    schema_of(ctx, relation),
+                    &relation.name,
+                    &column.name,
+                    privilege.keyword(),
+                    grantable,
+                ]);
+            }
+        }
+    }
+}

@@ -1,0 +1,500 @@
+//! Subqueries and LATERAL that refer to outer queries, as joins, wherever the engine has no rule of its own for them.
+//!
+//! A subquery is evaluated once for each distinct combination of the outer columns it refers to: those combinations,
+//! taken from the outer query's input, are pushed down through the subquery's operators ([`push`]), and the result is
+//! joined back. Source: T. Neumann, A. Kemper, "Unnesting Arbitrary Queries", BTW 2015.
+//!
+//! Runs after permission is given and before the engine's analyzer, which would refuse such plans.
+
+mod push;
+mod refs;
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DataFusionError, Result, ScalarValue, TableReference};
+use datafusion::functions_aggregate::expr_fn::{bool_or, count};
+use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, Subquery, binary_expr,
+    lit, when,
+};
+
+use self::push::{Outer, columns_of};
+use self::refs::{free, has, lateral_left, subquery_of};
+use crate::error::{SqlError, unsupported};
+use crate::pg::{ARRAY_SUBQUERY, SingleValue};
+
+/// Names for columns and relations that the user never sees, each given once.
+struct Names(Cell<usize>);
+
+impl Names {
+    fn next(&self, what: &str) -> TableReference {
+        let number = self.0.get() + 1;
+        self.0.set(number);
+        TableReference::bare(format!("__{what}_{number}"))
+    }
+}
+
+/// Replaces what the engine cannot decorrelate.
+pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
+    Decorrelator { names: Names(Cell::new(0)) }.node(plan)
+}
+
+struct Decorrelator {
+    names: Names,
+}
+
+impl Decorrelator {
+    fn node(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        let plan = match plan {
+            LogicalPlan::Join(join) if lateral_left(&LogicalPlan::Join(join.clone())).is_some() => {
+                self.lateral(join)?
+            }
+            other => other,
+        };
+        let plan = self.subqueries(plan)?;
+        let plan = plan.map_children(|child| Ok(Transformed::yes(self.node(child)?)))?.data;
+        plan.map_subqueries(|plan| match plan {
+            LogicalPlan::Subquery(subquery) => {
+                let inner = self.node(subquery.subquery.as_ref().clone())?;
+                Ok(Transformed::yes(LogicalPlan::Subquery(subquery.with_plan(Arc::new(inner)))))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+        .map(|transformed| transformed.data)
+    }
+
+    /// The distinct combinations (or all rows, if `all`) of some columns and expressions of a plan.
+    fn outer(&self, input: &LogicalPlan, columns: Vec<(Column, Expr)>, all: bool) -> Result<Outer<'_>> {
+        let qualifier = self.names.next("outer");
+        let mut carried = Vec::new();
+        let mut exprs = Vec::new();
+        for (index, (from, expr)) in columns.into_iter().enumerate() {
+            let name = format!("outer_ref_{index}");
+            carried.push((from, Column::new(Some(qualifier.clone()), name.clone())));
+            exprs.push(expr.alias_qualified(Some(qualifier.clone()), name));
+        }
+        let plan = LogicalPlanBuilder::from(input.clone()).project(exprs)?;
+        let plan = if all { plan } else { plan.distinct()? };
+        Ok(Outer { plan: plan.build()?, carried, names: &self.names })
+    }
+
+    // LATERAL ---------------------------------------------------------------------------------------------------------
+
+    fn lateral(&self, join: Join) -> Result<LogicalPlan> {
+        let left_schema = Arc::clone(join.left.schema());
+        let refs: Vec<Column> = free(&join.right)?.into_iter().filter(|column| has(&left_schema, column)).collect();
+        if refs.is_empty() {
+            let right = without_subquery(join.right.as_ref().clone())?;
+            return Ok(LogicalPlan::Join(Join { right: Arc::new(right), ..join }));
+        }
+        let condition = condition_of(&join);
+        let shown: Vec<Expr> = join.schema.columns().into_iter().map(Expr::Column).collect();
+        if join.join_type == JoinType::Inner && keeps_rows(&join.right)? {
+            // Every row of the left side is carried along: nothing has to be joined back.
+            let all = left_schema.columns().into_iter().map(|column| (column.clone(), Expr::Column(column)));
+            let mut outer = self.outer(&join.left, all.collect(), true)?;
+            let kept = outer.carried.clone();
+            for column in &refs {
+                let full = Column::from(left_schema.qualified_field_from_column(column)?);
+                if let Some((_, to)) = kept.iter().find(|(from, _)| *from == full) {
+                    outer.carried.push((column.clone(), to.clone()));
+                }
+            }
+            let pushed = outer.push(&join.right)?;
+            let names = kept
+                .iter()
+                .map(|(from, to)| Expr::Column(to.clone()).alias_qualified(from.relation.clone(), from.name.clone()));
+            let right = join.right.schema().columns().into_iter().map(Expr::Column);
+            let plan = LogicalPlanBuilder::from(pushed).project(names.chain(right).collect::<Vec<_>>())?;
+            let plan = match condition {
+                Some(condition) => plan.filter(condition)?,
+                None => plan,
+            };
+            return plan.project(shown)?.build();
+        }
+        if !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+            let refusal = unsupported("LATERAL on the nullable side of a join");
+            return Err(SqlError::from(refusal).into());
+        }
+        let outer = self.outer(&join.left, self::refs(&refs), false)?;
+        let pushed = outer.push(&join.right)?;
+        let mut matched = condition;
+        for (from, to) in &outer.carried {
+            let same = binary_expr(Expr::Column(from.clone()), Operator::IsNotDistinctFrom, Expr::Column(to.clone()));
+            matched = Some(matched.map_or(same.clone(), |all| all.and(same)));
+        }
+        LogicalPlanBuilder::from(join.left.as_ref().clone())
+            .join_on(pushed, join.join_type, matched)?
+            .project(shown)?
+            .build()
+    }
+
+    // Subqueries in expressions ---------------------------------------------------------------------------------------
+
+    fn subqueries(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
+        if !plan.expressions().iter().any(|expr| self.is_ours(&plan, expr)) {
+            return Ok(plan);
+        }
+        if let LogicalPlan::Join(join) = &plan {
+            // An inner join's condition is a filter.
+            if join.join_type != JoinType::Inner {
+                return Err(SqlError::from(unsupported("this subquery in the condition of an outer join")).into());
+            }
+            let condition = condition_of(join).unwrap_or_else(|| lit(true));
+            let product =
+                LogicalPlanBuilder::from(join.left.as_ref().clone()).cross_join(join.right.as_ref().clone())?;
+            return self.subqueries(product.filter(condition)?.build()?);
+        }
+        let [input] = plan.inputs()[..] else {
+            return Err(SqlError::from(unsupported("this subquery here")).into());
+        };
+        let mut input = input.clone();
+        let preserver = NamePreserver::new(&plan);
+        let mut exprs = Vec::new();
+        for expr in plan.expressions() {
+            let name = preserver.save(&expr);
+            exprs.push(name.restore(self.expression(&plan, expr, &mut input)?));
+        }
+        let replaced = plan.with_new_exprs(exprs, vec![input])?;
+        if replaced.schema().fields().len() == plan.schema().fields().len() {
+            return Ok(replaced);
+        }
+        // The joined columns went through.
+        let shown: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
+        LogicalPlanBuilder::from(replaced).project(shown)?.build()
+    }
+
+    fn is_ours(&self, plan: &LogicalPlan, expr: &Expr) -> bool {
+        expr.exists(|expr| Ok(is_array_subquery(expr).is_some() || self.is_ours_alone(plan, expr))).unwrap_or(true)
+    }
+
+    fn is_ours_alone(&self, plan: &LogicalPlan, expr: &Expr) -> bool {
+        matches!(expr, Expr::ScalarSubquery(subquery) if may_have_rows(subquery))
+            || subquery_of(expr).is_some() && !engine_can(plan, expr).unwrap_or(false)
+    }
+
+    /// The expression with columns of `input` for its subqueries, which are joined to it.
+    fn expression(&self, plan: &LogicalPlan, expr: Expr, input: &mut LogicalPlan) -> Result<Expr> {
+        expr.transform_down(|expr| {
+            if let Some(subquery) = is_array_subquery(&expr) {
+                let value = self.array(subquery, input)?;
+                return Ok(Transformed::new(value, true, TreeNodeRecursion::Jump));
+            }
+            if !self.is_ours_alone(plan, &expr) {
+                return Ok(Transformed::no(expr));
+            }
+            let value = match expr {
+                // Of no other query: the engine evaluates it once, but does not say well that it has several rows.
+                Expr::ScalarSubquery(subquery) if free(&subquery.subquery)?.is_empty() => {
+                    let plan = subquery.subquery.as_ref().clone();
+                    let value = single_value(last_column(&plan)?).alias("value");
+                    let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), [value])?.build()?;
+                    Expr::ScalarSubquery(subquery.with_plan(Arc::new(plan)))
+                }
+                Expr::ScalarSubquery(subquery) => self.scalar(&subquery, input)?,
+                Expr::Exists(exists) => {
+                    let found = self.exists(&exists.subquery, input)?;
+                    if exists.negated { Expr::IsNull(Box::new(found)) } else { Expr::IsNotNull(Box::new(found)) }
+                }
+                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                    let any = self.compared(*expr, Operator::Eq, &subquery, input, false)?;
+                    if negated { Expr::Not(Box::new(any)) } else { any }
+                }
+                Expr::SetComparison(SetComparison { expr, subquery, op, quantifier }) => {
+                    let all = quantifier == SetQuantifier::All;
+                    self.compared(*expr, op, &subquery, input, all)?
+                }
+                other => return Ok(Transformed::no(other)),
+            };
+            Ok(Transformed::new(value, true, TreeNodeRecursion::Jump))
+        })
+        .map(|transformed| transformed.data)
+    }
+
+    /// Joins a subquery's value for each combination to the input. `value` makes it of the pushed subquery, whose first
+    /// columns are the carried ones; it gets the alias to give the result.
+    fn attach(
+        &self,
+        input: &mut LogicalPlan,
+        extra: Option<Expr>,
+        subquery: &LogicalPlan,
+        value: impl FnOnce(&Outer<'_>, LogicalPlan, &TableReference) -> Result<LogicalPlan>,
+    ) -> Result<TableReference> {
+        let schema = Arc::clone(input.schema());
+        let free = free(subquery)?.into_iter().filter(|column| has(&schema, column)).collect::<Vec<_>>();
+        let mut keys = refs(&free);
+        if let Some(extra) = extra {
+            // A computed key is a column first.
+            let name = Column::new(Some(self.names.next("operand")), "operand");
+            let all = columns_of(input).into_iter();
+            let computed = extra.alias_qualified(name.relation.clone(), name.name.clone());
+            *input =
+                LogicalPlanBuilder::from(input.clone()).project(all.chain([computed]).collect::<Vec<_>>())?.build()?;
+            keys.push((name.clone(), Expr::Column(name)));
+        }
+        let alias = self.names.next("subquery");
+        let outer = if keys.is_empty() {
+            // Nothing of the input is referred to: one combination, found everywhere.
+            Outer { plan: LogicalPlanBuilder::empty(true).build()?, carried: vec![], names: &self.names }
+        } else {
+            self.outer(input, keys, false)?
+        };
+        let pushed = outer.push(subquery)?;
+        let result = value(&outer, pushed, &alias)?;
+        let (from, to): (Vec<Column>, Vec<Column>) = outer.carried.iter().cloned().unzip();
+        let left = LogicalPlanBuilder::from(input.clone());
+        *input = if from.is_empty() {
+            left.join_on(result, JoinType::Left, [lit(true)])?.build()?
+        } else {
+            let equal_nulls = datafusion::common::NullEquality::NullEqualsNull;
+            left.join_detailed(result, JoinType::Left, (from, to), None, equal_nulls)?.build()?
+        };
+        Ok(alias)
+    }
+
+    fn scalar(&self, subquery: &Subquery, input: &mut LogicalPlan) -> Result<Expr> {
+        let alias = self.attach(input, None, &subquery.subquery, |outer, pushed, alias| {
+            let value = single_value(last_column(&pushed)?).alias_qualified(Some(alias.clone()), "value");
+            LogicalPlanBuilder::from(pushed).aggregate(outer.columns(), [value])?.build()
+        })?;
+        Ok(Expr::Column(Column::new(Some(alias), "value")))
+    }
+
+    /// A column that is NULL where the subquery has no row.
+    fn exists(&self, subquery: &Subquery, input: &mut LogicalPlan) -> Result<Expr> {
+        let alias = self.attach(input, None, &subquery.subquery, |outer, pushed, alias| {
+            let found = lit(true).alias_qualified(Some(alias.clone()), "found");
+            let carried = outer.columns();
+            let plan = LogicalPlanBuilder::from(pushed);
+            let plan = if carried.is_empty() { plan.limit(0, Some(1))? } else { plan.project(carried)?.distinct()? };
+            plan.project(outer.columns().into_iter().chain([found]).collect::<Vec<_>>())?.build()
+        })?;
+        Ok(Expr::Column(Column::new(Some(alias), "found")))
+    }
+
+    /// `operand op ANY (subquery)`, or ALL, with NULL where the answer is not known.
+    fn compared(
+        &self,
+        operand: Expr,
+        op: Operator,
+        subquery: &Subquery,
+        input: &mut LogicalPlan,
+        all: bool,
+    ) -> Result<Expr> {
+        let alias = self.attach(input, Some(operand), &subquery.subquery, |outer, pushed, alias| {
+            let operand = outer.columns().pop().ok_or_else(|| DataFusionError::Internal("no operand".to_owned()))?;
+            let result = binary_expr(operand, op, last_column(&pushed)?);
+            // For ALL: whether one comparison is false.
+            let decisive = if all { Expr::Not(Box::new(result.clone())) } else { result.clone() };
+            let named = |expr: Expr, name: &str| expr.alias_qualified(Some(alias.clone()), name);
+            let values = [
+                named(bool_or(decisive), "decisive"),
+                named(count(lit(1_i64)), "compared"),
+                named(count(result), "known"),
+            ];
+            LogicalPlanBuilder::from(pushed).aggregate(outer.columns(), values)?.build()
+        })?;
+        let column = |name: &str| Expr::Column(Column::new(Some(alias.clone()), name));
+        when(column("decisive"), lit(!all))
+            .when(column("compared").gt(column("known")), lit(ScalarValue::Boolean(None)))
+            .otherwise(lit(all))
+    }
+
+    /// `ARRAY(subquery)`: its rows in their order; none: an empty array.
+    fn array(&self, subquery: &Subquery, input: &mut LogicalPlan) -> Result<Expr> {
+        let (plan, order) = ordered(subquery.subquery.as_ref())?;
+        let element = plan.schema().field(plan.schema().fields().len() - 1).data_type().clone();
+        let value = last_column(&plan)?;
+        // The sort keys are columns of the pushed plan, whatever is carried along.
+        let alias = self.attach(input, None, &plan, |outer, pushed, alias| {
+            let gathered = datafusion::functions_aggregate::array_agg::array_agg_udaf();
+            let gathered = AggregateFunction::new_udf(gathered, vec![value], false, None, order, None);
+            let gathered = Expr::AggregateFunction(gathered).alias_qualified(Some(alias.clone()), "items");
+            LogicalPlanBuilder::from(pushed).aggregate(outer.columns(), [gathered])?.build()
+        })?;
+        let items = Expr::Column(Column::new(Some(alias), "items"));
+        when(items.clone().is_null(), empty_list(&element)?).otherwise(items)
+    }
+}
+
+/// The value of at most one row.
+fn single_value(value: Expr) -> Expr {
+    let single = AggregateUDF::new_from_impl(SingleValue::new());
+    Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(single), vec![value], false, None, vec![], None))
+}
+
+/// Whether a subquery that refers to no other query may have more than one row.
+fn may_have_rows(subquery: &Subquery) -> bool {
+    let plan = subquery.subquery.as_ref();
+    plan.max_rows().is_none_or(|rows| rows > 1) && free(plan).is_ok_and(|free| free.is_empty())
+}
+
+/// Columns as keys that stand for themselves.
+fn refs(columns: &[Column]) -> Vec<(Column, Expr)> {
+    columns.iter().map(|column| (column.clone(), Expr::Column(column.clone()))).collect()
+}
+
+fn empty_list(element: &arrow::datatypes::DataType) -> Result<Expr> {
+    let list = ScalarValue::new_list_nullable(&[], element);
+    Ok(Expr::Literal(ScalarValue::List(list), None))
+}
+
+/// A subquery whose rows become an array.
+fn is_array_subquery(expr: &Expr) -> Option<&Subquery> {
+    match expr {
+        Expr::ScalarFunction(function) if function.func.name() == ARRAY_SUBQUERY => match function.args.as_slice() {
+            [Expr::ScalarSubquery(subquery)] => Some(subquery),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The plan without its own order, and that order. Its last column is the value.
+fn ordered(plan: &LogicalPlan) -> Result<(LogicalPlan, Vec<SortExpr>)> {
+    match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => Ok((sort.input.as_ref().clone(), sort.expr.clone())),
+        LogicalPlan::Limit(limit) => match limit.input.as_ref() {
+            LogicalPlan::Sort(sort) => Ok((plan.clone(), sort.expr.clone())),
+            _ => Ok((plan.clone(), vec![])),
+        },
+        // Sorted by a column that is not shown: it is kept until the array is made.
+        LogicalPlan::Projection(projection) => match (projection.input.as_ref(), projection.expr.as_slice()) {
+            (LogicalPlan::Sort(sort), [value]) if sort.fetch.is_none() => {
+                let columns = columns_of(&sort.input);
+                let value = value.clone().alias_qualified(Some(TableReference::bare("__array")), "item");
+                let plan = LogicalPlanBuilder::from(sort.input.as_ref().clone())
+                    .project(columns.into_iter().chain([value]).collect::<Vec<_>>())?
+                    .build()?;
+                Ok((plan, sort.expr.clone()))
+            }
+            _ => Ok((plan.clone(), vec![])),
+        },
+        _ => Ok((plan.clone(), vec![])),
+    }
+}
+
+fn last_column(plan: &LogicalPlan) -> Result<Expr> {
+    let column = plan.schema().columns().pop();
+    column.map(Expr::Column).ok_or_else(|| DataFusionError::Internal("a subquery without columns".to_owned()))
+}
+
+fn condition_of(join: &Join) -> Option<Expr> {
+    let keys = join.on.iter().map(|(a, b)| a.clone().eq(b.clone()));
+    keys.chain(join.filter.clone()).reduce(Expr::and)
+}
+
+/// The right side of a lateral join that turned out to refer to nothing.
+fn without_subquery(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_down(|node| match node {
+        LogicalPlan::Subquery(subquery) => {
+            Ok(Transformed::new(subquery.subquery.as_ref().clone(), true, TreeNodeRecursion::Stop))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Whether the dependent join may carry rows instead of distinct combinations: no operator counts or compares rows.
+fn keeps_rows(plan: &LogicalPlan) -> Result<bool> {
+    let mut keeps = true;
+    plan.apply(|node| {
+        keeps &= matches!(
+            node,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Subquery(_)
+                | LogicalPlan::Unnest(_)
+                | LogicalPlan::TableScan(_)
+                | LogicalPlan::EmptyRelation(_)
+                | LogicalPlan::Values(_)
+        );
+        Ok(if keeps { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    })?;
+    Ok(keeps)
+}
+
+// What the engine has rules for ---------------------------------------------------------------------------------------
+
+/// Whether the engine decorrelates a subquery itself. In doubt it does not.
+fn engine_can(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
+    let Some(subquery) = subquery_of(expr) else { return Ok(true) };
+    let own = merge_schema(&plan.inputs());
+    let free = free(&subquery.subquery)?;
+    let correlated = free.iter().any(|column| has(&own, column));
+    let filter = matches!(plan, LogicalPlan::Filter(_));
+    Ok(match expr {
+        // Of a query further out at most: a constant here.
+        Expr::ScalarSubquery(_) if !correlated => free.is_empty(),
+        Expr::ScalarSubquery(_) => {
+            (filter || matches!(plan, LogicalPlan::Projection(_))) && simple_aggregate(&subquery.subquery)
+        }
+        Expr::SetComparison(_) => false,
+        _ => filter && (free.is_empty() || simple(&subquery.subquery, false)),
+    })
+}
+
+/// One ungrouped aggregate over a simple input.
+fn simple_aggregate(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) if !refers_out(plan) => simple_aggregate(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => simple_aggregate(&alias.input),
+        LogicalPlan::Aggregate(aggregate) => {
+            aggregate.group_expr.is_empty() && !refers_out(plan) && simple(&aggregate.input, true)
+        }
+        _ => false,
+    }
+}
+
+/// Outer columns only in filters (as `inner = outer`, if `equal`) that nothing but projections and inner joins is above.
+fn simple(plan: &LogicalPlan, equal: bool) -> bool {
+    match plan {
+        LogicalPlan::Filter(filter) => {
+            let conjuncts = split_conjunction(&filter.predicate);
+            conjuncts.into_iter().all(|conjunct| simple_conjunct(conjunct, equal)) && simple(&filter.input, equal)
+        }
+        LogicalPlan::Projection(projection) => !refers_out(plan) && simple(&projection.input, equal),
+        LogicalPlan::SubqueryAlias(alias) => simple(&alias.input, equal),
+        LogicalPlan::Join(join) if join.join_type == JoinType::Inner && lateral_left(plan).is_none() => {
+            !refers_out(plan) && simple(&join.left, equal) && simple(&join.right, equal)
+        }
+        // Whatever it is, it refers to nothing outside.
+        other => free(other).is_ok_and(|free| free.is_empty()),
+    }
+}
+
+fn simple_conjunct(expr: &Expr, equal: bool) -> bool {
+    let nested = expr.exists(|expr| Ok(subquery_of(expr).is_some())).unwrap_or(true);
+    if !expr.contains_outer() {
+        // A subquery in it might still refer to what is outside of both.
+        return !nested;
+    }
+    if nested {
+        return false;
+    }
+    if !equal {
+        return expr.any_column_refs();
+    }
+    match expr {
+        Expr::BinaryExpr(binary) if binary.op == Operator::Eq => {
+            let sides = [&binary.left, &binary.right];
+            let outer_alone = |side: &&Box<Expr>| side.contains_outer() && !side.any_column_refs();
+            let inner_alone = |side: &&Box<Expr>| side.any_column_refs() && !side.contains_outer();
+            sides.iter().any(outer_alone) && sides.iter().any(inner_alone)
+        }
+        _ => false,
+    }
+}
+
+/// Whether a node's own expressions refer to outer columns, or might.
+fn refers_out(plan: &LogicalPlan) -> bool {
+    plan.expressions()
+        .iter()
+        .any(|expr| expr.contains_outer() || expr.exists(|expr| Ok(subquery_of(expr).is_some())).unwrap_or(true))
+}
