@@ -32,7 +32,7 @@ pub use interval::parse_interval;
 pub use number::{Numeric, parse_bool, parse_numeric};
 pub use row::RowEncoder;
 pub use text::array_needs_quotes;
-pub(crate) use text::{describe_row, scalar_text, text_array, write_text};
+pub(crate) use text::{bounds, describe_row, scalar_text, text_array, write_text};
 
 use crate::error::Plain;
 use crate::setting::{Settings, Zone};

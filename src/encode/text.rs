@@ -116,7 +116,7 @@ fn write_array(out: &mut Vec<u8>, offsets: &[i32], row: usize, elements: &Column
 }
 
 /// The elements of one row of a list.
-pub(super) fn bounds(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
+pub(crate) fn bounds(offsets: &[i32], row: usize) -> std::ops::Range<usize> {
     let at = |index: usize| offsets.get(index).and_then(|offset| usize::try_from(*offset).ok()).unwrap_or(0);
     at(row)..at(row + 1)
 }

@@ -32,6 +32,7 @@ impl SqlState {
     pub const DIVISION_BY_ZERO: Self = Self("22012");
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
+    pub const INVALID_ESCAPE_SEQUENCE: Self = Self("22025");
     pub const INVALID_TEXT_REPRESENTATION: Self = Self("22P02");
     pub const INVALID_BINARY_REPRESENTATION: Self = Self("22P03");
     pub const BAD_COPY_FILE_FORMAT: Self = Self("22P04");

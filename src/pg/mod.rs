@@ -3,6 +3,7 @@
 mod arithmetic;
 mod array;
 mod convert;
+mod json;
 mod sequence;
 mod single_value;
 pub mod system;
@@ -10,6 +11,7 @@ pub mod system;
 pub use arithmetic::CheckedArithmetic;
 pub use array::{ARRAY_SUBQUERY, ArraySubquery, Bound, Subscripts, is_vector};
 pub use convert::{FromText, ToText};
+pub use json::json_functions;
 pub use sequence::{NextValue, placeholder_functions};
 pub use single_value::SingleValue;
 pub use system::{Objects, SystemTable};

@@ -18,7 +18,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::prelude::SessionConfig;
 
 use crate::error::SqlError;
-use crate::pg::{ArraySubquery, Bound, Subscripts, placeholder_functions};
+use crate::pg::{ArraySubquery, Bound, Subscripts, json_functions, placeholder_functions};
 
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: usize = 5;
@@ -61,7 +61,7 @@ impl Engine {
             ScalarUDF::new_from_impl(Bound::upper()),
             ScalarUDF::new_from_impl(Subscripts::new()),
         ];
-        for function in placeholder_functions().into_iter().chain(own) {
+        for function in placeholder_functions().into_iter().chain(own).chain(json_functions()) {
             use datafusion::logical_expr::registry::FunctionRegistry;
             template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;
         }

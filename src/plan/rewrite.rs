@@ -257,6 +257,15 @@ impl VisitorMut for Rewriter<'_> {
                     _ => session_function(self.scope, function),
                 }
             }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take()
+                    && !matches!(&escape.value, Value::SingleQuotedString(text) if text == "\\")
+                {
+                    let given = std::mem::replace(pattern.as_mut(), string(""));
+                    **pattern = call(Ident::new("like_escape"), vec![given, Expr::Value(escape)]);
+                }
+                None
+            }
             // The engine plans the items of ARRAY[…] without the outer query in sight; those of a call it does not.
             Expr::Array(array) if !array.elem.is_empty() => {
                 Some(call(Ident::new("make_array"), std::mem::take(&mut array.elem)))

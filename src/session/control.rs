@@ -33,6 +33,18 @@ impl Session {
                 self.roll_back_explicit().await;
                 "ROLLBACK"
             }
+            Command::Savepoint(name) => {
+                self.savepoint(name)?;
+                "SAVEPOINT"
+            }
+            Command::RollbackTo(name) => {
+                self.roll_back_to(name).await?;
+                "ROLLBACK"
+            }
+            Command::Release(name) => {
+                self.release(name)?;
+                "RELEASE"
+            }
             Command::Set(set) => {
                 self.set(set)?;
                 "SET"
@@ -82,6 +94,9 @@ impl Session {
             | Command::SetTransaction(_)
             | Command::Commit
             | Command::Rollback
+            | Command::Savepoint(_)
+            | Command::RollbackTo(_)
+            | Command::Release(_)
             | Command::Set(_)
             | Command::Reset(_)
             | Command::DiscardAll

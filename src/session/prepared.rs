@@ -10,6 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use super::{STATEMENTS_MAX, Session, in_failed_transaction};
 use crate::encode::{ColumnBuilder, Format, InputError};
 use crate::error::{Plain, SqlError, SqlState};
+use crate::pg::FromText;
 use crate::plan::{Description, Parameters};
 use crate::statement::{Class, Statement, parse};
 use crate::types::PgType;
@@ -140,7 +141,7 @@ impl Session {
         Ok(())
     }
 
-    fn parameter(&self, value: &BoundValue<'_>, pg: &PgType) -> Result<ScalarValue, InputError> {
+    fn parameter(&self, value: &BoundValue<'_>, pg: &PgType) -> Result<ScalarValue, SqlError> {
         let pg = match (pg, value.bytes) {
             // Without a scale of its own, a numeric keeps that of the value.
             (PgType::Numeric(None), Some(bytes)) => PgType::Numeric(Some((38, numeric_scale(value.format, bytes)))),
@@ -152,10 +153,13 @@ impl Session {
             (Some(bytes), Format::Binary) => builder.append_binary(bytes)?,
             (Some(bytes), Format::Text) => {
                 let text = std::str::from_utf8(bytes).map_err(|_invalid| InputError::Encoding { zero: false })?;
+                if pg.is_object_name() {
+                    return FromText::new(pg, self.style()).scalar(text);
+                }
                 builder.append_text(text)?;
             }
         }
-        ScalarValue::try_from_array(&builder.finish(), 0).map_err(|_engine| InputError::Binary)
+        ScalarValue::try_from_array(&builder.finish(), 0).map_err(SqlError::from_engine)
     }
 
     /// Takes a portal out to run it; it is put back with [`Session::put_portal`].
@@ -194,9 +198,9 @@ fn numeric_scale(format: Format, bytes: &[u8]) -> i8 {
     parsed.map_or(0, |numeric| numeric.scale.max(0))
 }
 
-fn parameter_error(error: InputError, portal: &str, index: usize, value: &BoundValue<'_>) -> SqlError {
+fn parameter_error(error: SqlError, portal: &str, index: usize, value: &BoundValue<'_>) -> SqlError {
     let number = index + 1;
-    SqlError::from(error).with_context(|| {
+    error.with_context(|| {
         let which = if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
         match (value.format, value.bytes) {
             (Format::Text, Some(bytes)) => {

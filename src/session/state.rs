@@ -2,9 +2,10 @@
 
 use super::{Session, in_failed_transaction};
 use crate::error::{Notice, Plain, SqlError, SqlState, internal, unsupported};
+use crate::name::ObjectId;
 use crate::setting::Settings;
 use crate::statement::{Class, Command, IsolationLevel, Statement, TransactionModes};
-use crate::transaction::Transaction;
+use crate::transaction::{Savepoint, Transaction};
 
 /// As ReadyForQuery tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +26,25 @@ pub(super) struct Open {
     isolation: IsolationLevel,
     /// Settings to go back to when it is rolled back.
     before: Settings,
-    roles_before: (crate::name::ObjectId, crate::name::ObjectId),
+    roles_before: Roles,
+    /// Points to go back to, the latest last.
+    savepoints: Vec<Point>,
 }
+
+/// Session role and current role.
+type Roles = (ObjectId, ObjectId);
+
+/// A savepoint: the transaction, the settings and the roles at that moment.
+#[derive(Debug)]
+struct Point {
+    name: String,
+    transaction: Savepoint,
+    settings: (Settings, Settings),
+    roles: (Roles, Roles),
+}
+
+/// Savepoints of one transaction.
+const SAVEPOINTS_MAX: usize = 10_000;
 
 /// The transaction of a statement that is running.
 pub(super) fn open_transaction(open: &mut Option<Open>) -> Result<&mut Open, SqlError> {
@@ -60,7 +78,7 @@ impl Session {
             }
             return Ok(());
         };
-        if open.failed && !matches!(statement.command, Command::Commit | Command::Rollback) {
+        if open.failed && !matches!(statement.command, Command::Commit | Command::Rollback | Command::RollbackTo(_)) {
             return Err(in_failed_transaction());
         }
         if open.read_only && class == Class::Write {
@@ -92,6 +110,7 @@ impl Session {
             isolation,
             before: self.lasting.clone(),
             roles_before: self.lasting_roles,
+            savepoints: Vec::new(),
         }
     }
 
@@ -187,12 +206,62 @@ impl Session {
         }
     }
 
-    fn restore(&mut self, settings: Settings, (session_role, role): (crate::name::ObjectId, crate::name::ObjectId)) {
+    fn restore(&mut self, settings: Settings, (session_role, role): Roles) {
         self.settings = settings.clone();
         self.lasting = settings;
         self.session_role = session_role;
         self.role = role;
         self.lasting_roles = (session_role, role);
+    }
+
+    /// SAVEPOINT. `25P01` outside a transaction block.
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<(), SqlError> {
+        let settings = (self.settings.clone(), self.lasting.clone());
+        let roles = ((self.session_role, self.role), self.lasting_roles);
+        let open = self.block("SAVEPOINT")?;
+        if open.savepoints.len() >= SAVEPOINTS_MAX {
+            let message = format!("too many savepoints in one transaction (at most {SAVEPOINTS_MAX})");
+            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
+        }
+        let transaction = open.transaction.savepoint();
+        open.savepoints.push(Point { name: name.to_owned(), transaction, settings, roles });
+        Ok(())
+    }
+
+    /// ROLLBACK TO: the savepoint stays, those after it are gone; a failed transaction goes on. `3B001`.
+    pub(super) async fn roll_back_to(&mut self, name: &str) -> Result<(), SqlError> {
+        let warehouse = self.shared.warehouse.clone();
+        let open = self.block("ROLLBACK TO SAVEPOINT")?;
+        let index = find_savepoint(open, name)?;
+        open.savepoints.truncate(index + 1);
+        open.failed = false;
+        let Some(point) = open.savepoints.last() else { return Ok(()) };
+        let (settings, roles) = (point.settings.clone(), point.roles);
+        open.transaction.roll_back_to(&point.transaction, &warehouse).await;
+        self.portals.clear();
+        (self.settings, self.lasting) = settings;
+        ((self.session_role, self.role), self.lasting_roles) = roles;
+        self.show_roles();
+        Ok(())
+    }
+
+    /// RELEASE: the savepoint and those after it are gone, what was done since stays. `3B001`.
+    pub(super) fn release(&mut self, name: &str) -> Result<(), SqlError> {
+        let open = self.block("RELEASE SAVEPOINT")?;
+        let index = find_savepoint(open, name)?;
+        open.savepoints.truncate(index);
+        Ok(())
+    }
+
+    /// The transaction block that a command needs.
+    fn block(&mut self, command: &str) -> Result<&mut Open, SqlError> {
+        match &mut self.open {
+            Some(open) if open.explicit => Ok(open),
+            _ => {
+                let message = format!("{command} can only be used in transaction blocks");
+                Err(Plain::new(SqlState::NO_ACTIVE_TRANSACTION, message).into())
+            }
+        }
     }
 
     /// A statement failed: so has its transaction.
@@ -216,6 +285,11 @@ impl Session {
             _ => Ok(()),
         }
     }
+}
+
+fn find_savepoint(open: &Open, name: &str) -> Result<usize, SqlError> {
+    let found = open.savepoints.iter().rposition(|point| point.name == name);
+    found.ok_or_else(|| Plain::new(SqlState::INVALID_SAVEPOINT, format!("savepoint \"{name}\" does not exist")).into())
 }
 
 fn read_only(command: &Command) -> SqlError {

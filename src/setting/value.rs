@@ -90,7 +90,8 @@ pub(super) fn canonical(setting: &Setting, value: &str) -> Result<String, Settin
             }
             Ok(format!("ISO, {order}"))
         }
-        Kind::Encoding => match value.to_ascii_lowercase().replace(['-', '_'], "").as_str() {
+        // Only letters and digits of an encoding's name count: asyncpg sends it in quotes.
+        Kind::Encoding => match value.replace(|c: char| !c.is_ascii_alphanumeric(), "").to_ascii_lowercase().as_str() {
             "utf8" | "unicode" => Ok("UTF8".to_owned()),
             _ => Err(unsupported()),
         },

@@ -11,7 +11,7 @@ pub enum Class {
     Write,
     /// Changes or shows the session only.
     Session,
-    /// Begins or ends a transaction; the only class a failed transaction admits, when it ends one.
+    /// Begins or ends a transaction or a part of it; the only class a failed transaction admits, when it ends one.
     Transaction,
 }
 
@@ -56,7 +56,12 @@ impl Command {
             | Self::DiscardAll
             | Self::Deallocate(_)
             | Self::SetTransaction(_) => Class::Session,
-            Self::Begin(_) | Self::Commit | Self::Rollback => Class::Transaction,
+            Self::Begin(_)
+            | Self::Commit
+            | Self::Rollback
+            | Self::Savepoint(_)
+            | Self::RollbackTo(_)
+            | Self::Release(_) => Class::Transaction,
         }
     }
 
@@ -110,7 +115,9 @@ impl Command {
             Self::Begin(_) => "BEGIN",
             Self::SetTransaction(_) => "SET",
             Self::Commit => "COMMIT",
-            Self::Rollback => "ROLLBACK",
+            Self::Rollback | Self::RollbackTo(_) => "ROLLBACK",
+            Self::Savepoint(_) => "SAVEPOINT",
+            Self::Release(_) => "RELEASE",
         }
     }
 }

@@ -82,6 +82,9 @@ pub enum Command {
     SetTransaction(TransactionModes),
     Commit,
     Rollback,
+    Savepoint(String),
+    RollbackTo(String),
+    Release(String),
 }
 
 /// `EXPLAIN [ANALYZE] statement`.

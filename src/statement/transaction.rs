@@ -1,4 +1,4 @@
-//! BEGIN, COMMIT, ROLLBACK and what else starts with a word of its own.
+//! BEGIN, COMMIT, ROLLBACK, SAVEPOINT and what else starts with a word of its own.
 
 use super::Command;
 use super::cursor::Cursor;
@@ -37,11 +37,22 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["rollback"]) || c.words(&["abort"]) {
         let _noise = c.words(&["transaction"]) || c.words(&["work"]);
-        if c.peek_any(&["to", "prepared"]) {
-            return Err(c.unsupported_or_unexpected("ROLLBACK", &["to", "prepared"]));
+        if c.peek_any(&["prepared"]) {
+            return Err(c.unsupported("ROLLBACK PREPARED"));
+        }
+        if c.words(&["to"]) {
+            let _noise = c.words(&["savepoint"]);
+            return Ok(Command::RollbackTo(c.ident()?));
         }
         end(c)?;
         return Ok(Command::Rollback);
+    }
+    if c.words(&["savepoint"]) {
+        return Ok(Command::Savepoint(c.ident()?));
+    }
+    if c.words(&["release"]) {
+        let _noise = c.words(&["savepoint"]);
+        return Ok(Command::Release(c.ident()?));
     }
     Err(c.unsupported_or_unexpected(
         "",
@@ -49,8 +60,6 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             "update",
             "delete",
             "merge",
-            "savepoint",
-            "release",
             "prepare",
             "execute",
             "declare",

@@ -28,6 +28,16 @@ pub struct Transaction {
     pub started_us: i64,
 }
 
+/// What a transaction had done at some moment. Cheap: it shares what it remembers.
+#[derive(Clone, Debug)]
+pub struct Savepoint {
+    base: Arc<CatalogState>,
+    catalog: Arc<CatalogState>,
+    changes: usize,
+    staged: Arc<Staged>,
+    sequences: BTreeSet<ObjectId>,
+}
+
 impl Transaction {
     pub fn new(head: Arc<CatalogState>, started_us: i64) -> Self {
         Self {
@@ -141,6 +151,33 @@ impl Transaction {
                 Err(error.into())
             }
         }
+    }
+
+    /// This moment, to go back to.
+    pub fn savepoint(&self) -> Savepoint {
+        Savepoint {
+            base: Arc::clone(&self.base),
+            catalog: Arc::clone(&self.catalog),
+            changes: self.changes.len(),
+            staged: Arc::clone(&self.staged),
+            sequences: self.sequences.clone(),
+        }
+    }
+
+    /// Undoes what was done since. Ids that were given since are not given again.
+    pub async fn roll_back_to(&mut self, point: &Savepoint, warehouse: &Warehouse) {
+        for (id, staged) in self.staged.iter() {
+            let Some(relation) = self.catalog.relation(id) else { continue };
+            let kept = point.staged.get(id).map(|table| table.files.as_slice()).unwrap_or_default();
+            let is_new = |file: &&Arc<DataFile>| !kept.iter().any(|kept| Arc::ptr_eq(kept, file));
+            let files: Vec<DataFile> = staged.files.iter().filter(is_new).map(|file| file.as_ref().clone()).collect();
+            warehouse.discard(&self.catalog, relation, &files).await;
+        }
+        self.base = Arc::clone(&point.base);
+        self.catalog = Arc::clone(&point.catalog);
+        self.changes.truncate(point.changes);
+        self.staged = Arc::clone(&point.staged);
+        self.sequences.clone_from(&point.sequences);
     }
 
     /// Deletes the files it wrote.

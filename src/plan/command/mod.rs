@@ -94,7 +94,10 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Begin(_)
         | Command::SetTransaction(_)
         | Command::Commit
-        | Command::Rollback => return Err(internal("a command that is no DDL reached its planner").into()),
+        | Command::Rollback
+        | Command::Savepoint(_)
+        | Command::RollbackTo(_)
+        | Command::Release(_) => return Err(internal("a command that is no DDL reached its planner").into()),
     }
     Ok(ddl)
 }

@@ -33,6 +33,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             })
         },
     ),
+    // `LIKE pattern ESCAPE character` is LIKE with this pattern.
+    Function::new("like_escape", &[&[Text, Text]], text, like_escape),
     Function::new("pg_size_pretty", &[&[Int]], text, |_, arguments| {
         Ok(arguments.first().map(|size| size_pretty(size.int())).into())
     }),
@@ -74,6 +76,31 @@ fn format(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
             ('I', false) => out.push_str(&quote(value.text())),
             (_, true) => out.push_str("NULL"),
             (_, false) => out.push_str(&quote_literal(value.text())),
+        }
+    }
+    Ok(out.into())
+}
+
+/// A LIKE pattern with its own escape character as one with a backslash. Without an escape character nothing is escaped.
+fn like_escape(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
+    let [pattern, escape] = arguments else { return Ok(Value::Null) };
+    let mut escapes = escape.text().chars();
+    let (escape, more) = (escapes.next(), escapes.next());
+    if more.is_some() {
+        return Err(Plain::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .hint("Escape string must be empty or one character."));
+    }
+    let mut out = String::new();
+    let mut characters = pattern.text().chars();
+    while let Some(character) = characters.next() {
+        if Some(character) == escape {
+            out.push('\\');
+            out.extend(characters.next());
+        } else {
+            if character == '\\' {
+                out.push('\\');
+            }
+            out.push(character);
         }
     }
     Ok(out.into())
