@@ -1,5 +1,7 @@
 //! Feature tests: every `.slt` file against a server of its own, in the simple and in the extended protocol.
 //!
+//! Files in `slt/pg/` run against a real PostgreSQL first: what they expect is what PostgreSQL does.
+//!
 //! `cargo test --test slt -- word` runs the files whose path contains the word.
 
 #[path = "it/support/mod.rs"]
@@ -8,6 +10,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType, Runner};
+use support::postgres::Postgres;
 use support::{Client, DbError, PASSWORD, Reply, Server};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +98,18 @@ fn main() {
     found.retain(|path| words.iter().all(|word| path.to_string_lossy().contains(word.as_str())));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build().unwrap();
     let (mut passed, mut failed) = (0, 0);
+    let compared = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("slt/pg"));
+    let postgres = found.iter().any(compared).then(|| runtime.block_on(Postgres::start()));
     for path in &found {
+        if let Some(postgres) = postgres.as_ref().filter(|_| compared(path)) {
+            match runtime.block_on(run_on_postgres(postgres, path)) {
+                Ok(()) => passed += 1,
+                Err(error) => {
+                    failed += 1;
+                    eprintln!("{} (PostgreSQL):\n{error}\n", path.display());
+                }
+            }
+        }
         for protocol in [Protocol::Simple, Protocol::Extended] {
             match runtime.block_on(run(path, protocol)) {
                 Ok(()) => passed += 1,
@@ -106,6 +120,7 @@ fn main() {
             }
         }
     }
+    drop(postgres);
     println!("slt: {passed} passed, {failed} failed");
     std::process::exit(i32::from(failed > 0 || found.is_empty()));
 }
@@ -123,6 +138,20 @@ async fn run(path: &Path, protocol: Protocol) -> Result<(), String> {
     let outcome = runner.run_script_async(&script).await.map_err(|error| error.display(false).to_string());
     runner.shutdown_async().await;
     server.stop().await;
+    outcome
+}
+
+/// The simple protocol will do: PostgreSQL's two are not what is tested.
+async fn run_on_postgres(postgres: &Postgres, path: &Path) -> Result<(), String> {
+    postgres.new_database().await;
+    let address = postgres.address;
+    let mut runner = Runner::new(move || async move {
+        let client = Client::connect(address, "boathouse", PASSWORD).await?;
+        Ok(Connection { client, protocol: Protocol::Simple })
+    });
+    let script = sticky_connections(&std::fs::read_to_string(path).unwrap());
+    let outcome = runner.run_script_async(&script).await.map_err(|error| error.display(false).to_string());
+    runner.shutdown_async().await;
     outcome
 }
 
@@ -151,7 +180,7 @@ fn copy_fixtures(lake: &Path) {
         for entry in std::fs::read_dir(from).unwrap() {
             let path = entry.unwrap().path();
             let target = to.join(path.file_name().unwrap());
-            if path.is_dir() { copy(&path, &target) } else { drop(std::fs::copy(&path, &target).unwrap()) }
+            if path.is_dir() { copy(&path, &target) } else { assert!(std::fs::copy(&path, &target).is_ok()) }
         }
     }
     let data = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lake"));

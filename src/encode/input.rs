@@ -503,7 +503,7 @@ fn jsonb_text(value: &serde_json::Value) -> String {
 }
 
 /// The elements of a one-dimensional array's text; `None` as element is NULL.
-fn array_items(text: &str) -> Option<Vec<Option<String>>> {
+pub(crate) fn array_items(text: &str) -> Option<Vec<Option<String>>> {
     let mut body = text.trim();
     if body.starts_with('[') {
         // Explicit bounds are read and dropped.

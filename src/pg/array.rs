@@ -45,6 +45,36 @@ impl ScalarUDFImpl for ArraySubquery {
     }
 }
 
+/// The function around a text that is an array of a type still to be found: `value = ANY ('{…}')`. It is gone before
+/// execution.
+pub const UNTYPED_ARRAY: &str = "untyped_array";
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct UntypedArray {
+    signature: Signature,
+}
+
+impl UntypedArray {
+    pub fn new() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for UntypedArray {
+    fn name(&self) -> &'static str {
+        UNTYPED_ARRAY
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::new_list(DataType::Null, true))
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("an array without a type reached execution")
+    }
+}
+
 /// `generate_subscripts(array, dimension)` as an array: from 1, those of a catalog's vector from 0.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Subscripts {

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::encode::{ColumnBuilder, Style, text_array};
+use crate::encode::{ColumnBuilder, InputError, Style, array_items, text_array};
 use crate::error::SqlError;
 use crate::types::{PgType, arrow_type, field};
 
@@ -39,6 +39,23 @@ impl FromText {
         if self.pg.is_object_name() {
             builder.append_integer(self.style.object_oid(&self.pg, text)?.into());
             return Ok(());
+        }
+        if let PgType::Array(element) = &self.pg
+            && element.is_object_name()
+        {
+            let items = array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })?;
+            let object = |name: Option<String>| match name {
+                Some(name) => self.style.object_oid(element, &name).map(Some),
+                None => Ok(None),
+            };
+            let oids = items.into_iter().map(object).collect::<Result<Vec<_>, _>>()?;
+            return Ok(builder.append_items(|items| {
+                oids.into_iter().for_each(|oid| match oid {
+                    Some(oid) => items.append_integer(oid.into()),
+                    None => items.append_null(),
+                });
+                Ok(())
+            })?);
         }
         Ok(builder.append_text(text)?)
     }

@@ -7,11 +7,13 @@ mod json;
 mod sequence;
 mod single_value;
 pub mod system;
+mod unified;
 
 pub use arithmetic::CheckedArithmetic;
-pub use array::{ARRAY_SUBQUERY, ArraySubquery, Bound, Subscripts, is_vector};
+pub use array::{ARRAY_SUBQUERY, ArraySubquery, Bound, Subscripts, UNTYPED_ARRAY, UntypedArray, is_vector};
 pub use convert::{FromText, ToText};
 pub use json::json_functions;
 pub use sequence::{NextValue, placeholder_functions};
 pub use single_value::SingleValue;
 pub use system::{Objects, SystemTable};
+pub use unified::Unified;

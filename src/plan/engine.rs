@@ -18,7 +18,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::prelude::SessionConfig;
 
 use crate::error::SqlError;
-use crate::pg::{ArraySubquery, Bound, Subscripts, json_functions, placeholder_functions};
+use crate::pg::{ArraySubquery, Bound, Subscripts, UntypedArray, json_functions, placeholder_functions};
 
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: usize = 5;
@@ -60,6 +60,7 @@ impl Engine {
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
             ScalarUDF::new_from_impl(Subscripts::new()),
+            ScalarUDF::new_from_impl(UntypedArray::new()),
         ];
         for function in placeholder_functions().into_iter().chain(own).chain(json_functions()) {
             use datafusion::logical_expr::registry::FunctionRegistry;

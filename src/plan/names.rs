@@ -18,8 +18,8 @@ use crate::context::undefined_table;
 use crate::error::{SqlError, unsupported};
 use crate::guard::ViewTable;
 use crate::name::{ObjectId, QualifiedName};
-use crate::pg::SystemTable;
 use crate::pg::system::{self, SystemFunction, SystemRelation};
+use crate::pg::{SystemTable, Unified};
 use crate::types::{field, from_sql};
 
 /// Views and policies may refer to each other this deep.
@@ -124,7 +124,14 @@ impl ContextProvider for Names<'_> {
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
         match SystemFunction::bind(name, &self.scope.ctx) {
             Some(function) => Some(Arc::new(ScalarUDF::new_from_impl(function))),
-            None => self.state.scalar_functions().get(name).cloned(),
+            None => {
+                let function = self.state.scalar_functions().get(name).cloned()?;
+                Some(if Unified::applies_to(name) {
+                    Arc::new(ScalarUDF::new_from_impl(Unified::new(function)))
+                } else {
+                    function
+                })
+            }
         }
     }
 

@@ -50,6 +50,7 @@ pub(super) fn bind(
     let names = Names::new(scope, within);
     let statement = ast::Statement::Query(Box::new(query));
     let logical = to_plan(&names, statement.clone(), types)?;
+    typing::suggest_arrays(&logical, types).map_err(PlanError::Engine)?;
     let found = logical.get_parameter_fields().map_err(PlanError::Engine)?;
     let logical = if infer(&found, types) { to_plan(&names, statement, types)? } else { logical };
     typing::apply(scope, logical).map_err(PlanError::Engine)

@@ -13,7 +13,7 @@ use sqlparser::tokenizer::Span;
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
-use crate::pg::ARRAY_SUBQUERY;
+use crate::pg::{ARRAY_SUBQUERY, UNTYPED_ARRAY};
 use crate::setting::{SERVER_VERSION, Zone};
 use crate::types::{PgType, from_sql};
 
@@ -38,6 +38,7 @@ const COMPOSITES: &[(&str, &[&str])] = &[
     ("pg_options_to_table", &["option_name", "option_value"]),
     ("aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
     ("_pg_expandarray", &["x", "n"]),
+    ("pg_get_keywords", &["word", "catcode", "barelabel", "catdesc", "baredesc"]),
 ];
 
 pub(super) fn returns_set(name: &str) -> bool {
@@ -172,6 +173,7 @@ impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        values_of_columns(&mut query.body);
         if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
             for index in counts.filter_map(placeholder) {
@@ -186,6 +188,7 @@ impl VisitorMut for Rewriter<'_> {
             self.error = Some(crate::error::unsupported("SELECT INTO").into());
             return ControlFlow::Break(());
         }
+        qualify_wildcards(select);
         name_columns(&mut select.projection);
         let mut sets = SetsInSelect { depth: 0 };
         for item in &mut select.projection {
@@ -224,9 +227,32 @@ impl VisitorMut for Rewriter<'_> {
                 };
             }
         }
-        if let ast::TableFactor::Function { lateral, name, .. } = factor {
+        if let ast::TableFactor::Function { lateral, name, args, alias, .. } = factor {
             unqualify(name);
             *lateral = true;
+            if let Some(value) = args.is_empty().then(|| session_call(self.scope, name)).flatten() {
+                let alias = alias.clone().unwrap_or_else(|| ast::TableAlias {
+                    explicit: false,
+                    name: name.0.last().and_then(ObjectNamePart::as_ident).cloned().unwrap_or_else(|| Ident::new("f")),
+                    columns: vec![],
+                    at: None,
+                });
+                let rows = ast::SetExpr::Values(ast::Values {
+                    explicit_row: false,
+                    value_keyword: false,
+                    rows: vec![ast::Parens::with_empty_span(vec![value])],
+                });
+                let columns = match alias.columns.as_slice() {
+                    [] => vec![ast::TableAliasColumnDef::from_name(alias.name.to_string())],
+                    given => given.to_vec(),
+                };
+                *factor = ast::TableFactor::Derived {
+                    lateral: false,
+                    subquery: Box::new(plain_query(rows)),
+                    alias: Some(ast::TableAlias { columns, ..alias }),
+                    sample: None,
+                };
+            }
         }
         ControlFlow::Continue(())
     }
@@ -277,6 +303,16 @@ impl VisitorMut for Rewriter<'_> {
                     return ControlFlow::Break(());
                 }
             },
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                if matches!(unnest(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
+                    let text = std::mem::replace(right.as_mut(), string(""));
+                    **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
+                }
+                None
+            }
+            Expr::BinaryOp { left, op: ast::BinaryOperator::PGOverlap, right } => {
+                Some(call(Ident::new("array_has_any"), vec![left.as_ref().clone(), right.as_ref().clone()]))
+            }
             Expr::BinaryOp { op: op @ ast::BinaryOperator::PGCustomBinaryOperator(_), .. } => {
                 if let ast::BinaryOperator::PGCustomBinaryOperator(parts) = op
                     && let Some(plain) = parts.last().and_then(|symbol| operator(symbol))
@@ -374,6 +410,117 @@ fn operator(symbol: &str) -> Option<ast::BinaryOperator> {
     })
 }
 
+/// VALUES with columns of other relations in them: the engine takes constants only, and types each row by itself.
+fn values_of_columns(body: &mut ast::SetExpr) {
+    let ast::SetExpr::Values(values) = body else { return };
+    let mut columns = false;
+    let _flow = ast::visit_expressions(values, |expr: &Expr| {
+        columns |= matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+        ControlFlow::<()>::Continue(())
+    });
+    if !columns {
+        return;
+    }
+    let row = |row: ast::Parens<Vec<Expr>>| {
+        let named = row.content.into_iter().enumerate().map(|(index, expr)| {
+            let alias = Ident::new(format!("column{}", index + 1));
+            SelectItem::ExprWithAlias { expr, alias }
+        });
+        select_of(named.collect())
+    };
+    let union = |left: ast::SetExpr, right: ast::SetExpr| ast::SetExpr::SetOperation {
+        op: ast::SetOperator::Union,
+        set_quantifier: ast::SetQuantifier::All,
+        left: Box::new(left),
+        right: Box::new(right),
+    };
+    let rows = std::mem::take(&mut values.rows);
+    if let Some(all) = rows.into_iter().map(row).reduce(union) {
+        *body = all;
+    }
+}
+
+/// SELECT without FROM.
+fn select_of(projection: Vec<SelectItem>) -> ast::SetExpr {
+    ast::SetExpr::Select(Box::new(Select {
+        select_token: ast::helpers::attached_token::AttachedToken::empty(),
+        optimizer_hints: vec![],
+        distinct: None,
+        select_modifiers: None,
+        top: None,
+        top_before_distinct: false,
+        projection,
+        exclude: None,
+        into: None,
+        from: vec![],
+        lateral_views: vec![],
+        prewhere: None,
+        selection: None,
+        connect_by: vec![],
+        group_by: ast::GroupByExpr::Expressions(vec![], vec![]),
+        cluster_by: vec![],
+        distribute_by: vec![],
+        sort_by: vec![],
+        having: None,
+        named_window: vec![],
+        qualify: None,
+        window_before_qualify: false,
+        value_table_mode: None,
+        flavor: ast::SelectFlavor::Standard,
+    }))
+}
+
+/// `t.*` of a table that FROM names with its schema: the engine knows it by its whole name.
+fn qualify_wildcards(select: &mut Select) {
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
+    let named: Vec<ObjectName> = factors
+        .filter_map(|factor| match factor {
+            ast::TableFactor::Table { name, alias: None, args: None, .. } if name.0.len() > 1 => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    for item in &mut select.projection {
+        if let SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(qualifier), _) = item
+            && let [ObjectNamePart::Identifier(short)] = qualifier.0.as_slice()
+        {
+            let same = |name: &&ObjectName| {
+                let last = name.0.last().and_then(ObjectNamePart::as_ident);
+                last.is_some_and(|last| super::query::folded(last) == super::query::folded(short))
+            };
+            if let Some(full) = named.iter().find(same) {
+                *qualifier = full.clone();
+            }
+        }
+    }
+}
+
+/// The value of a function of the session without arguments.
+fn session_call(scope: &Scope, name: &ObjectName) -> Option<Expr> {
+    let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return None };
+    match call(ident.clone(), vec![]) {
+        Expr::Function(function) => session_function(scope, &function),
+        _ => None,
+    }
+}
+
+fn plain_query(body: ast::SetExpr) -> Query {
+    Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    }
+}
+
 /// Drops `pg_catalog.` (or `information_schema.`) before a function's name.
 fn unqualify(name: &mut ObjectName) {
     if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(function)] = name.0.as_slice()
@@ -438,7 +585,9 @@ fn figure(expr: &Expr) -> Option<String> {
         },
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return figure(inner),
         Expr::Cast { expr: inner, data_type, .. } => {
-            return figure(inner)
+            return Some(inner.as_ref())
+                .filter(|inner| !matches!(unnest(inner), Expr::Cast { .. } | Expr::Case { .. } | Expr::TypedString(_)))
+                .and_then(figure)
                 .or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
         }
         Expr::TypedString(typed) => from_sql(&typed.data_type).ok()?.typname(),

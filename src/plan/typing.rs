@@ -3,22 +3,24 @@
 
 use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::functions_nested::expr_fn::{array_position, cardinality};
 use datafusion::logical_expr::expr::{Between, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF,
+    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
 };
 
 use super::Scope;
 use crate::catalog::RelationKind;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::QualifiedName;
-use crate::pg::{CheckedArithmetic, FromText, NextValue, Objects, ToText, is_vector};
-use crate::types::{PgType, of_field};
+use crate::pg::{CheckedArithmetic, FromText, NextValue, Objects, ToText, UNTYPED_ARRAY, Unified, is_vector};
+use crate::types::{PgType, TYPE_KEY, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
 pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -79,7 +81,7 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         }
         Expr::InList(InList { expr, list, negated }) => {
             let target = pg_type(&expr, schema);
-            let list = list.into_iter().map(|item| untyped(scope, item, target.as_ref())).collect::<Result<_>>()?;
+            let list = with_type(scope, list, target.as_ref())?;
             Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
         }
         Expr::ScalarFunction(function) if matches!(function.func.name(), "date_part" | "date_trunc") => {
@@ -103,6 +105,30 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::ScalarFunction(function) if matches!(function.func.name(), "array_has" | "array_element") => {
             array_function(scope, function, schema)?
         }
+        Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
+            let target = common_type(function.args.iter(), schema);
+            let args = with_type(scope, function.args, target.as_ref())?;
+            let engine = function.func.inner().downcast_ref::<Unified>();
+            let func = engine.map_or(&function.func, Unified::inner);
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args)))
+        }
+        Expr::Case(mut case) => {
+            if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
+                for (when, _) in &mut case.when_then_expr {
+                    **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
+                }
+            }
+            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            if let Some(target) = common_type(results.chain(case.else_expr.as_deref()), schema) {
+                for (_, then) in &mut case.when_then_expr {
+                    **then = untyped(scope, then.as_ref().clone(), Some(&target))?;
+                }
+                if let Some(otherwise) = &mut case.else_expr {
+                    **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
+                }
+            }
+            Transformed::yes(Expr::Case(case))
+        }
         Expr::ScalarFunction(function) if function.func.name() == "nextval" && function.args.len() == 1 => {
             Transformed::yes(next_value(scope, &function)?)
         }
@@ -119,6 +145,32 @@ fn widen_bigint(arguments: &mut [Expr], schema: &DFSchema) -> Result<bool> {
     let inner = std::mem::replace(argument, Expr::Literal(ScalarValue::Null, None));
     *argument = Expr::Cast(Cast::new(Box::new(inner), DataType::Decimal128(19, 0)));
     Ok(true)
+}
+
+/// Gives a parameter without a type in `value = ANY ($1)` that of an array of the value's type.
+pub(super) fn suggest_arrays(plan: &LogicalPlan, types: &mut Vec<Option<PgType>>) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(function) = expr
+                    && function.func.name() == "array_has"
+                    && let [Expr::Placeholder(placeholder), value] = function.args.as_slice()
+                    && let Some(index) = placeholder.id.strip_prefix('$').and_then(|id| id.parse::<usize>().ok())
+                    && let Some(pg) = pg_type(value, &schema).filter(|pg| pg.element().is_none())
+                {
+                    if types.len() < index {
+                        types.resize(index, None);
+                    }
+                    if let Some(slot) = index.checked_sub(1).and_then(|index| types.get_mut(index)) {
+                        slot.get_or_insert_with(|| PgType::Array(Box::new(pg)));
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(())
 }
 
 /// The PostgreSQL type of an expression, if it can be told.
@@ -140,6 +192,18 @@ fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
         }
         _ => Ok(expr),
     }
+}
+
+/// The type that literals without one take beside these expressions: that of the first that is no text.
+fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    exprs
+        .filter(|expr| !matches!(expr, Expr::Literal(ScalarValue::Null, _)))
+        .filter_map(|expr| pg_type(expr, schema))
+        .find(|pg| !pg.is_text())
+}
+
+fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
+    exprs.into_iter().map(|expr| untyped(scope, expr, target)).collect()
 }
 
 /// Reads a literal as a type. A type without precision takes that of the text.
@@ -201,9 +265,37 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
                 let rounded = Expr::Cast(Cast::new(cast.expr, DataType::Decimal128(38, 0)));
                 Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(rounded), cast.field)))
             }
+            // To another type of the same form: it is said, or the type of what is cast would show through.
+            (Ok(given), wanted) if given == *wanted && source != target => {
+                let mut metadata = cast.field.metadata().clone();
+                metadata.insert(TYPE_KEY.to_owned(), target.to_string());
+                let field = Arc::new(cast.field.as_ref().clone().with_metadata(metadata));
+                Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, field)))
+            }
             _ => Transformed::no(Expr::Cast(cast)),
         },
     })
+}
+
+/// `value = ANY (array)`: NULL if no item is equal and one is NULL. Known items are a list, which prunes files.
+fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr> {
+    let items = match &array {
+        Expr::Literal(ScalarValue::List(list), _) if list.is_valid(0) => {
+            let items = list.value(0);
+            let item = |row| Ok(Expr::Literal(ScalarValue::try_from_array(&items, row)?, None));
+            Some((0..items.len()).map(item).collect::<Result<Vec<_>>>()?)
+        }
+        Expr::ScalarFunction(made) if made.func.name() == "make_array" => Some(made.args.clone()),
+        _ => None,
+    };
+    if let Some(items) = items {
+        return Ok(if items.is_empty() { lit(false) } else { value.in_list(items, false) });
+    }
+    let found = Expr::ScalarFunction(ScalarFunction::new_udf(array_has, vec![array.clone(), value.clone()]));
+    let null = Expr::Literal(ScalarValue::Null, None);
+    let has_null = array_position(array.clone(), null, lit(1_i64)).is_not_null();
+    let unknown = array.clone().is_null().or(cardinality(array).gt(lit(0_u64)).and(value.is_null().or(has_null)));
+    when(found, lit(true)).when(unknown, lit(ScalarValue::Boolean(None))).otherwise(lit(false))
 }
 
 /// `value = ANY (array)` with a literal on one side, and subscripts of the catalogs' vectors, which start at 0.
@@ -217,13 +309,16 @@ fn array_function(scope: &Scope, function: ScalarFunction, schema: &DFSchema) ->
         let wanted = operand_type.filter(|pg| pg.element().is_none()).map(|pg| PgType::Array(Box::new(pg)));
         let element = array_type.as_ref().and_then(PgType::element).cloned();
         let array = match (&array, wanted) {
-            // A text that is an array.
-            (Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _), Some(wanted)) => {
-                literal(scope, &wanted, text)?
+            (Expr::ScalarFunction(untyped), Some(wanted)) if untyped.func.name() == UNTYPED_ARRAY => {
+                match untyped.args.as_slice() {
+                    [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] => literal(scope, &wanted, text)?,
+                    _ => array,
+                }
             }
             _ => array,
         };
-        vec![array, untyped(scope, operand, element.as_ref())?]
+        let operand = untyped(scope, operand, element.as_ref())?;
+        return Ok(Transformed::yes(any_equal(function.func, array, operand)?));
     } else if array_type.as_ref().is_some_and(is_vector) {
         let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
         let subscript = Expr::Cast(Cast::new(Box::new(operand), DataType::Int64));

@@ -239,10 +239,13 @@ impl<'a> Cursor<'a> {
     pub(super) fn data_type(&mut self) -> Result<PgType, SyntaxError> {
         let position = self.text.at(self.parser.peek_token_ref().span.start);
         let (sql, _source) = self.parsed(Parser::parse_data_type)?;
-        from_sql(&sql).map_err(|error| {
+        let pg = from_sql(&sql).map_err(|error| {
             use crate::error::Report;
             SyntaxError::Invalid { code: error.sqlstate(), message: error.to_string(), position }
-        })
+        })?;
+        // `int ARRAY`, the standard's spelling.
+        let array = !matches!(pg, PgType::Array(_)) && self.words(&["array"]);
+        Ok(if array { PgType::Array(Box::new(pg)) } else { pg })
     }
 
     pub(super) fn insert(&mut self) -> Result<Command, SyntaxError> {

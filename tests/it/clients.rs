@@ -24,6 +24,22 @@ async fn psycopg() {
     python(&server, "psycopg/check.py", &[]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn asyncpg() {
+    let server = Server::start().await;
+    python(&server, "asyncpg/check.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlalchemy() {
+    let server = Server::start().await;
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lake/hive");
+    let lake = server.directory.path().join("lake");
+    let copied = Command::new("cp").args(["-r", data]).arg(&lake).status().unwrap();
+    assert!(copied.success());
+    python(&server, "sqlalchemy/check.py", &[lake.to_str().unwrap()]).await;
+}
+
 /// `TPCH_SCALE=1` for the full size.
 #[tokio::test(flavor = "multi_thread")]
 async fn tpch_gives_duckdbs_answers_over_lake_and_warehouse() {

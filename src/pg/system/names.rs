@@ -10,6 +10,23 @@ use crate::error::{Plain, SqlState};
 use crate::name::{ObjectId, QualifiedName, quote};
 use crate::types::PgType;
 
+/// Pseudo-types: they have names, and nothing else here.
+const PSEUDO_TYPES: &[(&str, u32)] = &[
+    ("record", 2249),
+    ("cstring", 2275),
+    ("any", 2276),
+    ("anyarray", 2277),
+    ("trigger", 2279),
+    ("language_handler", 2280),
+    ("internal", 2281),
+    ("anyelement", 2283),
+    ("anynonarray", 2776),
+    ("fdw_handler", 3115),
+    ("anyenum", 3500),
+    ("anyrange", 3831),
+    ("event_trigger", 3838),
+];
+
 /// The objects one statement sees.
 #[derive(Debug)]
 pub struct Objects {
@@ -51,7 +68,9 @@ impl ObjectNames for Objects {
 fn object_name(ctx: &Context, pg: &PgType, oid: u32) -> Option<String> {
     match pg {
         PgType::Regclass => relation_name(ctx, oid),
-        PgType::Regtype => PgType::from_oid(oid).map(|pg| pg.to_string()),
+        PgType::Regtype => PgType::from_oid(oid)
+            .map(|pg| pg.to_string())
+            .or_else(|| PSEUDO_TYPES.iter().find(|(_, known)| *known == oid).map(|(name, _)| (*name).to_owned())),
         PgType::Regproc => objects::function_name(oid),
         PgType::Regnamespace => schema_name(ctx, oid).map(|name| quote(&name)),
         PgType::Regrole => ctx.catalog.role(ObjectId::from_oid(oid)?).map(|role| quote(&role.name)),
@@ -82,10 +101,14 @@ pub(super) fn schema_name(ctx: &Context, oid: u32) -> Option<String> {
 fn object_oid(ctx: &Context, pg: &PgType, text: &str) -> Result<u32, Plain> {
     match pg {
         PgType::Regclass => relation_oid(ctx, &QualifiedName::parse(text)?),
-        PgType::Regtype => text
-            .parse::<PgType>()
-            .map(|pg| pg.oid())
-            .map_err(|_unknown| Plain::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"))),
+        PgType::Regtype => {
+            let unknown = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
+            let pseudo = || {
+                let name = QualifiedName::parse(text).ok()?.name;
+                PSEUDO_TYPES.iter().find(|(known, _)| *known == name).map(|(_, oid)| *oid)
+            };
+            text.parse::<PgType>().ok().map(|pg| pg.oid()).or_else(pseudo).ok_or_else(unknown)
+        }
         PgType::Regproc => objects::function_oid(&QualifiedName::parse(text)?.name)
             .ok_or_else(|| Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))),
         PgType::Regnamespace => {

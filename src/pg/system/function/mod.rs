@@ -10,9 +10,10 @@ mod text;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{ArrayRef, UInt32Array};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue, plan_err};
+use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
@@ -181,11 +182,9 @@ impl ScalarUDFImpl for SystemFunction {
         let rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|argument| argument.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let column = self.column(&arguments, rows)?;
-        Ok(if constant {
-            ColumnarValue::Scalar(ScalarValue::try_from_array(&column, 0)?)
-        } else {
-            ColumnarValue::Array(column)
-        })
+        // Not as a scalar: that would forget what PostgreSQL type the items of an array have.
+        let repeated = UInt32Array::from(vec![0; args.number_rows]);
+        Ok(ColumnarValue::Array(if constant { take(&column, &repeated, None)? } else { column }))
     }
 }
 

@@ -18,6 +18,16 @@ fn oids() -> PgType {
 }
 
 pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new("pg_get_keywords.word", &[&[]], texts, |_, _| Ok(keywords(0))),
+    Function::new("pg_get_keywords.catcode", &[&[]], texts, |_, _| Ok(keywords(1))),
+    Function::new(
+        "pg_get_keywords.barelabel",
+        &[&[]],
+        || PgType::Array(Box::new(PgType::Bool)),
+        |_, _| Ok(keywords(2)),
+    ),
+    Function::new("pg_get_keywords.catdesc", &[&[]], texts, |_, _| Ok(keywords(3))),
+    Function::new("pg_get_keywords.baredesc", &[&[]], texts, |_, _| Ok(keywords(4))),
     Function::new("pg_options_to_table.option_name", &[&[Array]], texts, |_, arguments| {
         options(arguments, |(name, _)| name.into())
     }),
@@ -64,6 +74,12 @@ fn items(arguments: &[Value]) -> &[Value] {
         Some(Value::Items(items)) => items,
         _ => &[],
     }
+}
+
+/// One column of the list of key words.
+fn keywords(column: usize) -> Value {
+    let lines = include_str!("../../../../sql/pg_catalog/keywords.tsv").lines().skip(2);
+    Value::Items(lines.map(|line| line.split('\t').nth(column).unwrap_or_default().into()).collect())
 }
 
 /// Of `name=value` items.

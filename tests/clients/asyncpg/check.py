@@ -1,0 +1,52 @@
+"""asyncpg: binary parameters and results of every type, pipelines, nested transactions, cursors, COPY, prepared statements."""
+import asyncio
+import datetime
+import decimal
+import io
+import sys
+import uuid
+
+import asyncpg
+from psycopg import conninfo
+
+given = conninfo.conninfo_to_dict(sys.argv[1])
+
+
+async def main():
+    connection = await asyncpg.connect(
+        host=given["host"], port=int(given["port"]), user=given["user"], password=given["password"], database=given["dbname"])
+    await connection.execute(
+        "CREATE TABLE a (id int, n numeric(12,3), t text, at timestamptz, d date, tags text[], u uuid, j jsonb, b bytea,"
+        " i interval, f float8, ok bool)")
+    row = (
+        1, decimal.Decimal("1.500"), "x", datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), datetime.date(2020, 2, 3),
+        ["a", None, "c"], uuid.UUID(int=5), '{"a": 1}', b"\x00\xff", datetime.timedelta(days=1, seconds=5), 1.25, True)
+    await connection.execute("INSERT INTO a VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)", *row)
+    assert tuple(await connection.fetchrow("SELECT * FROM a WHERE id = $1", 1)) == row
+    await connection.executemany("INSERT INTO a (id, t) VALUES ($1, $2)", [(number, str(number)) for number in range(2, 50)])
+    assert await connection.fetchval("SELECT count(*) FROM a") == 49
+    async with connection.transaction():
+        async with connection.transaction():
+            await connection.execute("INSERT INTO a (id) VALUES (100)")
+        try:
+            async with connection.transaction():
+                await connection.execute("INSERT INTO a (id) VALUES (101)")
+                await connection.execute("SELECT 1 / 0")
+        except asyncpg.DivisionByZeroError:
+            pass
+        assert [record["id"] async for record in connection.cursor("SELECT id FROM a WHERE id > 48 ORDER BY id", prefetch=1)] == [49, 100]
+    assert await connection.copy_records_to_table("a", records=[(200, "z")], columns=["id", "t"]) == "COPY 1"
+    out = io.BytesIO()
+    await connection.copy_from_query("SELECT id, t FROM a WHERE id > 48 ORDER BY id", output=out, format="csv")
+    assert out.getvalue() == b"49,49\n100,\n200,z\n", out.getvalue()
+    statement = await connection.prepare("SELECT id, n FROM a WHERE id < $1 AND t = ANY ($2)")
+    assert [attribute.type.name for attribute in statement.get_attributes()] == ["int4", "numeric"]
+    assert [parameter.name for parameter in statement.get_parameters()] == ["int4", "text[]"]
+    assert [record["id"] for record in await statement.fetch(10, ["3", "5"])] == [3, 5]
+    rows = await connection.fetch("SELECT oid::regclass::text, relkind FROM pg_class WHERE relname = ANY ($1) ORDER BY 1", ["a", "pg_class"])
+    assert [tuple(record) for record in rows] == [("a", b"r"), ("pg_class", b"r")], rows
+    await connection.execute("DROP TABLE a")
+    await connection.close()
+
+
+asyncio.run(main())
