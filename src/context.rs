@@ -1,6 +1,6 @@
 //! The facts one statement runs under. Immutable: a statement sees one catalog and one set of settings from start to end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::catalog::{CatalogState, Namespace, Relation, Schema};
 use crate::error::{Plain, SqlState};
@@ -8,6 +8,28 @@ use crate::govern::{Acl, Privilege, PrivilegeSet};
 use crate::name::{ObjectId, QualifiedName};
 use crate::setting::Settings;
 use crate::warehouse::Staged;
+
+/// Settings on their way from a running statement to its session.
+#[derive(Debug, Default)]
+pub struct Assigned(Mutex<Vec<Assignment>>);
+
+/// `set_config(name, value, local)`.
+#[derive(Debug)]
+pub struct Assignment {
+    pub name: String,
+    pub value: Option<String>,
+    pub local: bool,
+}
+
+impl Assigned {
+    pub fn add(&self, assignment: Assignment) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(assignment);
+    }
+
+    pub fn take(&self) -> Vec<Assignment> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 /// Who runs a statement, on what, when.
 #[derive(Clone, Debug)]
@@ -17,6 +39,8 @@ pub struct Context {
     /// The transaction's own rows.
     pub staged: Arc<Staged>,
     pub settings: Arc<Settings>,
+    /// Settings that the statement assigns while it runs (`set_config`); the session takes them over when it is done.
+    pub assigned: Arc<Assigned>,
     /// Who logged in (or SET SESSION AUTHORIZATION).
     pub session_role: ObjectId,
     /// Whose privileges count (SET ROLE).

@@ -8,6 +8,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::Session;
+use crate::context::Assignment;
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::govern::can_set;
@@ -103,6 +104,14 @@ impl Session {
             | Command::Deallocate(_) => Some(None),
             _ => None,
         })
+    }
+
+    /// Takes over what the last statement assigned with `set_config`.
+    pub(super) fn take_assigned(&mut self) -> Result<(), SqlError> {
+        for Assignment { name, value, local } in self.assigned.take() {
+            self.set(&SetStatement { local, value: SetValue::Setting { name, value } })?;
+        }
+        Ok(())
     }
 
     fn set(&mut self, set: &SetStatement) -> Result<(), SqlError> {

@@ -14,7 +14,7 @@ pub use state::TransactionStatus;
 use state::{Open, open_transaction};
 
 use crate::catalog::CatalogState;
-use crate::context::{Context, resolve_search_path};
+use crate::context::{Assigned, Context, resolve_search_path};
 use crate::encode::Style;
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
@@ -63,6 +63,7 @@ pub struct Session {
     /// What RESET goes back to.
     initial: Settings,
     open: Option<Open>,
+    assigned: Arc<Assigned>,
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
     notices: Vec<Notice>,
@@ -90,6 +91,7 @@ impl Session {
             initial: settings.clone(),
             settings,
             open: None,
+            assigned: Arc::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
             notices: Vec::new(),
@@ -102,6 +104,7 @@ impl Session {
     /// Runs one statement up to its first row. The caller reads the rows and then says how it went with
     /// [`Session::succeeded`] or [`Session::fail`].
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
+        self.take_assigned()?;
         self.admit(statement)?;
         if let Some(outcome) = self.control(&statement.command).await? {
             return Ok(outcome);
@@ -174,6 +177,7 @@ impl Session {
             catalog,
             staged,
             settings: Arc::new(self.settings.clone()),
+            assigned: Arc::clone(&self.assigned),
             session_role: self.session_role,
             role: self.role,
             lowest_id: self.open.as_ref().map_or(ObjectId(0), |open| open.transaction.lowest_id()),

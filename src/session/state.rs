@@ -266,6 +266,7 @@ impl Session {
 
     /// A statement failed: so has its transaction.
     pub fn fail(&mut self) {
+        drop(self.assigned.take());
         if let Some(open) = &mut self.open {
             open.failed = true;
         }
@@ -273,6 +274,9 @@ impl Session {
 
     /// Ends an implicit transaction, at the end of a message or at Sync: commits what succeeded, undoes what failed.
     pub async fn end_implicit(&mut self) -> Result<(), SqlError> {
+        if !self.is_failed() {
+            self.take_assigned()?;
+        }
         match &self.open {
             Some(open) if !open.explicit => {
                 if open.failed {

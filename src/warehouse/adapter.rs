@@ -15,8 +15,11 @@ use datafusion::physical_plan::PhysicalExpr;
 use super::field_id;
 
 /// Binds columns by id. Virtual columns, which have none, by name.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ByColumnId;
+#[derive(Clone, Debug)]
+pub(super) struct ByColumnId {
+    /// By column name.
+    pub(super) ids: HashMap<String, i32>,
+}
 
 #[derive(Debug)]
 struct Adapter {
@@ -41,8 +44,8 @@ impl PhysicalExprAdapterFactory for ByColumnId {
         }
         let mut by_name = HashMap::new();
         for field in logical.fields() {
-            let index = match field_id(field) {
-                Some(id) => by_id.get(&id).copied(),
+            let index = match self.ids.get(field.name()) {
+                Some(id) => by_id.get(id).copied(),
                 None => Some(physical.index_of(field.name())?),
             };
             let bound = match index {

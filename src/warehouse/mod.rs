@@ -54,7 +54,7 @@ pub fn folder(name: &str) -> String {
     format!("{readable}-{}/", uuid::Uuid::now_v7())
 }
 
-/// The schema of a table's files and of the scans over them: every field carries its column id.
+/// The schema of a table's files: every field carries its column id.
 pub(crate) fn file_schema(columns: &[Column]) -> SchemaRef {
     Arc::new(Schema::new(columns.iter().map(file_field).collect::<Vec<_>>()))
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Result, Statistics};
@@ -20,7 +21,7 @@ use datafusion::physical_plan::union::UnionExec;
 
 use super::adapter::ByColumnId;
 use super::stats::file_statistics;
-use super::{StagedTable, Warehouse, file_schema};
+use super::{StagedTable, Warehouse};
 use crate::catalog::{CatalogState, Column, DataFile, Relation};
 use crate::name::ObjectId;
 
@@ -57,7 +58,7 @@ impl WarehouseTable {
             warehouse: warehouse.clone(),
             directory: warehouse.directory(catalog, relation)?,
             columns: relation.columns.clone(),
-            schema: file_schema(&relation.columns),
+            schema: relation.arrow_schema(),
             files,
             rows,
         })
@@ -81,6 +82,7 @@ impl WarehouseTable {
         let source = ParquetSource::new(table_schema)
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
+        let ids = self.columns.iter().map(|column| (column.name.clone(), column.id)).collect();
         let mut statistics = Vec::with_capacity(self.files.len());
         let mut group = Vec::with_capacity(self.files.len());
         for file in &self.files {
@@ -94,7 +96,7 @@ impl WarehouseTable {
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(vec![FileGroup::new(group)])
             .with_statistics(Statistics::try_merge_iter(&statistics, &self.schema)?)
-            .with_expr_adapter(Some(Arc::new(ByColumnId)))
+            .with_expr_adapter(Some(Arc::new(ByColumnId { ids })))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
@@ -124,15 +126,12 @@ impl TableProvider for WarehouseTable {
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let memory = || {
-            MemorySourceConfig::try_new_exec(
-                std::slice::from_ref(&self.rows),
-                Arc::clone(&self.schema),
-                projection.cloned(),
-            )
+        let memory = || -> Result<Arc<dyn ExecutionPlan>> {
+            let rows = self.rows.iter().map(|rows| with_schema(rows, &self.schema)).collect::<Result<Vec<_>>>()?;
+            Ok(MemorySourceConfig::try_new_exec(&[rows], Arc::clone(&self.schema), projection.cloned())?)
         };
         if self.files.is_empty() {
-            return Ok(memory()?);
+            return memory();
         }
         let files = self.scan_files(state, projection, limit).await?;
         if self.rows.is_empty() {
@@ -140,4 +139,12 @@ impl TableProvider for WarehouseTable {
         }
         UnionExec::try_new(vec![files, memory()?])
     }
+}
+
+/// Staged rows, which have column ids in their schema, under the schema of the scan.
+fn with_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let columns = rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
+    let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }

@@ -20,7 +20,8 @@ impl Connection {
             Err(Stop::Statement(error)) => {
                 self.report(&error);
                 self.skipping = true;
-                Ok(())
+                // At once, as PostgreSQL does: asyncpg waits for it before it sends its Sync.
+                self.link.flush().await
             }
             Err(Stop::Connection(fault)) => Err(fault),
         }

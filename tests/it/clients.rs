@@ -9,8 +9,10 @@ use crate::support::{PASSWORD, Server};
 async fn python(server: &Server, script: &str, arguments: &[&str]) {
     let python = std::env::var("TEST_PYTHON").expect("run tests/run");
     let port = server.address.port();
-    let mut command = Command::new(python);
+    // A client that waits for ever fails.
+    let mut command = Command::new("timeout");
     command
+        .args(["600", &python])
         .arg(format!("{}/tests/clients/{script}", env!("CARGO_MANIFEST_DIR")))
         .arg(format!("host=127.0.0.1 port={port} user=boathouse dbname=boathouse password='{PASSWORD}'"))
         .args(arguments);

@@ -80,7 +80,7 @@ impl Decorrelator {
         }
         let plan = LogicalPlanBuilder::from(input.clone()).project(exprs)?;
         let plan = if all { plan } else { plan.distinct()? };
-        Ok(Outer { plan: plan.build()?, carried, names: &self.names })
+        Ok(Outer { plan: plan.build()?, carried, names: &self.names, recursive: vec![] })
     }
 
     // LATERAL ---------------------------------------------------------------------------------------------------------
@@ -240,7 +240,12 @@ impl Decorrelator {
         let alias = self.names.next("subquery");
         let outer = if keys.is_empty() {
             // Nothing of the input is referred to: one combination, found everywhere.
-            Outer { plan: LogicalPlanBuilder::empty(true).build()?, carried: vec![], names: &self.names }
+            Outer {
+                plan: LogicalPlanBuilder::empty(true).build()?,
+                carried: vec![],
+                names: &self.names,
+                recursive: vec![],
+            }
         } else {
             self.outer(input, keys, false)?
         };

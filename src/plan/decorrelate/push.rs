@@ -1,14 +1,20 @@
 //! The dependent join: a subquery once for each combination of the outer columns it refers to, as one plan.
 
+use std::sync::Arc;
+
+use arrow::datatypes::Schema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, NullEquality, Result, ScalarValue, TableReference};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Aggregate, Distinct, Expr, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, Unnest,
-    Window, binary_expr, lit,
+    Aggregate, Distinct, Expr, Join, JoinType, Limit, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, TableScan,
+    Unnest, Window, binary_expr, lit,
 };
 
 use super::Names;
@@ -20,6 +26,8 @@ pub(super) struct Outer<'a> {
     pub(super) plan: LogicalPlan,
     pub(super) carried: Carried,
     pub(super) names: &'a Names,
+    /// Recursive queries whose work tables carry the columns, too.
+    pub(super) recursive: Vec<String>,
 }
 
 fn refused(what: &str) -> DataFusionError {
@@ -48,7 +56,22 @@ impl Outer<'_> {
 
     fn concerns(&self, plan: &LogicalPlan) -> Result<bool> {
         let free = free(plan)?;
-        Ok(self.carried.iter().any(|(from, _)| free.contains(from)))
+        if self.carried.iter().any(|(from, _)| free.contains(from)) {
+            return Ok(true);
+        }
+        let mut carries = false;
+        plan.apply(|node| {
+            carries |= matches!(node, LogicalPlan::TableScan(scan) if self.is_work_table(scan)?);
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+        Ok(carries)
+    }
+
+    fn is_work_table(&self, scan: &TableScan) -> Result<bool> {
+        let provider = source_as_provider(&scan.source)?;
+        Ok(provider
+            .downcast_ref::<CteWorkTable>()
+            .is_some_and(|table| self.recursive.iter().any(|name| name == table.name())))
     }
 
     /// Another instance of the same combinations, under other names.
@@ -64,7 +87,7 @@ impl Outer<'_> {
             .iter()
             .map(|(from, to)| (from.clone(), Column::new(Some(qualifier.clone()), to.name.clone())))
             .collect();
-        Ok(Self { plan, carried, names: self.names })
+        Ok(Self { plan, carried, names: self.names, recursive: self.recursive.clone() })
     }
 
     /// The rows of `plan` for each carried combination: the carried columns, then the plan's own.
@@ -144,9 +167,38 @@ impl Outer<'_> {
                 }
                 self.union(inputs, plan)
             }
-            LogicalPlan::RecursiveQuery(_) => Err(refused("WITH RECURSIVE")),
+            LogicalPlan::RecursiveQuery(query) => {
+                let start = self.push(&query.static_term)?;
+                let inner = Self {
+                    plan: self.plan.clone(),
+                    carried: self.carried.clone(),
+                    names: self.names,
+                    recursive: self.recursive.iter().cloned().chain([query.name.clone()]).collect(),
+                };
+                let step = inner.push(&query.recursive_term)?;
+                LogicalPlanBuilder::from(start).to_recursive_query(query.name.clone(), step, query.is_distinct)?.build()
+            }
+            LogicalPlan::TableScan(scan) if self.is_work_table(scan)? => self.work_table(scan),
             other => Err(refused(&format!("{} here", other.display()))),
         }
+    }
+
+    /// The rows of the last step of a recursive query, which have the carried columns in front.
+    fn work_table(&self, scan: &TableScan) -> Result<LogicalPlan> {
+        let provider = source_as_provider(&scan.source)?;
+        let name = provider.downcast_ref::<CteWorkTable>().map(|table| table.name().to_owned()).unwrap_or_default();
+        let own = scan.source.schema();
+        let carried = self.plan.schema().fields().iter();
+        let fields = carried.chain(own.fields()).cloned().collect::<Vec<_>>();
+        let table = CteWorkTable::new(&name, Arc::new(Schema::new(fields)));
+        let source = provider_as_source(Arc::new(table));
+        let plan = LogicalPlanBuilder::scan(scan.table_name.clone(), source, None)?.build()?;
+        let columns = self.plan.schema().columns().into_iter().map(|column| {
+            let read = Column::new(Some(scan.table_name.clone()), column.name.clone());
+            renamed(Expr::Column(read), column.relation.as_ref(), &column.name)
+        });
+        let rest = scan.projected_schema.columns().into_iter().map(Expr::Column);
+        LogicalPlanBuilder::from(plan).project(columns.chain(rest).collect::<Vec<_>>())?.build()
     }
 
     /// The carried columns, then these.

@@ -48,6 +48,8 @@ struct Function {
     returns: fn() -> PgType,
     /// Whether a NULL argument makes the result NULL.
     strict: bool,
+    /// Whether it does something: then it is called once for each row, and not before the statement runs.
+    volatile: bool,
     run: fn(&Context, &[Value]) -> Result<Value, Plain>,
 }
 
@@ -58,12 +60,17 @@ impl Function {
         returns: fn() -> PgType,
         run: fn(&Context, &[Value]) -> Result<Value, Plain>,
     ) -> Self {
-        Self { name, arguments, variadic: false, returns, strict: true, run }
+        Self { name, arguments, variadic: false, returns, strict: true, volatile: false, run }
     }
 
     /// Called with NULLs, too.
     const fn with_nulls(mut self) -> Self {
         self.strict = false;
+        self
+    }
+
+    const fn volatile(mut self) -> Self {
+        self.volatile = true;
         self
     }
 
@@ -98,7 +105,8 @@ impl SystemFunction {
     /// The function of a name, if there is one.
     pub fn bind(name: &str, ctx: &Context) -> Option<Self> {
         let function = find(name)?;
-        Some(Self { function, ctx: Arc::new(ctx.clone()), signature: Signature::user_defined(Volatility::Stable) })
+        let volatility = if function.volatile { Volatility::Volatile } else { Volatility::Stable };
+        Some(Self { function, ctx: Arc::new(ctx.clone()), signature: Signature::user_defined(volatility) })
     }
 
     fn kinds(&self, count: usize) -> Option<Vec<Kind>> {
@@ -178,7 +186,8 @@ impl ScalarUDFImpl for SystemFunction {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        let constant =
+            !self.function.volatile && args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { args.number_rows };
         let arguments = args.args.iter().map(|argument| argument.to_array(rows)).collect::<Result<Vec<_>>>()?;
         let column = self.column(&arguments, rows)?;

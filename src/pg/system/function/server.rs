@@ -4,7 +4,7 @@ use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::definition::relation_of;
 use super::{Function, bigint, boolean, name, text};
 use crate::catalog::DATABASE_ID;
-use crate::context::Context;
+use crate::context::{Assignment, Context};
 use crate::error::{Plain, SqlState};
 use crate::name::ObjectId;
 use crate::pg::system::PG_CATALOG;
@@ -34,6 +34,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             }
         }
     }),
+    Function::new("set_config", &[&[Text, Text, Bool]], text, set_config).with_nulls().volatile(),
     Function::new("pg_encoding_to_char", &[&[Int]], name, |_, arguments| {
         Ok(if matches!(arguments, [Value::Int(6)]) { "UTF8" } else { "" }.into())
     }),
@@ -73,6 +74,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("inet_server_port", &[&[]], || PgType::Int4, |_, _| Ok(Value::Null)),
     Function::new("inet_client_port", &[&[]], || PgType::Int4, |_, _| Ok(Value::Null)),
 ];
+
+fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
+    let [name, value, local] = arguments else { return Ok(Value::Null) };
+    let (name, value) = (name.text().to_owned(), (!value.is_null()).then(|| value.text().to_owned()));
+    let mut next = ctx.settings.as_ref().clone();
+    next.set(&name, value.as_deref()).map_err(|error| {
+        use crate::error::Report;
+        Plain::new(error.sqlstate(), error.to_string())
+    })?;
+    let shown = next.show(&name).map(|(_, value)| value);
+    ctx.assigned.add(Assignment { name, value, local: matches!(local, Value::Bool(true)) });
+    Ok(shown.into())
+}
 
 fn table_bytes(ctx: &Context, table: ObjectId) -> i64 {
     i64::try_from(ctx.catalog.data(table).size_bytes()).unwrap_or(i64::MAX)
