@@ -1,11 +1,14 @@
 //! The server put together: what it is made of, the order of start and stop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::catalog::{BOOTSTRAP_ROLE, Credential};
+use crate::config::{Config, StoreCredential};
 use crate::govern::PasswordVerifier;
 use crate::lake::{Lake, Location};
 use crate::metastore::Metastore;
@@ -46,7 +49,8 @@ impl App {
         let memory = usize::try_from(config.limit.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
         let engine = Engine::new(parallelism, memory)?;
         let allow = config.lake.allow.iter().map(|prefix| Location::prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
-        let lake = Lake::new(allow, Arc::clone(engine.runtime()));
+        let credentials = config.lake.credentials.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
+        let lake = Lake::new(allow, credentials, Arc::clone(engine.runtime()));
         let metastore = Arc::new(metastore);
         let shared = Arc::new(Shared { metastore, engine: Arc::new(engine), warehouse, lake, workers: parallelism });
 
@@ -79,6 +83,21 @@ impl App {
     pub async fn run(self) {
         self.listener.run(DRAIN).await;
     }
+}
+
+/// A configured credential with its secret.
+fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
+    let file = &configured.secret_access_key_file;
+    let secret = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let mut options = BTreeMap::from([
+        ("access_key_id".to_owned(), configured.access_key_id.clone()),
+        ("secret_access_key".to_owned(), secret.trim().to_owned()),
+        ("allow_http".to_owned(), configured.allow_http.to_string()),
+    ]);
+    options.extend(configured.region.iter().map(|region| ("region".to_owned(), region.clone())));
+    options.extend(configured.endpoint.iter().map(|endpoint| ("endpoint".to_owned(), endpoint.clone())));
+    let (name, scope) = ("configured".to_owned(), configured.scope.clone());
+    Ok(Credential { name, owner: BOOTSTRAP_ROLE, scope, options })
 }
 
 /// No transaction is open yet: files that no snapshot names are left-overs.

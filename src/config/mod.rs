@@ -59,6 +59,29 @@ pub struct Limit {
 pub struct LakeConfig {
     /// Prefixes under which files may be read, such as `file:///srv/lake/` and `s3://landing/`. Empty: none.
     pub allow: Vec<String>,
+    /// Credentials for object stores, beside those that `CREATE STORAGE CREDENTIAL` makes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<StoreCredential>,
+}
+
+/// Keys for what lies below one URL prefix. The secret is in a file, so that the configuration can be shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreCredential {
+    /// Such as `s3://landing/`.
+    pub scope: String,
+    pub access_key_id: String,
+    /// A file with the secret access key in it.
+    pub secret_access_key_file: PathBuf,
+    /// `us-east-1` if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Of a store that is not Amazon's, such as `https://minio.example:9000`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Whether the endpoint may be without TLS.
+    #[serde(default)]
+    pub allow_http: bool,
 }
 
 impl Default for Storage {
@@ -142,6 +165,15 @@ impl Config {
         }
         if self.limit.memory_mib < 64 {
             faults.push("limit.memory_mib: must be at least 64".to_owned());
+        }
+        for credential in &self.lake.credentials {
+            if !credential.scope.starts_with("s3://") || !credential.scope.ends_with('/') {
+                faults.push(format!("lake.credentials: \"{}\" is no scope such as s3://bucket/", credential.scope));
+            }
+            if let Err(error) = std::fs::metadata(&credential.secret_access_key_file) {
+                let file = credential.secret_access_key_file.display();
+                faults.push(format!("lake.credentials: secret_access_key_file {file}: {error}"));
+            }
         }
         for prefix in &self.lake.allow {
             if let Err(error) = crate::lake::Location::prefix(prefix) {

@@ -132,21 +132,38 @@ fn span(error: &DataFusionError) -> Option<(u64, u64)> {
     }
 }
 
+/// An object store's error behind others.
+fn find_store<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a object_store::Error> {
+    error.downcast_ref().or_else(|| match error.downcast_ref::<parquet::errors::ParquetError>() {
+        Some(parquet::errors::ParquetError::External(inner)) => find_store(inner.as_ref()),
+        _ => error.source().and_then(find_store),
+    })
+}
+
+fn describe_store(error: &object_store::Error) -> Description {
+    match error {
+        object_store::Error::NotFound { path, .. } => {
+            (SqlState::UNDEFINED_FILE, format!("file \"{path}\" does not exist"), None)
+        }
+        object_store::Error::PermissionDenied { path, .. } | object_store::Error::Unauthenticated { path, .. } => {
+            let hint = "Check the storage credential for its location.".to_owned();
+            (SqlState::IO_ERROR, format!("the object store denied access to \"{path}\""), Some(hint))
+        }
+        other => (SqlState::IO_ERROR, format!("object store: {other}"), None),
+    }
+}
+
 type Description = (SqlState, String, Option<String>);
 
 fn describe(error: &DataFusionError) -> Description {
     let plain = |code: SqlState, text: &str| (code, text.to_owned(), None);
     match error {
         DataFusionError::ArrowError(inner, _) => describe_arrow(inner),
-        DataFusionError::ParquetError(inner) => {
-            plain(SqlState::DATA_EXCEPTION, &format!("could not read Parquet data: {inner}"))
-        }
-        DataFusionError::ObjectStore(inner) => match inner.as_ref() {
-            object_store::Error::NotFound { path, .. } => {
-                plain(SqlState::UNDEFINED_FILE, &format!("file \"{path}\" does not exist"))
-            }
-            other => plain(SqlState::IO_ERROR, &format!("object store: {other}")),
+        DataFusionError::ParquetError(inner) => match find_store(inner.as_ref()) {
+            Some(store) => describe_store(store),
+            None => plain(SqlState::DATA_EXCEPTION, &format!("could not read Parquet data: {inner}")),
         },
+        DataFusionError::ObjectStore(inner) => describe_store(inner),
         DataFusionError::IoError(inner) => plain(SqlState::IO_ERROR, &format!("input/output error: {inner}")),
         DataFusionError::SQL(inner, _) => plain(SqlState::SYNTAX_ERROR, &inner.to_string()),
         DataFusionError::NotImplemented(text) | DataFusionError::Substrait(text) => {

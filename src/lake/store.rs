@@ -16,6 +16,8 @@ use crate::error::{Report, SqlState};
 #[derive(Clone, Debug)]
 pub struct Lake {
     allow: Arc<[String]>,
+    /// Those that the operator configured.
+    credentials: Arc<[Credential]>,
     runtime: Arc<RuntimeEnv>,
     /// By bucket, with the credential they were built from.
     buckets: Arc<Mutex<HashMap<String, Option<Credential>>>>,
@@ -67,8 +69,8 @@ const CREDENTIAL_OPTIONS: &[&str] =
 
 impl Lake {
     /// `allow`: canonical prefixes that end with a slash.
-    pub fn new(allow: Vec<String>, runtime: Arc<RuntimeEnv>) -> Self {
-        Self { allow: allow.into(), runtime, buckets: Arc::default() }
+    pub fn new(allow: Vec<String>, credentials: Vec<Credential>, runtime: Arc<RuntimeEnv>) -> Self {
+        Self { allow: allow.into(), credentials: credentials.into(), runtime, buckets: Arc::default() }
     }
 
     /// Checks a location against the allowed prefixes. `42501` if it is outside.
@@ -91,8 +93,11 @@ impl Lake {
 
     fn register_bucket(&self, catalog: &CatalogState, url: &Url) -> Result<(), StoreError> {
         let bucket = url.host_str().unwrap_or_default().to_owned();
-        let credential = catalog
-            .credentials()
+        // The longest scope; among equals the catalog's.
+        let credential = self
+            .credentials
+            .iter()
+            .chain(catalog.credentials())
             .filter(|credential| url.as_str().starts_with(&credential.scope))
             .max_by_key(|credential| credential.scope.len())
             .cloned();

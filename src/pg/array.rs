@@ -11,23 +11,27 @@ use datafusion::logical_expr::{
 
 use crate::types::{PgType, arrow_type, of_field};
 
-/// The function around a subquery whose rows become an array: `ARRAY(SELECT …)`. It is gone before execution.
+/// The function around a subquery whose rows become an array: `ARRAY(SELECT …)`.
 pub const ARRAY_SUBQUERY: &str = "array_subquery";
+/// The function around a text that is an array of a type still to be found: `value = ANY ('{…}')`.
+pub const UNTYPED_ARRAY: &str = "untyped_array";
 
+/// A mark on an expression that is an array. It is gone before execution.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ArraySubquery {
+pub struct ArrayMark {
+    name: &'static str,
     signature: Signature,
 }
 
-impl ArraySubquery {
-    pub fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
+impl ArrayMark {
+    pub fn new(name: &'static str) -> Self {
+        Self { name, signature: Signature::any(1, Volatility::Immutable) }
     }
 }
 
-impl ScalarUDFImpl for ArraySubquery {
+impl ScalarUDFImpl for ArrayMark {
     fn name(&self) -> &'static str {
-        ARRAY_SUBQUERY
+        self.name
     }
     fn signature(&self) -> &Signature {
         &self.signature
@@ -36,42 +40,16 @@ impl ScalarUDFImpl for ArraySubquery {
         Ok(DataType::new_list(arguments.first().cloned().unwrap_or(DataType::Null), true))
     }
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        let Some(element) = args.arg_fields.first() else { return exec_err!("ARRAY() has one subquery") };
-        let element = element.as_ref().clone().with_name("item").with_nullable(true);
+        let Some(element) = args.arg_fields.first() else { return exec_err!("{} has one argument", self.name) };
+        let element = if self.name == UNTYPED_ARRAY {
+            Field::new("item", DataType::Null, true)
+        } else {
+            element.as_ref().clone().with_name("item").with_nullable(true)
+        };
         Ok(Arc::new(Field::new("array", DataType::List(Arc::new(element)), true)))
     }
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!("ARRAY() reached execution")
-    }
-}
-
-/// The function around a text that is an array of a type still to be found: `value = ANY ('{…}')`. It is gone before
-/// execution.
-pub const UNTYPED_ARRAY: &str = "untyped_array";
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub struct UntypedArray {
-    signature: Signature,
-}
-
-impl UntypedArray {
-    pub fn new() -> Self {
-        Self { signature: Signature::any(1, Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for UntypedArray {
-    fn name(&self) -> &'static str {
-        UNTYPED_ARRAY
-    }
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::new_list(DataType::Null, true))
-    }
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!("an array without a type reached execution")
+        exec_err!("{} reached execution", self.name)
     }
 }
 
@@ -81,8 +59,8 @@ pub struct Subscripts {
     signature: Signature,
 }
 
-impl Subscripts {
-    pub fn new() -> Self {
+impl Default for Subscripts {
+    fn default() -> Self {
         Self { signature: Signature::user_defined(Volatility::Immutable) }
     }
 }

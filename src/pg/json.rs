@@ -150,7 +150,9 @@ impl ScalarUDFImpl for JsonBuild {
     }
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         match self.shape {
-            Shape::Object if given.len() % 2 != 0 => plan_err!("argument list must have even number of elements"),
+            Shape::Object if !given.len().is_multiple_of(2) => {
+                plan_err!("argument list must have even number of elements")
+            }
             Shape::Value if given.len() != 1 => plan_err!("{} takes one argument", self.name()),
             Shape::Object | Shape::Array | Shape::Value => Ok(given.to_vec()),
         }

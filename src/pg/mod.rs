@@ -10,7 +10,7 @@ pub mod system;
 mod unified;
 
 pub use arithmetic::CheckedArithmetic;
-pub use array::{ARRAY_SUBQUERY, ArraySubquery, Bound, Subscripts, UNTYPED_ARRAY, UntypedArray, is_vector};
+pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
 pub use convert::{FromText, ToText};
 pub use json::json_functions;
 pub use sequence::{NextValue, placeholder_functions};

@@ -17,8 +17,8 @@ pub struct SingleValue {
     signature: Signature,
 }
 
-impl SingleValue {
-    pub fn new() -> Self {
+impl Default for SingleValue {
+    fn default() -> Self {
         Self { signature: Signature::any(1, Volatility::Immutable) }
     }
 }

@@ -18,7 +18,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::prelude::SessionConfig;
 
 use crate::error::SqlError;
-use crate::pg::{ArraySubquery, Bound, Subscripts, UntypedArray, json_functions, placeholder_functions};
+use crate::pg::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions};
 
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: usize = 5;
@@ -34,8 +34,12 @@ impl Engine {
     pub fn new(partitions: usize, memory_bytes: usize) -> std::result::Result<Self, SqlError> {
         let consumers = std::num::NonZeroUsize::new(CONSUMERS_SHOWN).unwrap_or(std::num::NonZeroUsize::MIN);
         let pool = TrackConsumersPool::new(FairSpillPool::new(memory_bytes), consumers);
-        let runtime =
-            RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc().map_err(SqlError::from_engine)?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            // A folder is listed by each query: files that came are seen, and so is a credential that went.
+            .with_object_list_cache_limit(0)
+            .build_arc()
+            .map_err(SqlError::from_engine)?;
         let mut options = ConfigOptions::new();
         options.execution.target_partitions = partitions;
         options.execution.collect_statistics = true;
@@ -56,11 +60,11 @@ impl Engine {
             .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)
             .build();
         let own = [
-            ScalarUDF::new_from_impl(ArraySubquery::new()),
+            ScalarUDF::new_from_impl(ArrayMark::new(ARRAY_SUBQUERY)),
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
-            ScalarUDF::new_from_impl(Subscripts::new()),
-            ScalarUDF::new_from_impl(UntypedArray::new()),
+            ScalarUDF::new_from_impl(Subscripts::default()),
+            ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];
         for function in placeholder_functions().into_iter().chain(own).chain(json_functions()) {
             use datafusion::logical_expr::registry::FunctionRegistry;

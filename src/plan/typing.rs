@@ -20,7 +20,7 @@ use crate::catalog::RelationKind;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::QualifiedName;
 use crate::pg::{CheckedArithmetic, FromText, NextValue, Objects, ToText, UNTYPED_ARRAY, Unified, is_vector};
-use crate::types::{PgType, TYPE_KEY, of_field};
+use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
 pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -110,7 +110,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let args = with_type(scope, function.args, target.as_ref())?;
             let engine = function.func.inner().downcast_ref::<Unified>();
             let func = engine.map_or(&function.func, Unified::inner);
-            Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args)))
+            let result = same_type(args.iter(), schema);
+            let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args));
+            Transformed::yes(remembering(call, result, schema))
         }
         Expr::Case(mut case) => {
             if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
@@ -127,7 +129,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
                     **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
                 }
             }
-            Transformed::yes(Expr::Case(case))
+            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            let result = same_type(results.chain(case.else_expr.as_deref()), schema);
+            Transformed::yes(remembering(Expr::Case(case), result, schema))
         }
         Expr::ScalarFunction(function) if function.func.name() == "nextval" && function.args.len() == 1 => {
             Transformed::yes(next_value(scope, &function)?)
@@ -202,6 +206,25 @@ fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> 
         .find(|pg| !pg.is_text())
 }
 
+/// The type that all of these expressions have that are not NULL.
+fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    let mut types = exprs
+        .filter(|expr| !matches!(expr, Expr::Literal(value, _) if value.is_null()))
+        .map(|expr| pg_type(expr, schema));
+    let first = types.next()??;
+    types.all(|pg| pg.as_ref() == Some(&first)).then_some(first)
+}
+
+/// An expression of which the engine forgets what PostgreSQL type it has, with that type.
+fn remembering(expr: Expr, pg: Option<PgType>, schema: &DFSchema) -> Expr {
+    match (pg, pg_type(&expr, schema)) {
+        (Some(pg), Some(shown)) if pg != shown && arrow_type(&pg) == arrow_type(&shown) => {
+            Expr::Cast(Cast::new_from_field(Box::new(expr), Arc::new(field("", &pg, true))))
+        }
+        _ => expr,
+    }
+}
+
 fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
     exprs.into_iter().map(|expr| untyped(scope, expr, target)).collect()
 }
@@ -219,7 +242,7 @@ pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
         other => other.clone(),
     };
     let value = FromText::new(pg.clone(), Objects::style(&scope.ctx)).scalar(text)?;
-    let field = crate::types::field("", &pg, true);
+    let field = field("", &pg, true);
     let metadata = (!field.metadata().is_empty())
         .then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
     Ok(Expr::Literal(value, metadata))
@@ -406,5 +429,5 @@ pub(super) fn undefined_function(name: &str) -> SqlError {
 
 /// Whether two types are the same to the engine.
 pub(super) fn same_arrow(pg: &PgType, data_type: &DataType) -> bool {
-    crate::types::arrow_type(pg) == *data_type
+    arrow_type(pg) == *data_type
 }

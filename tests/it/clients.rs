@@ -52,6 +52,40 @@ async fn tpch_gives_duckdbs_answers_over_lake_and_warehouse() {
     python(&server, "tpch/check.py", &[folder.to_str().unwrap(), &scale]).await;
 }
 
+/// psql as the superuser of a server on this machine.
+fn psql_command(port: &str) -> Command {
+    let mut command = Command::new("psql");
+    command.args(["-X", "-h", "127.0.0.1", "-p", port, "-U", "boathouse", "-d", "boathouse"]);
+    command.env("PGPASSWORD", PASSWORD);
+    command
+}
+
+/// What psql 15's backslash commands show, compared with `catalog.out`. Its layout is psql's own, so another version is
+/// not held to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_shows_the_catalog() {
+    let server = Server::start().await;
+    let lake = server.directory.path().join("lake/hive");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psql");
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lake/hive");
+    assert!(Command::new("cp").args(["-r", data]).arg(&lake).status().unwrap().success());
+    let location = format!("file://{}/", lake.display());
+    let wanted = std::fs::read_to_string(format!("{folder}/catalog.out")).unwrap().replace("${LAKE}", &location);
+    let (port, script) = (server.address.port().to_string(), format!("{folder}/catalog.sql"));
+    let output = tokio::task::spawn_blocking(move || {
+        let variable = format!("lake={location}");
+        psql_command(&port).args(["-v", &variable, "-f", &script]).output().unwrap()
+    })
+    .await
+    .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(err, "", "{out}");
+    let version = Command::new("psql").arg("--version").output().unwrap();
+    if String::from_utf8_lossy(&version.stdout).contains("(PostgreSQL) 15.") {
+        assert_eq!(out, wanted);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn psql() {
     let server = Server::start().await;
@@ -67,21 +101,8 @@ async fn psql() {
     let output = tokio::task::spawn_blocking(move || {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script).unwrap();
-        let mut child = Command::new("psql")
-            .args([
-                "-X",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                "boathouse",
-                "-d",
-                "boathouse",
-                "-f",
-                file.path().to_str().unwrap(),
-            ])
-            .env("PGPASSWORD", PASSWORD)
+        let mut child = psql_command(&port)
+            .args(["-f", file.path().to_str().unwrap()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -144,22 +165,9 @@ async fn tour() {
     let server = Server::start_with(|config, _| config.lake.allow = vec![format!("file://{data}")]).await;
     let port = server.address.port().to_string();
     let output = tokio::task::spawn_blocking(move || {
-        Command::new("psql")
-            .args([
-                "-X",
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &port,
-                "-U",
-                "boathouse",
-                "-d",
-                "boathouse",
-                "-v",
-                &format!("lake=file://{data}"),
-            ])
+        psql_command(&port)
+            .args(["-v", &format!("lake=file://{data}")])
             .args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/sql/example/tour.sql")])
-            .env("PGPASSWORD", PASSWORD)
             .output()
             .unwrap()
     })

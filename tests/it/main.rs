@@ -5,4 +5,5 @@ mod clients;
 mod crash;
 mod interop;
 mod protocol;
+mod s3;
 mod support;

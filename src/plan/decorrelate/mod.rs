@@ -329,7 +329,7 @@ impl Decorrelator {
 
 /// The value of at most one row.
 fn single_value(value: Expr) -> Expr {
-    let single = AggregateUDF::new_from_impl(SingleValue::new());
+    let single = AggregateUDF::new_from_impl(SingleValue::default());
     Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(single), vec![value], false, None, vec![], None))
 }
 
@@ -488,9 +488,9 @@ fn simple_conjunct(expr: &Expr, equal: bool) -> bool {
     }
     match expr {
         Expr::BinaryExpr(binary) if binary.op == Operator::Eq => {
-            let sides = [&binary.left, &binary.right];
-            let outer_alone = |side: &&Box<Expr>| side.contains_outer() && !side.any_column_refs();
-            let inner_alone = |side: &&Box<Expr>| side.any_column_refs() && !side.contains_outer();
+            let sides = [binary.left.as_ref(), binary.right.as_ref()];
+            let outer_alone = |side: &&Expr| side.contains_outer() && !side.any_column_refs();
+            let inner_alone = |side: &&Expr| side.any_column_refs() && !side.contains_outer();
             sides.iter().any(outer_alone) && sides.iter().any(inner_alone)
         }
         _ => false,

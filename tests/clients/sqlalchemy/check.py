@@ -49,7 +49,7 @@ def check(driver):
     metadata = MetaData()
     item = Table("item", metadata, schema="shop", autoload_with=engine)
     with engine.begin() as connection:
-        connection.execute(item.insert(), [{"name": "pen", "price": Decimal("1.50"), "tags": ["a", "b"]}, {"name": "desk", "price": 99}])
+        connection.execute(item.insert(), [{"name": "pen", "price": Decimal("1.50"), "tags": ["a", "b"]}, {"name": "desk", "price": 99, "tags": None}])
         rows = connection.execute(select(item.c.name, item.c.price, item.c.tags).order_by(item.c.name)).all()
         assert rows == [("desk", Decimal("99.00"), None), ("pen", Decimal("1.50"), ["a", "b"])], rows
 
