@@ -145,6 +145,9 @@ pub enum Malformed {
 
 /// Reads `[y]yyyy-mm-dd[ BC]`, `yyyymmdd`, `infinity`, `epoch`: days since 1970.
 pub fn parse_date(text: &str) -> Result<i32, Malformed> {
+    if let Some(days) = plain_date(text) {
+        return i32::try_from(days).map_err(|_too_large| Malformed::OutOfRange);
+    }
     match special(text) {
         Some(Special::Infinity) => return Ok(i32::MAX),
         Some(Special::MinusInfinity) => return Ok(i32::MIN),
@@ -158,6 +161,21 @@ pub fn parse_date(text: &str) -> Result<i32, Malformed> {
         parse_time(time)?;
     }
     i32::try_from(days).map_err(|_too_large| Malformed::OutOfRange)
+}
+
+/// Reads `yyyy-mm-dd`, the form nearly every date comes in. Anything else, and what is no date, takes the long way.
+fn plain_date(text: &str) -> Option<i64> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *<&[u8; 10]>::try_from(text.as_bytes()).ok()? else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits
+            .iter()
+            .try_fold(0_u32, |number, digit| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0')))
+    };
+    let (year, month, day) = (i64::from(number(&[y1, y2, y3, y4])?), number(&[m1, m2])?, number(&[d1, d2])?);
+    let valid = year > 0 && (1..=12).contains(&month) && day > 0 && day <= month_length(year, month);
+    valid.then(|| days_from_civil(year, month, day))
 }
 
 /// Reads the date a text starts with; gives its day count and what follows.

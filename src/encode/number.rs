@@ -209,6 +209,9 @@ impl Numeric {
 
 /// Reads a numeric's text form. `None` if it is none, or has more than 38 digits.
 pub fn parse_numeric(text: &str) -> Option<Numeric> {
+    if let Some(plain) = plain_numeric(text.as_bytes()) {
+        return Some(plain);
+    }
     let text = text.trim();
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, text.get(1..)?),
@@ -237,6 +240,32 @@ pub fn parse_numeric(text: &str) -> Option<Numeric> {
     }
     let power = 10_i128.checked_pow(scale.unsigned_abs())?;
     Some(Numeric { value: value.checked_mul(power)?, scale: 0 })
+}
+
+/// Reads up to 18 digits with a sign and a point, which needs no wide arithmetic. Anything else takes the long way.
+fn plain_numeric(text: &[u8]) -> Option<Numeric> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > 19 {
+        return None;
+    }
+    let mut value = 0_i64;
+    let mut point = None;
+    for (index, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?,
+            b'.' if point.is_none() => point = Some(index),
+            _ => return None,
+        }
+    }
+    let fraction = point.map_or(0, |point| digits.len() - point - 1);
+    if digits.len() == usize::from(point.is_some()) {
+        return None;
+    }
+    let value = i128::from(if negative { -value } else { value });
+    Some(Numeric { value, scale: i8::try_from(fraction).ok()? })
 }
 
 /// Reads a boolean as PostgreSQL does: any unique prefix of true, false, yes, no, and on, off, 1, 0.

@@ -169,14 +169,24 @@ impl Splitter {
     }
 
     fn scan_text(&mut self) {
-        while let Some(byte) = self.buffer.get(self.scanned) {
-            self.scanned += 1;
-            match byte {
-                // A backslash before a line end makes it data.
-                _ if self.escaped => self.escaped = false,
-                b'\\' => self.escaped = true,
-                b'\n' => self.end_record(),
-                _ => {}
+        loop {
+            // A backslash makes what follows it data, a line end, too.
+            if self.escaped {
+                if self.scanned == self.buffer.len() {
+                    return;
+                }
+                self.escaped = false;
+                self.scanned += 1;
+            }
+            let rest = self.buffer.get(self.scanned..).unwrap_or_default();
+            let Some(at) = memchr::memchr2(b'\\', b'\n', rest) else {
+                self.scanned = self.buffer.len();
+                return;
+            };
+            self.scanned += at + 1;
+            match rest.get(at) {
+                Some(b'\n') => self.end_record(),
+                _ => self.escaped = true,
             }
             if self.ended {
                 return;
@@ -185,7 +195,17 @@ impl Splitter {
     }
 
     fn scan_csv(&mut self) {
-        while let Some(byte) = self.buffer.get(self.scanned) {
+        loop {
+            if !self.escaped {
+                // To the next byte that means something.
+                let rest = self.buffer.get(self.scanned..).unwrap_or_default();
+                let Some(at) = memchr::memchr3(self.quote, self.escape, b'\n', rest) else {
+                    self.scanned = self.buffer.len();
+                    return;
+                };
+                self.scanned += at;
+            }
+            let Some(byte) = self.buffer.get(self.scanned) else { return };
             self.scanned += 1;
             if self.in_quotes && self.escape != self.quote && std::mem::take(&mut self.escaped) {
                 continue;
@@ -308,6 +328,7 @@ pub(super) fn parse_chunk(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef
 
 fn parse_lines(layout: &Layout, chunk: &Chunk, builders: &mut [ColumnBuilder]) -> Result<(), SqlError> {
     let mut fields = Fields::new(layout);
+    fields.quotes = memchr::memchr(layout.options.quote, &chunk.bytes).is_some();
     let mut line_number = chunk.first_line;
     let mut rest = chunk.bytes.as_slice();
     while !rest.is_empty() {
@@ -341,7 +362,7 @@ fn parse_lines(layout: &Layout, chunk: &Chunk, builders: &mut [ColumnBuilder]) -
         if let Some(missing) = layout.names.get(count).filter(|_| count < builders.len()) {
             return Err(bad(format!("missing data for column \"{missing}\"")).with_context(here));
         }
-        line_number += u64::try_from(record.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(1);
+        line_number += u64::try_from(memchr::memchr_iter(b'\n', record).count()).unwrap_or(1);
     }
     Ok(())
 }
@@ -383,6 +404,8 @@ struct Fields<'a> {
     force_not_null: Vec<bool>,
     force_null: Vec<bool>,
     scratch: Vec<u8>,
+    /// Whether there may be quotes in CSV at all.
+    quotes: bool,
 }
 
 type Sink<'s> = dyn FnMut(usize, Option<&[u8]>) -> Result<(), SqlError> + 's;
@@ -395,29 +418,29 @@ impl<'a> Fields<'a> {
             force_not_null: layout.names.iter().map(|name| options.force_not_null.contains(name)).collect(),
             force_null: layout.names.iter().map(|name| options.force_null.contains(name)).collect(),
             scratch: Vec::new(),
+            quotes: true,
         }
     }
 
     /// Length of the first record, line end included.
     fn record_length(&self, bytes: &[u8]) -> usize {
         let csv = self.options.format == CopyFormat::Csv;
-        let (mut quoted, mut escaped) = (false, false);
-        for (index, byte) in bytes.iter().enumerate() {
-            if std::mem::take(&mut escaped) {
-                continue;
-            }
-            if csv {
-                if quoted && *byte == self.options.escape && self.options.escape != self.options.quote {
-                    escaped = true;
-                } else if *byte == self.options.quote {
-                    quoted = !quoted;
-                }
-            } else if *byte == b'\\' {
-                escaped = true;
-                continue;
-            }
-            if *byte == b'\n' && !quoted {
-                return index + 1;
+        if csv && !self.quotes {
+            return memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+        }
+        let (quote, escape) = if csv { (self.options.quote, self.options.escape) } else { (b'\\', b'\\') };
+        let mut quoted = false;
+        let mut at = 0;
+        while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr3(quote, escape, b'\n', rest)) {
+            at += found + 1;
+            match bytes.get(at - 1) {
+                Some(b'\n') if !quoted => return at,
+                Some(b'\n') | None => {}
+                // What follows a backslash is data.
+                Some(_) if !csv => at += 1,
+                Some(byte) if quoted && *byte == escape && escape != quote => at += 1,
+                Some(byte) if *byte == quote => quoted = !quoted,
+                Some(_) => {}
             }
         }
         bytes.len()

@@ -32,9 +32,6 @@ impl RelationPlanner for FromFunction {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
         let call = match relation {
-            TableFactor::UNNEST { alias, array_exprs, with_ordinality, with_offset: false, .. } => {
-                Call { name: Ident::new("unnest"), arguments: array_exprs, ordinality: with_ordinality, alias }
-            }
             TableFactor::Function { name, args, alias, with_ordinality, .. } => {
                 Call { name: function_name(&name)?, arguments: arguments(args)?, ordinality: with_ordinality, alias }
             }

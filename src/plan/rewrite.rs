@@ -227,9 +227,22 @@ impl VisitorMut for Rewriter<'_> {
                 };
             }
         }
+        if let ast::TableFactor::UNNEST { alias, array_exprs, with_ordinality, with_offset: false, .. } = factor {
+            let args = std::mem::take(array_exprs)
+                .into_iter()
+                .map(|expr| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)));
+            *factor = ast::TableFactor::Function {
+                lateral: true,
+                name: ObjectName::from(vec![Ident::new("unnest")]),
+                args: args.collect(),
+                with_ordinality: *with_ordinality,
+                alias: alias.take(),
+            };
+        }
         if let ast::TableFactor::Function { lateral, name, args, alias, .. } = factor {
             unqualify(name);
-            *lateral = true;
+            // What refers to nothing may stand on either side of any join.
+            *lateral = !is_independent(args);
             if let Some(value) = args.is_empty().then(|| session_call(self.scope, name)).flatten() {
                 let alias = alias.clone().unwrap_or_else(|| ast::TableAlias {
                     explicit: false,
@@ -277,6 +290,7 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Function(function) => {
                 unqualify(&mut function.name);
                 match &function.args {
+                    _ if let Some(pg) = counted(function) => Some(cast(Expr::Function(function.clone()), pg)),
                     FunctionArguments::Subquery(query) if is_array(function) => {
                         Some(call(Ident::new(ARRAY_SUBQUERY), vec![Expr::Subquery(query.clone())]))
                     }
@@ -355,6 +369,15 @@ pub(super) fn placeholder(expr: &Expr) -> Option<usize> {
     }
 }
 
+/// What PostgreSQL counts in, for functions whose results are unsigned in the engine.
+fn counted(function: &ast::Function) -> Option<&'static str> {
+    match function_name(function)?.as_str() {
+        "row_number" | "rank" | "dense_rank" | "ntile" if function.over.is_some() => Some("int8"),
+        "cardinality" | "array_length" | "array_ndims" | "array_position" => Some("int4"),
+        _ => None,
+    }
+}
+
 fn is_array(function: &ast::Function) -> bool {
     matches!(function.name.0.as_slice(), [ObjectNamePart::Identifier(name)] if fold(&name.value) == "array")
 }
@@ -410,15 +433,24 @@ fn operator(symbol: &str) -> Option<ast::BinaryOperator> {
     })
 }
 
+/// Whether nothing in some syntax refers to a column or reads a relation.
+fn is_independent(syntax: &impl ast::Visit) -> bool {
+    ast::visit_expressions(syntax, |expr: &Expr| match expr {
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::Subquery(_)
+        | Expr::Exists { .. }
+        | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        Expr::Function(function) if matches!(function.args, FunctionArguments::Subquery(_)) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_continue()
+}
+
 /// VALUES with columns of other relations in them: the engine takes constants only, and types each row by itself.
 fn values_of_columns(body: &mut ast::SetExpr) {
     let ast::SetExpr::Values(values) = body else { return };
-    let mut columns = false;
-    let _flow = ast::visit_expressions(values, |expr: &Expr| {
-        columns |= matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
-        ControlFlow::<()>::Continue(())
-    });
-    if !columns {
+    if is_independent(values) {
         return;
     }
     let row = |row: ast::Parens<Vec<Expr>>| {
