@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::catalog::{CatalogState, Namespace, Relation, Schema};
 use crate::error::{Plain, SqlState};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
+use crate::metastore::Sequences;
 use crate::name::{ObjectId, QualifiedName};
 use crate::setting::Settings;
 use crate::warehouse::Staged;
@@ -38,12 +39,16 @@ pub struct Context {
     pub catalog: Arc<CatalogState>,
     /// The transaction's own rows.
     pub staged: Arc<Staged>,
+    /// Values of sequences that the transaction created.
+    pub own_sequences: Arc<Sequences>,
     pub settings: Arc<Settings>,
     /// Settings that the statement assigns while it runs (`set_config`); the session takes them over when it is done.
     pub assigned: Arc<Assigned>,
     /// Who logged in (or SET SESSION AUTHORIZATION).
     pub session_role: ObjectId,
-    /// Whose privileges count (SET ROLE).
+    /// The current user (SET ROLE): who asks, also inside a view.
+    pub user: ObjectId,
+    /// Whose privileges count: the user's, or those of the owner of a view.
     pub role: ObjectId,
     /// `role` and all it inherits from.
     pub roles: Vec<ObjectId>,
@@ -59,7 +64,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// As another role, such as a view's owner.
+    /// With the rights of another role, such as a view's owner. The user stays who he is.
     #[must_use]
     pub fn as_role(&self, role: ObjectId) -> Self {
         let mut other = self.clone();

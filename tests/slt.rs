@@ -96,7 +96,8 @@ fn main() {
     let mut found = Vec::new();
     files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/slt")), &mut found);
     found.retain(|path| words.iter().all(|word| path.to_string_lossy().contains(word.as_str())));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(8 << 20).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(256 << 20).build().unwrap();
     let (mut passed, mut failed) = (0, 0);
     let compared = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("slt/pg"));
     let postgres = found.iter().any(compared).then(|| runtime.block_on(Postgres::start()));

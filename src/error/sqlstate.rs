@@ -90,6 +90,7 @@ impl SqlState {
     pub const OUT_OF_MEMORY: Self = Self("53200");
     pub const TOO_MANY_CONNECTIONS: Self = Self("53300");
     pub const PROGRAM_LIMIT_EXCEEDED: Self = Self("54000");
+    pub const STATEMENT_TOO_COMPLEX: Self = Self("54001");
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self("55000");
     pub const OBJECT_IN_USE: Self = Self("55006");
     pub const CANT_CHANGE_RUNTIME_PARAM: Self = Self("55P02");

@@ -33,6 +33,7 @@ pub(super) async fn run(
 ) -> Result<Outcome, SqlError> {
     let relation =
         scope.ctx.catalog.relation(insert.table).ok_or_else(|| internal("the table of an INSERT is gone"))?.clone();
+    let drawn = query::sequences(&insert.source)?;
     let plan = query::physical(scope, &insert.source).await?;
     let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     let rows = Arc::new(RowChecks::new(scope, &relation, &insert.checks)?);
@@ -61,7 +62,7 @@ pub(super) async fn run(
     for written in all {
         transaction.stage(insert.table, written);
     }
-    transaction.drew_from(sequences_of(scope, insert.table));
+    transaction.drew_from(sequences_of(scope, insert.table).into_iter().chain(drawn));
     let tag = match insert.tag {
         "INSERT" => format!("INSERT 0 {total}"),
         other => format!("{other} {total}"),

@@ -66,12 +66,14 @@ pub async fn execute(
 ) -> Result<Outcome, SqlError> {
     match plan.into_inner() {
         Plan::Query(query) => {
+            transaction.drew_from(query::sequences(&query.logical)?);
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "SELECT" })
         }
         Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
         Plan::Insert(insert) => insert::run(scope, stores, transaction, insert).await,
         Plan::CopyOut(copy, query) => {
+            transaction.drew_from(query::sequences(&query.logical)?);
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             let binary = copy.options.format == CopyFormat::Binary;
             let columns = copy.names.len();
@@ -111,7 +113,9 @@ fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &m
         transaction.truncate(table);
     }
     for sequence in ddl.restart {
-        scope.metastore.sequences().set(sequence, None);
+        let own = sequence.is_provisional();
+        let counter = if own { transaction.own_sequences() } else { scope.metastore.sequences() };
+        counter.set(sequence, None);
     }
     notices.extend(ddl.notices);
 }

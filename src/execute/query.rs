@@ -1,16 +1,20 @@
 //! Queries: physical plan, last inspection, stream.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 
 use crate::error::SqlError;
+use crate::name::ObjectId;
+use crate::pg::NextValue;
 use crate::plan::{Scope, decorrelate};
 
 /// The physical plan of a permitted query, with nothing in it that the guard did not issue.
@@ -19,6 +23,23 @@ pub(super) async fn physical(scope: &Scope, logical: &LogicalPlan) -> Result<Arc
     let plan = scope.engine.state().create_physical_plan(&logical).await.map_err(SqlError::from_engine)?;
     scope.guard.inspect(&plan)?;
     Ok(plan)
+}
+
+/// The sequences that a query draws from.
+pub(super) fn sequences(logical: &LogicalPlan) -> Result<BTreeSet<ObjectId>, SqlError> {
+    let mut found = BTreeSet::new();
+    let visited = logical.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarFunction(function) = expr {
+                    found.extend(function.func.inner().downcast_ref::<NextValue>().map(NextValue::sequence));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    visited.map_err(SqlError::from_engine)?;
+    Ok(found)
 }
 
 /// The rows of a query, with the fields that the client was told of.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::db::{Tx, Value};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
+use super::sequence::Sequences;
 use super::{Metastore, MetastoreError};
 use crate::catalog::{Body, CatalogState, Change, DataFile, NameKey, Namespace, RelationKind, TableData, name_key};
 use crate::error::{Report, SqlState};
@@ -24,6 +25,8 @@ pub struct Commit {
     pub tables: Vec<TableCommit>,
     /// Sequences it drew values from.
     pub sequences: Vec<ObjectId>,
+    /// Values of sequences that it created, which go by provisional ids.
+    pub own_sequences: Arc<Sequences>,
     /// Name of the role, for `ducklake_snapshot_changes`.
     pub author: String,
 }
@@ -82,18 +85,26 @@ impl Metastore {
     pub async fn commit(&self, commit: Commit) -> Result<(Arc<CatalogState>, Resolved), CommitError> {
         let mut tx = self.db.begin().await?;
         let head = self.head();
+        let own = Arc::clone(&commit.own_sequences);
         let plan = Prepared::new(&head, commit)?;
         let marker = uuid::Uuid::now_v7().to_string();
-        plan.write(&mut tx, &head, &marker, |id| self.sequences.last(id)).await?;
+        plan.write(
+            &mut tx,
+            &head,
+            &marker,
+            |id| {
+                if id.is_provisional() { own.last(id) } else { self.sequences.last(id) }
+            },
+        )
+        .await?;
         if let Err(error) = tx.commit().await
             && !self.has_committed(&marker).await?
         {
             return Err(CommitError::Metastore(error));
         }
         for (provisional, id) in &plan.ids {
-            if let Some(last) = self.sequences.last(*provisional) {
+            if let Some(last) = own.last(*provisional) {
                 self.sequences.set(*id, Some(last));
-                self.sequences.set(*provisional, None);
             }
         }
         Ok((self.publish(plan.next), plan.ids))

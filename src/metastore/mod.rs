@@ -51,7 +51,7 @@ impl Report for MetastoreError {
 pub struct Metastore {
     db: Db,
     head: RwLock<Arc<CatalogState>>,
-    sequences: Sequences,
+    sequences: Arc<Sequences>,
     /// Held for the server's life: a second server on the same directory is refused.
     _lock: File,
 }
@@ -70,7 +70,7 @@ impl Metastore {
         if head.role(BOOTSTRAP_ROLE).is_none() {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
-        let sequences = Sequences::new(load::sequences(&db).await?);
+        let sequences = Arc::new(Sequences::new(load::sequences(&db).await?));
         Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, _lock: lock })
     }
 
@@ -85,7 +85,7 @@ impl Metastore {
         state
     }
 
-    pub fn sequences(&self) -> &Sequences {
+    pub fn sequences(&self) -> &Arc<Sequences> {
         &self.sequences
     }
 

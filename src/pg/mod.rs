@@ -14,6 +14,6 @@ pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_
 pub use convert::{FromText, ToText};
 pub use json::json_functions;
 pub use sequence::{NextValue, placeholder_functions};
-pub use single_value::SingleValue;
+pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};
 pub use unified::Unified;

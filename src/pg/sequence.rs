@@ -10,7 +10,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 
 use crate::catalog::Sequence;
 use crate::error::SqlError;
-use crate::metastore::Metastore;
+use crate::metastore::Sequences;
 use crate::name::ObjectId;
 
 /// Draws values of one sequence.
@@ -19,13 +19,23 @@ pub struct NextValue {
     id: ObjectId,
     name: String,
     sequence: Sequence,
-    metastore: Arc<Metastore>,
+    counter: Arc<Sequences>,
+    /// Whether a user wrote it, and needs a right for it.
+    explicit: bool,
     signature: Signature,
 }
 
 impl NextValue {
-    pub fn new(id: ObjectId, name: String, sequence: Sequence, metastore: Arc<Metastore>) -> Self {
-        Self { id, name, sequence, metastore, signature: Signature::nullary(Volatility::Volatile) }
+    pub fn new(id: ObjectId, name: String, sequence: Sequence, counter: Arc<Sequences>, explicit: bool) -> Self {
+        Self { id, name, sequence, counter, explicit, signature: Signature::nullary(Volatility::Volatile) }
+    }
+
+    pub fn sequence(&self) -> ObjectId {
+        self.id
+    }
+
+    pub fn explicit(&self) -> bool {
+        self.explicit
     }
 }
 
@@ -52,7 +62,7 @@ impl ScalarUDFImpl for NextValue {
         Ok(DataType::Int64)
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let drawn = self.metastore.sequences().draw(self.id, &self.name, &self.sequence, args.number_rows);
+        let drawn = self.counter.draw(self.id, &self.name, &self.sequence, args.number_rows);
         let values = drawn.map_err(SqlError::from)?;
         Ok(ColumnarValue::Array(Arc::new(Int64Array::from(values))))
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 
 pub use command::{ColumnSource, CopyPlan, DdlPlan, file_format};
-pub use decorrelate::decorrelate;
+pub use decorrelate::{decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{InsertPlan, WithCheck};
 pub use query::QueryPlan;
@@ -100,6 +100,8 @@ pub enum Right {
         privilege: Privilege,
         columns: Vec<i32>,
     },
+    /// Drawing values from a sequence.
+    Sequence(ObjectId),
     /// The privilege on the relation or on any of its columns.
     AnyColumn {
         id: ObjectId,

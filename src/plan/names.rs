@@ -122,7 +122,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        match SystemFunction::bind(name, &self.scope.ctx) {
+        match SystemFunction::bind(name, &self.scope.ctx.as_role(self.scope.ctx.user)) {
             Some(function) => Some(Arc::new(ScalarUDF::new_from_impl(function))),
             None => {
                 let function = self.state.scalar_functions().get(name).cloned()?;

@@ -695,7 +695,7 @@ fn session_function(scope: &Scope, function: &ast::Function) -> Option<Expr> {
     let first_schema =
         || ctx.search_path.first().and_then(|id| ctx.catalog.schema(*id)).map(|schema| schema.name.clone());
     Some(match (fold(&name.value).as_str(), arguments.as_slice()) {
-        ("current_user" | "user" | "current_role", []) => typed("name", &ctx.catalog.role_name(ctx.role)),
+        ("current_user" | "user" | "current_role", []) => typed("name", &ctx.catalog.role_name(ctx.user)),
         ("session_user", []) => typed("name", &ctx.catalog.role_name(ctx.session_role)),
         ("current_database" | "current_catalog", []) => typed("name", crate::catalog::DATABASE_NAME),
         ("current_schema", []) => match first_schema() {

@@ -403,11 +403,15 @@ fn next_value(scope: &Scope, function: &ScalarFunction) -> Result<Expr> {
     };
     let name = QualifiedName::parse(name).map_err(SqlError::from)?;
     let (id, relation) = scope.ctx.require_relation(&name).map_err(SqlError::from)?;
+    // What a role may not know of is not there.
+    if !crate::pg::system::is_visible(&scope.ctx, relation) {
+        return Err(SqlError::from(crate::context::undefined_table(&name)).into());
+    }
     let RelationKind::Sequence(sequence) = &relation.storage else {
         let message = format!("\"{}\" is not a sequence", relation.name);
         return Err(SqlError::from(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)).into());
     };
-    Ok(next_value_of(scope, id, &relation.name, sequence))
+    Ok(next_value_of(scope, id, &relation.name, sequence, true))
 }
 
 /// The next value of a sequence, as an expression.
@@ -416,8 +420,10 @@ pub(super) fn next_value_of(
     id: crate::name::ObjectId,
     name: &str,
     sequence: &crate::catalog::Sequence,
+    explicit: bool,
 ) -> Expr {
-    let udf = NextValue::new(id, name.to_owned(), sequence.clone(), Arc::clone(&scope.metastore));
+    let counter = if id.is_provisional() { &scope.ctx.own_sequences } else { scope.metastore.sequences() };
+    let udf = NextValue::new(id, name.to_owned(), sequence.clone(), Arc::clone(counter), explicit);
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf)), vec![]))
 }
 

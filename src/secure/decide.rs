@@ -1,6 +1,6 @@
 //! Whether a role has a right. PostgreSQL's messages.
 
-use crate::catalog::{Body, Relation, RelationKind};
+use crate::catalog::{Body, IdentityKind, Relation, RelationKind};
 use crate::context::Context;
 use crate::error::{Plain, SqlState, internal};
 use crate::govern::{Acl, Privilege, PrivilegeSet, can_set};
@@ -64,6 +64,7 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
             if held { Ok(()) } else { Err(denied(format!("permission denied for schema {}", schema.name))) }
         }
         Right::Relation { id, privilege, columns } => on_relation(who, *id, *privilege, columns),
+        Right::Sequence(id) => sequence(who, *id),
         Right::AnyColumn { id, privilege } => {
             let relation = usable(who, *id)?;
             let held = who.rights(&relation.effective_acl());
@@ -114,6 +115,26 @@ fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32
         column.is_some_and(|column| column_rights(who, column.acl.as_ref()).contains(privilege))
     };
     if !columns.is_empty() && columns.iter().all(held) { Ok(()) } else { Err(denied_relation(relation)) }
+}
+
+/// USAGE or UPDATE; the sequence of an identity column comes with INSERT on its table.
+fn sequence(who: &Context, id: ObjectId) -> Result<(), Plain> {
+    let relation = usable(who, id)?;
+    let held = who.rights(&relation.effective_acl());
+    if held.contains(Privilege::Usage) || held.contains(Privilege::Update) {
+        return Ok(());
+    }
+    let owner = match &relation.storage {
+        RelationKind::Sequence(sequence) => sequence.owned_by,
+        RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) => None,
+    };
+    let table = owner.and_then(|(table, column)| Some((who.catalog.relation(table)?, column)));
+    let comes_along = table.is_some_and(|(table, column)| {
+        let identity = table.column_by_id(column).and_then(|column| column.identity.as_ref());
+        identity.is_some_and(|identity| identity.kind != IdentityKind::Serial)
+            && who.rights(&table.effective_acl()).contains(Privilege::Insert)
+    });
+    if comes_along { Ok(()) } else { Err(denied_relation(relation)) }
 }
 
 fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {

@@ -17,12 +17,12 @@ use crate::error::SqlError;
 use crate::govern::Privilege;
 use crate::guard::{OpenTable, SecureTable, ViewTable};
 use crate::name::ObjectId;
-use crate::pg::SystemTable;
-use crate::plan::{Need, Right};
+use crate::pg::{NextValue, SystemTable};
+use crate::plan::{Need, Right, lateral_left};
 
 /// The SELECT rights a query needs, its views' queries included.
 pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, SqlError> {
-    let mut lineage = Lineage { read: BTreeMap::new(), views: Vec::new() };
+    let mut lineage = Lineage { read: BTreeMap::new(), views: Vec::new(), sequences: BTreeSet::new() };
     let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
     lineage.mark(&output);
     let mut needs = Vec::new();
@@ -34,6 +34,7 @@ pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, Sql
         };
         needs.push(Need { role, right });
     }
+    needs.extend(lineage.sequences.into_iter().map(|id| Need { role, right: Right::Sequence(id) }));
     for (checked_as, plan) in lineage.views {
         needs.extend(self::needs(checked_as, &plan)?);
     }
@@ -55,6 +56,8 @@ type Scope = Vec<Output>;
 struct Lineage {
     read: BTreeMap<ObjectId, BTreeSet<i32>>,
     views: Vec<(ObjectId, LogicalPlan)>,
+    /// Those that `nextval` is called for.
+    sequences: BTreeSet<ObjectId>,
 }
 
 impl Lineage {
@@ -67,9 +70,9 @@ impl Lineage {
     fn walk(&mut self, plan: &LogicalPlan, outer: &mut Vec<Scope>) -> Result<Scope> {
         use LogicalPlan as P;
         let mut input: Scope = vec![];
-        for child in plan.inputs() {
-            // The right side of a join may be LATERAL and see the left.
-            let lateral = matches!(plan, P::Join(_));
+        for (index, child) in plan.inputs().into_iter().enumerate() {
+            // Only the right side of a LATERAL join sees the left: what else it names is further out.
+            let lateral = index == 1 && lateral_left(plan).is_some();
             if lateral {
                 outer.push(input.clone());
             }
@@ -181,6 +184,11 @@ impl Lineage {
                         .find_map(|scope| find(scope, column).ok())
                         .ok_or_else(|| untraced(column))?;
                     self.mark(&hits);
+                    None
+                }
+                Expr::ScalarFunction(function) => {
+                    let next = function.func.inner().downcast_ref::<NextValue>();
+                    self.sequences.extend(next.filter(|next| next.explicit()).map(NextValue::sequence));
                     None
                 }
                 Expr::ScalarSubquery(subquery) => Some((subquery, true)),

@@ -162,13 +162,14 @@ impl Session {
 
     fn context(&self) -> Context {
         let now = Utc::now().timestamp_micros();
-        let (catalog, staged, started) = match &self.open {
+        let (catalog, staged, own_sequences, started) = match &self.open {
             Some(open) => (
                 Arc::clone(open.transaction.catalog()),
                 Arc::clone(open.transaction.staged()),
+                Arc::clone(open.transaction.own_sequences()),
                 open.transaction.started_us,
             ),
-            None => (self.shared.metastore.head(), Arc::default(), now),
+            None => (self.shared.metastore.head(), Arc::default(), Arc::default(), now),
         };
         Context {
             roles: catalog.closure(self.role),
@@ -176,9 +177,11 @@ impl Session {
             search_path: resolve_search_path(&catalog, self.role, &self.settings.search_path()),
             catalog,
             staged,
+            own_sequences,
             settings: Arc::new(self.settings.clone()),
             assigned: Arc::clone(&self.assigned),
             session_role: self.session_role,
+            user: self.role,
             role: self.role,
             lowest_id: self.open.as_ref().map_or(ObjectId(0), |open| open.transaction.lowest_id()),
             backend_pid: self.pid,

@@ -16,6 +16,11 @@ use crate::types::{PgType, from_sql};
 static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 /// Nesting of expressions and subqueries.
 const DEPTH_MAX: usize = 200;
+/// Operators in a row without parentheses: `1 + 1 + …`, and SELECTs between UNION and its like. Each is one level of
+/// nesting that the parser does not count.
+const CHAIN_MAX: usize = 1_000;
+/// AND and OR in a row.
+const LOGICAL_CHAIN_MAX: usize = 10_000;
 
 pub(super) struct Cursor<'a> {
     parser: Parser<'a>,
@@ -38,7 +43,8 @@ impl<'a> Cursor<'a> {
                 _ => None,
             })
             .collect();
-        let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+        let tokens: Vec<_> = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
+        check_chains(text, &tokens)?;
         let parser = Parser::new(&DIALECT).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
         Ok(Self { parser, text, first_token: 0, parameters })
     }
@@ -322,4 +328,48 @@ fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {
 
 fn token_error(text: &Text, error: &TokenizerError) -> SyntaxError {
     SyntaxError::Token { message: format!("syntax error: {}", error.message), position: text.at(error.location) }
+}
+
+/// `54001` for a chain of operators that is too long. A comma, a semicolon or a parenthesis ends a chain.
+fn check_chains(text: &Text, tokens: &[TokenWithSpan]) -> Result<(), SyntaxError> {
+    // For each open parenthesis: arithmetic and set operators, and logical ones.
+    let mut open = vec![(0_usize, 0_usize)];
+    for token in tokens {
+        let nested = open.len() > 1;
+        let Some((plain, logical)) = open.last_mut() else { return Ok(()) };
+        match &token.token {
+            Token::LParen | Token::LBracket => {
+                open.push((0, 0));
+                continue;
+            }
+            Token::RParen | Token::RBracket if nested => {
+                open.pop();
+                continue;
+            }
+            Token::Comma | Token::SemiColon => (*plain, *logical) = (0, 0),
+            Token::Plus
+            | Token::Minus
+            | Token::Mul
+            | Token::Div
+            | Token::Mod
+            | Token::StringConcat
+            | Token::Caret
+            | Token::Ampersand
+            | Token::Pipe => *plain += 1,
+            Token::Word(word) if word.quote_style.is_none() => match fold(&word.value).as_str() {
+                "union" | "intersect" | "except" => *plain += 1,
+                "and" | "or" => *logical += 1,
+                _ => {}
+            },
+            _ => {}
+        }
+        if *plain > CHAIN_MAX || *logical > LOGICAL_CHAIN_MAX {
+            return Err(SyntaxError::Invalid {
+                message: "stack depth limit exceeded".to_owned(),
+                code: SqlState::STATEMENT_TOO_COMPLEX,
+                position: text.at(token.span.start),
+            });
+        }
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::catalog::{CatalogState, Change, DataFile};
 use crate::error::SqlError;
-use crate::metastore::{Commit, Metastore, TableCommit};
+use crate::metastore::{Commit, Metastore, Sequences, TableCommit};
 use crate::name::ObjectId;
 use crate::warehouse::{Staged, TableWriter, Warehouse, Written};
 
@@ -22,6 +22,8 @@ pub struct Transaction {
     changes: Vec<Change>,
     staged: Arc<Staged>,
     sequences: BTreeSet<ObjectId>,
+    /// Values of sequences that it created.
+    own_sequences: Arc<Sequences>,
     /// The lowest provisional id that was given, so that none is given twice.
     lowest_id: ObjectId,
     /// Microseconds since 1970.
@@ -46,6 +48,7 @@ impl Transaction {
             changes: Vec::new(),
             staged: Arc::default(),
             sequences: BTreeSet::new(),
+            own_sequences: Arc::default(),
             lowest_id: ObjectId(0),
             started_us,
         }
@@ -57,6 +60,10 @@ impl Transaction {
 
     pub fn staged(&self) -> &Arc<Staged> {
         &self.staged
+    }
+
+    pub fn own_sequences(&self) -> &Arc<Sequences> {
+        &self.own_sequences
     }
 
     /// The lowest id of an object it created, dropped ones included; 0 if there is none.
@@ -141,6 +148,7 @@ impl Transaction {
             changes: self.changes.clone(),
             tables,
             sequences: self.sequences.iter().copied().collect(),
+            own_sequences: Arc::clone(&self.own_sequences),
             author,
         };
         match metastore.commit(commit).await {

@@ -20,6 +20,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 
 pub use function::{SystemFunction, is_system_function};
 pub use names::Objects;
+pub use objects::is_visible;
 pub use table::SystemTable;
 pub use views::view_query;
 

@@ -85,7 +85,7 @@ pub(super) fn relation_name(ctx: &Context, oid: u32) -> Option<String> {
         return Some(if relation.schema == PG_CATALOG { name } else { format!("{}.{name}", relation.schema) });
     }
     let id = ObjectId::from_oid(oid)?;
-    ctx.catalog.relation(id).map(|_| ctx.display_name(id))
+    ctx.catalog.relation(id).filter(|relation| objects::is_visible(ctx, relation)).map(|_| ctx.display_name(id))
 }
 
 /// `pg_namespace.nspname`.
@@ -146,7 +146,7 @@ pub(super) fn is_on_path(ctx: &Context, oid: u32) -> Option<bool> {
         return Some(relation.schema == PG_CATALOG);
     }
     let id = ObjectId::from_oid(oid)?;
-    let found = ctx.catalog.relation(id)?;
+    let found = ctx.catalog.relation(id).filter(|relation| objects::is_visible(ctx, relation))?;
     if relation(None, &found.name).is_some() {
         return Some(false);
     }

@@ -51,7 +51,7 @@ pub(super) fn function_oid(name: &str) -> Option<u32> {
 }
 
 /// Whether the current role may know of a relation: its schema may be used, or it is the role's own.
-pub(super) fn is_visible(ctx: &Context, relation: &Relation) -> bool {
+pub fn is_visible(ctx: &Context, relation: &Relation) -> bool {
     ctx.owns(relation.owner) || ctx.may_use_schema(relation.schema)
 }
 

@@ -15,18 +15,19 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DataFusionError, Result, ScalarValue, TableReference};
 use datafusion::functions_aggregate::expr_fn::{bool_or, count};
-use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, SetComparison, SetQuantifier};
+use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFunction, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, SortExpr, Subquery, binary_expr,
-    lit, when,
+    AggregateUDF, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, SortExpr, Subquery,
+    binary_expr, lit, when,
 };
 
 use self::push::{Outer, columns_of};
-use self::refs::{free, has, lateral_left, subquery_of};
+pub use self::refs::lateral_left;
+use self::refs::{free, has, subquery_of};
 use crate::error::{SqlError, unsupported};
-use crate::pg::{ARRAY_SUBQUERY, SingleValue};
+use crate::pg::{ARRAY_SUBQUERY, SingleRow, SingleValue};
 
 /// Names for columns and relations that the user never sees, each given once.
 struct Names(Cell<usize>);
@@ -70,6 +71,11 @@ impl Decorrelator {
 
     /// The distinct combinations (or all rows, if `all`) of some columns and expressions of a plan.
     fn outer(&self, input: &LogicalPlan, columns: Vec<(Column, Expr)>, all: bool) -> Result<Outer<'_>> {
+        // All rows are carried along; distinct combinations are found by reading the input a second time.
+        if !all && is_volatile(input)? {
+            let refusal = unsupported("a subquery that refers to the result of a volatile function");
+            return Err(SqlError::from(refusal).into());
+        }
         let qualifier = self.names.next("outer");
         let mut carried = Vec::new();
         let mut exprs = Vec::new();
@@ -153,14 +159,14 @@ impl Decorrelator {
         let [input] = plan.inputs()[..] else {
             return Err(SqlError::from(unsupported("this subquery here")).into());
         };
-        let mut input = input.clone();
+        let mut input = Input { base: input.clone(), joined: input.clone() };
         let preserver = NamePreserver::new(&plan);
         let mut exprs = Vec::new();
         for expr in plan.expressions() {
             let name = preserver.save(&expr);
             exprs.push(name.restore(self.expression(&plan, expr, &mut input)?));
         }
-        let replaced = plan.with_new_exprs(exprs, vec![input])?;
+        let replaced = plan.with_new_exprs(exprs, vec![input.joined])?;
         if replaced.schema().fields().len() == plan.schema().fields().len() {
             return Ok(replaced);
         }
@@ -179,7 +185,7 @@ impl Decorrelator {
     }
 
     /// The expression with columns of `input` for its subqueries, which are joined to it.
-    fn expression(&self, plan: &LogicalPlan, expr: Expr, input: &mut LogicalPlan) -> Result<Expr> {
+    fn expression(&self, plan: &LogicalPlan, expr: Expr, input: &mut Input) -> Result<Expr> {
         expr.transform_down(|expr| {
             if let Some(subquery) = is_array_subquery(&expr) {
                 let value = self.array(subquery, input)?;
@@ -192,7 +198,7 @@ impl Decorrelator {
                 // Of no other query: the engine evaluates it once, but does not say well that it has several rows.
                 Expr::ScalarSubquery(subquery) if free(&subquery.subquery)?.is_empty() => {
                     let plan = subquery.subquery.as_ref().clone();
-                    let value = single_value(last_column(&plan)?).alias("value");
+                    let value = single_value(SingleValue::strict(), last_column(&plan)?).alias("value");
                     let plan = LogicalPlanBuilder::from(plan).aggregate(Vec::<Expr>::new(), [value])?.build()?;
                     Expr::ScalarSubquery(subquery.with_plan(Arc::new(plan)))
                 }
@@ -220,22 +226,23 @@ impl Decorrelator {
     /// columns are the carried ones; it gets the alias to give the result.
     fn attach(
         &self,
-        input: &mut LogicalPlan,
+        input: &mut Input,
         extra: Option<Expr>,
         subquery: &LogicalPlan,
         value: impl FnOnce(&Outer<'_>, LogicalPlan, &TableReference) -> Result<LogicalPlan>,
     ) -> Result<TableReference> {
-        let schema = Arc::clone(input.schema());
+        let schema = Arc::clone(input.base.schema());
         let free = free(subquery)?.into_iter().filter(|column| has(&schema, column)).collect::<Vec<_>>();
         let mut keys = refs(&free);
         if let Some(extra) = extra {
             // A computed key is a column first.
             let name = Column::new(Some(self.names.next("operand")), "operand");
-            let all = columns_of(input).into_iter();
-            let computed = extra.alias_qualified(name.relation.clone(), name.name.clone());
-            *input =
-                LogicalPlanBuilder::from(input.clone()).project(all.chain([computed]).collect::<Vec<_>>())?.build()?;
-            keys.push((name.clone(), Expr::Column(name)));
+            let all = columns_of(&input.joined).into_iter();
+            let computed = extra.clone().alias_qualified(name.relation.clone(), name.name.clone());
+            input.joined = LogicalPlanBuilder::from(input.joined.clone())
+                .project(all.chain([computed]).collect::<Vec<_>>())?
+                .build()?;
+            keys.push((name, extra));
         }
         let alias = self.names.next("subquery");
         let outer = if keys.is_empty() {
@@ -247,13 +254,13 @@ impl Decorrelator {
                 recursive: vec![],
             }
         } else {
-            self.outer(input, keys, false)?
+            self.outer(&input.base, keys, false)?
         };
         let pushed = outer.push(subquery)?;
         let result = value(&outer, pushed, &alias)?;
         let (from, to): (Vec<Column>, Vec<Column>) = outer.carried.iter().cloned().unzip();
-        let left = LogicalPlanBuilder::from(input.clone());
-        *input = if from.is_empty() {
+        let left = LogicalPlanBuilder::from(input.joined.clone());
+        input.joined = if from.is_empty() {
             left.join_on(result, JoinType::Left, [lit(true)])?.build()?
         } else {
             let equal_nulls = datafusion::common::NullEquality::NullEqualsNull;
@@ -262,16 +269,24 @@ impl Decorrelator {
         Ok(alias)
     }
 
-    fn scalar(&self, subquery: &Subquery, input: &mut LogicalPlan) -> Result<Expr> {
+    fn scalar(&self, subquery: &Subquery, input: &mut Input) -> Result<Expr> {
         let alias = self.attach(input, None, &subquery.subquery, |outer, pushed, alias| {
-            let value = single_value(last_column(&pushed)?).alias_qualified(Some(alias.clone()), "value");
-            LogicalPlanBuilder::from(pushed).aggregate(outer.columns(), [value])?.build()
+            let value = single_value(SingleValue::lenient(), last_column(&pushed)?);
+            let value = value.alias_qualified(Some(alias.clone()), "value");
+            let rows = count(lit(1_i64)).alias_qualified(Some(alias.clone()), "rows");
+            LogicalPlanBuilder::from(pushed).aggregate(outer.columns(), [value, rows])?.build()
         })?;
-        Ok(Expr::Column(Column::new(Some(alias), "value")))
+        let column = |name: &str| Expr::Column(Column::new(Some(alias.clone()), name));
+        let value = column("value");
+        if subquery.subquery.max_rows().is_some_and(|rows| rows <= 1) {
+            return Ok(value);
+        }
+        let single = Arc::new(ScalarUDF::new_from_impl(SingleRow::default()));
+        Ok(Expr::ScalarFunction(ScalarFunction::new_udf(single, vec![value, column("rows")])))
     }
 
     /// A column that is NULL where the subquery has no row.
-    fn exists(&self, subquery: &Subquery, input: &mut LogicalPlan) -> Result<Expr> {
+    fn exists(&self, subquery: &Subquery, input: &mut Input) -> Result<Expr> {
         let alias = self.attach(input, None, &subquery.subquery, |outer, pushed, alias| {
             let found = lit(true).alias_qualified(Some(alias.clone()), "found");
             let carried = outer.columns();
@@ -283,14 +298,7 @@ impl Decorrelator {
     }
 
     /// `operand op ANY (subquery)`, or ALL, with NULL where the answer is not known.
-    fn compared(
-        &self,
-        operand: Expr,
-        op: Operator,
-        subquery: &Subquery,
-        input: &mut LogicalPlan,
-        all: bool,
-    ) -> Result<Expr> {
+    fn compared(&self, operand: Expr, op: Operator, subquery: &Subquery, input: &mut Input, all: bool) -> Result<Expr> {
         let alias = self.attach(input, Some(operand), &subquery.subquery, |outer, pushed, alias| {
             let operand = outer.columns().pop().ok_or_else(|| DataFusionError::Internal("no operand".to_owned()))?;
             let result = binary_expr(operand, op, last_column(&pushed)?);
@@ -311,7 +319,7 @@ impl Decorrelator {
     }
 
     /// `ARRAY(subquery)`: its rows in their order; none: an empty array.
-    fn array(&self, subquery: &Subquery, input: &mut LogicalPlan) -> Result<Expr> {
+    fn array(&self, subquery: &Subquery, input: &mut Input) -> Result<Expr> {
         let (plan, order) = ordered(subquery.subquery.as_ref())?;
         let element = plan.schema().field(plan.schema().fields().len() - 1).data_type().clone();
         let value = last_column(&plan)?;
@@ -328,8 +336,8 @@ impl Decorrelator {
 }
 
 /// The value of at most one row.
-fn single_value(value: Expr) -> Expr {
-    let single = AggregateUDF::new_from_impl(SingleValue::default());
+fn single_value(function: SingleValue, value: Expr) -> Expr {
+    let single = AggregateUDF::new_from_impl(function);
     Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(single), vec![value], false, None, vec![], None))
 }
 
@@ -337,6 +345,23 @@ fn single_value(value: Expr) -> Expr {
 fn may_have_rows(subquery: &Subquery) -> bool {
     let plan = subquery.subquery.as_ref();
     plan.max_rows().is_none_or(|rows| rows > 1) && free(plan).is_ok_and(|free| free.is_empty())
+}
+
+fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= node.expressions().iter().any(Expr::is_volatile);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
+/// The input of a node whose subqueries are replaced.
+struct Input {
+    /// As it was: where combinations are read from.
+    base: LogicalPlan,
+    /// With what was joined to it so far.
+    joined: LogicalPlan,
 }
 
 /// Columns as keys that stand for themselves.

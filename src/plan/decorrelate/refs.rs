@@ -63,7 +63,7 @@ fn collect_expression(expr: &Expr, own: &DFSchema, found: &mut Vec<Column>) -> R
 }
 
 /// The left side of a join whose right side may refer to it.
-pub(super) fn lateral_left(plan: &LogicalPlan) -> Option<&LogicalPlan> {
+pub fn lateral_left(plan: &LogicalPlan) -> Option<&LogicalPlan> {
     match plan {
         LogicalPlan::Join(join) if is_lateral(&join.right) => Some(&join.left),
         _ => None,

@@ -5,7 +5,7 @@ use super::super::{names, relation};
 use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::{Function, boolean, name, text};
 use crate::catalog::{Relation, RelationKind};
-use crate::context::Context;
+use crate::context::{Context, undefined_table};
 use crate::encode::ObjectNames;
 use crate::error::Plain;
 use crate::name::{ObjectId, QualifiedName, quote};
@@ -129,8 +129,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         if catalog.oid() != objects::PG_CLASS_OID {
             return Ok(Value::Null);
         }
-        let found = ObjectId::from_oid(object.oid()).and_then(|id| ctx.catalog.relation(id));
-        Ok(found.map(|found| format!("{} {}", found.kind_name(), quote(&found.name))).into())
+        let found = relation_of(ctx, object);
+        Ok(found.map(|(_, found)| format!("{} {}", found.kind_name(), quote(&found.name))).into())
     }),
     Function::new("pg_relation_is_publishable", &[&[Oid]], boolean, |_, _| Ok(false.into())),
     Function::new("row_security_active", &[&[Object]], boolean, |ctx, arguments| {
@@ -191,6 +191,9 @@ fn serial_sequence(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
         return Ok(Value::Null);
     }
     let (_, found) = ctx.require_relation(&table)?;
+    if !objects::is_visible(ctx, found) {
+        return Err(undefined_table(&table));
+    }
     let column = found.column(column.text()).ok_or_else(|| {
         Plain::new(
             crate::error::SqlState::UNDEFINED_COLUMN,

@@ -18,13 +18,13 @@ const COLUMN: &[&[super::Kind]] = &[&[Object, Object, Text], &[Object, Object, O
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("has_table_privilege", ONE, boolean, |ctx, arguments| {
-        on_object(ctx, arguments, |who, object, wanted| on_relation(who, object, wanted, Scope::Relation))
+        on_object(ctx, arguments, |ctx, who, object, wanted| on_relation(ctx, who, object, wanted, Scope::Relation))
     }),
     Function::new("has_any_column_privilege", ONE, boolean, |ctx, arguments| {
-        on_object(ctx, arguments, |who, object, wanted| on_relation(who, object, wanted, Scope::AnyColumn))
+        on_object(ctx, arguments, |ctx, who, object, wanted| on_relation(ctx, who, object, wanted, Scope::AnyColumn))
     }),
     Function::new("has_sequence_privilege", ONE, boolean, |ctx, arguments| {
-        on_object(ctx, arguments, |who, object, wanted| on_relation(who, object, wanted, Scope::Relation))
+        on_object(ctx, arguments, |ctx, who, object, wanted| on_relation(ctx, who, object, wanted, Scope::Relation))
     }),
     Function::new("has_column_privilege", COLUMN, boolean, |ctx, arguments| {
         let (role, relation, column, privileges) = match arguments {
@@ -34,7 +34,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         };
         let who = as_role(ctx, role)?;
         let wanted = wanted(privileges)?;
-        on_relation(&who, relation, &wanted, Scope::Column(column))
+        on_relation(ctx, &who, relation, &wanted, Scope::Column(column))
     }),
     Function::new("has_schema_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, on_schema)),
     Function::new("has_database_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, on_database)),
@@ -98,14 +98,14 @@ fn role_id(ctx: &Context, role: &Value) -> Result<Option<ObjectId>, Plain> {
 fn on_object(
     ctx: &Context,
     arguments: &[Value],
-    check: fn(&Context, &Value, &[Wanted]) -> Result<Value, Plain>,
+    check: fn(&Context, &Context, &Value, &[Wanted]) -> Result<Value, Plain>,
 ) -> Result<Value, Plain> {
     let (role, object, privileges) = match arguments {
         [object, privileges] => (None, object, privileges),
         [role, object, privileges] => (Some(role), object, privileges),
         _ => return Ok(Value::Null),
     };
-    check(&as_role(ctx, role)?, object, &wanted(privileges)?)
+    check(ctx, &as_role(ctx, role)?, object, &wanted(privileges)?)
 }
 
 /// Which part of a relation is asked about.
@@ -115,10 +115,17 @@ enum Scope<'a> {
     Column(&'a Value),
 }
 
-fn on_relation(who: &Context, object: &Value, wanted: &[Wanted], scope: Scope<'_>) -> Result<Value, Plain> {
+/// Names are found as the caller finds them; `who` is whose rights are asked for.
+fn on_relation(
+    ctx: &Context,
+    who: &Context,
+    object: &Value,
+    wanted: &[Wanted],
+    scope: Scope<'_>,
+) -> Result<Value, Plain> {
     let id = match object {
         Value::Text(text) => {
-            let oid = crate::pg::system::names::relation_oid(who, &QualifiedName::parse(text)?)?;
+            let oid = crate::pg::system::names::relation_oid(ctx, &QualifiedName::parse(text)?)?;
             if relation_by_oid(oid).is_some() {
                 return Ok(on_system_relation(who, wanted));
             }
@@ -128,8 +135,8 @@ fn on_relation(who: &Context, object: &Value, wanted: &[Wanted], scope: Scope<'_
         oid => ObjectId::from_oid(oid.oid()),
     };
     let Some(relation) = id.and_then(|id| who.catalog.relation(id)) else { return Ok(Value::Null) };
-    if !objects::is_visible(who, relation) {
-        return Ok(false.into());
+    if !objects::is_visible(ctx, relation) {
+        return Ok(Value::Null);
     }
     let columns: Vec<i32> = match scope {
         Scope::Relation => vec![],
@@ -169,7 +176,7 @@ fn holds(who: &Context, relation: &Relation, columns: &[i32], (privilege, option
     owner || set(&relation.effective_acl()).contains(privilege) || columns.iter().any(on_column)
 }
 
-fn on_schema(who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+fn on_schema(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
     let name = match object {
         Value::Text(name) => name.clone(),
         oid => match schema_name(who, oid.oid()) {
@@ -185,7 +192,7 @@ fn on_schema(who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, 
     Ok(any_of(who, schema.owner, &Context::schema_acl(schema), wanted))
 }
 
-fn on_database(who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+fn on_database(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
     let Some(database) = who.catalog.database() else { return Ok(Value::Null) };
     match object {
         Value::Text(name) if *name != database.name => {
@@ -209,11 +216,11 @@ fn any_of(who: &Context, owner: ObjectId, acl: &crate::govern::Acl, wanted: &[Wa
 }
 
 /// What PUBLIC has from the start.
-fn everyone(who: &Context, _: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+fn everyone(_: &Context, who: &Context, _: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
     Ok((who.superuser || wanted.iter().any(|(_, option)| !option)).into())
 }
 
-fn superusers(who: &Context, _: &Value, _: &[Wanted]) -> Result<Value, Plain> {
+fn superusers(_: &Context, who: &Context, _: &Value, _: &[Wanted]) -> Result<Value, Plain> {
     Ok(who.superuser.into())
 }
 

@@ -109,7 +109,7 @@ fn like_escape(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
 /// PostgreSQL's: the largest unit of which there are at least ten, rounded half away from zero.
 fn size_pretty(bytes: i64) -> String {
     const LIMIT: i64 = 10 * 1024;
-    if bytes.abs() < LIMIT {
+    if bytes.unsigned_abs() < LIMIT.unsigned_abs() {
         return format!("{bytes} bytes");
     }
     // Twice the size, so that half a unit is not lost.
