@@ -17,6 +17,7 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use datafusion::prelude::SessionConfig;
 
+use super::BarrierPlanner;
 use crate::error::SqlError;
 use crate::pg::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions};
 
@@ -56,6 +57,7 @@ impl Engine {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_functions(table_functions)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_query_planner(Arc::new(BarrierPlanner))
             .with_physical_optimizer_rule(Arc::new(YieldInJoins))
             .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)
             .build();

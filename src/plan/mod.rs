@@ -19,7 +19,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 
 pub use command::{ColumnSource, CopyPlan, DdlPlan, file_format};
-pub use decorrelate::{decorrelate, lateral_left};
+pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{InsertPlan, WithCheck};
 pub use query::QueryPlan;

@@ -318,6 +318,16 @@ impl VisitorMut for Rewriter<'_> {
                 }
             },
             Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                if let Expr::Function(function) = unnest(right)
+                    && function_name(function).as_deref() == Some(ARRAY_SUBQUERY)
+                    && let FunctionArguments::List(list) = &function.args
+                    && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(query @ Expr::Subquery(_)))] =
+                        list.args.as_slice()
+                {
+                    // `ANY (ARRAY(SELECT …))` asks the query itself.
+                    let query = query.clone();
+                    **right = query;
+                }
                 if matches!(unnest(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
                     let text = std::mem::replace(right.as_mut(), string(""));
                     **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);

@@ -6,6 +6,7 @@
 //!
 //! Runs after permission is given and before the engine's analyzer, which would refuse such plans.
 
+mod barrier;
 mod push;
 mod refs;
 
@@ -13,16 +14,18 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DataFusionError, Result, ScalarValue, TableReference};
+use datafusion::common::{Column, DataFusionError, NullEquality, Result, ScalarValue, TableReference};
 use datafusion::functions_aggregate::expr_fn::{bool_or, count};
 use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFunction, SetComparison, SetQuantifier};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
+use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     AggregateUDF, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, SortExpr, Subquery,
     binary_expr, lit, when,
 };
 
+pub use self::barrier::BarrierPlanner;
+use self::barrier::barrier;
 use self::push::{Outer, columns_of};
 pub use self::refs::lateral_left;
 use self::refs::{free, has, subquery_of};
@@ -85,8 +88,8 @@ impl Decorrelator {
             exprs.push(expr.alias_qualified(Some(qualifier.clone()), name));
         }
         let plan = LogicalPlanBuilder::from(input.clone()).project(exprs)?;
-        let plan = if all { plan } else { plan.distinct()? };
-        Ok(Outer { plan: plan.build()?, carried, names: &self.names, recursive: vec![] })
+        let plan = if all { plan.build()? } else { barrier(plan.distinct()?.build()?)? };
+        Ok(Outer { plan, carried, names: &self.names, recursive: vec![] })
     }
 
     // LATERAL ---------------------------------------------------------------------------------------------------------
@@ -127,17 +130,33 @@ impl Decorrelator {
             let refusal = unsupported("LATERAL on the nullable side of a join");
             return Err(SqlError::from(refusal).into());
         }
-        let outer = self.outer(&join.left, self::refs(&refs), false)?;
-        let pushed = outer.push(&join.right)?;
-        let mut matched = condition;
-        for (from, to) in &outer.carried {
-            let same = binary_expr(Expr::Column(from.clone()), Operator::IsNotDistinctFrom, Expr::Column(to.clone()));
-            matched = Some(matched.map_or(same.clone(), |all| all.and(same)));
+        // The condition is asked of the right side's rows, with the left side's columns carried along: what is joined
+        // back then are the combinations alone.
+        let asked =
+            condition.iter().flat_map(|condition| condition.column_refs()).filter(|column| has(&left_schema, column));
+        let mut keys = refs;
+        for column in asked.cloned().collect::<Vec<_>>() {
+            if !keys.contains(&column) {
+                keys.push(column);
+            }
         }
-        LogicalPlanBuilder::from(join.left.as_ref().clone())
-            .join_on(pushed, join.join_type, matched)?
-            .project(shown)?
-            .build()
+        let outer = self.outer(&join.left, self::refs(&keys), false)?;
+        let mut pushed = outer.push(&join.right)?;
+        if let Some(condition) = condition {
+            let condition = condition.transform(|expr| {
+                let carried = match &expr {
+                    Expr::Column(column) => outer.carried.iter().find(|(from, _)| from == column),
+                    _ => None,
+                };
+                Ok(carried.map_or(Transformed::no(expr), |(_, to)| Transformed::yes(Expr::Column(to.clone()))))
+            })?;
+            pushed = LogicalPlanBuilder::from(pushed).filter(condition.data)?.build()?;
+        }
+        let (from, to): (Vec<Column>, Vec<Column>) = outer.carried.iter().cloned().unzip();
+        let joined = LogicalPlanBuilder::from(join.left.as_ref().clone())
+            .join_detailed(pushed, join.join_type, (from, to), None, NullEquality::NullEqualsNull)?
+            .build()?;
+        LogicalPlanBuilder::from(barrier(joined)?).project(shown)?.build()
     }
 
     // Subqueries in expressions ---------------------------------------------------------------------------------------
@@ -156,6 +175,15 @@ impl Decorrelator {
                 LogicalPlanBuilder::from(join.left.as_ref().clone()).cross_join(join.right.as_ref().clone())?;
             return self.subqueries(product.filter(condition)?.build()?);
         }
+        if let LogicalPlan::Filter(filter) = &plan {
+            // What needs no subquery is asked first, as near to the tables as it can be.
+            let conjuncts = split_conjunction_owned(filter.predicate.clone());
+            let (ours, others): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(|expr| self.is_ours(&plan, expr));
+            if let (Some(ours), Some(others)) = (conjunction(ours), conjunction(others)) {
+                let input = LogicalPlanBuilder::from(filter.input.as_ref().clone()).filter(others)?.build()?;
+                return self.subqueries(LogicalPlanBuilder::from(input).filter(ours)?.build()?);
+            }
+        }
         let [input] = plan.inputs()[..] else {
             return Err(SqlError::from(unsupported("this subquery here")).into());
         };
@@ -166,7 +194,7 @@ impl Decorrelator {
             let name = preserver.save(&expr);
             exprs.push(name.restore(self.expression(&plan, expr, &mut input)?));
         }
-        let replaced = plan.with_new_exprs(exprs, vec![input.joined])?;
+        let replaced = plan.with_new_exprs(exprs, vec![barrier(input.joined)?])?;
         if replaced.schema().fields().len() == plan.schema().fields().len() {
             return Ok(replaced);
         }
@@ -263,8 +291,7 @@ impl Decorrelator {
         input.joined = if from.is_empty() {
             left.join_on(result, JoinType::Left, [lit(true)])?.build()?
         } else {
-            let equal_nulls = datafusion::common::NullEquality::NullEqualsNull;
-            left.join_detailed(result, JoinType::Left, (from, to), None, equal_nulls)?.build()?
+            left.join_detailed(result, JoinType::Left, (from, to), None, NullEquality::NullEqualsNull)?.build()?
         };
         Ok(alias)
     }
@@ -466,6 +493,14 @@ fn engine_can(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
             (filter || matches!(plan, LogicalPlan::Projection(_))) && simple_aggregate(&subquery.subquery)
         }
         Expr::SetComparison(_) => false,
+        // The engine's NOT IN forgets NULLs unless it asks for a column, of a query that refers to nothing; and any IN
+        // may become one below a NOT.
+        Expr::InSubquery(within) => {
+            let LogicalPlan::Filter(filter) = plan else { return Ok(false) };
+            let conjunct = split_conjunction(&filter.predicate).contains(&expr);
+            let plain = !within.negated && simple(&subquery.subquery, false);
+            conjunct && within.expr.any_column_refs() && (free.is_empty() || plain)
+        }
         _ => filter && (free.is_empty() || simple(&subquery.subquery, false)),
     })
 }

@@ -240,6 +240,15 @@ impl Outer<'_> {
 
     /// A limit for each combination: its rows are numbered.
     fn limit(&self, limit: &Limit) -> Result<LogicalPlan> {
+        // Sorted by what is not shown: rows are counted before it is gone.
+        if let LogicalPlan::Projection(projection) = limit.input.as_ref()
+            && matches!(projection.input.as_ref(), LogicalPlan::Sort(_) | LogicalPlan::Projection(_))
+        {
+            let inner = Limit { input: Arc::clone(&projection.input), ..limit.clone() };
+            let input = self.limit(&inner)?;
+            let exprs = self.bound(&projection.expr, &projection.input)?;
+            return self.project(input, exprs);
+        }
         let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (limit.get_skip_type()?, limit.get_fetch_type()?)
         else {
             return Err(refused("a computed LIMIT"));
