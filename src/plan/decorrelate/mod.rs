@@ -208,7 +208,7 @@ impl Decorrelator {
     }
 
     fn is_ours_alone(&self, plan: &LogicalPlan, expr: &Expr) -> bool {
-        matches!(expr, Expr::ScalarSubquery(subquery) if may_have_rows(subquery))
+        matches!(expr, Expr::ScalarSubquery(subquery) if is_uncertain(subquery))
             || subquery_of(expr).is_some() && !engine_can(plan, expr).unwrap_or(false)
     }
 
@@ -368,10 +368,20 @@ fn single_value(function: SingleValue, value: Expr) -> Expr {
     Expr::AggregateFunction(AggregateFunction::new_udf(Arc::new(single), vec![value], false, None, vec![], None))
 }
 
-/// Whether a subquery that refers to no other query may have more than one row.
-fn may_have_rows(subquery: &Subquery) -> bool {
-    let plan = subquery.subquery.as_ref();
-    plan.max_rows().is_none_or(|rows| rows > 1) && free(plan).is_ok_and(|free| free.is_empty())
+/// Whether a subquery that refers to no other query may have another number of rows than one: several are an error that
+/// the engine does not tell well, and it makes zero of none where a column is never NULL.
+fn is_uncertain(subquery: &Subquery) -> bool {
+    !has_one_row(&subquery.subquery) && free(&subquery.subquery).is_ok_and(|free| free.is_empty())
+}
+
+fn has_one_row(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Projection(projection) => has_one_row(&projection.input),
+        LogicalPlan::SubqueryAlias(alias) => has_one_row(&alias.input),
+        LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.is_empty(),
+        LogicalPlan::EmptyRelation(empty) => empty.produce_one_row,
+        _ => false,
+    }
 }
 
 fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
