@@ -148,6 +148,10 @@ impl Session {
                 return Err(Plain::new(SqlState::ACTIVE_TRANSACTION, message).into());
             }
         }
+        if modes.read_only == Some(false) && open.read_only && !open.savepoints.is_empty() {
+            let message = "cannot set transaction read-write mode inside a read-only transaction";
+            return Err(Plain::new(SqlState::ACTIVE_TRANSACTION, message).into());
+        }
         open.read_only = modes.read_only.unwrap_or(open.read_only);
         let level = match open.isolation {
             IsolationLevel::ReadCommitted => "read committed",
@@ -178,14 +182,17 @@ impl Session {
         let author = open.transaction.catalog().role_name(self.role);
         let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
         match &done {
-            Ok(()) => {
+            Ok(resolved) => {
                 self.settings = self.lasting.clone();
+                // A role that the transaction made and became has another id now.
+                let last = |role: ObjectId| resolved.get(&role).copied().unwrap_or(role);
+                self.lasting_roles = (last(self.lasting_roles.0), last(self.lasting_roles.1));
                 (self.session_role, self.role) = self.lasting_roles;
             }
             Err(_) => self.restore(open.before, open.roles_before),
         }
         self.show_roles();
-        done
+        done.map(|_resolved| ())
     }
 
     /// ROLLBACK, with a warning if there is nothing to roll back.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::catalog::{CatalogState, Change, DataFile};
 use crate::error::SqlError;
-use crate::metastore::{Commit, Metastore, Sequences, TableCommit};
+use crate::metastore::{Commit, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::ObjectId;
 use crate::warehouse::{Staged, TableWriter, Warehouse, Written};
 
@@ -116,10 +116,16 @@ impl Transaction {
         self.sequences.extend(sequences);
     }
 
-    /// Makes everything durable and visible, or nothing. `40001` if others were faster.
-    pub async fn commit(self, metastore: &Metastore, warehouse: &Warehouse, author: String) -> Result<(), SqlError> {
+    /// Makes everything durable and visible, or nothing. Tells the final ids of what it created. `40001` if others were
+    /// faster.
+    pub async fn commit(
+        self,
+        metastore: &Metastore,
+        warehouse: &Warehouse,
+        author: String,
+    ) -> Result<Resolved, SqlError> {
         if self.is_clean() {
-            return Ok(());
+            return Ok(Resolved::new());
         }
         let mut tables = Vec::new();
         let written: Result<(), SqlError> = async {
@@ -152,7 +158,7 @@ impl Transaction {
             author,
         };
         match metastore.commit(commit).await {
-            Ok(_) => Ok(()),
+            Ok((_, resolved)) => Ok(resolved),
             Err(error @ crate::metastore::CommitError::Unknown { .. }) => Err(error.into()),
             Err(error) => {
                 self.discard_files(warehouse).await;
