@@ -1,6 +1,7 @@
 //! What SQL text cannot say: start-up, authentication, protocol messages, cancellation, restarts, crashes.
 
 mod auth;
+mod catalog;
 mod clients;
 mod crash;
 mod interop;

@@ -47,15 +47,17 @@ impl Rows {
                 self.failed.get_or_insert_with(|| internal(format!("{} has no {name}", self.relation.name)).into());
             }
         }
-        self.slots = self
-            .columns
-            .iter()
-            .map(|(index, _)| {
-                let (name, _) = self.relation.columns.get(*index)?;
-                names.iter().position(|given| given == name)
-            })
-            .collect();
+        self.name_values(&names);
         Pushed { rows: self }
+    }
+
+    /// Which of a pushed row's values each column takes.
+    fn name_values(&mut self, names: &[&str]) {
+        let slot = |(index, _): &(usize, ColumnBuilder)| {
+            let (name, _) = self.relation.columns.get(*index)?;
+            names.iter().position(|given| given == name)
+        };
+        self.slots = self.columns.iter().map(slot).collect();
     }
 
     fn push(&mut self, mut row: Vec<Value>) {
@@ -119,14 +121,7 @@ fn absent(pg: &PgType) -> Value {
 pub(super) fn from_tsv(rows: &mut Rows, text: &'static str) {
     let mut lines = text.lines().filter(|line| !line.starts_with('#'));
     let names: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
-    rows.slots = rows
-        .columns
-        .iter()
-        .map(|(index, _)| {
-            let (name, _) = rows.relation.columns.get(*index)?;
-            names.iter().position(|given| given == name)
-        })
-        .collect();
+    rows.name_values(&names);
     for line in lines {
         let value = |text: &str| if text == "\\N" { Value::Null } else { Value::from(text) };
         rows.push(line.split('\t').map(value).collect());
