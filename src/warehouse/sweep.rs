@@ -10,6 +10,26 @@ use object_store::path::Path;
 use super::Warehouse;
 use crate::catalog::{CatalogState, DataFile, Relation};
 
+/// Deletes what a killed process leaves of files it was writing: the local store writes `name#1` first, renames it when it
+/// is complete, and does not list it.
+fn delete_unfinished(directory: &std::path::Path) -> std::io::Result<usize> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            count += delete_unfinished(&entry.path())?;
+            continue;
+        }
+        let name = entry.file_name();
+        let staged = name.to_string_lossy().rsplit_once('#').is_some_and(|(_, number)| number.parse::<u64>().is_ok());
+        if staged {
+            std::fs::remove_file(entry.path())?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 impl Warehouse {
     /// Deletes every file below the root that is not in `referenced` (paths below the root). Only for when no
     /// transaction is open: at start.
@@ -27,7 +47,9 @@ impl Warehouse {
             }
         }
         drop(listing);
-        let count = orphans.len();
+        let unfinished = delete_unfinished(&self.root)
+            .map_err(|error| object_store::Error::Generic { store: "warehouse", source: Box::new(error) })?;
+        let count = orphans.len() + unfinished;
         futures::stream::iter(orphans)
             .map(Ok)
             .try_for_each(|path| async move { self.store.delete(&path).await })

@@ -14,7 +14,11 @@ async fn a_restart_keeps_everything() {
     client.simple("CREATE ROLE r LOGIN PASSWORD 'p'; GRANT SELECT ON t TO r").await.unwrap();
     client.simple("BEGIN; INSERT INTO t (a) SELECT 'y' FROM generate_series(1, 100000) AS s(g)").await.unwrap();
     drop(client);
+    // What the local store leaves of a file whose writer was killed.
+    let unfinished = server.directory.path().join("data/warehouse/killed.parquet#1");
+    std::fs::write(&unfinished, b"PAR1").unwrap();
     server.restart().await;
+    assert!(!unfinished.exists(), "an unfinished upload is swept");
     let mut user = Client::connect(server.address, "r", "p").await.unwrap();
     assert_eq!(user.value("SELECT count(*) FROM t").await.as_deref(), Some("100"));
     let mut admin = server.connect().await;
