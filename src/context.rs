@@ -22,9 +22,20 @@ pub struct Assignment {
     pub local: bool,
 }
 
+/// Different settings that one statement may assign.
+const ASSIGNED_MAX: usize = 1_000;
+
 impl Assigned {
-    pub fn add(&self, assignment: Assignment) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(assignment);
+    /// Takes the place of an earlier assignment to the same setting. `54000` for too many settings.
+    pub fn add(&self, assignment: Assignment) -> Result<(), Plain> {
+        let mut assigned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assigned.retain(|earlier| earlier.name != assignment.name || earlier.local != assignment.local);
+        if assigned.len() >= ASSIGNED_MAX {
+            let message = format!("too many settings in one statement (at most {ASSIGNED_MAX})");
+            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
+        }
+        assigned.push(assignment);
+        Ok(())
     }
 
     pub fn take(&self) -> Vec<Assignment> {

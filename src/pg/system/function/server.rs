@@ -84,7 +84,7 @@ fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
         Plain::new(error.sqlstate(), error.to_string())
     })?;
     let shown = next.show(&name).map(|(_, value)| value);
-    ctx.assigned.add(Assignment { name, value, local: matches!(local, Value::Bool(true)) });
+    ctx.assigned.add(Assignment { name, value, local: matches!(local, Value::Bool(true)) })?;
     Ok(shown.into())
 }
 
