@@ -3,7 +3,7 @@
 use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::definition::relation_of;
 use super::{Function, bigint, boolean, name, text};
-use crate::catalog::DATABASE_ID;
+use crate::catalog::{DATABASE_ID, Relation};
 use crate::context::{Assignment, Context};
 use crate::error::{Plain, SqlState};
 use crate::name::ObjectId;
@@ -64,7 +64,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             [oid] => oid.oid() == DATABASE_ID.oid(),
             _ => false,
         };
-        let tables = ctx.catalog.relations().map(|(id, _)| table_bytes(ctx, id)).sum::<i64>();
+        let tables = ctx.catalog.relations().map(|(id, relation)| shown_bytes(ctx, id, relation)).sum::<i64>();
         Ok(known.then_some(tables).into())
     }),
     Function::new("pg_tablespace_size", &[&[Object]], bigint, |_, _| Ok(Value::Null)),
@@ -88,16 +88,15 @@ fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     Ok(shown.into())
 }
 
-fn table_bytes(ctx: &Context, table: ObjectId) -> i64 {
-    i64::try_from(ctx.catalog.data(table).size_bytes()).unwrap_or(i64::MAX)
+/// What a warehouse table's files take. A relation under policies keeps its size to its owner.
+fn shown_bytes(ctx: &Context, id: ObjectId, relation: &Relation) -> i64 {
+    if !ctx.owns(relation.owner) && relation.row_security {
+        return 0;
+    }
+    i64::try_from(ctx.catalog.data(id).size_bytes()).unwrap_or(i64::MAX)
 }
 
-/// What a warehouse table's files take. A relation under policies keeps its size to its owner.
 fn relation_size(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     let found = arguments.first().and_then(|object| relation_of(ctx, object));
-    Ok(match found {
-        Some((id, relation)) if ctx.owns(relation.owner) || !relation.row_security => table_bytes(ctx, id).into(),
-        Some(_) => 0.into(),
-        None => Value::Null,
-    })
+    Ok(found.map(|(id, relation)| shown_bytes(ctx, id, relation)).into())
 }
