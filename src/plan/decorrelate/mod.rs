@@ -45,7 +45,49 @@ impl Names {
 
 /// Replaces what the engine cannot decorrelate.
 pub fn decorrelate(plan: LogicalPlan) -> Result<LogicalPlan> {
-    Decorrelator { names: Names(Cell::new(0)) }.node(plan)
+    refuse_outer_aggregates(&plan)?;
+    let plan = Decorrelator { names: Names(Cell::new(0)) }.node(plan)?;
+    keep_totals(plan, false)
+}
+
+/// An aggregate of outer columns alone is the outer query's, in PostgreSQL; the engine computes it in the subquery.
+fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
+    plan.apply_with_subqueries(|node| {
+        let LogicalPlan::Aggregate(aggregate) = node else { return Ok(TreeNodeRecursion::Continue) };
+        let is_outer = |expr: &Expr| {
+            matches!(expr, Expr::AggregateFunction(_)) && expr.contains_outer() && !expr.any_column_refs()
+        };
+        for expr in &aggregate.aggr_expr {
+            if expr.exists(|expr| Ok(is_outer(expr)))? {
+                return Err(
+                    SqlError::from(unsupported("an aggregate of an outer query's columns in a subquery")).into()
+                );
+            }
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })
+    .map(|_| ())
+}
+
+/// More rows than there can be; as a literal of a plan it has eight bytes and a sign.
+const NO_LIMIT: usize = i64::MAX as usize;
+
+/// Sets limits above aggregates that have a row where their input has none. The engine pushes filters below them that
+/// ask for none of their columns, like one for a constant beside the aggregate; it pushes none below a limit.
+fn keep_totals(plan: LogicalPlan, filtered: bool) -> Result<LogicalPlan> {
+    let filtered = filtered || matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Join(_));
+    let plan = plan.map_children(|child| Ok(Transformed::yes(keep_totals(child, filtered)?)))?.data;
+    let plan = plan.map_subqueries(|plan| Ok(Transformed::yes(keep_totals(plan, false)?)))?.data;
+    match plan {
+        LogicalPlan::Aggregate(aggregate) if filtered => match aggregate.group_expr.as_slice() {
+            [] => LogicalPlanBuilder::from(LogicalPlan::Aggregate(aggregate)).limit(0, Some(1))?.build(),
+            [Expr::GroupingSet(_)] => {
+                LogicalPlanBuilder::from(LogicalPlan::Aggregate(aggregate)).limit(0, Some(NO_LIMIT))?.build()
+            }
+            _ => Ok(LogicalPlan::Aggregate(aggregate)),
+        },
+        other => Ok(other),
+    }
 }
 
 struct Decorrelator {

@@ -1,0 +1,347 @@
+//! What PostgreSQL decides from a query's text before binding: names of output columns, functions that stand for facts
+//! of the session, types of parameters that a cast names.
+
+mod from;
+mod output;
+mod precedence;
+mod session;
+mod sets;
+mod syntax;
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    self, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Value, VisitMut,
+    VisitorMut,
+};
+
+pub(super) use self::output::{column_name, numbered, visible_name};
+pub(super) use self::sets::{composite, returns_set};
+pub(super) use self::syntax::{call, cast};
+use self::syntax::{inside, select_of, string};
+use super::Scope;
+use crate::error::{Plain, SqlError, SqlState};
+use crate::name::fold;
+use crate::pg::{ARRAY_SUBQUERY, UNTYPED_ARRAY};
+use crate::types::{PgType, from_sql};
+
+/// The folded name of a function of `pg_catalog` or `information_schema`.
+fn function_name(function: &ast::Function) -> Option<String> {
+    let mut name = function.name.clone();
+    unqualify(&mut name);
+    match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] if name.quote_style.is_none() => Some(fold(&name.value)),
+        _ => None,
+    }
+}
+
+/// Rewrites a query in place. `types` receives the parameter types that casts name.
+pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgType>>) -> Result<(), SqlError> {
+    let mut rewriter = Rewriter { scope, types, error: None };
+    let _flow = VisitMut::visit(query, &mut rewriter);
+    rewriter.error.map_or(Ok(()), Err)
+}
+
+/// Rewrites one expression in place.
+pub(super) fn expression(scope: &Scope, expr: &mut Expr) -> Result<(), SqlError> {
+    let mut types = Vec::new();
+    let mut rewriter = Rewriter { scope, types: &mut types, error: None };
+    let _flow = VisitMut::visit(expr, &mut rewriter);
+    rewriter.error.map_or(Ok(()), Err)
+}
+
+struct Rewriter<'a> {
+    scope: &'a Scope,
+    types: &'a mut Vec<Option<PgType>>,
+    error: Option<SqlError>,
+}
+
+impl Rewriter<'_> {
+    /// A parameter's type, unless it has one.
+    fn suggest(&mut self, index: usize, pg: PgType) {
+        if self.types.len() <= index {
+            self.types.resize(index + 1, None);
+        }
+        if let Some(slot) = self.types.get_mut(index) {
+            slot.get_or_insert(pg);
+        }
+    }
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        values_of_columns(&mut query.body);
+        if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+            let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
+            for index in counts.filter_map(placeholder) {
+                self.suggest(index, PgType::Int8);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if select.into.is_some() {
+            self.error = Some(crate::error::unsupported("SELECT INTO").into());
+            return ControlFlow::Break(());
+        }
+        if let ast::GroupByExpr::Expressions(keys, _) = &mut select.group_by {
+            for key in keys {
+                // `GROUP BY ()`: one group, also of no rows.
+                if matches!(key, Expr::Tuple(items) if items.is_empty()) {
+                    *key = Expr::GroupingSets(vec![vec![]]);
+                }
+            }
+        }
+        qualify_wildcards(select);
+        output::name_columns(&mut select.projection);
+        sets::in_select(&mut select.projection);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        from::function(self.scope, factor);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Cast { expr: inner, data_type, .. } = expr
+            && let Some(index) = placeholder(inner)
+        {
+            match from_sql(data_type) {
+                Ok(pg) => self.suggest(index, pg),
+                Err(error) => {
+                    self.error = Some(error.into());
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        precedence::raise_not(expr);
+        let replacement = match expr {
+            Expr::Function(function) => {
+                unqualify(&mut function.name);
+                match &function.args {
+                    _ if let Some(pg) = counted(function) => Some(cast(Expr::Function(function.clone()), pg)),
+                    FunctionArguments::Subquery(query) if is_array(function) => {
+                        Some(call(Ident::new(ARRAY_SUBQUERY), vec![Expr::Subquery(query.clone())]))
+                    }
+                    _ => session::session_function(self.scope, function),
+                }
+            }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                if let Some(escape) = escape_char.take()
+                    && !matches!(&escape.value, Value::SingleQuotedString(text) if text == "\\")
+                {
+                    let given = std::mem::replace(pattern.as_mut(), string(""));
+                    **pattern = call(Ident::new("like_escape"), vec![given, Expr::Value(escape)]);
+                }
+                None
+            }
+            // The engine plans the items of ARRAY[…] without the outer query in sight; those of a call it does not.
+            Expr::Array(array) if !array.elem.is_empty() => {
+                Some(call(Ident::new("make_array"), std::mem::take(&mut array.elem)))
+            }
+            Expr::Collate { expr: inner, collation } => match check_collation(collation) {
+                Ok(()) => Some(inner.as_ref().clone()),
+                Err(error) => {
+                    self.error = Some(error);
+                    return ControlFlow::Break(());
+                }
+            },
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                if let Expr::Function(function) = inside(right)
+                    && function_name(function).as_deref() == Some(ARRAY_SUBQUERY)
+                    && let FunctionArguments::List(list) = &function.args
+                    && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(query @ Expr::Subquery(_)))] =
+                        list.args.as_slice()
+                {
+                    // `ANY (ARRAY(SELECT …))` asks the query itself.
+                    let query = query.clone();
+                    **right = query;
+                }
+                if matches!(inside(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
+                    let text = std::mem::replace(right.as_mut(), string(""));
+                    **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
+                }
+                None
+            }
+            Expr::BinaryOp { left, op: ast::BinaryOperator::PGOverlap, right } => {
+                Some(call(Ident::new("array_has_any"), vec![left.as_ref().clone(), right.as_ref().clone()]))
+            }
+            Expr::BinaryOp { op: op @ ast::BinaryOperator::PGCustomBinaryOperator(_), .. } => {
+                if let ast::BinaryOperator::PGCustomBinaryOperator(parts) = op
+                    && let Some(plain) = parts.last().and_then(|symbol| operator(symbol))
+                {
+                    *op = plain;
+                }
+                None
+            }
+            // `x::numeric` without scale: the literal's own.
+            Expr::Cast { expr: inner, data_type, .. } => {
+                if let (Expr::Value(value), ast::DataType::Numeric(info) | ast::DataType::Decimal(info)) =
+                    (inner.as_ref(), &mut *data_type)
+                    && *info == ast::ExactNumberInfo::None
+                    && let Value::Number(text, _) | Value::SingleQuotedString(text) = &value.value
+                    && let Some(numeric) = crate::encode::parse_numeric(text)
+                {
+                    let scale = i64::from(numeric.scale.max(0));
+                    *info = ast::ExactNumberInfo::PrecisionAndScale(38, scale);
+                }
+                None
+            }
+            _ => None,
+        };
+        if let Some(replacement) = replacement {
+            *expr = replacement;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The index of `$n`, from 0.
+pub(super) fn placeholder(expr: &Expr) -> Option<usize> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1),
+            _ => None,
+        },
+        Expr::Nested(inner) => placeholder(inner),
+        _ => None,
+    }
+}
+
+/// What PostgreSQL counts in, for functions whose results are unsigned in the engine.
+fn counted(function: &ast::Function) -> Option<&'static str> {
+    match function_name(function)?.as_str() {
+        "row_number" | "rank" | "dense_rank" | "ntile" if function.over.is_some() => Some("int8"),
+        "cardinality" | "array_length" | "array_ndims" | "array_position" => Some("int4"),
+        _ => None,
+    }
+}
+
+fn is_array(function: &ast::Function) -> bool {
+    matches!(function.name.0.as_slice(), [ObjectNamePart::Identifier(name)] if fold(&name.value) == "array")
+}
+
+/// Text is compared byte by byte, as in collation C. `42704` for another one.
+fn check_collation(name: &ObjectName) -> Result<(), SqlError> {
+    let last = match name.0.last() {
+        Some(ObjectNamePart::Identifier(ident)) if ident.quote_style.is_some() => ident.value.clone(),
+        Some(ObjectNamePart::Identifier(ident)) => fold(&ident.value),
+        _ => String::new(),
+    };
+    if matches!(last.as_str(), "default" | "C" | "POSIX" | "ucs_basic") {
+        return Ok(());
+    }
+    let message = format!("collation \"{last}\" for encoding \"UTF8\" does not exist");
+    Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into())
+}
+
+/// The operator behind `OPERATOR(pg_catalog.…)`.
+fn operator(symbol: &str) -> Option<ast::BinaryOperator> {
+    use ast::BinaryOperator as O;
+    Some(match symbol {
+        "=" => O::Eq,
+        "<>" | "!=" => O::NotEq,
+        "<" => O::Lt,
+        "<=" => O::LtEq,
+        ">" => O::Gt,
+        ">=" => O::GtEq,
+        "+" => O::Plus,
+        "-" => O::Minus,
+        "*" => O::Multiply,
+        "/" => O::Divide,
+        "%" => O::Modulo,
+        "||" => O::StringConcat,
+        "~" => O::PGRegexMatch,
+        "~*" => O::PGRegexIMatch,
+        "!~" => O::PGRegexNotMatch,
+        "!~*" => O::PGRegexNotIMatch,
+        "~~" => O::PGLikeMatch,
+        "~~*" => O::PGILikeMatch,
+        "!~~" => O::PGNotLikeMatch,
+        "!~~*" => O::PGNotILikeMatch,
+        _ => return None,
+    })
+}
+
+/// Whether nothing in some syntax refers to a column or reads a relation.
+fn is_independent(syntax: &impl ast::Visit) -> bool {
+    ast::visit_expressions(syntax, |expr: &Expr| match expr {
+        Expr::Identifier(_)
+        | Expr::CompoundIdentifier(_)
+        | Expr::Subquery(_)
+        | Expr::Exists { .. }
+        | Expr::InSubquery { .. } => ControlFlow::Break(()),
+        Expr::Function(function) if matches!(function.args, FunctionArguments::Subquery(_)) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_continue()
+}
+
+/// VALUES with columns of other relations in them: the engine takes constants only, and types each row by itself.
+fn values_of_columns(body: &mut ast::SetExpr) {
+    let ast::SetExpr::Values(values) = body else { return };
+    if is_independent(values) {
+        return;
+    }
+    let row = |row: ast::Parens<Vec<Expr>>| {
+        let named = row.content.into_iter().enumerate().map(|(index, expr)| {
+            let alias = Ident::new(format!("column{}", index + 1));
+            SelectItem::ExprWithAlias { expr, alias }
+        });
+        select_of(named.collect())
+    };
+    let union = |left: ast::SetExpr, right: ast::SetExpr| ast::SetExpr::SetOperation {
+        op: ast::SetOperator::Union,
+        set_quantifier: ast::SetQuantifier::All,
+        left: Box::new(left),
+        right: Box::new(right),
+    };
+    let rows = std::mem::take(&mut values.rows);
+    if let Some(all) = rows.into_iter().map(row).reduce(union) {
+        *body = all;
+    }
+}
+
+/// `t.*` of a table that FROM names with its schema: the engine knows it by its whole name.
+fn qualify_wildcards(select: &mut Select) {
+    let factors = select
+        .from
+        .iter()
+        .flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
+    let named: Vec<ObjectName> = factors
+        .filter_map(|factor| match factor {
+            ast::TableFactor::Table { name, alias: None, args: None, .. } if name.0.len() > 1 => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    for item in &mut select.projection {
+        if let SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(qualifier), _) = item
+            && let [ObjectNamePart::Identifier(short)] = qualifier.0.as_slice()
+        {
+            let same = |name: &&ObjectName| {
+                let last = name.0.last().and_then(ObjectNamePart::as_ident);
+                last.is_some_and(|last| super::query::folded(last) == super::query::folded(short))
+            };
+            if let Some(full) = named.iter().find(same) {
+                *qualifier = full.clone();
+            }
+        }
+    }
+}
+
+/// Drops `pg_catalog.` (or `information_schema.`) before a function's name.
+fn unqualify(name: &mut ObjectName) {
+    if let [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(function)] = name.0.as_slice()
+        && crate::pg::system::is_system_schema(&fold(&schema.value))
+    {
+        *name = ObjectName(vec![ObjectNamePart::Identifier(function.clone())]);
+    }
+}

@@ -1,0 +1,122 @@
+//! Names of output columns.
+
+use std::collections::HashSet;
+
+use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, SelectItem, Value};
+use sqlparser::tokenizer::Span;
+
+use super::syntax::inside;
+use crate::name::fold;
+use crate::types::from_sql;
+
+/// Separates an output column's name from the number that makes it unique inside the engine.
+const UNIQUE: char = '\u{1}';
+
+/// The name of an output column as the user sees it.
+pub(in crate::plan) fn visible_name(name: &str) -> &str {
+    name.split(UNIQUE).next().unwrap_or(name)
+}
+
+/// The same name again, told apart inside the engine.
+pub(in crate::plan) fn numbered(name: &str, number: usize) -> String {
+    if number == 0 { name.to_owned() } else { format!("{name}{UNIQUE}{number}") }
+}
+
+/// Gives every unnamed output column PostgreSQL's name for it, made unique for the engine.
+pub(super) fn name_columns(items: &mut [SelectItem]) {
+    let several = items.len() > 1;
+    let wildcard = items.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut unique = |name: String, mark: bool| -> Ident {
+        let mut candidate = if mark { format!("{name}{UNIQUE}0") } else { name.clone() };
+        let mut number = 0;
+        while !taken.insert(candidate.clone()) {
+            number += 1;
+            candidate = format!("{name}{UNIQUE}{number}");
+        }
+        Ident { value: candidate, quote_style: Some('"'), span: Span::empty() }
+    };
+    for item in items {
+        match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let name = column_name(expr);
+                if column {
+                    // Kept as it is, so that its qualifier stays known, unless it would be there twice.
+                    let alias = if several { unique(name.clone(), wildcard) } else { continue };
+                    if alias.value == name {
+                        continue;
+                    }
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                } else {
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: unique(name, false) };
+                }
+            }
+            SelectItem::ExprWithAlias { alias, .. } => {
+                let name = if alias.quote_style.is_some() { alias.value.clone() } else { fold(&alias.value) };
+                *alias = unique(name, false);
+            }
+            SelectItem::ExprWithAliases { .. } | SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {}
+        }
+    }
+}
+
+/// PostgreSQL's `FigureColname`.
+pub(in crate::plan) fn column_name(expr: &Expr) -> String {
+    figure(expr).unwrap_or_else(|| "?column?".to_owned())
+}
+
+fn figure(expr: &Expr) -> Option<String> {
+    let ident = |ident: &Ident| if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) };
+    Some(match expr {
+        Expr::Identifier(name) => ident(name),
+        Expr::CompoundIdentifier(parts) => ident(parts.last()?),
+        Expr::Function(function) => match function.name.0.last()? {
+            ObjectNamePart::Identifier(name) => ident(name),
+            ObjectNamePart::Function(_) => return None,
+        },
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return figure(inner),
+        Expr::Cast { expr: inner, data_type, .. } => {
+            return Some(inner.as_ref())
+                .filter(|inner| !matches!(inside(inner), Expr::Cast { .. } | Expr::Case { .. } | Expr::TypedString(_)))
+                .and_then(figure)
+                .or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
+        }
+        Expr::TypedString(typed) => from_sql(&typed.data_type).ok()?.typname(),
+        Expr::Interval(_) => "interval".to_owned(),
+        Expr::Case { else_result, .. } => {
+            else_result.as_deref().and_then(strong_figure).unwrap_or_else(|| "case".to_owned())
+        }
+        Expr::Exists { .. } => "exists".to_owned(),
+        Expr::Subquery(query) => match query.body.as_ref() {
+            ast::SetExpr::Select(select) => match select.projection.first()? {
+                SelectItem::UnnamedExpr(expr) => return figure(expr),
+                SelectItem::ExprWithAlias { alias, .. } => ident(alias),
+                _ => return None,
+            },
+            _ => return None,
+        },
+        Expr::Array(_) => "array".to_owned(),
+        Expr::Tuple(_) => "row".to_owned(),
+        Expr::Extract { .. } => "extract".to_owned(),
+        Expr::Ceil { .. } => "ceil".to_owned(),
+        Expr::Floor { .. } => "floor".to_owned(),
+        Expr::Position { .. } => "position".to_owned(),
+        Expr::Substring { .. } => "substring".to_owned(),
+        Expr::Trim { .. } => "btrim".to_owned(),
+        Expr::Overlay { .. } => "overlay".to_owned(),
+        Expr::AtTimeZone { .. } => "timezone".to_owned(),
+        Expr::Value(value) => match value.value {
+            Value::Boolean(_) => "bool".to_owned(),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}
+
+/// A CASE takes the name of its ELSE only from a column or function.
+fn strong_figure(expr: &Expr) -> Option<String> {
+    matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_))
+        .then(|| figure(expr))
+        .flatten()
+}

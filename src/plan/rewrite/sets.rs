@@ -1,0 +1,88 @@
+//! Set-returning functions: in the engine each makes an array.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Expr, Ident, ObjectName, Query, SelectItem, VisitMut, VisitorMut};
+
+use super::function_name;
+use super::syntax::{call, inside};
+use crate::name::fold;
+
+/// Set-returning functions other than `unnest`: in the engine each makes an array.
+const SET_RETURNING: &[&str] = &["generate_series", "generate_subscripts", "pg_partition_ancestors"];
+
+/// Set-returning functions of several columns: for each column there is a function `name.column` that makes an array.
+const COMPOSITES: &[(&str, &[&str])] = &[
+    ("pg_options_to_table", &["option_name", "option_value"]),
+    ("aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
+    ("_pg_expandarray", &["x", "n"]),
+    ("pg_get_keywords", &["word", "catcode", "barelabel", "catdesc", "baredesc"]),
+];
+
+pub(in crate::plan) fn returns_set(name: &str) -> bool {
+    SET_RETURNING.contains(&name) || !composite(name).is_empty()
+}
+
+/// The columns of a set-returning function that has several.
+pub(in crate::plan) fn composite(name: &str) -> &'static [&'static str] {
+    COMPOSITES.iter().find(|(known, _)| *known == name).map_or(&[], |(_, columns)| columns)
+}
+
+/// Makes set-returning functions in a select list what the engine knows: the unnesting of an array.
+pub(super) fn in_select(items: &mut [SelectItem]) {
+    let mut sets = SetsInSelect { depth: 0 };
+    for item in items {
+        if let SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) = item {
+            let _flow = VisitMut::visit(expr, &mut sets);
+        }
+    }
+}
+
+struct SetsInSelect {
+    /// Subqueries around the current expression.
+    depth: usize,
+}
+
+impl VisitorMut for SetsInSelect {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth > 0 {
+            return ControlFlow::Continue(());
+        }
+        let unnested = match expr {
+            Expr::Function(function) if function_name(function).is_some_and(|name| SET_RETURNING.contains(&&*name)) => {
+                Some(expr.clone())
+            }
+            // `(f(x)).column`
+            Expr::CompoundFieldAccess { root, access_chain } => match (inside(root), access_chain.as_slice()) {
+                (Expr::Function(function), [ast::AccessExpr::Dot(Expr::Identifier(column))]) => {
+                    let name = function_name(function).unwrap_or_default();
+                    let column = fold(&column.value);
+                    composite(&name).contains(&column.as_str()).then(|| {
+                        let mut part = function.clone();
+                        let ident = Ident::with_quote('"', format!("{name}.{column}"));
+                        part.name = ObjectName::from(vec![ident]);
+                        Expr::Function(part)
+                    })
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(array) = unnested {
+            *expr = call(Ident::new("unnest"), vec![array]);
+        }
+        ControlFlow::Continue(())
+    }
+}
