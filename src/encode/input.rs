@@ -102,6 +102,11 @@ enum Builder {
 
 impl ColumnBuilder {
     pub fn new(pg: &PgType, zone: Zone) -> Result<Self, InputError> {
+        Self::with_capacity(pg, zone, 0)
+    }
+
+    /// With space for some values; `0A000` for a type whose values cannot be read.
+    pub fn with_capacity(pg: &PgType, zone: Zone, capacity: usize) -> Result<Self, InputError> {
         let unsupported = || InputError::Unsupported(format!("input of type {pg}"));
         let values = match (pg, arrow_type(pg)) {
             (PgType::Array(_) | PgType::Int2vector | PgType::Oidvector, _) => {
@@ -109,26 +114,28 @@ impl ColumnBuilder {
                 Builder::List(Box::new(Self::new(element, zone)?), vec![0], Vec::new())
             }
             (PgType::Timestamptz, data_type) => {
-                Builder::Timestamp(TimestampMicrosecondBuilder::new().with_data_type(data_type), true)
+                Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity).with_data_type(data_type), true)
             }
-            (PgType::Uuid, _) => Builder::Uuid(FixedSizeBinaryBuilder::new(16)),
-            (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::new()),
-            (_, DataType::Int16) => Builder::Int2(Int16Builder::new()),
-            (_, DataType::Int32) => Builder::Int4(Int32Builder::new()),
-            (_, DataType::Int64) => Builder::Int8(Int64Builder::new()),
-            (_, DataType::UInt32) => Builder::Oid(UInt32Builder::new()),
-            (_, DataType::Float32) => Builder::Float4(Float32Builder::new()),
-            (_, DataType::Float64) => Builder::Float8(Float64Builder::new()),
+            (PgType::Uuid, _) => Builder::Uuid(FixedSizeBinaryBuilder::with_capacity(capacity, 16)),
+            (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::with_capacity(capacity)),
+            (_, DataType::Int16) => Builder::Int2(Int16Builder::with_capacity(capacity)),
+            (_, DataType::Int32) => Builder::Int4(Int32Builder::with_capacity(capacity)),
+            (_, DataType::Int64) => Builder::Int8(Int64Builder::with_capacity(capacity)),
+            (_, DataType::UInt32) => Builder::Oid(UInt32Builder::with_capacity(capacity)),
+            (_, DataType::Float32) => Builder::Float4(Float32Builder::with_capacity(capacity)),
+            (_, DataType::Float64) => Builder::Float8(Float64Builder::with_capacity(capacity)),
             (_, DataType::Decimal128(precision, scale)) => {
                 let data_type = DataType::Decimal128(precision, scale);
-                Builder::Numeric(Decimal128Builder::new().with_data_type(data_type), precision, scale)
+                Builder::Numeric(Decimal128Builder::with_capacity(capacity).with_data_type(data_type), precision, scale)
             }
-            (_, DataType::Utf8View) => Builder::Text(StringViewBuilder::new().with_fixed_block_size(1 << 20)),
-            (_, DataType::BinaryView) => Builder::Bytes(BinaryViewBuilder::new().with_fixed_block_size(1 << 20)),
-            (_, DataType::Date32) => Builder::Date(Date32Builder::new()),
-            (_, DataType::Time64(_)) => Builder::Time(Time64MicrosecondBuilder::new()),
-            (_, DataType::Timestamp(_, None)) => Builder::Timestamp(TimestampMicrosecondBuilder::new(), false),
-            (_, DataType::Interval(_)) => Builder::Interval(IntervalMonthDayNanoBuilder::new()),
+            (_, DataType::Utf8View) => Builder::Text(StringViewBuilder::with_capacity(capacity)),
+            (_, DataType::BinaryView) => Builder::Bytes(BinaryViewBuilder::with_capacity(capacity)),
+            (_, DataType::Date32) => Builder::Date(Date32Builder::with_capacity(capacity)),
+            (_, DataType::Time64(_)) => Builder::Time(Time64MicrosecondBuilder::with_capacity(capacity)),
+            (_, DataType::Timestamp(_, None)) => {
+                Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity), false)
+            }
+            (_, DataType::Interval(_)) => Builder::Interval(IntervalMonthDayNanoBuilder::with_capacity(capacity)),
             _ => return Err(unsupported()),
         };
         Ok(Self { pg: pg.clone(), zone, values })
@@ -185,69 +192,97 @@ impl ColumnBuilder {
 
     /// Appends a value in text form.
     pub fn append_text(&mut self, text: &str) -> Result<(), InputError> {
-        let syntax = || InputError::Syntax { pg: self.pg.to_string(), text: text.to_owned() };
-        match &mut self.values {
-            Builder::Bool(b) => b.append_value(parse_bool(text).ok_or_else(syntax)?),
-            Builder::Int2(b) => b.append_value(integer(text, &self.pg)?),
-            Builder::Int4(b) => b.append_value(integer(text, &self.pg)?),
-            Builder::Int8(b) => b.append_value(integer(text, &self.pg)?),
-            Builder::Oid(b) => b.append_value(integer(text, &self.pg)?),
-            Builder::Float4(b) => b.append_value(float(text, &self.pg)?),
-            Builder::Float8(b) => b.append_value(float(text, &self.pg)?),
-            Builder::Numeric(b, precision, scale) => {
-                let parsed = parse_numeric(text).ok_or_else(|| match text.trim().parse::<f64>() {
-                    Ok(_) => InputError::NumericOverflow { precision: *precision, scale: *scale },
-                    Err(_) => syntax(),
-                })?;
-                b.append_value(fit(parsed, *precision, *scale)?);
-            }
-            Builder::Text(b) => {
-                if text.contains('\0') {
-                    return Err(InputError::Encoding { zero: true });
-                }
-                match &self.pg {
-                    PgType::Json | PgType::Jsonb => {
-                        let parsed: serde_json::Value = serde_json::from_str(text)
-                            .map_err(|error| InputError::Json { detail: error.to_string() })?;
-                        if self.pg == PgType::Jsonb {
-                            b.append_value(jsonb_text(&parsed))
-                        } else {
-                            b.append_value(text)
-                        }
+        self.append_texts(std::iter::once(Ok(Some(text))))
+    }
+
+    /// Appends values in text form, up to the first that is none of the type's; `None` is NULL.
+    pub fn append_texts<'t>(
+        &mut self,
+        mut texts: impl Iterator<Item = Result<Option<&'t str>, InputError>>,
+    ) -> Result<(), InputError> {
+        /// Appends what a function makes of each value.
+        macro_rules! each {
+            ($builder:expr, $read:expr) => {
+                texts.try_for_each(|text| {
+                    match text? {
+                        Some(text) => $builder.append_value($read(text)?),
+                        None => $builder.append_null(),
                     }
-                    pg => b.append_value(limited(text, pg)?),
+                    Ok(())
+                })
+            };
+        }
+        let pg = &self.pg;
+        let syntax = |text: &str| InputError::Syntax { pg: pg.to_string(), text: text.to_owned() };
+        let malformed = |error: Malformed, text: &str| match error {
+            Malformed::Syntax => InputError::DateTimeSyntax { pg: pg.to_string(), text: text.to_owned() },
+            Malformed::OutOfRange => InputError::DateTime { text: text.to_owned() },
+        };
+        match &mut self.values {
+            Builder::Bool(b) => each!(b, |text| parse_bool(text).ok_or_else(|| syntax(text))),
+            Builder::Int2(b) => each!(b, |text| integer(text, pg)),
+            Builder::Int4(b) => each!(b, |text| integer(text, pg)),
+            Builder::Int8(b) => each!(b, |text| integer(text, pg)),
+            Builder::Oid(b) => each!(b, |text| integer(text, pg)),
+            Builder::Float4(b) => each!(b, |text| float(text, pg)),
+            Builder::Float8(b) => each!(b, |text| float(text, pg)),
+            Builder::Numeric(b, precision, scale) => each!(b, |text: &str| match parse_numeric(text) {
+                Some(parsed) => fit(parsed, *precision, *scale),
+                None if text.trim().parse::<f64>().is_ok() => {
+                    Err(InputError::NumericOverflow { precision: *precision, scale: *scale })
                 }
-            }
-            Builder::Bytes(b) => b.append_value(bytea(text).ok_or_else(syntax)?),
-            Builder::Uuid(b) => {
-                let parsed = uuid::Uuid::try_parse(text.trim()).map_err(|_malformed| syntax())?;
-                b.append_value(parsed.as_bytes()).map_err(|_width| InputError::Binary)?;
-            }
-            Builder::Date(b) => b.append_value(parse_date(text).map_err(|error| malformed(error, &self.pg, text))?),
-            Builder::Time(b) => b.append_value(parse_time(text).map_err(|error| malformed(error, &self.pg, text))?),
+                None => Err(syntax(text)),
+            }),
+            Builder::Text(b) => match pg {
+                PgType::Json => each!(b, |text| without_zero(text).and_then(|text| json(text).map(|_parsed| text))),
+                PgType::Jsonb => {
+                    each!(b, |text| without_zero(text).and_then(|text| json(text).map(|parsed| jsonb_text(&parsed))))
+                }
+                pg => each!(b, |text| without_zero(text).and_then(|text| limited(text, pg))),
+            },
+            Builder::Bytes(b) => each!(b, |text| bytea(text).ok_or_else(|| syntax(text))),
+            Builder::Uuid(b) => texts.try_for_each(|text| {
+                match text? {
+                    Some(text) => {
+                        let parsed = uuid::Uuid::try_parse(text.trim()).map_err(|_malformed| syntax(text))?;
+                        b.append_value(parsed.as_bytes()).map_err(|_width| InputError::Binary)?;
+                    }
+                    None => b.append_null(),
+                }
+                Ok(())
+            }),
+            Builder::Date(b) => each!(b, |text| parse_date(text).map_err(|error| malformed(error, text))),
+            Builder::Time(b) => each!(b, |text| parse_time(text).map_err(|error| malformed(error, text))),
             Builder::Timestamp(b, zoned) => {
                 let zone = zoned.then_some(self.zone);
-                b.append_value(parse_timestamp(text, zone).map_err(|error| malformed(error, &self.pg, text))?);
+                each!(b, |text| parse_timestamp(text, zone).map_err(|error| malformed(error, text)))
             }
-            Builder::Interval(b) => {
-                b.append_value(parse_interval(text).map_err(|error| malformed(error, &self.pg, text))?)
-            }
-            Builder::List(elements, offsets, valid) => {
-                if matches!(self.pg, PgType::Array(_)) {
-                    for item in array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })? {
-                        match item {
-                            Some(item) => elements.append_text(&item)?,
-                            None => elements.append_null(),
-                        }
-                    }
-                } else {
-                    text.split_ascii_whitespace().try_for_each(|item| elements.append_text(item))?;
+            Builder::Interval(b) => each!(b, |text| parse_interval(text).map_err(|error| malformed(error, text))),
+            Builder::List(elements, offsets, valid) => texts.try_for_each(|text| {
+                let text = text?;
+                if let Some(text) = text {
+                    elements.append_elements(text, pg)?;
                 }
                 offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
-                valid.push(true);
-            }
+                valid.push(text.is_some());
+                Ok(())
+            }),
         }
-        Ok(())
+    }
+
+    /// Appends the elements of an array in text form.
+    fn append_elements(&mut self, text: &str, array: &PgType) -> Result<(), InputError> {
+        if !matches!(array, PgType::Array(_)) {
+            return text.split_ascii_whitespace().try_for_each(|item| self.append_text(item));
+        }
+        let items = array_items(text).ok_or_else(|| InputError::Array { text: text.to_owned() })?;
+        items.iter().try_for_each(|item| match item {
+            Some(item) => self.append_text(item),
+            None => {
+                self.append_null();
+                Ok(())
+            }
+        })
     }
 
     /// Appends a whole number to a column of integers, OIDs or points in time (microseconds since 1970). Anywhere else,
@@ -380,7 +415,8 @@ impl ColumnBuilder {
 
 fn integer<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str, pg: &PgType) -> Result<T, InputError> {
     use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-    text.trim().parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+    // Few have blanks around them.
+    text.parse().or_else(|_| text.trim().parse()).map_err(|error: std::num::ParseIntError| match error.kind() {
         PosOverflow | NegOverflow => InputError::OutOfRange { pg: pg.to_string(), text: text.to_owned() },
         _ => InputError::Syntax { pg: pg.to_string(), text: text.to_owned() },
     })
@@ -442,11 +478,13 @@ pub(crate) fn limited<'a>(text: &'a str, pg: &PgType) -> Result<&'a str, InputEr
     Ok(if matches!(pg, PgType::Char(_)) { within.trim_end_matches(' ') } else { within })
 }
 
-fn malformed(error: Malformed, pg: &PgType, text: &str) -> InputError {
-    match error {
-        Malformed::Syntax => InputError::DateTimeSyntax { pg: pg.to_string(), text: text.to_owned() },
-        Malformed::OutOfRange => InputError::DateTime { text: text.to_owned() },
-    }
+/// `22021` for a text with a zero byte, which PostgreSQL's texts cannot have.
+fn without_zero(text: &str) -> Result<&str, InputError> {
+    if memchr::memchr(0, text.as_bytes()).is_some() { Err(InputError::Encoding { zero: true }) } else { Ok(text) }
+}
+
+fn json(text: &str) -> Result<serde_json::Value, InputError> {
+    serde_json::from_str(text).map_err(|error| InputError::Json { detail: error.to_string() })
 }
 
 /// Hex (`\x…`) and escape format.

@@ -1,8 +1,6 @@
 //! Authorized plan → effects. The only stage that reads data and changes anything.
 
-mod copy_encoder;
-mod copy_in;
-mod copy_parse;
+mod copy;
 mod explain;
 mod insert;
 mod query;
@@ -12,8 +10,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 use datafusion::execution::SendableRecordBatchStream;
 
-pub use copy_encoder::CopyEncoder;
-pub use copy_in::CopyIn;
+pub use copy::{CopyEncoder, CopyIn};
 
 use crate::error::{Notice, SqlError};
 use crate::pg::Objects;

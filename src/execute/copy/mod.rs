@@ -2,36 +2,58 @@
 //!
 //! Between them are bounded channels: a client that is faster than the disk has to wait.
 
+mod encoder;
+mod fields;
+mod parse;
+mod split;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
 use datafusion::physical_plan::PhysicalExpr;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+pub use self::encoder::CopyEncoder;
+use self::fields::Fields;
+use self::parse::parse_chunk;
+use self::split::{Chunk, Splitter};
 use super::Stores;
-use super::copy_parse::{Chunk, Layout, Splitter, header_names, parse_chunk};
 use super::insert::RowChecks;
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::name::ObjectId;
 use crate::plan::{ColumnSource, CopyPlan, Scope};
-use crate::statement::{CopyFormat, Header};
+use crate::setting::Zone;
+use crate::statement::{CopyFormat, CopyOptions, Header};
 use crate::transaction::Transaction;
+use crate::types::PgType;
 use crate::warehouse::{TableWriter, Written};
 
-/// Chunks that may wait for each worker.
-const QUEUE_CHUNKS: usize = 2;
+/// Chunks that may wait for a worker.
+const QUEUE_CHUNKS: usize = 4;
+
+/// What all chunks of one COPY have in common.
+#[derive(Debug)]
+struct Layout {
+    table: String,
+    names: Vec<String>,
+    types: Vec<PgType>,
+    options: CopyOptions,
+    zone: Zone,
+}
 
 /// A COPY FROM STDIN in progress. Dropped without [`CopyIn::finish`], nothing of it is visible.
 pub struct CopyIn {
     table: ObjectId,
     layout: Arc<Layout>,
     splitter: Splitter,
-    workers: Vec<mpsc::Sender<Chunk>>,
-    next_worker: usize,
-    tasks: JoinSet<Result<Written, SqlError>>,
+    /// Whichever worker is free takes the next chunk.
+    chunks: Option<mpsc::Sender<Chunk>>,
+    tasks: JoinSet<Result<Written, Failed>>,
     sequences: Vec<ObjectId>,
 }
 
@@ -39,6 +61,10 @@ impl std::fmt::Debug for CopyIn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CopyIn").field("table", &self.table).finish_non_exhaustive()
     }
+}
+
+fn bad(message: impl Into<String>) -> SqlError {
+    Plain::new(SqlState::BAD_COPY_FILE_FORMAT, message).into()
 }
 
 /// What a worker makes of parsed columns.
@@ -74,12 +100,12 @@ impl CopyIn {
         let columns = columns.collect::<Result<Vec<_>, SqlError>>()?;
         let shape = Arc::new(Shape { columns, checks: RowChecks::new(scope, relation, &copy.checks)? });
         let mut tasks = JoinSet::new();
-        let mut workers = Vec::new();
+        let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
+        let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..stores.workers.max(1) {
-            let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
             let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
-            tasks.spawn(work(receiver, writer, Arc::clone(&layout), Arc::clone(&shape)));
-            workers.push(sender);
+            let (layout, shape) = (Arc::clone(&layout), Arc::clone(&shape));
+            tasks.spawn(Worker { chunks: Arc::clone(&receiver), writer, layout, shape }.run());
         }
         let sequences =
             relation.columns.iter().filter_map(|column| column.identity.as_ref().map(|identity| identity.sequence));
@@ -88,8 +114,7 @@ impl CopyIn {
             splitter: Splitter::new(&layout.options),
             sequences: sequences.collect(),
             layout,
-            workers,
-            next_worker: 0,
+            chunks: Some(sender),
             tasks,
         })
     }
@@ -118,9 +143,8 @@ impl CopyIn {
             self.check_header(&line)?;
         }
         while let Some(chunk) = self.splitter.take_chunk(at_end) {
-            let worker = self.workers.get(self.next_worker).ok_or_else(|| internal("COPY has no workers"))?;
-            self.next_worker = (self.next_worker + 1) % self.workers.len();
-            if worker.send(chunk).await.is_err() {
+            let chunks = self.chunks.as_ref().ok_or_else(|| internal("COPY has no workers"))?;
+            if chunks.send(chunk).await.is_err() {
                 return Err(self.failure().await);
             }
         }
@@ -131,20 +155,19 @@ impl CopyIn {
         if self.layout.options.header != Header::Match {
             return Ok(());
         }
-        let names = header_names(&self.layout, line)?;
-        let mismatch = |message: String| SqlError::from(Plain::new(SqlState::BAD_COPY_FILE_FORMAT, message));
+        let names = Fields::header(&self.layout.options, line)?;
         if names.len() != self.layout.names.len() {
             let message = format!(
                 "wrong number of fields in header line: got {}, expected {}",
                 names.len(),
                 self.layout.names.len()
             );
-            return Err(mismatch(message));
+            return Err(bad(message));
         }
         for (index, (given, wanted)) in names.iter().zip(&self.layout.names).enumerate() {
             if given != wanted {
                 let number = index + 1;
-                return Err(mismatch(format!(
+                return Err(bad(format!(
                     "column name mismatch in header line field {number}: got \"{given}\", expected \"{wanted}\""
                 )));
             }
@@ -152,32 +175,36 @@ impl CopyIn {
         Ok(())
     }
 
-    /// The error of the worker that gave up.
+    /// Why a worker gave up.
     async fn failure(&mut self) -> SqlError {
-        self.workers.clear();
+        match self.written().await {
+            Err(error) => error,
+            Ok(_) => internal("a COPY worker ended without a reason").into(),
+        }
+    }
+
+    /// What the workers wrote; no more chunks come. Of several errors the one that comes first in the input is told.
+    async fn written(&mut self) -> Result<Vec<Written>, SqlError> {
+        self.chunks = None;
+        let mut all = Vec::new();
+        let mut first: Option<Failed> = None;
         while let Some(done) = self.tasks.join_next().await {
-            match done {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return error,
-                Err(error) => return internal(error).into(),
+            match done.map_err(internal)? {
+                Ok(written) => all.push(written),
+                Err(failed) if first.as_ref().is_none_or(|first| failed.line < first.line) => first = Some(failed),
+                Err(_later) => {}
             }
         }
-        internal("a COPY worker ended without a reason").into()
+        first.map_or(Ok(all), |first| Err(first.error))
     }
 
     /// The client has sent everything. Returns how many rows there were.
     pub async fn finish(mut self, transaction: &mut Transaction) -> Result<u64, SqlError> {
         self.splitter.finish()?;
         self.hand_out(true).await?;
-        self.workers.clear();
         let mut rows = 0;
-        let mut all = Vec::new();
-        while let Some(done) = self.tasks.join_next().await {
-            let written = done.map_err(internal)??;
+        for written in self.written().await? {
             rows += written.rows;
-            all.push(written);
-        }
-        for written in all {
             transaction.stage(self.table, written);
         }
         transaction.drew_from(self.sequences);
@@ -185,19 +212,41 @@ impl CopyIn {
     }
 }
 
-async fn work(
-    mut chunks: mpsc::Receiver<Chunk>,
-    mut writer: TableWriter,
+/// An error, and the number of the first line of the chunk it is in.
+struct Failed {
+    line: u64,
+    error: SqlError,
+}
+
+struct Worker {
+    chunks: Arc<Mutex<mpsc::Receiver<Chunk>>>,
+    writer: TableWriter,
     layout: Arc<Layout>,
     shape: Arc<Shape>,
-) -> Result<Written, SqlError> {
-    while let Some(chunk) = chunks.recv().await {
-        let arrays = parse_chunk(&layout, &chunk)?;
-        let rows = arrays.first().map_or(0, |array| array.len());
-        let batch = shape.batch(&arrays, rows)?;
-        writer.write(batch).await?;
+}
+
+impl Worker {
+    async fn run(mut self) -> Result<Written, Failed> {
+        let mut line = 0;
+        loop {
+            let next = self.chunks.lock().await.recv().await;
+            let Some(chunk) = next else { break };
+            line = chunk.first_line;
+            if let Err(error) = self.write(&chunk).await {
+                // The others finish what they have: an earlier line may be wrong, too.
+                self.chunks.lock().await.close();
+                return Err(Failed { line, error });
+            }
+        }
+        self.writer.finish().await.map_err(|error| Failed { line, error: error.into() })
     }
-    Ok(writer.finish().await?)
+
+    async fn write(&mut self, chunk: &Chunk) -> Result<(), SqlError> {
+        let arrays = parse_chunk(&self.layout, chunk)?;
+        let rows = arrays.first().map_or(0, |array| array.len());
+        let batch = self.shape.batch(&arrays, rows)?;
+        Ok(self.writer.write(batch).await?)
+    }
 }
 
 impl Shape {

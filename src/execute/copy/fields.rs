@@ -1,0 +1,365 @@
+//! Cutting a chunk's records into fields.
+
+use std::ops::Range;
+
+use super::{Layout, bad};
+use crate::encode::InputError;
+use crate::error::SqlError;
+use crate::statement::{CopyFormat, CopyOptions};
+
+/// The fields of a chunk, column by column.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    options: &'a CopyOptions,
+    names: &'a [String],
+    force_not_null: Vec<bool>,
+    force_null: Vec<bool>,
+    bytes: &'a [u8],
+    /// The same, if all of it is UTF-8.
+    text: Option<&'a str>,
+    /// Whether there are quotes (CSV) or backslashes (text) at all.
+    special: bool,
+    /// Fields without their quotes or backslashes.
+    resolved: Vec<u8>,
+    columns: Vec<Vec<Field>>,
+    rows: usize,
+}
+
+/// Where a field's value stands.
+#[derive(Clone, Copy, Debug)]
+enum Field {
+    Null,
+    Plain(Span),
+    Resolved(Span),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    /// Chunks are far shorter than 4 GB.
+    fn new(range: Range<usize>) -> Self {
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        Self { start: number(range.start), length: number(range.len()) }
+    }
+    fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.length as usize
+    }
+}
+
+/// What is wrong with a value or a record, and where. Before it in its row come the values of the columns before `column`.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) row: usize,
+    pub(super) column: usize,
+    pub(super) error: SqlError,
+}
+
+impl<'a> Fields<'a> {
+    fn new(options: &'a CopyOptions, names: &'a [String], columns: usize, bytes: &'a [u8]) -> Self {
+        let mark = if options.format == CopyFormat::Csv { options.quote } else { b'\\' };
+        Self {
+            options,
+            names,
+            force_not_null: names.iter().map(|name| options.force_not_null.contains(name)).collect(),
+            force_null: names.iter().map(|name| options.force_null.contains(name)).collect(),
+            bytes,
+            text: std::str::from_utf8(bytes).ok(),
+            special: memchr::memchr(mark, bytes).is_some(),
+            resolved: Vec::new(),
+            columns: vec![Vec::new(); columns],
+            rows: 0,
+        }
+    }
+
+    /// The fields of whole records, up to a record that is no row of the table.
+    pub(super) fn read(layout: &'a Layout, bytes: &'a [u8]) -> (Self, Option<Broken>) {
+        let mut fields = Self::new(&layout.options, &layout.names, layout.names.len(), bytes);
+        let read = if fields.special { fields.read_records() } else { fields.read_plain() };
+        (fields, read.err())
+    }
+
+    /// The fields of a header line.
+    pub(super) fn header(options: &'a CopyOptions, line: &'a [u8]) -> Result<Vec<String>, SqlError> {
+        let most = memchr::memchr_iter(options.delimiter, line).count() + 1;
+        let mut fields = Self::new(options, &[], most, line);
+        let count = fields.record(0..line.len()).map_err(|broken| broken.error)?;
+        let values = fields.columns.iter().take(count).filter_map(|column| column.first());
+        Ok(values.map(|field| String::from_utf8_lossy(fields.value(*field)).into_owned()).collect())
+    }
+
+    /// A column's values. `22021` for one that is not UTF-8.
+    pub(super) fn column(&self, index: usize) -> impl Iterator<Item = Result<Option<&str>, InputError>> {
+        let resolved = std::str::from_utf8(&self.resolved).ok();
+        self.columns.get(index).into_iter().flatten().map(move |field| {
+            let text = match field {
+                Field::Null => return Ok(None),
+                Field::Plain(span) => self.text.and_then(|text| text.get(span.range())),
+                Field::Resolved(span) => resolved.and_then(|text| text.get(span.range())),
+            };
+            match text {
+                Some(text) => Ok(Some(text)),
+                None => std::str::from_utf8(self.value(*field))
+                    .map(Some)
+                    .map_err(|_invalid| InputError::Encoding { zero: false }),
+            }
+        })
+    }
+
+    /// How many values a column has: one for each row, and one more if its part of a broken record is whole.
+    pub(super) fn len(&self, index: usize) -> usize {
+        self.columns.get(index).map_or(0, Vec::len)
+    }
+
+    /// The bytes of a field, for a message; NULL has none.
+    pub(super) fn shown(&self, row: usize, column: usize) -> &[u8] {
+        self.columns.get(column).and_then(|fields| fields.get(row)).map_or(&[], |field| self.value(*field))
+    }
+
+    fn value(&self, field: Field) -> &[u8] {
+        match field {
+            Field::Null => &[],
+            Field::Plain(span) => self.bytes.get(span.range()).unwrap_or_default(),
+            Field::Resolved(span) => self.resolved.get(span.range()).unwrap_or_default(),
+        }
+    }
+
+    /// Lines before a row, as PostgreSQL counts them: in text format a record is one, whatever is in it.
+    pub(super) fn lines_before(&self, row: usize) -> u64 {
+        if self.options.format != CopyFormat::Csv {
+            return u64::try_from(row).unwrap_or(u64::MAX);
+        }
+        let mut rest = self.bytes;
+        let mut lines = 0;
+        for _ in 0..row {
+            let (record, tail) = rest.split_at_checked(self.record_length(rest)).unwrap_or((rest, &[]));
+            lines += memchr::memchr_iter(b'\n', record).count();
+            rest = tail;
+        }
+        u64::try_from(lines).unwrap_or(u64::MAX)
+    }
+
+    // Records without quotes and backslashes --------------------------------------------------------------------------
+
+    fn read_plain(&mut self) -> Result<(), Broken> {
+        let bytes = self.bytes;
+        let (mut start, mut index) = (0, 0);
+        for at in memchr::memchr2_iter(self.options.delimiter, b'\n', bytes) {
+            let last = bytes.get(at) == Some(&b'\n');
+            let end = if last { without_carriage_return(bytes, start..at) } else { at };
+            self.plain(index, start..end)?;
+            start = at + 1;
+            index += 1;
+            if last {
+                self.end_row(index)?;
+                index = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn plain(&mut self, index: usize, range: Range<usize>) -> Result<(), Broken> {
+        let null = self.bytes.get(range.clone()) == Some(self.options.null.as_bytes())
+            && !self.force_not_null.get(index).is_some_and(|force| *force);
+        self.push(index, if null { Field::Null } else { Field::Plain(Span::new(range)) })
+    }
+
+    fn push(&mut self, index: usize, field: Field) -> Result<(), Broken> {
+        match self.columns.get_mut(index) {
+            Some(column) => column.push(field),
+            None => return Err(self.broken(0, "extra data after last expected column")),
+        }
+        Ok(())
+    }
+
+    fn end_row(&mut self, count: usize) -> Result<(), Broken> {
+        match self.names.get(count) {
+            Some(missing) => Err(self.broken(count, format!("missing data for column \"{missing}\""))),
+            None => {
+                self.rows += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn broken(&self, column: usize, message: impl Into<String>) -> Broken {
+        Broken { row: self.rows, column, error: bad(message) }
+    }
+
+    // Any records -----------------------------------------------------------------------------------------------------
+
+    fn read_records(&mut self) -> Result<(), Broken> {
+        let mut start = 0;
+        while let Some(rest) = self.bytes.get(start..).filter(|rest| !rest.is_empty()) {
+            let next = start + self.record_length(rest);
+            let end = if self.bytes.get(next - 1) == Some(&b'\n') { next - 1 } else { next };
+            let count = self.record(start..without_carriage_return(self.bytes, start..end))?;
+            self.end_row(count)?;
+            start = next;
+        }
+        Ok(())
+    }
+
+    /// Length of the first record, line end included.
+    fn record_length(&self, bytes: &[u8]) -> usize {
+        let csv = self.options.format == CopyFormat::Csv;
+        let (quote, escape) = if csv { (self.options.quote, self.options.escape) } else { (b'\\', b'\\') };
+        let mut quoted = false;
+        let mut at = 0;
+        while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr3(quote, escape, b'\n', rest)) {
+            at += found + 1;
+            match bytes.get(at - 1) {
+                Some(b'\n') if !quoted => return at,
+                Some(b'\n') | None => {}
+                // What follows a backslash is data.
+                Some(_) if !csv => at += 1,
+                Some(byte) if quoted && *byte == escape && escape != quote => at += 1,
+                Some(byte) if *byte == quote => quoted = !quoted,
+                Some(_) => {}
+            }
+        }
+        bytes.len()
+    }
+
+    /// Reads a record, which is given without its line end. Returns how many fields it has.
+    fn record(&mut self, range: Range<usize>) -> Result<usize, Broken> {
+        if self.options.format == CopyFormat::Csv { self.csv(range) } else { self.escaped(range) }
+    }
+
+    fn escaped(&mut self, range: Range<usize>) -> Result<usize, Broken> {
+        let bytes = self.bytes.get(..range.end).unwrap_or_default();
+        let (mut start, mut index) = (range.start, 0);
+        loop {
+            // A field ends at a delimiter that no backslash precedes.
+            let (mut end, mut escapes) = (start, false);
+            let found = loop {
+                let rest = bytes.get(end..).unwrap_or_default();
+                match memchr::memchr2(self.options.delimiter, b'\\', rest) {
+                    Some(at) if rest.get(at) == Some(&b'\\') => {
+                        escapes = true;
+                        end += at + 2;
+                    }
+                    Some(at) => {
+                        end += at;
+                        break true;
+                    }
+                    None => break false,
+                }
+            };
+            if !found {
+                end = bytes.len();
+            }
+            let field = bytes.get(start..end).unwrap_or_default();
+            if escapes && field != self.options.null.as_bytes() {
+                let from = self.resolved.len();
+                unescape(field, &mut self.resolved);
+                self.push(index, Field::Resolved(Span::new(from..self.resolved.len())))?;
+            } else {
+                self.plain(index, start..end)?;
+            }
+            index += 1;
+            if !found {
+                return Ok(index);
+            }
+            start = end + 1;
+        }
+    }
+
+    fn csv(&mut self, range: Range<usize>) -> Result<usize, Broken> {
+        let (delimiter, quote, escape) = (self.options.delimiter, self.options.quote, self.options.escape);
+        let bytes = self.bytes.get(..range.end).unwrap_or_default();
+        let (mut start, mut index) = (range.start, 0);
+        loop {
+            let rest = bytes.get(start..).unwrap_or_default();
+            let mut end = start + memchr::memchr2(delimiter, quote, rest).unwrap_or(rest.len());
+            if bytes.get(end).is_none_or(|byte| *byte == delimiter) {
+                self.plain(index, start..end)?;
+            } else {
+                let from = self.resolved.len();
+                self.resolved.extend_from_slice(bytes.get(start..end).unwrap_or_default());
+                let mut quoted = false;
+                while let Some(byte) = bytes.get(end) {
+                    let next = bytes.get(end + 1);
+                    if quoted && *byte == escape && next.is_some_and(|next| *next == quote || *next == escape) {
+                        self.resolved.extend(next);
+                        end += 2;
+                        continue;
+                    }
+                    if *byte == quote {
+                        quoted = !quoted;
+                    } else if !quoted && *byte == delimiter {
+                        break;
+                    } else {
+                        self.resolved.push(*byte);
+                    }
+                    end += 1;
+                }
+                if quoted {
+                    return Err(self.broken(0, "unterminated CSV quoted field"));
+                }
+                let null = self.resolved.get(from..) == Some(self.options.null.as_bytes())
+                    && self.force_null.get(index).is_some_and(|force| *force);
+                let span = Span::new(from..self.resolved.len());
+                self.push(index, if null { Field::Null } else { Field::Resolved(span) })?;
+            }
+            index += 1;
+            if end >= bytes.len() {
+                return Ok(index);
+            }
+            start = end + 1;
+        }
+    }
+}
+
+/// The end of a record, before the carriage return of its line end.
+fn without_carriage_return(bytes: &[u8], record: Range<usize>) -> usize {
+    match bytes.get(record.clone()) {
+        Some([.., b'\r']) => record.end - 1,
+        _ => record.end,
+    }
+}
+
+/// Text format's backslash sequences.
+fn unescape(field: &[u8], out: &mut Vec<u8>) {
+    let mut rest = field;
+    while let [first, tail @ ..] = rest {
+        if *first != b'\\' {
+            out.push(*first);
+            rest = tail;
+            continue;
+        }
+        let Some((code, after)) = tail.split_first() else {
+            out.push(b'\\');
+            return;
+        };
+        rest = after;
+        match code {
+            b'b' => out.push(0x08),
+            b'f' => out.push(0x0c),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
+            b'v' => out.push(0x0b),
+            b'0'..=b'7' => {
+                let digits = 1 + after.iter().take(2).take_while(|byte| (b'0'..=b'7').contains(byte)).count();
+                let octal = tail.iter().take(digits).fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));
+                out.push(u8::try_from(octal & 0xff).unwrap_or(0));
+                rest = tail.get(digits..).unwrap_or_default();
+            }
+            b'x' if after.first().is_some_and(u8::is_ascii_hexdigit) => {
+                let digits = after.iter().take(2).take_while(|byte| byte.is_ascii_hexdigit()).count();
+                let value = after
+                    .iter()
+                    .take(digits)
+                    .fold(0_u32, |value, digit| value * 16 + char::from(*digit).to_digit(16).unwrap_or(0));
+                out.push(u8::try_from(value).unwrap_or(0));
+                rest = after.get(digits..).unwrap_or_default();
+            }
+            other => out.push(*other),
+        }
+    }
+}
