@@ -38,8 +38,10 @@ pub enum InputError {
     Array { text: String },
     #[error("incorrect binary data format")]
     Binary,
-    #[error("invalid byte sequence for encoding \"UTF8\"{}", if *zero { ": 0x00" } else { "" })]
-    Encoding { zero: bool },
+    #[error("insufficient data left in message")]
+    Short,
+    #[error("invalid byte sequence for encoding \"UTF8\": {}", .0.iter().map(|b| format!("0x{b:02x}")).collect::<Vec<_>>().join(" "))]
+    Encoding(Vec<u8>),
     #[error("{0} is not supported")]
     Unsupported(String),
 }
@@ -53,7 +55,8 @@ impl Report for InputError {
             Self::DateTimeSyntax { .. } => SqlState::INVALID_DATETIME_FORMAT,
             Self::TooLong { .. } => SqlState::STRING_DATA_RIGHT_TRUNCATION,
             Self::Binary => SqlState::INVALID_BINARY_REPRESENTATION,
-            Self::Encoding { .. } => SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+            Self::Short => SqlState::PROTOCOL_VIOLATION,
+            Self::Encoding(_) => SqlState::CHARACTER_NOT_IN_REPERTOIRE,
             Self::Unsupported(_) => SqlState::FEATURE_NOT_SUPPORTED,
         }
     }
@@ -213,7 +216,7 @@ impl ColumnBuilder {
             };
         }
         let pg = &self.pg;
-        let syntax = |text: &str| InputError::Syntax { pg: pg.to_string(), text: text.to_owned() };
+        let syntax = |text: &str| InputError::Syntax { pg: pg.without_modifier().to_string(), text: text.to_owned() };
         let malformed = |error: Malformed, text: &str| match error {
             Malformed::Syntax => InputError::DateTimeSyntax { pg: pg.to_string(), text: text.to_owned() },
             Malformed::OutOfRange => InputError::DateTime { text: text.to_owned() },
@@ -323,7 +326,7 @@ impl ColumnBuilder {
     /// Appends a value in binary form.
     pub fn append_binary(&mut self, bytes: &[u8]) -> Result<(), InputError> {
         fn exact<const N: usize>(bytes: &[u8]) -> Result<[u8; N], InputError> {
-            bytes.try_into().map_err(|_length| InputError::Binary)
+            bytes.try_into().map_err(|_length| if bytes.len() < N { InputError::Short } else { InputError::Binary })
         }
         match &mut self.values {
             Builder::Bool(b) => b.append_value(exact::<1>(bytes)? != [0]),
@@ -343,7 +346,7 @@ impl ColumnBuilder {
                     (PgType::Jsonb, _) => return Err(InputError::Binary),
                     _ => bytes,
                 };
-                let text = std::str::from_utf8(bytes).map_err(|_invalid| InputError::Encoding { zero: false })?;
+                let text = utf8(bytes)?;
                 return self.append_text(text);
             }
             Builder::Bytes(b) => b.append_value(bytes),
@@ -418,13 +421,13 @@ fn integer<T: std::str::FromStr<Err = std::num::ParseIntError>>(text: &str, pg: 
     // Few have blanks around them.
     text.parse().or_else(|_| text.trim().parse()).map_err(|error: std::num::ParseIntError| match error.kind() {
         PosOverflow | NegOverflow => InputError::OutOfRange { pg: pg.to_string(), text: text.to_owned() },
-        _ => InputError::Syntax { pg: pg.to_string(), text: text.to_owned() },
+        _ => InputError::Syntax { pg: pg.without_modifier().to_string(), text: text.to_owned() },
     })
 }
 
 fn float<T: std::str::FromStr + FloatLimits>(text: &str, pg: &PgType) -> Result<T, InputError> {
     let word = text.trim();
-    let syntax = || InputError::Syntax { pg: pg.to_string(), text: text.to_owned() };
+    let syntax = || InputError::Syntax { pg: pg.without_modifier().to_string(), text: text.to_owned() };
     let value: T = word.parse().map_err(|_malformed| syntax())?;
     let named_infinity = word.trim_start_matches(['+', '-']).to_ascii_lowercase().starts_with("inf");
     if value.is_infinite() && !named_infinity {
@@ -478,9 +481,23 @@ pub(crate) fn limited<'a>(text: &'a str, pg: &PgType) -> Result<&'a str, InputEr
     Ok(if matches!(pg, PgType::Char(_)) { within.trim_end_matches(' ') } else { within })
 }
 
+/// Bytes as text. `22021` with the first bytes that are none.
+pub fn utf8(bytes: &[u8]) -> Result<&str, InputError> {
+    std::str::from_utf8(bytes).map_err(|invalid| {
+        let rest = bytes.get(invalid.valid_up_to()..).unwrap_or_default();
+        let length = match rest.first() {
+            Some(0xc0..=0xdf) => 2,
+            Some(0xe0..=0xef) => 3,
+            Some(0xf0..=0xf7) => 4,
+            _ => 1,
+        };
+        InputError::Encoding(rest.iter().take(length).copied().collect())
+    })
+}
+
 /// `22021` for a text with a zero byte, which PostgreSQL's texts cannot have.
 fn without_zero(text: &str) -> Result<&str, InputError> {
-    if memchr::memchr(0, text.as_bytes()).is_some() { Err(InputError::Encoding { zero: true }) } else { Ok(text) }
+    if memchr::memchr(0, text.as_bytes()).is_some() { Err(InputError::Encoding(vec![0])) } else { Ok(text) }
 }
 
 fn json(text: &str) -> Result<serde_json::Value, InputError> {

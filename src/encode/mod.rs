@@ -26,7 +26,7 @@ use arrow::error::ArrowError;
 pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
 pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
-pub use input::{ColumnBuilder, InputError};
+pub use input::{ColumnBuilder, InputError, utf8};
 pub(crate) use input::{array_items, limited};
 pub use interval::parse_interval;
 pub use number::{Numeric, parse_bool, parse_numeric};

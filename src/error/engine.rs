@@ -15,6 +15,7 @@ use super::{Report, SqlError, SqlState};
 struct EngineError {
     code: SqlState,
     message: String,
+    detail: Option<String>,
     hint: Option<String>,
     position: Option<usize>,
     source: DataFusionError,
@@ -36,6 +37,9 @@ impl Report for EngineError {
     fn sqlstate(&self) -> SqlState {
         self.code
     }
+    fn detail(&self) -> Option<String> {
+        self.detail.clone()
+    }
     fn hint(&self) -> Option<String> {
         self.hint.clone()
     }
@@ -56,8 +60,8 @@ impl SqlError {
             return own;
         }
         let position = span(&error).and_then(|(line, column)| locate(line, column));
-        let (code, message, hint) = describe(&error);
-        EngineError { code, message, hint, position, source: error }.into()
+        let Description { code, message, detail, hint } = describe(&error);
+        EngineError { code, message, detail, hint, position, source: error }.into()
     }
 }
 
@@ -143,20 +147,39 @@ fn find_store<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a object_store::
 fn describe_store(error: &object_store::Error) -> Description {
     match error {
         object_store::Error::NotFound { path, .. } => {
-            (SqlState::UNDEFINED_FILE, format!("file \"{path}\" does not exist"), None)
+            Description::new(SqlState::UNDEFINED_FILE, format!("file \"{path}\" does not exist"))
         }
         object_store::Error::PermissionDenied { path, .. } | object_store::Error::Unauthenticated { path, .. } => {
-            let hint = "Check the storage credential for its location.".to_owned();
-            (SqlState::IO_ERROR, format!("the object store denied access to \"{path}\""), Some(hint))
+            Description::new(SqlState::IO_ERROR, format!("the object store denied access to \"{path}\""))
+                .hint("Check the storage credential for its location.")
         }
-        other => (SqlState::IO_ERROR, format!("object store: {other}"), None),
+        other => Description::new(SqlState::IO_ERROR, format!("object store: {other}")),
     }
 }
 
-type Description = (SqlState, String, Option<String>);
+struct Description {
+    code: SqlState,
+    message: String,
+    detail: Option<String>,
+    hint: Option<String>,
+}
+
+impl Description {
+    fn new(code: SqlState, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), detail: None, hint: None }
+    }
+
+    fn detail(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
 
 fn describe(error: &DataFusionError) -> Description {
-    let plain = |code: SqlState, text: &str| (code, text.to_owned(), None);
+    let plain = |code: SqlState, text: &str| Description::new(code, text);
     match error {
         DataFusionError::ArrowError(inner, _) => describe_arrow(inner),
         DataFusionError::ParquetError(inner) => match find_store(inner.as_ref()) {
@@ -170,13 +193,13 @@ fn describe(error: &DataFusionError) -> Description {
             plain(SqlState::FEATURE_NOT_SUPPORTED, first_line(text))
         }
         DataFusionError::Internal(text) | DataFusionError::Ffi(text) => plain(SqlState::INTERNAL_ERROR, text),
-        DataFusionError::Plan(text) => plain(SqlState::SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, first_line(text)),
+        DataFusionError::Plan(text) => describe_plan(first_line(text)),
         DataFusionError::Configuration(text) => plain(SqlState::INVALID_PARAMETER_VALUE, first_line(text)),
         DataFusionError::SchemaError(inner, _) => describe_schema(inner),
         DataFusionError::Execution(text) => plain(SqlState::DATA_EXCEPTION, first_line(text)),
         DataFusionError::ExecutionJoin(inner) => plain(SqlState::INTERNAL_ERROR, &inner.to_string()),
         DataFusionError::ResourcesExhausted(text) => {
-            (SqlState::OUT_OF_MEMORY, "out of memory".to_owned(), Some(first_line(text).to_owned()))
+            plain(SqlState::OUT_OF_MEMORY, "out of memory").hint(first_line(text))
         }
         DataFusionError::External(inner) => match inner.downcast_ref::<ArrowError>() {
             Some(arrow) => describe_arrow(arrow),
@@ -191,13 +214,43 @@ fn describe(error: &DataFusionError) -> Description {
     }
 }
 
+/// Errors of the engine's planner that PostgreSQL has codes and words of its own for.
+fn describe_plan(text: &str) -> Description {
+    if let Some((before, _)) = text.split_once(" must appear in the GROUP BY clause")
+        && let Some((_, column)) = before.rsplit_once("column ")
+    {
+        let message = format!("column {column} must appear in the GROUP BY clause or be used in an aggregate function");
+        return Description::new(SqlState::GROUPING_ERROR, message);
+    }
+    if text.starts_with("LIMIT must be >=") {
+        return Description::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative");
+    }
+    if text.starts_with("OFFSET must be >=") {
+        return Description::new(SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE, "OFFSET must not be negative");
+    }
+    Description::new(SqlState::SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, text)
+}
+
+/// `… is too large to store in a Decimal128 of precision 3. Max is 99.9`.
+fn numeric_overflow(text: &str) -> Option<Description> {
+    let (_, limits) = text.split_once(" to store in a Decimal")?;
+    let (precision, most) = limits.split_once(" of precision ")?.1.split_once(". M")?;
+    let precision: usize = precision.parse().ok()?;
+    let scale = most.split_once('.').map_or(0, |(_, digits)| digits.len());
+    let limit = if precision == scale { "1".to_owned() } else { format!("10^{}", precision - scale) };
+    let detail =
+        format!("A field with precision {precision}, scale {scale} must round to an absolute value less than {limit}.");
+    Some(Description::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow").detail(detail))
+}
+
 fn describe_schema(error: &SchemaError) -> Description {
     match error {
         SchemaError::AmbiguousReference { field } => {
-            (SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.name), None)
+            Description::new(SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.name))
         }
         SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
-            (SqlState::DUPLICATE_COLUMN, format!("column name \"{name}\" is specified more than once"), None)
+            let message = format!("column name \"{name}\" is specified more than once");
+            Description::new(SqlState::DUPLICATE_COLUMN, message)
         }
         SchemaError::FieldNotFound { field, valid_fields } => {
             let shown = match &field.relation {
@@ -207,7 +260,7 @@ fn describe_schema(error: &SchemaError) -> Description {
             let similar = valid_fields.iter().find(|valid| valid.name.eq_ignore_ascii_case(&field.name));
             let hint =
                 similar.map(|valid| format!("Perhaps you meant to reference the column \"{}\".", valid.flat_name()));
-            (SqlState::UNDEFINED_COLUMN, shown, hint)
+            Description { hint, ..Description::new(SqlState::UNDEFINED_COLUMN, shown) }
         }
     }
 }
@@ -232,13 +285,16 @@ fn describe_arrow(error: &ArrowError) -> Description {
         | ArrowError::AvroError(text)
         | ArrowError::ParquetError(text) => (SqlState::DATA_EXCEPTION, text.clone()),
         ArrowError::IoError(text, _) => (SqlState::IO_ERROR, text.clone()),
-        ArrowError::InvalidArgumentError(text) => (SqlState::NUMERIC_VALUE_OUT_OF_RANGE, text.clone()),
+        ArrowError::InvalidArgumentError(text) => match numeric_overflow(text) {
+            Some(overflow) => return overflow,
+            None => (SqlState::NUMERIC_VALUE_OUT_OF_RANGE, text.clone()),
+        },
         ArrowError::IpcError(text) | ArrowError::CDataInterface(text) => (SqlState::INTERNAL_ERROR, text.clone()),
         ArrowError::DictionaryKeyOverflowError
         | ArrowError::RunEndIndexOverflowError
         | ArrowError::OffsetOverflowError(_) => (SqlState::PROGRAM_LIMIT_EXCEEDED, error.to_string()),
     };
-    (code, first_line(&text).to_owned(), None)
+    Description::new(code, first_line(&text))
 }
 
 fn first_line(text: &str) -> &str {

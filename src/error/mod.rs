@@ -51,6 +51,9 @@ pub struct SqlError {
     report: Arc<dyn Report>,
     id: Uuid,
     context: Option<String>,
+    position: Option<usize>,
+    /// A string literal of the statement that it is about, until its position is known.
+    literal: Option<Arc<str>>,
 }
 
 impl SqlError {
@@ -78,6 +81,27 @@ impl SqlError {
 
     pub fn context(&self) -> Option<String> {
         self.context.clone().or_else(|| self.report.context())
+    }
+
+    /// Where in the statement's text: characters, counted from 1.
+    pub fn position(&self) -> Option<usize> {
+        self.position.or_else(|| self.report.position())
+    }
+
+    /// The error of a string literal in the statement.
+    #[must_use]
+    pub fn of_literal(mut self, value: &str) -> Self {
+        self.literal.get_or_insert_with(|| value.into());
+        self
+    }
+
+    /// With the position of the literal it is about, which `find` tells.
+    #[must_use]
+    pub fn located(mut self, find: impl FnOnce(&str) -> Option<usize>) -> Self {
+        if self.position().is_none() {
+            self.position = self.literal.as_deref().and_then(find);
+        }
+        self
     }
 
     /// Adds a `CONTEXT` line unless there is one already.
@@ -108,7 +132,7 @@ impl SqlError {
 
 impl<E: Report> From<E> for SqlError {
     fn from(report: E) -> Self {
-        Self { report: Arc::new(report), id: Uuid::now_v7(), context: None }
+        Self { report: Arc::new(report), id: Uuid::now_v7(), context: None, position: None, literal: None }
     }
 }
 

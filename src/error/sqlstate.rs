@@ -32,6 +32,8 @@ impl SqlState {
     pub const DIVISION_BY_ZERO: Self = Self("22012");
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
+    pub const INVALID_ROW_COUNT_IN_LIMIT_CLAUSE: Self = Self("2201W");
+    pub const INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE: Self = Self("2201X");
     pub const INVALID_ESCAPE_SEQUENCE: Self = Self("22025");
     pub const INVALID_TEXT_REPRESENTATION: Self = Self("22P02");
     pub const INVALID_BINARY_REPRESENTATION: Self = Self("22P03");

@@ -11,7 +11,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::names::Names;
-use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite, typing};
+use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, origin, policy, query, rewrite, typing};
 use crate::catalog::{Column, IdentityKind, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
@@ -382,7 +382,8 @@ fn returning(
         }
         let (_, given) = expr.to_field(&qualified)?;
         let unique = format!("{name}\u{1}{}", expressions.len());
-        fields.push(Arc::new(Field::clone(&given).with_name(name)));
+        let origin = origin::of_returned(id, relation, &expr);
+        fields.push(Arc::new(origin.note(Field::clone(&given).with_name(name))));
         expressions.push(expr.alias(unique));
         Ok(())
     };

@@ -9,6 +9,7 @@ mod engine;
 mod from_function;
 mod insert;
 mod names;
+mod origin;
 mod policy;
 mod query;
 mod rewrite;
@@ -174,9 +175,12 @@ pub(crate) enum PlanError {
 
 impl PlanError {
     fn located(self, text: &crate::statement::Text) -> SqlError {
+        let literal = |value: &str| text.find_literal(value);
         match self {
-            Self::Sql(error) => error,
-            Self::Engine(error) => SqlError::from_engine_at(error, &|line, column| text.position(line, column)),
+            Self::Sql(error) => error.located(literal),
+            Self::Engine(error) => {
+                SqlError::from_engine_at(error, &|line, column| text.position(line, column)).located(literal)
+            }
             Self::Undefined(error, name) => {
                 let position = text.find_word(&name);
                 error.at(position).into()

@@ -12,6 +12,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, ObjectName, ObjectNamePart, Query, Visit, Visitor};
 
 use super::names::Names;
+use super::origin::with_origins;
 use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
 use crate::catalog::{Relation, View};
 use crate::context::undefined_table;
@@ -36,7 +37,7 @@ pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> Pla
     rewrite::query(scope, &mut query, &mut types)?;
     let logical = bind(scope, query, &mut types, vec![])?;
     let logical = with_values(logical, &types, parameters)?;
-    Ok(QueryPlan { fields: output(&logical), logical, parameters: types })
+    Ok(QueryPlan { fields: with_origins(scope, &logical, output(&logical)), logical, parameters: types })
 }
 
 /// Binds a rewritten query; parameters without a type get the one their surroundings suggest.
@@ -252,7 +253,7 @@ impl Visitor for Checker<'_> {
                     || system::relation(name.schema.as_deref(), &name.name).is_some()
                     || self.scope.ctx.relation(&name).is_some();
                 if !known {
-                    self.error = Some(PlanError::Undefined(undefined_table(&name), name.name.clone()));
+                    self.error = Some(PlanError::Undefined(undefined_table(&name), name.schema.unwrap_or(name.name)));
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())

@@ -241,7 +241,8 @@ pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
         }
         other => other.clone(),
     };
-    let value = FromText::new(pg.clone(), Objects::style(&scope.ctx)).scalar(text)?;
+    let value =
+        FromText::new(pg.clone(), Objects::style(&scope.ctx)).scalar(text).map_err(|error| error.of_literal(text))?;
     let field = field("", &pg, true);
     let metadata = (!field.metadata().is_empty())
         .then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));

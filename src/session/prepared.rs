@@ -8,7 +8,7 @@ use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 
 use super::{STATEMENTS_MAX, Session, in_failed_transaction};
-use crate::encode::{ColumnBuilder, Format, InputError};
+use crate::encode::{ColumnBuilder, Format, utf8};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::pg::FromText;
 use crate::plan::{Description, Parameters};
@@ -152,7 +152,7 @@ impl Session {
             (None, _) => builder.append_null(),
             (Some(bytes), Format::Binary) => builder.append_binary(bytes)?,
             (Some(bytes), Format::Text) => {
-                let text = std::str::from_utf8(bytes).map_err(|_invalid| InputError::Encoding { zero: false })?;
+                let text = utf8(bytes)?;
                 if pg.is_object_name() {
                     return FromText::new(pg, self.style()).scalar(text);
                 }
@@ -203,9 +203,8 @@ fn parameter_error(error: SqlError, portal: &str, index: usize, value: &BoundVal
     error.with_context(|| {
         let which = if portal.is_empty() { "unnamed portal".to_owned() } else { format!("portal \"{portal}\"") };
         match (value.format, value.bytes) {
-            (Format::Text, Some(bytes)) => {
-                format!("{which} parameter ${number} = '{}'", String::from_utf8_lossy(bytes))
-            }
+            // Values are data, which errors do not show.
+            (Format::Text, Some(bytes)) if utf8(bytes).is_ok() => format!("{which} parameter ${number} = '...'"),
             _ => format!("{which} parameter ${number}"),
         }
     })

@@ -34,16 +34,16 @@ impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a Arc<Text>) -> Result<Self, SyntaxError> {
         let tokens =
             Tokenizer::new(&DIALECT, text.sql()).tokenize_with_location().map_err(|error| token_error(text, &error))?;
+        let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+        let tokens = without_table_queries(tokens.collect());
         let parameters = tokens
             .iter()
-            .filter(|token| !matches!(token.token, Token::Whitespace(_)))
             .enumerate()
             .filter_map(|(index, token)| match &token.token {
                 Token::Placeholder(name) => Some((index, name.strip_prefix('$')?.parse().ok()?)),
                 _ => None,
             })
             .collect();
-        let tokens: Vec<_> = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect();
         check_chains(text, &tokens)?;
         let parser = Parser::new(&DIALECT).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
         Ok(Self { parser, text, first_token: 0, parameters })
@@ -324,6 +324,26 @@ impl<'a> Cursor<'a> {
 
 fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+}
+
+/// `TABLE name`, where a query stands, is `SELECT * FROM name`.
+fn without_table_queries(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    const BEFORE: &[&str] = &["as", "union", "intersect", "except", "all", "distinct", "explain", "analyze", "verbose"];
+    let mut written: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut ahead = tokens.into_iter().peekable();
+    while let Some(token) = ahead.next() {
+        let starts = written.last().is_none_or(|before| {
+            matches!(before.token, Token::LParen | Token::SemiColon) || BEFORE.iter().any(|word| is_word(before, word))
+        });
+        let named = ahead.peek().is_some_and(|next| matches!(next.token, Token::Word(_)));
+        if starts && named && is_word(&token, "table") {
+            let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+            written.extend(words.map(|word| TokenWithSpan { token: word, span: token.span }));
+        } else {
+            written.push(token);
+        }
+    }
+    written
 }
 
 fn token_error(text: &Text, error: &TokenizerError) -> SyntaxError {

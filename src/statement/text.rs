@@ -48,6 +48,14 @@ impl Text {
         })
     }
 
+    /// Position of a string literal, if there is one with this value.
+    pub fn find_literal(&self, value: &str) -> Option<usize> {
+        let literal = format!("'{}'", value.replace('\'', "''"));
+        let mut found = self.sql.match_indices(&literal);
+        let (at, _) = found.next()?;
+        found.next().is_none().then(|| self.sql.get(..at).map(|before| before.chars().count() + 1))?
+    }
+
     pub(super) fn at(&self, location: Location) -> Option<usize> {
         self.position(location.line, location.column)
     }

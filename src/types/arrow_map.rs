@@ -10,6 +10,8 @@ use super::{NUMERIC_PRECISION_MAX, PgType};
 
 /// Field metadata: the PostgreSQL type where the Arrow type alone does not tell it.
 pub const TYPE_KEY: &str = "boathouse.type";
+/// Field metadata of an output column: its [`Origin`].
+const ORIGIN_KEY: &str = "boathouse.origin";
 const EXTENSION_KEY: &str = "ARROW:extension:name";
 const UUID_EXTENSION: &str = "arrow.uuid";
 const JSON_EXTENSION: &str = "arrow.json";
@@ -85,6 +87,45 @@ pub fn of_field(field: &Field) -> PgType {
         Some(UUID_EXTENSION) if *field.data_type() == DataType::FixedSizeBinary(16) => PgType::Uuid,
         Some(JSON_EXTENSION) => PgType::Json,
         _ => of_data_type(field.data_type()),
+    }
+}
+
+/// Where an output column comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// A relation's column: its OID and `attnum`.
+    Column { table: u32, number: i16 },
+    /// An expression whose type, with its modifier, the query says.
+    #[default]
+    Typed,
+    /// An expression without a modifier.
+    Computed,
+}
+
+impl Origin {
+    /// The field with this noted in it.
+    #[must_use]
+    pub fn note(self, field: Field) -> Field {
+        let text = match self {
+            Self::Column { table, number } => format!("{table}.{number}"),
+            Self::Typed => return field,
+            Self::Computed => "computed".to_owned(),
+        };
+        let mut metadata = field.metadata().clone();
+        metadata.insert(ORIGIN_KEY.to_owned(), text);
+        field.with_metadata(metadata)
+    }
+
+    /// What was noted in a field.
+    pub fn of(field: &Field) -> Self {
+        match field.metadata().get(ORIGIN_KEY).map(|text| text.split_once('.')) {
+            None => Self::Typed,
+            Some(Some((table, number))) => match (table.parse(), number.parse()) {
+                (Ok(table), Ok(number)) => Self::Column { table, number },
+                _ => Self::Computed,
+            },
+            Some(None) => Self::Computed,
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod sql;
 use std::fmt;
 use std::str::FromStr;
 
-pub use arrow_map::{TYPE_KEY, arrow_type, ducklake_type, field, of_field};
+pub use arrow_map::{Origin, TYPE_KEY, arrow_type, ducklake_type, field, of_field};
 use serde::{Deserialize, Serialize};
 pub use sql::{TypeError, from_sql};
 
@@ -180,6 +180,17 @@ impl PgType {
                 None
             }
         })
+    }
+
+    /// The type alone, as error messages call it.
+    #[must_use]
+    pub fn without_modifier(&self) -> Self {
+        match self {
+            Self::Numeric(_) => Self::Numeric(None),
+            Self::Varchar(_) => Self::Varchar(None),
+            Self::Array(element) => Self::Array(Box::new(element.without_modifier())),
+            other => other.clone(),
+        }
     }
 
     /// The type with a modifier put back: what `format_type(oid, typmod)` is asked for.

@@ -362,8 +362,7 @@ impl Connection {
                 Message::CopyDone => break,
                 Message::CopyFail(reason) => {
                     let error = Plain::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {reason}"));
-                    let table = copy.table_name().to_owned();
-                    return Err(SqlError::from(error).with_context(|| format!("COPY {table}")).into());
+                    return Err(SqlError::from(error).with_context(|| copy.context()).into());
                 }
                 // Allowed, and without meaning here.
                 Message::Flush | Message::Sync => {}

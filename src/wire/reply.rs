@@ -6,7 +6,7 @@ use bytes::BufMut;
 use crate::encode::Format;
 use crate::error::{Notice, Severity, SqlError};
 use crate::session::TransactionStatus;
-use crate::types::of_field;
+use crate::types::{Origin, of_field};
 
 /// Appends messages to an output buffer.
 pub(super) struct Reply<'a>(pub(super) &'a mut Vec<u8>);
@@ -81,11 +81,16 @@ impl Reply<'_> {
             for (index, field) in fields.iter().enumerate() {
                 let pg = of_field(field);
                 string(out, field.name());
-                out.put_u32(0);
-                out.put_i16(0);
+                let (table, number, modifier) = match Origin::of(field) {
+                    Origin::Column { table, number } => (table, number, pg.typmod()),
+                    Origin::Typed => (0, 0, pg.typmod()),
+                    Origin::Computed => (0, 0, -1),
+                };
+                out.put_u32(table);
+                out.put_i16(number);
                 out.put_u32(pg.oid());
                 out.put_i16(pg.length());
-                out.put_i32(pg.typmod());
+                out.put_i32(modifier);
                 out.put_i16(i16::from(formats.get(index) == Some(&Format::Binary)));
             }
         });
@@ -123,7 +128,7 @@ impl Reply<'_> {
             field(out, b'M', Some(&error.message()));
             field(out, b'D', error.detail().as_deref());
             field(out, b'H', report.hint().as_deref());
-            field(out, b'P', report.position().map(|position| position.to_string()).as_deref());
+            field(out, b'P', error.position().map(|position| position.to_string()).as_deref());
             field(out, b'W', error.context().as_deref());
             field(out, b's', about.schema.as_deref());
             field(out, b't', about.table.as_deref());

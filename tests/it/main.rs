@@ -8,3 +8,4 @@ mod interop;
 mod protocol;
 mod s3;
 mod support;
+mod transcript;

@@ -80,7 +80,8 @@ async fn a_portal_gives_rows_in_portions() {
 async fn running_statements_stop_when_told() {
     let server = Server::start().await;
     let mut client = server.connect().await;
-    let endless = "SELECT sum(a.g * b.g) FROM generate_series(1, 1000000) AS a(g), generate_series(1, 1000000) AS b(g)";
+    let endless =
+        "SELECT sum(a.g::bigint * b.g) FROM generate_series(1, 1000000) AS a(g), generate_series(1, 1000000) AS b(g)";
     client.simple("SET statement_timeout = '200ms'").await.unwrap();
     let start = Instant::now();
     assert_eq!(client.simple(endless).await.unwrap_err().code, "57014");

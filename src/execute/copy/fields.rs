@@ -3,11 +3,14 @@
 use std::ops::Range;
 
 use super::{Layout, bad};
-use crate::encode::InputError;
+use crate::encode::{InputError, utf8};
 use crate::error::SqlError;
 use crate::statement::{CopyFormat, CopyOptions};
 
-/// The fields of a chunk, column by column.
+/// Records that are cut at once: what comes of them stays in the processor's cache until it is read.
+const RECORDS: usize = 1024;
+
+/// The fields of some records, column by column.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     options: &'a CopyOptions,
@@ -17,12 +20,11 @@ pub(super) struct Fields<'a> {
     bytes: &'a [u8],
     /// The same, if all of it is UTF-8.
     text: Option<&'a str>,
-    /// Whether there are quotes (CSV) or backslashes (text) at all.
-    special: bool,
     /// Fields without their quotes or backslashes.
     resolved: Vec<u8>,
     columns: Vec<Vec<Field>>,
     rows: usize,
+    end: usize,
 }
 
 /// Where a field's value stands.
@@ -61,7 +63,6 @@ pub(super) struct Broken {
 
 impl<'a> Fields<'a> {
     fn new(options: &'a CopyOptions, names: &'a [String], columns: usize, bytes: &'a [u8]) -> Self {
-        let mark = if options.format == CopyFormat::Csv { options.quote } else { b'\\' };
         Self {
             options,
             names,
@@ -69,18 +70,23 @@ impl<'a> Fields<'a> {
             force_null: names.iter().map(|name| options.force_null.contains(name)).collect(),
             bytes,
             text: std::str::from_utf8(bytes).ok(),
-            special: memchr::memchr(mark, bytes).is_some(),
             resolved: Vec::new(),
-            columns: vec![Vec::new(); columns],
+            columns: (0..columns).map(|_| Vec::with_capacity(RECORDS)).collect(),
             rows: 0,
+            end: 0,
         }
     }
 
-    /// The fields of whole records, up to a record that is no row of the table.
+    /// The fields of the first records, up to one that is no row of the table.
     pub(super) fn read(layout: &'a Layout, bytes: &'a [u8]) -> (Self, Option<Broken>) {
         let mut fields = Self::new(&layout.options, &layout.names, layout.names.len(), bytes);
-        let read = if fields.special { fields.read_records() } else { fields.read_plain() };
-        (fields, read.err())
+        let broken = fields.records().err();
+        (fields, broken)
+    }
+
+    /// Where the records end whose fields these are.
+    pub(super) fn end(&self) -> usize {
+        self.end
     }
 
     /// The fields of a header line.
@@ -103,16 +109,9 @@ impl<'a> Fields<'a> {
             };
             match text {
                 Some(text) => Ok(Some(text)),
-                None => std::str::from_utf8(self.value(*field))
-                    .map(Some)
-                    .map_err(|_invalid| InputError::Encoding { zero: false }),
+                None => utf8(self.value(*field)).map(Some),
             }
         })
-    }
-
-    /// How many values a column has: one for each row, and one more if its part of a broken record is whole.
-    pub(super) fn len(&self, index: usize) -> usize {
-        self.columns.get(index).map_or(0, Vec::len)
     }
 
     /// The bytes of a field, for a message; NULL has none.
@@ -128,37 +127,77 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Lines before a row, as PostgreSQL counts them: in text format a record is one, whatever is in it.
+    /// How many lines the records are, as PostgreSQL counts them: in text format a record is one, whatever is in it.
+    pub(super) fn lines(&self) -> u64 {
+        self.lines_in(self.rows, self.end)
+    }
+
+    /// Lines before a row.
     pub(super) fn lines_before(&self, row: usize) -> u64 {
-        if self.options.format != CopyFormat::Csv {
-            return u64::try_from(row).unwrap_or(u64::MAX);
-        }
-        let mut rest = self.bytes;
-        let mut lines = 0;
-        for _ in 0..row {
-            let (record, tail) = rest.split_at_checked(self.record_length(rest)).unwrap_or((rest, &[]));
-            lines += memchr::memchr_iter(b'\n', record).count();
-            rest = tail;
-        }
+        self.lines_in(row, self.start(row))
+    }
+
+    /// A row's record without its line end.
+    pub(super) fn record_of(&self, row: usize) -> &[u8] {
+        let start = self.start(row);
+        let rest = self.bytes.get(start..).unwrap_or_default();
+        let end = start + self.record_length(rest);
+        let end = if self.bytes.get(end - 1) == Some(&b'\n') { end - 1 } else { end };
+        self.bytes.get(start..without_carriage_return(self.bytes, start..end)).unwrap_or_default()
+    }
+
+    fn start(&self, row: usize) -> usize {
+        let rest = |start: usize| self.bytes.get(start..).unwrap_or_default();
+        (0..row).fold(0, |start, _| start + self.record_length(rest(start)))
+    }
+
+    fn lines_in(&self, rows: usize, end: usize) -> u64 {
+        let lines = if self.options.format == CopyFormat::Csv {
+            memchr::memchr_iter(b'\n', self.bytes.get(..end).unwrap_or_default()).count()
+        } else {
+            rows
+        };
         u64::try_from(lines).unwrap_or(u64::MAX)
     }
 
-    // Records without quotes and backslashes --------------------------------------------------------------------------
+    fn records(&mut self) -> Result<(), Broken> {
+        while self.rows < RECORDS && self.end < self.bytes.len() {
+            self.plain_records()?;
+            let rest = self.bytes.get(self.end..).unwrap_or_default();
+            if self.rows < RECORDS && !rest.is_empty() {
+                let next = self.end + self.record_length(rest);
+                let end = if self.bytes.get(next - 1) == Some(&b'\n') { next - 1 } else { next };
+                let count = self.record(self.end..without_carriage_return(self.bytes, self.end..end))?;
+                self.end_row(count, next)?;
+            }
+        }
+        Ok(())
+    }
 
-    fn read_plain(&mut self) -> Result<(), Broken> {
-        let bytes = self.bytes;
-        let (mut start, mut index) = (0, 0);
-        for at in memchr::memchr2_iter(self.options.delimiter, b'\n', bytes) {
-            let last = bytes.get(at) == Some(&b'\n');
-            let end = if last { without_carriage_return(bytes, start..at) } else { at };
+    /// Reads records up to one with a quote (CSV) or a backslash (text) in it.
+    fn plain_records(&mut self) -> Result<(), Broken> {
+        let mark = if self.options.format == CopyFormat::Csv { self.options.quote } else { b'\\' };
+        let base = self.end;
+        let bytes = self.bytes.get(base..).unwrap_or_default();
+        let (mut start, mut index) = (base, 0);
+        for found in memchr::memchr3_iter(self.options.delimiter, b'\n', mark, bytes) {
+            let byte = bytes.get(found).copied();
+            if byte == Some(mark) || self.rows == RECORDS {
+                break;
+            }
+            let at = base + found;
+            let last = byte == Some(b'\n');
+            let end = if last { without_carriage_return(self.bytes, start..at) } else { at };
             self.plain(index, start..end)?;
             start = at + 1;
             index += 1;
             if last {
-                self.end_row(index)?;
+                self.end_row(index, start)?;
                 index = 0;
             }
         }
+        // The record that is not plain is read again.
+        self.columns.iter_mut().take(index).for_each(|column| column.truncate(self.rows));
         Ok(())
     }
 
@@ -176,11 +215,12 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn end_row(&mut self, count: usize) -> Result<(), Broken> {
+    fn end_row(&mut self, count: usize, end: usize) -> Result<(), Broken> {
         match self.names.get(count) {
             Some(missing) => Err(self.broken(count, format!("missing data for column \"{missing}\""))),
             None => {
                 self.rows += 1;
+                self.end = end;
                 Ok(())
             }
         }
@@ -188,20 +228,6 @@ impl<'a> Fields<'a> {
 
     fn broken(&self, column: usize, message: impl Into<String>) -> Broken {
         Broken { row: self.rows, column, error: bad(message) }
-    }
-
-    // Any records -----------------------------------------------------------------------------------------------------
-
-    fn read_records(&mut self) -> Result<(), Broken> {
-        let mut start = 0;
-        while let Some(rest) = self.bytes.get(start..).filter(|rest| !rest.is_empty()) {
-            let next = start + self.record_length(rest);
-            let end = if self.bytes.get(next - 1) == Some(&b'\n') { next - 1 } else { next };
-            let count = self.record(start..without_carriage_return(self.bytes, start..end))?;
-            self.end_row(count)?;
-            start = next;
-        }
-        Ok(())
     }
 
     /// Length of the first record, line end included.

@@ -10,11 +10,13 @@ mod split;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
 use datafusion::physical_plan::PhysicalExpr;
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
@@ -53,6 +55,8 @@ pub struct CopyIn {
     splitter: Splitter,
     /// Whichever worker is free takes the next chunk.
     chunks: Option<mpsc::Sender<Chunk>>,
+    /// Whether the client has sent everything: without it, no file is finished.
+    ended: Arc<AtomicBool>,
     tasks: JoinSet<Result<Written, Failed>>,
     sequences: Vec<ObjectId>,
 }
@@ -102,10 +106,14 @@ impl CopyIn {
         let mut tasks = JoinSet::new();
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let receiver = Arc::new(Mutex::new(receiver));
+        let ended = Arc::new(AtomicBool::new(false));
         for _ in 0..stores.workers.max(1) {
             let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
             let (layout, shape) = (Arc::clone(&layout), Arc::clone(&shape));
-            tasks.spawn(Worker { chunks: Arc::clone(&receiver), writer, layout, shape }.run());
+            let worker = Worker { chunks: Arc::clone(&receiver), ended: Arc::clone(&ended), writer, layout, shape };
+            // On threads of their own: they would keep the connection waiting for one.
+            let runtime = Handle::current();
+            tasks.spawn_blocking(move || runtime.block_on(worker.run()));
         }
         let sequences =
             relation.columns.iter().filter_map(|column| column.identity.as_ref().map(|identity| identity.sequence));
@@ -115,6 +123,7 @@ impl CopyIn {
             sequences: sequences.collect(),
             layout,
             chunks: Some(sender),
+            ended,
             tasks,
         })
     }
@@ -127,9 +136,9 @@ impl CopyIn {
         self.layout.options.format == CopyFormat::Binary
     }
 
-    /// For `CONTEXT` of an error that the client caused.
-    pub fn table_name(&self) -> &str {
-        &self.layout.table
+    /// Where the reading is: `CONTEXT` of an error that the client caused.
+    pub fn context(&self) -> String {
+        format!("COPY {}, line {}", self.layout.table, self.splitter.line())
     }
 
     /// Takes bytes, cut anywhere. Waits while the workers are busy.
@@ -200,8 +209,10 @@ impl CopyIn {
 
     /// The client has sent everything. Returns how many rows there were.
     pub async fn finish(mut self, transaction: &mut Transaction) -> Result<u64, SqlError> {
-        self.splitter.finish()?;
+        let context = self.context();
+        self.splitter.finish().map_err(|error| error.with_context(|| context))?;
         self.hand_out(true).await?;
+        self.ended.store(true, Ordering::Release);
         let mut rows = 0;
         for written in self.written().await? {
             rows += written.rows;
@@ -220,6 +231,7 @@ struct Failed {
 
 struct Worker {
     chunks: Arc<Mutex<mpsc::Receiver<Chunk>>>,
+    ended: Arc<AtomicBool>,
     writer: TableWriter,
     layout: Arc<Layout>,
     shape: Arc<Shape>,
@@ -237,6 +249,9 @@ impl Worker {
                 self.chunks.lock().await.close();
                 return Err(Failed { line, error });
             }
+        }
+        if !self.ended.load(Ordering::Acquire) {
+            return Ok(Written::default());
         }
         self.writer.finish().await.map_err(|error| Failed { line, error: error.into() })
     }

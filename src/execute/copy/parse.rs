@@ -5,7 +5,7 @@ use arrow::array::ArrayRef;
 use super::fields::{Broken, Fields};
 use super::split::Chunk;
 use super::{Layout, bad};
-use crate::encode::{ColumnBuilder, InputError};
+use crate::encode::{ColumnBuilder, InputError, utf8};
 use crate::error::SqlError;
 use crate::statement::CopyFormat;
 
@@ -14,37 +14,58 @@ pub(super) fn parse_chunk(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef
     if layout.options.format == CopyFormat::Binary { parse_binary(layout, chunk) } else { parse_lines(layout, chunk) }
 }
 
-/// Column after column. Of several errors the one that comes first in the input is told.
 fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError> {
-    let (fields, mut first) = Fields::read(layout, &chunk.bytes);
-    let mut arrays = Vec::with_capacity(layout.types.len());
-    for (column, pg) in layout.types.iter().enumerate() {
-        let mut builder = ColumnBuilder::with_capacity(pg, layout.zone, fields.len(column))?;
-        if let Err(error) = builder.append_texts(fields.column(column)) {
-            let row = builder.len();
-            if first.as_ref().is_none_or(|first| (row, column) < (first.row, first.column)) {
-                let known = !matches!(error, InputError::Encoding { zero: false });
-                let context = || {
-                    let name = layout.names.get(column).map(String::as_str).unwrap_or_default();
-                    let value = String::from_utf8_lossy(fields.shown(row, column));
-                    let shown = value.char_indices().nth(100).map_or(&*value, |(end, _)| value.split_at(end).0);
-                    format!("{}, column {name}: \"{shown}\"", line(layout, chunk, &fields, row))
-                };
-                let error = SqlError::from(error);
-                first = Some(Broken { row, column, error: if known { error.with_context(context) } else { error } });
-            }
-        }
-        arrays.push(builder.finish());
+    let first = memchr::memchr(b'\n', &chunk.bytes).unwrap_or(chunk.bytes.len());
+    let rows = chunk.bytes.len() / (first + 1);
+    let builders = layout.types.iter().map(|pg| ColumnBuilder::with_capacity(pg, layout.zone, rows + rows / 8));
+    let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
+    let mut rest = chunk.bytes.as_slice();
+    let mut line = chunk.first_line;
+    while !rest.is_empty() {
+        let (fields, broken) = Fields::read(layout, rest);
+        append(layout, &fields, broken, line, &mut builders)?;
+        line += fields.lines();
+        rest = rest.get(fields.end()..).unwrap_or_default();
     }
-    match first {
-        Some(Broken { row, error, .. }) => Err(error.with_context(|| line(layout, chunk, &fields, row))),
-        None => Ok(arrays),
-    }
+    Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
 }
 
-/// `COPY table, line n`.
-fn line(layout: &Layout, chunk: &Chunk, fields: &Fields<'_>, row: usize) -> String {
-    format!("COPY {}, line {}", layout.table, chunk.first_line + fields.lines_before(row))
+/// Appends fields, column after column. Of several errors the one that comes first in the input is told.
+fn append(
+    layout: &Layout,
+    fields: &Fields<'_>,
+    mut first: Option<Broken>,
+    first_line: u64,
+    builders: &mut [ColumnBuilder],
+) -> Result<(), SqlError> {
+    let line = |row| format!("COPY {}, line {}", layout.table, first_line + fields.lines_before(row));
+    if let Some(Broken { row, error, .. }) = &mut first {
+        *error = error.clone().with_context(|| format!("{}: \"{}\"", line(*row), shown(fields.record_of(*row))));
+    }
+    for (column, builder) in builders.iter_mut().enumerate() {
+        let before = builder.len();
+        let Err(error) = builder.append_texts(fields.column(column)) else { continue };
+        let row = builder.len() - before;
+        if first.as_ref().is_none_or(|first| (row, column) < (first.row, first.column)) {
+            let name = layout.names.get(column).map(String::as_str).unwrap_or_default();
+            let value = fields.shown(row, column);
+            let context = match utf8(value) {
+                Ok(_) => format!("{}, column {name}: \"{}\"", line(row), shown(value)),
+                Err(_) => line(row),
+            };
+            first = Some(Broken { row, column, error: SqlError::from(error).with_context(|| context) });
+        }
+    }
+    first.map_or(Ok(()), |first| Err(first.error))
+}
+
+/// The beginning of what a message is about.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    match text.char_indices().nth(100) {
+        Some((end, _)) => format!("{}...", text.split_at(end).0),
+        None => text.into_owned(),
+    }
 }
 
 fn parse_binary(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError> {

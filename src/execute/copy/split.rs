@@ -7,6 +7,8 @@ use crate::statement::{CopyFormat, CopyOptions, Header};
 
 /// Chunks are handed to a worker from this size on.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Space for a chunk and what comes with its last bytes.
+const BUFFER_BYTES: usize = CHUNK_BYTES + (128 << 10);
 /// The longest record.
 const RECORD_BYTES_MAX: usize = 256 << 20;
 
@@ -107,8 +109,10 @@ impl Splitter {
         if self.header || self.whole == 0 || (self.whole < CHUNK_BYTES && !at_end) {
             return None;
         }
-        let rest = self.buffer.split_off(self.whole);
-        let bytes = std::mem::replace(&mut self.buffer, rest);
+        let mut next = Vec::with_capacity(BUFFER_BYTES);
+        next.extend_from_slice(self.buffer.get(self.whole..).unwrap_or_default());
+        let mut bytes = std::mem::replace(&mut self.buffer, next);
+        bytes.truncate(self.whole);
         let first_line = self.line;
         self.line += self.lines_whole;
         self.lines_scanned -= self.lines_whole;
@@ -116,6 +120,11 @@ impl Splitter {
         self.scanned -= self.whole;
         self.whole = 0;
         Some(Chunk { bytes, first_line })
+    }
+
+    /// The line that is being read.
+    pub(super) fn line(&self) -> u64 {
+        self.line + self.lines_scanned
     }
 
     /// The input is over: a last line may lack its end.
@@ -127,8 +136,7 @@ impl Splitter {
             return Ok(());
         }
         if self.in_quotes {
-            return Err(bad("unterminated CSV quoted field")
-                .with_context(|| format!("COPY, line {}", self.line + self.lines_scanned)));
+            return Err(bad("unterminated CSV quoted field"));
         }
         if self.whole < self.buffer.len() && !self.ended {
             self.buffer.push(b'\n');

@@ -28,6 +28,10 @@ impl SystemTable {
         Self { relation, ctx: ctx.clone() }
     }
 
+    pub fn relation(&self) -> &'static SystemRelation {
+        self.relation
+    }
+
     fn batch(&self, projection: Option<&Vec<usize>>) -> Result<RecordBatch, SqlError> {
         let mut rows = Rows::new(self.relation, projection)?;
         if self.relation.schema == super::PG_CATALOG {

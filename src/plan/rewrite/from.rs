@@ -1,11 +1,12 @@
 //! Functions in FROM.
 
-use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart};
+use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart, SelectItem};
 
 use super::session::session_call;
-use super::syntax::plain_query;
-use super::{is_independent, unqualify};
+use super::syntax::{cast, plain_query, select_from};
+use super::{integer_literal, is_independent, unqualify};
 use crate::plan::Scope;
+use crate::types::PgType;
 
 /// Functions, `unnest` included, become what the engine calls one, or the rows they stand for.
 pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
@@ -17,14 +18,9 @@ pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
         });
         if series && constant {
             // The engine has a table function that makes the numbers as they are read.
-            let alias = alias.get_or_insert_with(|| ast::TableAlias {
-                explicit: false,
-                name: Ident::new("generate_series"),
-                columns: vec![],
-                at: None,
-            });
-            if alias.columns.is_empty() {
-                alias.columns = vec![ast::TableAliasColumnDef::from_name(alias.name.to_string())];
+            let shown = alias.get_or_insert_with(|| named("generate_series"));
+            if shown.columns.is_empty() {
+                shown.columns = vec![ast::TableAliasColumnDef::from_name(shown.name.to_string())];
             }
         } else {
             *factor = ast::TableFactor::Function {
@@ -53,12 +49,8 @@ pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
         // What refers to nothing may stand on either side of any join.
         *lateral = !is_independent(args);
         if let Some(value) = args.is_empty().then(|| session_call(scope, name)).flatten() {
-            let alias = alias.clone().unwrap_or_else(|| ast::TableAlias {
-                explicit: false,
-                name: name.0.last().and_then(ObjectNamePart::as_ident).cloned().unwrap_or_else(|| Ident::new("f")),
-                columns: vec![],
-                at: None,
-            });
+            let function = name.0.last().and_then(ObjectNamePart::as_ident).map_or("f", |name| &name.value);
+            let alias = alias.clone().unwrap_or_else(|| named(function));
             let rows = ast::SetExpr::Values(ast::Values {
                 explicit_row: false,
                 value_keyword: false,
@@ -68,14 +60,32 @@ pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
                 [] => vec![ast::TableAliasColumnDef::from_name(alias.name.to_string())],
                 given => given.to_vec(),
             };
-            *factor = ast::TableFactor::Derived {
-                lateral: false,
-                subquery: Box::new(plain_query(rows)),
-                alias: Some(ast::TableAlias { columns, ..alias }),
-                sample: None,
-            };
+            *factor = derived(rows, ast::TableAlias { columns, ..alias });
         }
     }
+}
+
+/// The engine's series are of bigint; those between integers are of integer.
+pub(super) fn narrow_series(factor: &mut ast::TableFactor) {
+    let ast::TableFactor::Table { args: Some(args), alias, .. } = factor else { return };
+    let narrow = args.args.iter().all(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => integer_literal(expr) == Some(PgType::Int4),
+        _ => false,
+    });
+    let Some(shown) = alias.take_if(|_| narrow) else { return };
+    let columns = vec![ast::TableAliasColumnDef::from_name("value")];
+    *alias = Some(ast::TableAlias { columns, ..named("generate_series") });
+    let value = cast(Expr::Identifier(Ident::new("value")), "int4");
+    *factor = derived(select_from(vec![SelectItem::UnnamedExpr(value)], factor.clone()), shown);
+}
+
+fn named(name: &str) -> ast::TableAlias {
+    ast::TableAlias { explicit: false, name: Ident::new(name), columns: vec![], at: None }
+}
+
+fn derived(rows: ast::SetExpr, alias: ast::TableAlias) -> ast::TableFactor {
+    let subquery = Box::new(plain_query(rows));
+    ast::TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None }
 }
 
 /// Whether an expression needs no row: literals and their signs.

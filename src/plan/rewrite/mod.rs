@@ -57,14 +57,96 @@ struct Rewriter<'a> {
 }
 
 impl Rewriter<'_> {
-    /// A parameter's type, unless it has one.
-    fn suggest(&mut self, index: usize, pg: PgType) {
+    /// A parameter's type, unless it has one. Anything else than a parameter has a type of its own.
+    fn suggest(&mut self, expr: &Expr, pg: &PgType) {
+        let Some(index) = placeholder(expr) else { return };
         if self.types.len() <= index {
             self.types.resize(index + 1, None);
         }
         if let Some(slot) = self.types.get_mut(index) {
-            slot.get_or_insert(pg);
+            slot.get_or_insert_with(|| pg.clone());
         }
+    }
+
+    /// Parameters among expressions that have a type in common take that of an integer literal beside them.
+    fn suggest_together<'e>(&mut self, exprs: impl Iterator<Item = &'e Expr> + Clone) {
+        if let Some(pg) = exprs.clone().find_map(integer_literal) {
+            exprs.for_each(|expr| self.suggest(expr, &pg));
+        }
+    }
+
+    /// Types of the parameters that an expression has as operands.
+    fn suggest_operands(&mut self, expr: &Expr) {
+        use ast::BinaryOperator as O;
+        match expr {
+            Expr::BinaryOp { left, op: O::And | O::Or, right } => {
+                self.suggest(left, &PgType::Bool);
+                self.suggest(right, &PgType::Bool);
+            }
+            Expr::UnaryOp { op: ast::UnaryOperator::Not, expr }
+            | Expr::IsTrue(expr)
+            | Expr::IsNotTrue(expr)
+            | Expr::IsFalse(expr)
+            | Expr::IsNotFalse(expr) => self.suggest(expr, &PgType::Bool),
+            Expr::BinaryOp {
+                left,
+                op:
+                    O::Plus
+                    | O::Minus
+                    | O::Multiply
+                    | O::Divide
+                    | O::Modulo
+                    | O::Eq
+                    | O::NotEq
+                    | O::Lt
+                    | O::LtEq
+                    | O::Gt
+                    | O::GtEq,
+                right,
+            } => self.suggest_together([left.as_ref(), right].into_iter()),
+            Expr::Between { expr, low, high, .. } => {
+                self.suggest_together([expr.as_ref(), low, high].into_iter());
+            }
+            Expr::InList { expr, list, .. } => {
+                self.suggest_together(std::iter::once(expr.as_ref()).chain(list));
+            }
+            Expr::Case { operand, conditions, else_result, .. } => {
+                match operand {
+                    None => conditions.iter().for_each(|when| self.suggest(&when.condition, &PgType::Bool)),
+                    Some(operand) => {
+                        let compared = conditions.iter().map(|when| &when.condition);
+                        self.suggest_together(std::iter::once(operand.as_ref()).chain(compared));
+                    }
+                }
+                self.suggest_together(conditions.iter().map(|when| &when.result).chain(else_result.as_deref()));
+            }
+            Expr::Function(function) => {
+                let name = function_name(function).unwrap_or_default();
+                if let FunctionArguments::List(list) = &function.args
+                    && matches!(name.as_str(), "coalesce" | "nullif" | "greatest" | "least")
+                {
+                    let args = list.args.iter().filter_map(|argument| match argument {
+                        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr),
+                        _ => None,
+                    });
+                    self.suggest_together(args);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The type of an integer literal.
+fn integer_literal(expr: &Expr) -> Option<PgType> {
+    match expr {
+        Expr::Nested(inner) | Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr: inner } => integer_literal(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) if digits.parse::<i32>().is_ok() => Some(PgType::Int4),
+            Value::Number(digits, _) if digits.parse::<i64>().is_ok() => Some(PgType::Int8),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -75,9 +157,7 @@ impl VisitorMut for Rewriter<'_> {
         values_of_columns(&mut query.body);
         if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
-            for index in counts.filter_map(placeholder) {
-                self.suggest(index, PgType::Int8);
-            }
+            counts.for_each(|count| self.suggest(count, &PgType::Int8));
         }
         ControlFlow::Continue(())
     }
@@ -95,6 +175,9 @@ impl VisitorMut for Rewriter<'_> {
                 }
             }
         }
+        for condition in select.selection.iter().chain(&select.having) {
+            self.suggest(condition, &PgType::Bool);
+        }
         qualify_wildcards(select);
         output::name_columns(&mut select.projection);
         sets::in_select(&mut select.projection);
@@ -106,12 +189,18 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        from::narrow_series(factor);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        self.suggest_operands(expr);
         if let Expr::Cast { expr: inner, data_type, .. } = expr
-            && let Some(index) = placeholder(inner)
+            && placeholder(inner).is_some()
         {
             match from_sql(data_type) {
-                Ok(pg) => self.suggest(index, pg),
+                Ok(pg) => self.suggest(inner, &pg),
                 Err(error) => {
                     self.error = Some(error.into());
                     return ControlFlow::Break(());

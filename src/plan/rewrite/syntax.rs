@@ -49,6 +49,14 @@ pub(super) fn string(text: &str) -> Expr {
     Expr::Value(ast::ValueWithSpan { value: Value::SingleQuotedString(text.to_owned()), span: Span::empty() })
 }
 
+pub(super) fn select_from(projection: Vec<SelectItem>, relation: ast::TableFactor) -> ast::SetExpr {
+    let from = vec![ast::TableWithJoins { relation, joins: vec![] }];
+    match select_of(projection) {
+        ast::SetExpr::Select(select) => ast::SetExpr::Select(Box::new(Select { from, ..*select })),
+        other => other,
+    }
+}
+
 /// SELECT without FROM.
 pub(super) fn select_of(projection: Vec<SelectItem>) -> ast::SetExpr {
     ast::SetExpr::Select(Box::new(Select {
