@@ -1,10 +1,11 @@
-//! Integer arithmetic that fails instead of wrapping around.
+//! Integer arithmetic that fails instead of wrapping around, and casts to integers that round.
 
 use std::sync::Arc;
 
-use arrow::compute::kernels::cast::cast;
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::compute::kernels::cast::{CastOptions, cast, cast_with_options};
 use arrow::compute::kernels::numeric::{add, mul, sub};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
@@ -63,19 +64,89 @@ impl ScalarUDFImpl for CheckedArithmetic {
             Operator::Minus => sub(&left, &right),
             _ => mul(&left, &right),
         };
-        let array = result.map_err(|_overflow| {
-            let name = match self.data_type {
-                DataType::Int16 => "smallint",
-                DataType::Int32 => "integer",
-                _ => "bigint",
-            };
-            SqlError::from(Plain::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")))
-        })?;
+        let array = result.map_err(|_overflow| out_of_range(&self.data_type))?;
         let array = Arc::clone(&array);
         Ok(if scalar {
             ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?)
         } else {
             ColumnarValue::Array(array)
         })
+    }
+}
+
+fn out_of_range(data_type: &DataType) -> SqlError {
+    let name = match data_type {
+        DataType::Int16 => "smallint",
+        DataType::Int32 => "integer",
+        _ => "bigint",
+    };
+    Plain::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")).into()
+}
+
+/// Cast of a number to an integer. Decimals are rounded half away from zero, floats half to even; the engine cuts the
+/// fraction off. `22003` for what does not fit.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ToInteger {
+    target: DataType,
+    signature: Signature,
+}
+
+impl ToInteger {
+    /// `None` where the engine's cast is right: for a type that is no number, or an integer that always fits.
+    pub fn new(source: &DataType, target: &DataType) -> Option<Self> {
+        let width = |data_type: &DataType| match data_type {
+            DataType::Int16 => Some(2),
+            DataType::Int32 => Some(4),
+            DataType::Int64 => Some(8),
+            _ => None,
+        };
+        let needed = match (width(source), width(target)?) {
+            (Some(given), wanted) => given > wanted,
+            (None, _) => source.is_floating() || source.is_decimal(),
+        };
+        needed.then(|| Self {
+            target: target.clone(),
+            signature: Signature::exact(vec![source.clone()], Volatility::Immutable),
+        })
+    }
+
+    fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let whole = match array.data_type() {
+            DataType::Float32 | DataType::Float64 => {
+                let floats = cast(array, &DataType::Float64)?;
+                let rounded: Float64Array = floats.as_primitive::<Float64Type>().unary(f64::round_ties_even);
+                Arc::new(rounded) as ArrayRef
+            }
+            data_type if data_type.is_decimal() => cast(array, &DataType::Decimal256(76, 0))?,
+            _ => Arc::clone(array),
+        };
+        let options = CastOptions { safe: true, ..CastOptions::default() };
+        let integers = cast_with_options(&whole, &self.target, &options)?;
+        if integers.null_count() > whole.null_count() {
+            return Err(out_of_range(&self.target).into());
+        }
+        Ok(integers)
+    }
+}
+
+impl ScalarUDFImpl for ToInteger {
+    fn name(&self) -> &'static str {
+        "to_integer"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.target.clone())
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.as_slice() {
+            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.convert(array)?)),
+            [ColumnarValue::Scalar(value)] => {
+                let array = self.convert(&value.to_array()?)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            }
+            _ => exec_err!("a cast has one argument"),
+        }
     }
 }

@@ -9,7 +9,7 @@ mod single_value;
 pub mod system;
 mod unified;
 
-pub use arithmetic::CheckedArithmetic;
+pub use arithmetic::{CheckedArithmetic, ToInteger};
 pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
 pub use convert::{FromText, ToText};
 pub use json::json_functions;

@@ -19,7 +19,9 @@ use super::Scope;
 use crate::catalog::RelationKind;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::QualifiedName;
-use crate::pg::{CheckedArithmetic, FromText, NextValue, Objects, ToText, UNTYPED_ARRAY, Unified, is_vector};
+use crate::pg::{
+    CheckedArithmetic, FromText, NextValue, Objects, ToInteger, ToText, UNTYPED_ARRAY, Unified, is_vector,
+};
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
@@ -284,10 +286,8 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
             Transformed::yes(function(udf, *cast.expr))
         }
         _ => match (cast.expr.get_type(schema), cast.field.data_type()) {
-            // The engine cuts digits off where PostgreSQL rounds.
-            (Ok(DataType::Decimal128(_, scale)), DataType::Int16 | DataType::Int32 | DataType::Int64) if scale > 0 => {
-                let rounded = Expr::Cast(Cast::new(cast.expr, DataType::Decimal128(38, 0)));
-                Transformed::yes(Expr::Cast(Cast::new_from_field(Box::new(rounded), cast.field)))
+            (Ok(given), wanted) if let Some(rounding) = ToInteger::new(&given, wanted) => {
+                Transformed::yes(function(ScalarUDF::new_from_impl(rounding), *cast.expr))
             }
             // To another type of the same form: it is said, or the type of what is cast would show through.
             (Ok(given), wanted) if given == *wanted && source != target => {
