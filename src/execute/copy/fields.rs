@@ -35,6 +35,14 @@ enum Field {
     Resolved(Span),
 }
 
+/// Whether a field began with a quote, and where the next one is.
+#[derive(Clone, Copy)]
+enum Quoted {
+    No,
+    Open,
+    Until(usize),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Span {
     start: u32,
@@ -69,7 +77,7 @@ impl<'a> Fields<'a> {
             force_not_null: names.iter().map(|name| options.force_not_null.contains(name)).collect(),
             force_null: names.iter().map(|name| options.force_null.contains(name)).collect(),
             bytes,
-            text: std::str::from_utf8(bytes).ok(),
+            text: None,
             resolved: Vec::new(),
             columns: (0..columns).map(|_| Vec::with_capacity(RECORDS)).collect(),
             rows: 0,
@@ -77,9 +85,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The fields of the first records, up to one that is no row of the table.
-    pub(super) fn read(layout: &'a Layout, bytes: &'a [u8]) -> (Self, Option<Broken>) {
+    /// The fields of the first records, up to one that is no row of the table. `text` is all of the bytes, if they are
+    /// UTF-8.
+    pub(super) fn read(layout: &'a Layout, bytes: &'a [u8], text: Option<&'a str>) -> (Self, Option<Broken>) {
         let mut fields = Self::new(&layout.options, &layout.names, layout.names.len(), bytes);
+        fields.text = text;
         let broken = fields.records().err();
         (fields, broken)
     }
@@ -174,31 +184,48 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    /// Reads records up to one with a quote (CSV) or a backslash (text) in it.
+    /// Reads records up to one with a backslash (text), or with quotes (CSV) that are more than around a whole field.
     fn plain_records(&mut self) -> Result<(), Broken> {
-        let mark = if self.options.format == CopyFormat::Csv { self.options.quote } else { b'\\' };
+        let csv = self.options.format == CopyFormat::Csv;
+        let mark = if csv { self.options.quote } else { b'\\' };
+        let quotes = csv && self.options.escape == self.options.quote;
         let base = self.end;
         let bytes = self.bytes.get(base..).unwrap_or_default();
-        let (mut start, mut index) = (base, 0);
+        let (mut start, mut index, mut quoted) = (base, 0, Quoted::No);
         for found in memchr::memchr3_iter(self.options.delimiter, b'\n', mark, bytes) {
             let byte = bytes.get(found).copied();
-            if byte == Some(mark) || self.rows == RECORDS {
-                break;
-            }
             let at = base + found;
-            let last = byte == Some(b'\n');
-            let end = if last { without_carriage_return(self.bytes, start..at) } else { at };
-            self.plain(index, start..end)?;
-            start = at + 1;
-            index += 1;
-            if last {
-                self.end_row(index, start)?;
-                index = 0;
+            match quoted {
+                Quoted::Open if byte == Some(mark) => quoted = Quoted::Until(at),
+                Quoted::Open => {}
+                Quoted::No if byte == Some(mark) && quotes && at == start => quoted = Quoted::Open,
+                _ if byte == Some(mark) || self.rows == RECORDS => break,
+                Quoted::No | Quoted::Until(_) => {
+                    let last = byte == Some(b'\n');
+                    let end = if last { without_carriage_return(self.bytes, start..at) } else { at };
+                    match quoted {
+                        Quoted::Until(quote) if quote + 1 == end => self.quoted(index, start + 1..quote)?,
+                        Quoted::Until(_) => break,
+                        Quoted::No | Quoted::Open => self.plain(index, start..end)?,
+                    }
+                    (start, quoted) = (at + 1, Quoted::No);
+                    index += 1;
+                    if last {
+                        self.end_row(index, start)?;
+                        index = 0;
+                    }
+                }
             }
         }
         // The record that is not plain is read again.
         self.columns.iter_mut().take(index).for_each(|column| column.truncate(self.rows));
         Ok(())
+    }
+
+    fn quoted(&mut self, index: usize, range: Range<usize>) -> Result<(), Broken> {
+        let null = self.force_null.get(index).is_some_and(|force| *force)
+            && self.bytes.get(range.clone()) == Some(self.options.null.as_bytes());
+        self.push(index, if null { Field::Null } else { Field::Plain(Span::new(range)) })
     }
 
     fn plain(&mut self, index: usize, range: Range<usize>) -> Result<(), Broken> {

@@ -19,13 +19,13 @@ fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError
     let rows = chunk.bytes.len() / (first + 1);
     let builders = layout.types.iter().map(|pg| ColumnBuilder::with_capacity(pg, layout.zone, rows + rows / 8));
     let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
-    let mut rest = chunk.bytes.as_slice();
-    let mut line = chunk.first_line;
-    while !rest.is_empty() {
-        let (fields, broken) = Fields::read(layout, rest);
+    let text = std::str::from_utf8(&chunk.bytes).ok();
+    let (mut start, mut line) = (0, chunk.first_line);
+    while let Some(rest) = chunk.bytes.get(start..).filter(|rest| !rest.is_empty()) {
+        let (fields, broken) = Fields::read(layout, rest, text.and_then(|text| text.get(start..)));
         append(layout, &fields, broken, line, &mut builders)?;
         line += fields.lines();
-        rest = rest.get(fields.end()..).unwrap_or_default();
+        start += fields.end();
     }
     Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
 }
