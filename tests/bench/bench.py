@@ -120,7 +120,7 @@ def best(repeats, work):
 
 
 class Wire:
-    """A connection that reads results without decoding them."""
+    """A connection that reads results without decoding them, and sends COPY's data as it is in the file."""
 
     def __init__(self, server):
         self.socket = socket.create_connection((server["host"], server["port"]))
@@ -177,6 +177,19 @@ class Wire:
         return count, first
 
 
+    def copy_in(self, sql, path):
+        self.send(b"Q", sql.encode() + b"\0")
+        while self.message()[0] != b"G":
+            pass
+        with open(path, "rb") as data:
+            while chunk := data.read(1 << 18):
+                self.socket.sendall(b"d" + struct.pack("!i", 4 + len(chunk)))
+                self.socket.sendall(chunk)
+        self.send(b"c", b"")
+        while self.message()[0] != b"Z":
+            pass
+
+
 def normal(rows):
     def value(v):
         if isinstance(v, (int, float, decimal.Decimal)):
@@ -221,24 +234,21 @@ class Bench:
             self.columns[table] = ", ".join(f"{name} {pg} NOT NULL" for name, pg in columns)
             connection.execute(f"CREATE EXTERNAL TABLE lake.{table} STORED AS PARQUET LOCATION 'file://{files}/'")
 
-    def copy_in(self, connection, table, target):
-        with connection.cursor().copy(f"COPY {target} FROM STDIN (FORMAT csv, HEADER)") as copy:
-            with open(f"{self.folder}/csv/{table}.csv", "rb") as data:
-                while chunk := data.read(1 << 18):
-                    copy.write(chunk)
+    def copy_in(self, wire, table, target):
+        wire.copy_in(f"COPY {target} FROM STDIN (FORMAT csv, HEADER)", f"{self.folder}/csv/{table}.csv")
 
     def copy(self, server, peer):
         with connect(server) as own, connect(peer) as theirs:
-            def load(connection, create):
+            def load(connection, wire, create):
                 connection.execute("DROP TABLE IF EXISTS copied")
                 connection.execute(f"{create} TABLE copied ({self.columns['lineitem']})")
                 start = time.perf_counter()
-                self.copy_in(connection, "lineitem", "copied")
+                self.copy_in(wire, "lineitem", "copied")
                 return time.perf_counter() - start
 
             with Peak(server["pid"]) as peak:
-                ours_time = min(load(own, "CREATE") for _repeat in range(2))
-            theirs_time = min(load(theirs, "CREATE UNLOGGED") for _repeat in range(2))
+                ours_time = min(load(own, Wire(server), "CREATE") for _repeat in range(2))
+            theirs_time = min(load(theirs, Wire(peer), "CREATE UNLOGGED") for _repeat in range(2))
             count = "SELECT count(*), sum(l_extendedprice) FROM copied"
             assert own.execute(count).fetchone() == theirs.execute(count).fetchone()
             megabytes = os.path.getsize(f"{self.folder}/csv/lineitem.csv") / 1e6
@@ -299,7 +309,7 @@ class Bench:
         with connect(server) as connection, Peak(server["pid"]) as peak:
             for table in TABLES:
                 connection.execute(f"CREATE TABLE warehouse.{table} ({self.columns[table]})")
-                self.copy_in(connection, table, f"warehouse.{table}")
+                self.copy_in(Wire(server), table, f"warehouse.{table}")
             for schema in ("lake", "warehouse"):
                 connection.execute(f"SET search_path = {schema}")
                 ratios, own_total, theirs_total = {}, 0, 0
