@@ -65,6 +65,7 @@ impl App {
         Ok(Self { listener, shutdown, shared, generated_password })
     }
 
+    /// Where it listens, with the port that the system chose if the configuration says 0.
     pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
         self.listener.address()
     }

@@ -17,8 +17,11 @@ pub struct Assigned(Mutex<Vec<Assignment>>);
 /// `set_config(name, value, local)`.
 #[derive(Debug)]
 pub struct Assignment {
+    /// The setting, spelled as the caller spelled it.
     pub name: String,
+    /// Text of the new value; `None` (SQL's NULL): back to what the session began with.
     pub value: Option<String>,
+    /// For the rest of the transaction only, as SET LOCAL.
     pub local: bool,
 }
 
@@ -38,6 +41,7 @@ impl Assigned {
         Ok(())
     }
 
+    /// What was assigned since the last call, in order; leaves nothing behind.
     pub fn take(&self) -> Vec<Assignment> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -52,6 +56,7 @@ pub struct Context {
     pub staged: Arc<Staged>,
     /// Values of sequences that the transaction created.
     pub own_sequences: Arc<Sequences>,
+    /// The session's, as they were when the statement began.
     pub settings: Arc<Settings>,
     /// Settings that the statement assigns while it runs (`set_config`); the session takes them over when it is done.
     pub assigned: Arc<Assigned>,
@@ -63,14 +68,17 @@ pub struct Context {
     pub role: ObjectId,
     /// `role` and all it inherits from.
     pub roles: Vec<ObjectId>,
+    /// Whether `role` is a superuser, who has every privilege and sees every row.
     pub superuser: bool,
     /// Schemas of the search path that exist and may be used, in order.
     pub search_path: Vec<ObjectId>,
     /// The lowest provisional id the transaction has given.
     pub lowest_id: ObjectId,
+    /// The connection's number, which a cancel request names too; not a process.
     pub backend_pid: i32,
     /// Microseconds since 1970.
     pub transaction_start_us: i64,
+    /// Microseconds since 1970.
     pub statement_start_us: i64,
 }
 
@@ -138,6 +146,7 @@ impl Context {
         if self.superuser { PrivilegeSet::of(Privilege::ALL) } else { acl.held_by(&self.roles) }
     }
 
+    /// A schema's ACL, with the owner's default rights if none was ever granted.
     pub fn schema_acl(schema: &Schema) -> Acl {
         schema
             .acl
@@ -145,6 +154,7 @@ impl Context {
             .unwrap_or_else(|| Acl::default_for(schema.owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY))
     }
 
+    /// Whether the current role has USAGE on a schema; false if there is no such schema.
     pub fn may_use_schema(&self, id: ObjectId) -> bool {
         self.catalog.schema(id).is_some_and(|schema| self.rights(&Self::schema_acl(schema)).contains(Privilege::Usage))
     }
@@ -178,10 +188,12 @@ pub fn resolve_search_path(catalog: &CatalogState, role: ObjectId, names: &[Stri
     found
 }
 
+/// `42P01`, for a relation that is not there or that the role may not know of.
 pub fn undefined_table(name: &QualifiedName) -> Plain {
     Plain::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
 }
 
+/// `3F000`, for a schema that is not there.
 pub fn undefined_schema(name: &str) -> Plain {
     Plain::new(SqlState::UNDEFINED_SCHEMA, format!("schema \"{name}\" does not exist"))
 }

@@ -46,6 +46,7 @@ impl DemoDirectory {
         Ok(directory)
     }
 
+    /// The data directory of the demo's server, which makes it when it starts.
     pub fn data(&self) -> PathBuf {
         self.0.join("data")
     }

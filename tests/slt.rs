@@ -5,6 +5,7 @@
 //! `cargo test --test slt -- word` runs the files whose path contains the word.
 
 #[path = "it/support/mod.rs"]
+#[expect(dead_code, reason = "it is written for two test binaries")]
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -14,9 +14,11 @@ use crate::types::{PgType, field};
 /// One version of an object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
+    /// The same in all versions of the object.
     pub id: ObjectId,
     /// The snapshot that brought this version.
     pub version: SnapshotId,
+    /// The whole object as this version has it.
     pub body: Body,
 }
 
@@ -24,30 +26,47 @@ pub struct Entry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Body {
+    /// The server's one database.
     Database(Database),
+    /// A namespace for relations.
     Schema(Schema),
+    /// A table, external table, view or sequence.
     Relation(Relation),
+    /// A user or a group.
     Role(Role),
+    /// Says which rows of a relation a command may see or write.
     RowPolicy(RowPolicy),
+    /// Says how a value is masked; without effect until it is attached to a column.
     MaskingPolicy(MaskingPolicy),
+    /// Puts a masking policy on a column, for one grantee.
     MaskAttachment(MaskAttachment),
+    /// Keys for an object store.
     Credential(Credential),
 }
 
+/// What clients connect to; there is one, and it cannot be dropped.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Database {
+    /// As clients give it when they connect.
     pub name: String,
+    /// The role that grants on it without needing a grant option.
     pub owner: ObjectId,
+    /// Who may connect and create schemas, set from the start; `None` leaves that to superusers.
     pub acl: Option<Acl>,
 }
 
+/// A namespace for relations, and the folder that the files of its tables lie in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
+    /// Already folded; unique in the database.
     pub name: String,
     /// Below the data path; ends with a slash.
     pub path: String,
+    /// The role that may drop it, grant on it and comment on it.
     pub owner: ObjectId,
+    /// `None`: the owner's default rights.
     pub acl: Option<Acl>,
+    /// What COMMENT ON said of it, if anything.
     #[serde(default)]
     pub comment: Option<String>,
 }
@@ -55,32 +74,47 @@ pub struct Schema {
 /// A table, external table, view or sequence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Relation {
+    /// The schema it is in.
     pub schema: ObjectId,
+    /// Already folded; unique in its schema among relations of every kind.
     pub name: String,
+    /// The role that may alter it, drop it and grant on it, and whose rights a view reads with by default.
     pub owner: ObjectId,
+    /// Grants on the relation as a whole; `None`: the owner's default rights.
     pub acl: Option<Acl>,
+    /// In the order of `SELECT *`; empty for a sequence.
     pub columns: Vec<Column>,
+    /// What kind of relation it is, with what only that kind has.
     pub storage: RelationKind,
+    /// ENABLE ROW LEVEL SECURITY: row policies are in force, but not for its owner.
     #[serde(default)]
     pub row_security: bool,
+    /// FORCE ROW LEVEL SECURITY: if row policies are in force, then for its owner too.
     #[serde(default)]
     pub force_row_security: bool,
+    /// What COMMENT ON said of it, if anything.
     #[serde(default)]
     pub comment: Option<String>,
 }
 
+/// What a relation is, and where its rows come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RelationKind {
+    /// Rows in files of the warehouse.
     Table(TableStorage),
+    /// Rows in files of the lake; read only.
     External(ExternalTable),
+    /// Rows of a stored query.
     View(View),
+    /// No rows: a source of numbers. How far it has come is kept outside the catalog.
     Sequence(Sequence),
 }
 
 /// Where a warehouse table's files lie.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TableStorage {
+    /// DuckLake's `table_uuid`: given when the table is created and never changed.
     pub uuid: String,
     /// Below the schema's path; ends with a slash.
     pub path: String,
@@ -89,6 +123,7 @@ pub struct TableStorage {
 /// Files that somebody else wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExternalTable {
+    /// The format of all its files.
     pub format: ExternalFormat,
     /// Canonical URL of a file or of a folder (with a slash at its end).
     pub location: String,
@@ -98,11 +133,15 @@ pub struct ExternalTable {
     pub options: BTreeMap<String, String>,
 }
 
+/// What files of the lake may be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExternalFormat {
+    /// Apache Parquet.
     Parquet,
+    /// Delimited text, with a header line unless an option says otherwise; may be compressed.
     Csv,
+    /// One JSON object a line; may be compressed.
     Json,
 }
 
@@ -117,6 +156,7 @@ impl ExternalFormat {
     }
 }
 
+/// A stored query; the relation's columns are the query's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {
     /// The defining query as the user wrote it.
@@ -127,29 +167,42 @@ pub struct View {
     pub security_invoker: bool,
 }
 
+/// How a sequence counts. It belongs to an identity or serial column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sequence {
+    /// The first value, also after a restart.
     pub start: i64,
+    /// From one value to the next; negative if it counts down.
     pub increment: i64,
+    /// The lowest value; with `cycle`, an ascending sequence goes on from here.
     pub min: i64,
+    /// The highest value; with `cycle`, a descending sequence goes on from here.
     pub max: i64,
+    /// Whether it goes on at the other end after its last value; without, that is error `55000`.
     pub cycle: bool,
     /// The table and column it belongs to and is dropped with.
     pub owned_by: Option<(ObjectId, i32)>,
 }
 
+/// A column of a relation, in the catalog's terms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Column {
     /// Unique within the relation for ever: `attnum` and Parquet field id.
     pub id: i32,
+    /// Already folded; unique in the relation.
     pub name: String,
+    /// Its type in SQL.
     pub pg: PgType,
+    /// False with NOT NULL, and for identity and serial columns.
     pub nullable: bool,
     /// Source text of the default expression.
     pub default: Option<String>,
+    /// The sequence it draws from by itself; `None` for other columns.
     pub identity: Option<Identity>,
+    /// Grants on this column, beside those on the relation; `None` if there are none.
     #[serde(default)]
     pub acl: Option<Acl>,
+    /// What COMMENT ON said of it, if anything.
     #[serde(default)]
     pub comment: Option<String>,
 }
@@ -157,25 +210,34 @@ pub struct Column {
 /// `GENERATED … AS IDENTITY`, or serial (a plain default that draws from the sequence).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
+    /// How it was declared: whether INSERT may give a value.
     pub kind: IdentityKind,
+    /// The relation that the values are drawn from; it is dropped with the table.
     pub sequence: ObjectId,
 }
 
+/// How a column that draws from its own sequence was declared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdentityKind {
+    /// `GENERATED ALWAYS AS IDENTITY`: INSERT may say DEFAULT only, or fails with `428C9`.
     Always,
+    /// `GENERATED BY DEFAULT AS IDENTITY`: INSERT may give another value.
     ByDefault,
+    /// `serial` and its like: INSERT may give another value; `pg_catalog` shows a plain default.
     Serial,
 }
 
 /// Keys for an object store.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Credential {
+    /// Already folded; unique among storage credentials. `configured` if it comes from the configuration.
     pub name: String,
+    /// The superuser who created it.
     pub owner: ObjectId,
     /// URL prefix it is used for.
     pub scope: String,
+    /// What the store is opened with, by name in lower case (`access_key_id`, `region`, …); secrets are in clear.
     pub options: BTreeMap<String, String>,
 }
 
@@ -186,10 +248,12 @@ impl std::fmt::Debug for Credential {
 }
 
 impl Relation {
+    /// The column of a folded name, if there is one.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
 
+    /// The column with an id, if there is one; ids are not positions.
     pub fn column_by_id(&self, id: i32) -> Option<&Column> {
         self.columns.iter().find(|column| column.id == id)
     }
@@ -235,6 +299,7 @@ impl Relation {
 }
 
 impl Body {
+    /// The role that owns it; `None` for kinds that have no owner.
     pub fn owner(&self) -> Option<ObjectId> {
         match self {
             Self::Database(object) => Some(object.owner),

@@ -10,9 +10,13 @@ use crate::name::{ObjectId, SnapshotId};
 /// An immutable catalog. Cloning copies two maps of pointers.
 #[derive(Clone, Debug)]
 pub struct CatalogState {
+    /// The committed snapshot it shows, or that a transaction's own changes were made to.
     pub snapshot: SnapshotId,
+    /// DuckLake's `schema_version`: how many commits have changed an object and not only data.
     pub schema_version: i64,
+    /// The id that the next new object gets when it is committed.
     pub next_catalog_id: i64,
+    /// The id that the next new data file gets when it is committed.
     pub next_file_id: i64,
     objects: Arc<Objects>,
     data: Arc<HashMap<ObjectId, Arc<TableData>>>,
@@ -27,27 +31,35 @@ struct Objects {
 /// Where a name must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Namespace {
+    /// Among all schemas.
     Schema,
     /// Within a schema: tables, views and sequences share it.
     Relation(ObjectId),
+    /// Among all roles, users and groups alike.
     Role,
     /// Within a relation.
     RowPolicy(ObjectId),
+    /// Among all masking policies: they belong to no schema.
     MaskingPolicy,
+    /// Among all storage credentials.
     Credential,
 }
 
+/// What an object is found by: where its name is unique, and the name, folded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NameKey(pub Namespace, pub String);
 
 /// A step from one catalog to the next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
+    /// Makes a new object, or replaces an old one as a whole.
     Put(ObjectId, Box<Body>),
+    /// Removes an object and frees its name.
     Delete(ObjectId),
 }
 
 impl Change {
+    /// The object it changes; provisional if the object is new and not committed.
     pub fn id(&self) -> ObjectId {
         match self {
             Self::Put(id, _) | Self::Delete(id) => *id,
@@ -56,6 +68,7 @@ impl Change {
 }
 
 impl CatalogState {
+    /// A catalog without objects or files, to be filled by `with` and `with_data`.
     pub fn new(snapshot: SnapshotId, schema_version: i64, next_catalog_id: i64, next_file_id: i64) -> Self {
         Self { snapshot, schema_version, next_catalog_id, next_file_id, objects: Arc::default(), data: Arc::default() }
     }
@@ -94,14 +107,17 @@ impl CatalogState {
         self
     }
 
+    /// All objects, in ascending order of id.
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.objects.entries.values()
     }
 
+    /// The current version of an object; `None` if there is no such object.
     pub fn entry(&self, id: ObjectId) -> Option<&Arc<Entry>> {
         self.objects.entries.get(&id)
     }
 
+    /// The object with a name, compared as it is: the caller has folded it.
     pub fn find(&self, namespace: Namespace, name: &str) -> Option<ObjectId> {
         self.objects.names.get(&NameKey(namespace, name.to_owned())).copied()
     }
@@ -111,10 +127,12 @@ impl CatalogState {
         self.data.get(&table).cloned().unwrap_or_default()
     }
 
+    /// The schema with a folded name.
     pub fn schema_id(&self, name: &str) -> Option<ObjectId> {
         self.find(Namespace::Schema, name)
     }
 
+    /// The schema with an id; `None` if that is no schema.
     pub fn schema(&self, id: ObjectId) -> Option<&Schema> {
         match &self.entry(id)?.body {
             Body::Schema(schema) => Some(schema),
@@ -122,6 +140,7 @@ impl CatalogState {
         }
     }
 
+    /// All schemas, whoever may use them, in ascending order of id.
     pub fn schemas(&self) -> impl Iterator<Item = (ObjectId, &Schema)> {
         self.entries().filter_map(|entry| match &entry.body {
             Body::Schema(schema) => Some((entry.id, schema)),
@@ -129,6 +148,7 @@ impl CatalogState {
         })
     }
 
+    /// The relation with an id; `None` if that is no relation.
     pub fn relation(&self, id: ObjectId) -> Option<&Relation> {
         match &self.entry(id)?.body {
             Body::Relation(relation) => Some(relation),
@@ -136,6 +156,7 @@ impl CatalogState {
         }
     }
 
+    /// The relations of all schemas, whoever may see them, in ascending order of id.
     pub fn relations(&self) -> impl Iterator<Item = (ObjectId, &Relation)> {
         self.entries().filter_map(|entry| match &entry.body {
             Body::Relation(relation) => Some((entry.id, relation)),
@@ -143,6 +164,7 @@ impl CatalogState {
         })
     }
 
+    /// The role with an id; `None` if that is no role.
     pub fn role(&self, id: ObjectId) -> Option<&Role> {
         match &self.entry(id)?.body {
             Body::Role(role) => Some(role),
@@ -150,6 +172,7 @@ impl CatalogState {
         }
     }
 
+    /// All users and groups, in ascending order of id.
     pub fn roles(&self) -> impl Iterator<Item = (ObjectId, &Role)> {
         self.entries().filter_map(|entry| match &entry.body {
             Body::Role(role) => Some((entry.id, role)),
@@ -157,6 +180,7 @@ impl CatalogState {
         })
     }
 
+    /// The role with a folded name.
     pub fn role_id(&self, name: &str) -> Option<ObjectId> {
         self.find(Namespace::Role, name)
     }
@@ -171,6 +195,7 @@ impl CatalogState {
         closure(role, |id| self.role(id))
     }
 
+    /// The one database; `None` only before the catalog is filled.
     pub fn database(&self) -> Option<&Database> {
         match &self.entry(DATABASE_ID)?.body {
             Body::Database(database) => Some(database),
@@ -178,6 +203,7 @@ impl CatalogState {
         }
     }
 
+    /// The row policies of a relation, whether or not its row security is on, in ascending order of id.
     pub fn row_policies(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &RowPolicy)> {
         self.entries().filter_map(move |entry| match &entry.body {
             Body::RowPolicy(policy) if policy.relation == relation => Some((entry.id, policy)),
@@ -185,6 +211,7 @@ impl CatalogState {
         })
     }
 
+    /// The masking policy with an id; `None` if that is no masking policy.
     pub fn masking_policy(&self, id: ObjectId) -> Option<&MaskingPolicy> {
         match &self.entry(id)?.body {
             Body::MaskingPolicy(policy) => Some(policy),
@@ -192,6 +219,7 @@ impl CatalogState {
         }
     }
 
+    /// The attachments to columns of all relations, in ascending order of id.
     pub fn mask_attachments(&self) -> impl Iterator<Item = (ObjectId, &MaskAttachment)> {
         self.entries().filter_map(|entry| match &entry.body {
             Body::MaskAttachment(attachment) => Some((entry.id, attachment)),
@@ -199,6 +227,7 @@ impl CatalogState {
         })
     }
 
+    /// Those that were created in SQL, in ascending order of id; the configuration's are not here.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
         self.entries().filter_map(|entry| match &entry.body {
             Body::Credential(credential) => Some(credential),

@@ -15,12 +15,17 @@ const PASSWORD: &str = "BOATHOUSE_PASSWORD";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where the server keeps its own data.
     pub storage: Storage,
+    /// How clients connect.
     pub wire: Wire,
+    /// What queries may use of the machine.
     pub limit: Limit,
+    /// Which files outside the warehouse may be read, and with which keys.
     pub lake: LakeConfig,
 }
 
+/// Section `storage`: where metadata and warehouse are kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Storage {
@@ -28,6 +33,7 @@ pub struct Storage {
     pub data_dir: PathBuf,
 }
 
+/// Section `wire`: address, number and encryption of client connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wire {
@@ -45,6 +51,7 @@ pub struct Wire {
     pub tls_required: bool,
 }
 
+/// Section `limit`: memory and processors for queries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limit {
@@ -54,6 +61,7 @@ pub struct Limit {
     pub parallelism: u32,
 }
 
+/// Section `lake`: files outside the warehouse that may be read, and keys for their stores.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LakeConfig {
@@ -70,6 +78,7 @@ pub struct LakeConfig {
 pub struct StoreCredential {
     /// Such as `s3://landing/`.
     pub scope: String,
+    /// Names the key at its store; no secret.
     pub access_key_id: String,
     /// A file with the secret access key in it.
     pub secret_access_key_file: PathBuf,

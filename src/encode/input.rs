@@ -18,30 +18,75 @@ use crate::error::{Report, SqlState};
 use crate::setting::Zone;
 use crate::types::{PgType, arrow_type, field};
 
+/// Why text or bytes are no value of a type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
+    /// `22P02`: the text does not have the form of the type's values.
     #[error("invalid input syntax for type {pg}: \"{text}\"")]
-    Syntax { pg: String, text: String },
+    Syntax {
+        /// The type's name, without a modifier.
+        pg: String,
+        /// The text that was given.
+        text: String,
+    },
+    /// `22P02`: the text is no JSON.
     #[error("invalid input syntax for type json")]
-    Json { detail: String },
+    Json {
+        /// What is wrong with it, and where.
+        detail: String,
+    },
+    /// `22003`: a number that the type cannot hold.
     #[error("value \"{text}\" is out of range for type {pg}")]
-    OutOfRange { pg: String, text: String },
+    OutOfRange {
+        /// The type's name.
+        pg: String,
+        /// The text that was given.
+        text: String,
+    },
+    /// `22008`: a date or time with a field out of its range.
     #[error("date/time field value out of range: \"{text}\"")]
-    DateTime { text: String },
+    DateTime {
+        /// The text that was given; for binary data, what is wrong.
+        text: String,
+    },
+    /// `22007`: the text does not have the form of a date, time or interval.
     #[error("invalid input syntax for type {pg}: \"{text}\"")]
-    DateTimeSyntax { pg: String, text: String },
+    DateTimeSyntax {
+        /// The type's name.
+        pg: String,
+        /// The text that was given.
+        text: String,
+    },
+    /// `22003`: a numeric too large for the precision and scale of its type.
     #[error("numeric field overflow")]
-    NumericOverflow { precision: u8, scale: i8 },
+    NumericOverflow {
+        /// The type's digits in all.
+        precision: u8,
+        /// The type's digits after the point.
+        scale: i8,
+    },
+    /// `22001`: a text beyond the limit of its type.
     #[error("value too long for type {pg}")]
-    TooLong { pg: String },
+    TooLong {
+        /// The type's name, with the limit.
+        pg: String,
+    },
+    /// `22P02`: the text does not have the form of an array.
     #[error("malformed array literal: \"{text}\"")]
-    Array { text: String },
+    Array {
+        /// The text that was given.
+        text: String,
+    },
+    /// `22P03`: bytes that are not the binary form of a value of the type.
     #[error("incorrect binary data format")]
     Binary,
+    /// `08P01`: fewer bytes than a value of the type has.
     #[error("insufficient data left in message")]
     Short,
+    /// `22021`: these bytes are not UTF-8, or are the zero that no text may have.
     #[error("invalid byte sequence for encoding \"UTF8\": {}", .0.iter().map(|b| format!("0x{b:02x}")).collect::<Vec<_>>().join(" "))]
     Encoding(Vec<u8>),
+    /// `0A000`: what this server cannot read, as the message calls it.
     #[error("{0} is not supported")]
     Unsupported(String),
 }
@@ -104,6 +149,7 @@ enum Builder {
 }
 
 impl ColumnBuilder {
+    /// Without values yet. `zone` is that of timestamps without an offset. `0A000` for a type that cannot be read.
     pub fn new(pg: &PgType, zone: Zone) -> Result<Self, InputError> {
         Self::with_capacity(pg, zone, 0)
     }
@@ -144,6 +190,7 @@ impl ColumnBuilder {
         Ok(Self { pg: pg.clone(), zone, values })
     }
 
+    /// How many values it has so far, NULLs included.
     pub fn len(&self) -> usize {
         match &self.values {
             Builder::Bool(b) => b.len(),
@@ -165,10 +212,12 @@ impl ColumnBuilder {
         }
     }
 
+    /// Whether it has no value yet, not even a NULL.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Appends a NULL, whatever the type.
     pub fn append_null(&mut self) {
         match &mut self.values {
             Builder::Bool(b) => b.append_null(),

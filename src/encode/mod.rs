@@ -44,7 +44,9 @@ pub const BINARY_COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Wire format of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
+    /// As `::text` prints it: format code 0.
     Text,
+    /// As PostgreSQL's send functions write it, big-endian: format code 1.
     Binary,
 }
 
@@ -59,8 +61,11 @@ pub trait ObjectNames: std::fmt::Debug + Send + Sync {
 /// Settings that decide how values print, and the names of objects.
 #[derive(Clone, Debug)]
 pub struct Style {
+    /// The zone in which `timestamptz` is read and printed.
     pub zone: Zone,
+    /// Above 0: floats print in their shortest exact form. Else with 15 (float4: 6) digits, plus this many.
     pub extra_float_digits: i32,
+    /// Whether intervals print as `P1DT2H`, not as `1 day 02:00:00`.
     pub iso_8601_intervals: bool,
     objects: Option<Arc<dyn ObjectNames>>,
 }
@@ -86,6 +91,7 @@ impl Style {
         Self { zone: Zone::UTC, extra_float_digits: 1, iso_8601_intervals: false, objects: None }
     }
 
+    /// How values print under a session's settings.
     pub fn of(settings: &Settings, objects: Arc<dyn ObjectNames>) -> Self {
         Self {
             zone: settings.time_zone(),

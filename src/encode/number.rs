@@ -166,7 +166,9 @@ pub(super) fn write_numeric_binary(out: &mut Vec<u8>, negative: bool, digits: &s
 /// A numeric as read: an integer and its scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Numeric {
+    /// All its digits, as if there were no point.
     pub value: i128,
+    /// How many of the digits come after the point.
     pub scale: i8,
 }
 

@@ -26,6 +26,7 @@ impl RowEncoder {
         Ok(Self { columns: columns(batch)?, formats: formats.to_vec(), rows: batch.num_rows() })
     }
 
+    /// How many rows the batch has.
     pub fn rows(&self) -> usize {
         self.rows
     }

@@ -15,10 +15,13 @@ use uuid::Uuid;
 /// What a client may be told about a failure. Implemented by hand for each module's error, so that someone thinks
 /// about the reader; never for a foreign error.
 pub trait Report: std::error::Error + Send + Sync + 'static {
+    /// The code that drivers act upon.
     fn sqlstate(&self) -> SqlState;
+    /// More about this case, such as the failing row; `None`: nothing to add.
     fn detail(&self) -> Option<String> {
         None
     }
+    /// What the user may do about it; `None`: no advice.
     fn hint(&self) -> Option<String> {
         None
     }
@@ -39,9 +42,13 @@ pub trait Report: std::error::Error + Send + Sync + 'static {
 /// The schema, table, column and constraint fields of an error message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
+    /// The schema's name; `None`: the failure is about none.
     pub schema: Option<String>,
+    /// The table's name; `None`: the failure is about none.
     pub table: Option<String>,
+    /// The column's name; `None`: the failure is about none.
     pub column: Option<String>,
+    /// The constraint's name; `None`: the failure is about none.
     pub constraint: Option<String>,
 }
 
@@ -62,10 +69,12 @@ impl SqlError {
         self.id
     }
 
+    /// The module's own error, unmasked.
     pub fn report(&self) -> &dyn Report {
         self.report.as_ref()
     }
 
+    /// The code that drivers act upon.
     pub fn sqlstate(&self) -> SqlState {
         self.report.sqlstate()
     }
@@ -75,10 +84,12 @@ impl SqlError {
         if self.is_internal() { "internal error".to_owned() } else { self.report.to_string() }
     }
 
+    /// More about this case; the id to look up in the log, for an internal error.
     pub fn detail(&self) -> Option<String> {
         if self.is_internal() { Some(format!("Error id {}", self.id)) } else { self.report.detail() }
     }
 
+    /// The `CONTEXT` line that was added, or else the report's own. `None`: there is none.
     pub fn context(&self) -> Option<String> {
         self.context.clone().or_else(|| self.report.context())
     }
@@ -113,6 +124,7 @@ impl SqlError {
         self
     }
 
+    /// Whether it is a broken invariant (`XX000`), which clients are told the id of only.
     pub fn is_internal(&self) -> bool {
         self.sqlstate() == SqlState::INTERNAL_ERROR
     }
@@ -154,10 +166,15 @@ impl std::error::Error for SqlError {}
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Plain {
+    /// The code that drivers act upon.
     pub code: SqlState,
+    /// What clients see first; of an internal error, only the log.
     pub message: String,
+    /// More about this case; `None`: nothing to add.
     pub detail: Option<String>,
+    /// What the user may do about it; `None`: no advice.
     pub hint: Option<String>,
+    /// Where in the statement's text: characters, counted from 1. `None`: not known.
     pub position: Option<usize>,
     about: Option<Box<About>>,
 }
@@ -181,24 +198,29 @@ impl Report for Plain {
 }
 
 impl Plain {
+    /// A failure without detail, hint and position.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), detail: None, hint: None, position: None, about: None }
     }
+    /// With more about this case.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
+    /// With advice on what the user may do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
+    /// With its position in the statement's text: characters, counted from 1.
     #[must_use]
     pub fn at(mut self, position: Option<usize>) -> Self {
         self.position = position;
         self
     }
+    /// With the objects it is about, for drivers that read them.
     #[must_use]
     pub fn about(mut self, about: About) -> Self {
         self.about = Some(Box::new(about));
@@ -220,8 +242,11 @@ pub fn internal(what: impl fmt::Display) -> Plain {
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 pub struct Failed {
+    /// What was being done: the message, such as `open catalog`.
     pub doing: String,
+    /// The code that drivers act upon.
     pub code: SqlState,
+    /// The cause, for the log.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -244,22 +269,31 @@ where
 /// A message beside the result: NOTICE or WARNING.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
+    /// Whether it is a NOTICE or a WARNING.
     pub severity: Severity,
+    /// `00000`, `01000`, or the code that an error of this kind has.
     pub code: SqlState,
+    /// What clients see first.
     pub message: String,
+    /// What the user may do about it; `None`: no advice.
     pub hint: Option<String>,
 }
 
+/// How much a message matters, the least first: `client_min_messages` leaves out the lower ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Something the user may want to know, such as that IF EXISTS found nothing.
     Notice,
+    /// Something that is probably not what the user meant.
     Warning,
 }
 
 impl Notice {
+    /// A NOTICE without a hint.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
         Self { severity: Severity::Notice, code, message: message.into(), hint: None }
     }
+    /// A WARNING without a hint.
     pub fn warning(code: SqlState, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, code, message: message.into(), hint: None }
     }

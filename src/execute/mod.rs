@@ -25,13 +25,36 @@ pub enum Outcome {
     /// The whole command tag.
     Done(String),
     /// Rows that are still to be read, and the tag that their count is added to.
-    Rows { fields: Vec<FieldRef>, stream: SendableRecordBatchStream, tag: &'static str },
+    Rows {
+        /// Names and PostgreSQL types of the output columns, as the client is told of them.
+        fields: Vec<FieldRef>,
+        /// Reading it runs the query; an error may come after any number of rows.
+        stream: SendableRecordBatchStream,
+        /// The command's name, such as `SELECT`.
+        tag: &'static str,
+    },
     /// Rows that are all there already; the tag is complete.
-    Returned { fields: Vec<FieldRef>, stream: SendableRecordBatchStream, tag: String },
+    Returned {
+        /// Names and PostgreSQL types of the output columns, as the client is told of them.
+        fields: Vec<FieldRef>,
+        /// Reads from memory: the statement has had its effects.
+        stream: SendableRecordBatchStream,
+        /// The whole command tag, such as `INSERT 0 3`.
+        tag: String,
+    },
     /// The client sends rows.
     CopyIn(Box<CopyIn>),
     /// The client receives rows in a COPY format.
-    CopyOut { stream: SendableRecordBatchStream, encoder: CopyEncoder, columns: usize, binary: bool },
+    CopyOut {
+        /// Reading it runs the query; an error may come after any number of rows.
+        stream: SendableRecordBatchStream,
+        /// Turns rows into the statement's format.
+        encoder: CopyEncoder,
+        /// Fields in each row, which the client is told before the first.
+        columns: usize,
+        /// Whether the format is binary, not text or CSV.
+        binary: bool,
+    },
 }
 
 impl std::fmt::Debug for Outcome {
@@ -49,7 +72,9 @@ impl std::fmt::Debug for Outcome {
 /// Where effects go.
 #[derive(Clone, Debug)]
 pub struct Stores {
+    /// Takes the data files of new rows.
     pub warehouse: Warehouse,
+    /// Tasks that parse and write one COPY; 0 counts as 1.
     pub workers: usize,
 }
 

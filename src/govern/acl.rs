@@ -7,18 +7,31 @@ use crate::name::ObjectId;
 /// One right on one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Privilege {
+    /// Add rows, giving values to all columns or to some.
     Insert,
+    /// Read rows, in all columns or in some.
     Select,
+    /// Draw values from a sequence; on tables it is kept and shown, but no statement needs it.
     Update,
+    /// Kept and shown; no statement needs it.
     Delete,
+    /// Remove all rows of a table at once.
     Truncate,
+    /// Kept and shown; there are no foreign keys.
     References,
+    /// Kept and shown; there are no triggers.
     Trigger,
+    /// Call functions; no object in the catalog can have it.
     Execute,
+    /// Find the objects of a schema; draw values from a sequence.
     Usage,
+    /// Make relations in a schema, or schemas in the database.
     Create,
+    /// Kept and shown; there are no temporary tables.
     Temporary,
+    /// Log in to the database.
     Connect,
+    /// Kept and shown; there is no VACUUM, ANALYZE or the like.
     Maintain,
 }
 
@@ -40,6 +53,7 @@ impl Privilege {
         Self::Maintain,
     ];
 
+    /// How an `aclitem` writes it.
     pub fn letter(self) -> char {
         match self {
             Self::Insert => 'a',
@@ -58,6 +72,7 @@ impl Privilege {
         }
     }
 
+    /// How GRANT writes it, in upper case.
     pub fn keyword(self) -> &'static str {
         match self {
             Self::Insert => "INSERT",
@@ -95,8 +110,10 @@ impl Privilege {
 pub struct PrivilegeSet(u16);
 
 impl PrivilegeSet {
+    /// No privilege at all.
     pub const EMPTY: Self = Self(0);
 
+    /// The set of the listed privileges, in any order.
     pub fn of(privileges: &[Privilege]) -> Self {
         Self(privileges.iter().fold(0, |bits, p| bits | p.bit()))
     }
@@ -105,36 +122,46 @@ impl PrivilegeSet {
         use Privilege as P;
         Self::of(&[P::Insert, P::Select, P::Update, P::Delete, P::Truncate, P::References, P::Trigger, P::Maintain])
     }
+    /// What GRANT ALL means for a column; no other privilege can be granted on one.
     pub fn column() -> Self {
         Self::of(&[Privilege::Insert, Privilege::Select, Privilege::Update, Privilege::References])
     }
+    /// What GRANT ALL means for a sequence.
     pub fn sequence() -> Self {
         Self::of(&[Privilege::Select, Privilege::Update, Privilege::Usage])
     }
+    /// What GRANT ALL means for a schema.
     pub fn schema() -> Self {
         Self::of(&[Privilege::Usage, Privilege::Create])
     }
+    /// What GRANT ALL means for the database.
     pub fn database() -> Self {
         Self::of(&[Privilege::Create, Privilege::Temporary, Privilege::Connect])
     }
+    /// Whether the privilege is one of the set.
     pub fn contains(self, privilege: Privilege) -> bool {
         self.0 & privilege.bit() != 0
     }
+    /// What is in either set.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+    /// What is in this set and not in the other.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
+    /// What is in both sets.
     #[must_use]
     pub fn within(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
+    /// Whether there is no privilege in it.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
+    /// The privileges one by one, in the order of [`Privilege::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Privilege> {
         Privilege::ALL.iter().copied().filter(move |p| self.contains(*p))
     }
@@ -164,15 +191,20 @@ impl<'de> Deserialize<'de> for PrivilegeSet {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Grantee {
+    /// Every role there is and will be.
     Public,
+    /// A role, and those that inherit its rights.
     Role(ObjectId),
 }
 
 /// What one grantor gave one grantee.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AclItem {
+    /// Who holds the privileges.
     pub grantee: Grantee,
+    /// The role that gave them; the owner, if someone with the owner's rights did.
     pub grantor: ObjectId,
+    /// All that the grantee holds from this grantor.
     pub privileges: PrivilegeSet,
     /// Those of `privileges` that the grantee may grant on.
     pub grantable: PrivilegeSet,
@@ -204,6 +236,7 @@ impl Acl {
         Self(items)
     }
 
+    /// Adds to what the grantor gave the grantee. `with_option`: the grantee may grant it on.
     pub fn grant(&mut self, grantee: Grantee, grantor: ObjectId, privileges: PrivilegeSet, with_option: bool) {
         let grantable = if with_option { privileges } else { PrivilegeSet::EMPTY };
         match self.0.iter_mut().find(|item| item.grantee == grantee && item.grantor == grantor) {

@@ -17,12 +17,16 @@ const SCRAM_PREFIX: &str = "SCRAM-SHA-256$";
 const ARGON2_PREFIX: &str = "$argon2id$";
 const SALT_BYTES: usize = 16;
 
+/// Why there is no verifier.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
+    /// `0A000`: the text is an MD5 hash, as old PostgreSQL servers kept them.
     #[error("MD5 password verifiers are not supported")]
     Md5,
+    /// `22023`: the text begins like a verifier, but is none.
     #[error("invalid password verifier")]
     Malformed,
+    /// `XX000`: the library could not compute a hash; with its message.
     #[error("could not hash the password: {0}")]
     Hash(String),
 }
@@ -56,9 +60,13 @@ impl fmt::Debug for PasswordVerifier {
 
 /// The parts of a SCRAM-SHA-256 verifier.
 pub struct ScramVerifier {
+    /// Rounds of PBKDF2.
     pub iterations: u32,
+    /// As bytes, decoded from Base64.
     pub salt: Vec<u8>,
+    /// What the client's proof is checked against: 32 bytes from which the password does not follow.
     pub stored_key: Vec<u8>,
+    /// What the server proves with that it has the verifier: 32 bytes.
     pub server_key: Vec<u8>,
 }
 
@@ -112,10 +120,12 @@ impl PasswordVerifier {
         Ok(None)
     }
 
+    /// Whether it is for argon2id: then the password itself must be sent, which takes TLS.
     pub fn is_argon2id(&self) -> bool {
         self.0.starts_with(ARGON2_PREFIX)
     }
 
+    /// Its parts, decoded; `None` if it is for argon2id or malformed.
     pub fn as_scram(&self) -> Option<ScramVerifier> {
         let rest = self.0.strip_prefix(SCRAM_PREFIX)?;
         let (cost, keys) = rest.split_once('$')?;

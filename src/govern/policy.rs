@@ -12,10 +12,15 @@ pub const UNMASKED_POLICY: &str = "pg_unmasked";
 /// `CREATE POLICY`: which rows a command may see or write.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowPolicy {
+    /// Already folded; unique among the relation's row policies.
     pub name: String,
+    /// The table or external table it protects, and with which it is dropped.
     pub relation: ObjectId,
+    /// True: it adds rows to those allowed (OR). False, restrictive: it takes rows away from them (AND).
     pub permissive: bool,
+    /// The command it is for, or all of them.
     pub command: PolicyCommand,
+    /// For whom it counts, with all who inherit their rights; PUBLIC if none were named, so never empty.
     pub roles: Vec<Grantee>,
     /// Source text of the USING expression.
     pub using: Option<String>,
@@ -29,10 +34,15 @@ pub struct RowPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyCommand {
+    /// Every command.
     All,
+    /// Reading rows, in queries and in `INSERT … RETURNING`.
     Select,
+    /// Adding rows.
     Insert,
+    /// UPDATE; kept and shown, but no statement asks for it.
     Update,
+    /// DELETE; kept and shown, but no statement asks for it.
     Delete,
 }
 
@@ -48,6 +58,7 @@ impl PolicyCommand {
         }
     }
 
+    /// Whether a policy for `self` counts when a command does what `command` says.
     pub fn covers(self, command: Self) -> bool {
         self == Self::All || self == command
     }
@@ -56,7 +67,9 @@ impl PolicyCommand {
 /// `CREATE MASKING POLICY name WITH (arg type, …) USING (expression)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskingPolicy {
+    /// Already folded; unique among masking policies, and not [`UNMASKED_POLICY`].
     pub name: String,
+    /// The role that created it.
     pub owner: ObjectId,
     /// The first argument is the column that is masked.
     pub arguments: Vec<(String, PgType)>,
@@ -71,11 +84,14 @@ pub struct MaskingPolicy {
 pub struct MaskAttachment {
     /// `None`: [`UNMASKED_POLICY`].
     pub policy: Option<ObjectId>,
+    /// The table or external table whose column is masked.
     pub relation: ObjectId,
     /// The masked column's field id, so that a rename cannot detach the policy.
     pub column: i32,
     /// Field ids of the policy's arguments, in order.
     pub inputs: Vec<i32>,
+    /// For whom it counts, with all who inherit their rights; superusers see no masks.
     pub grantee: Grantee,
+    /// Of the attachments for one reader and column the highest wins; 0 if none was given.
     pub priority: i32,
 }

@@ -10,25 +10,36 @@ use crate::name::ObjectId;
 /// A user or a group: PostgreSQL makes no difference but LOGIN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Role {
+    /// Already folded; unique among users and groups. What a client logs in with.
     pub name: String,
+    /// SUPERUSER: has every privilege, and sees rows and values without policies.
     pub superuser: bool,
+    /// INHERIT: what GRANT assumes when it makes this role a member and does not say WITH INHERIT.
     pub inherit: bool,
+    /// CREATEROLE: may create roles, and alter and drop those it has the ADMIN option on.
     pub create_role: bool,
+    /// CREATEDB: kept and shown only, as there is one database.
     pub create_db: bool,
+    /// LOGIN: may connect.
     pub login: bool,
+    /// REPLICATION: kept and shown only, as replication connections are refused.
     pub replication: bool,
+    /// BYPASSRLS: row policies do not count for it; masks do.
     pub bypass_rls: bool,
     /// -1: no limit.
     pub connection_limit: i32,
     /// Microseconds since 1970 after which the password does not count.
     pub valid_until_us: Option<i64>,
+    /// `None`: no password is right, so it cannot log in.
     pub password: Option<PasswordVerifier>,
+    /// The roles it belongs to directly; empty if it is in no group.
     pub member_of: Vec<Membership>,
     /// Settings that a new session of this role starts with.
     pub settings: BTreeMap<String, String>,
 }
 
 impl Role {
+    /// With the attributes CREATE ROLE gives if nothing is said: INHERIT only, no password, in no group.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -51,7 +62,9 @@ impl Role {
 /// That a role belongs to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
+    /// The group.
     pub role: ObjectId,
+    /// The role that made it a member.
     pub grantor: ObjectId,
     /// May give the membership to others.
     pub admin: bool,

@@ -17,12 +17,22 @@ use super::Guard;
 use super::leaf::SecurityBarrierExec;
 use crate::error::{Report, SqlState};
 
+/// Why a physical plan does not run. Always `XX000`: such a plan is a bug, not the user's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum GateError {
+    /// A scan outside a secure leaf reads a file that no open table handed out.
     #[error("the plan reads \"{path}\", which was not opened for this statement")]
-    File { path: String },
+    File {
+        /// URL of the object store, then the path in it.
+        path: String,
+    },
+    /// A leaf of a kind that is not listed as harmless.
     #[error("the plan has a leaf \"{name}\" that is not known to be safe")]
-    Leaf { name: String },
+    Leaf {
+        /// The engine's name of the plan node, such as `DataSourceExec`.
+        name: String,
+    },
+    /// The engine failed while the plan's nodes were visited.
     #[error("the plan could not be inspected")]
     Engine(#[from] DataFusionError),
 }

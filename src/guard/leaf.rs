@@ -34,6 +34,7 @@ use crate::name::ObjectId;
 /// Bound over the raw columns, which they name without qualifier.
 #[derive(Clone, Debug)]
 pub struct Policies {
+    /// Rows for which it is not true are hidden. `None`: row security is not in force, all rows are seen.
     pub row_filter: Option<Expr>,
     /// By column.
     pub masks: Vec<Option<Expr>>,
@@ -68,6 +69,7 @@ impl SecureTable {
         Self { relation: id, name: relation.name.clone(), schema, policies, raw, system }
     }
 
+    /// The relation of the catalog behind it: whose columns a query's lineage leads to.
     pub fn relation(&self) -> ObjectId {
         self.relation
     }

@@ -53,6 +53,7 @@ impl Issued {
 }
 
 impl Guard {
+    /// A statement's guard, which has opened nothing yet.
     pub fn new(warehouse: Warehouse, lake: Lake) -> Self {
         Self { warehouse, lake, issued: Arc::default() }
     }

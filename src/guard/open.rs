@@ -13,6 +13,7 @@ use super::Issued;
 use super::gate::file_paths;
 use crate::name::ObjectId;
 
+/// A relation that the user reads as it is. Files that its scans read are noted with the statement's guard.
 #[derive(Debug)]
 pub struct OpenTable {
     relation: ObjectId,
@@ -25,6 +26,7 @@ impl OpenTable {
         Self { relation, raw, issued }
     }
 
+    /// The relation of the catalog behind it; `i64::MIN` for a file that COPY reads, which belongs to none.
     pub fn relation(&self) -> ObjectId {
         self.relation
     }

@@ -10,7 +10,9 @@ use crate::name::ObjectId;
 /// without a permissive policy none is.
 #[derive(Debug, Default)]
 pub struct RowRules<'a> {
+    /// One of them must be true; empty: no row is visible. By name.
     pub permissive: Vec<&'a RowPolicy>,
+    /// All of them must be true; empty: nothing is restricted. By name.
     pub restrictive: Vec<&'a RowPolicy>,
 }
 
@@ -51,15 +53,23 @@ pub fn row_policies<'a>(
 pub struct ChosenMask<'a> {
     /// Index of the column in the relation.
     pub column: usize,
+    /// Its expression stands in the column's place.
     pub policy: &'a MaskingPolicy,
     /// Column ids of the policy's arguments.
     pub inputs: &'a [i32],
 }
 
+/// Why no mask can be chosen for a column.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskError {
+    /// `55000`: of those for the reader's roles, several of the highest priority differ in policy or arguments.
     #[error("ambiguous masking policies on column \"{column}\" of relation \"{relation}\"")]
-    Ambiguous { relation: String, column: String },
+    Ambiguous {
+        /// The relation's name, without its schema.
+        relation: String,
+        /// The name of the column they are attached to.
+        column: String,
+    },
 }
 
 impl Report for MaskError {
@@ -80,6 +90,7 @@ pub struct Reader {
 }
 
 impl Reader {
+    /// Whoever runs a statement: to be taken before the rights of a view's owner are put on.
     pub fn of(ctx: &Context) -> Self {
         let session = ctx.catalog.closure(ctx.session_role);
         Self { roles: ctx.roles.iter().copied().chain(session).collect(), superuser: ctx.superuser }

@@ -11,13 +11,16 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::name::ObjectId;
 
+/// A view as a source of the engine that can be planned with, but not scanned.
 #[derive(Debug)]
 pub struct ViewTable {
     /// `None`: a view of the system's, which everyone may read.
     pub relation: Option<ObjectId>,
+    /// The view's columns as a query over it sees them: the output of `plan`.
     pub schema: SchemaRef,
     /// Its query, bound with the rights of `checked_as`, with the view's column names.
     pub plan: LogicalPlan,
+    /// Whose rights count below it: its owner's; the reading role's for `security_invoker` and for system views.
     pub checked_as: ObjectId,
 }
 

@@ -11,14 +11,29 @@ use crate::error::{Report, SqlState};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location(Url);
 
+/// Why a text is not a location that may be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LocationError {
+    /// `22023`: no URL or absolute path, or with parts that a location may not have.
     #[error("invalid location \"{location}\"")]
-    Malformed { location: String, detail: String },
+    Malformed {
+        /// The text as it was given.
+        location: String,
+        /// What is wrong with it, shown as DETAIL.
+        detail: String,
+    },
+    /// `42501`: outside the prefixes of `lake.allow`.
     #[error("permission denied for location \"{location}\"")]
-    NotAllowed { location: String },
+    NotAllowed {
+        /// The text as it was given.
+        location: String,
+    },
+    /// `0A000`: of another scheme than `file` and `s3`.
     #[error("location \"{location}\" is not supported")]
-    Scheme { location: String },
+    Scheme {
+        /// The text as it was given.
+        location: String,
+    },
 }
 
 impl Report for LocationError {
@@ -61,10 +76,12 @@ impl Location {
         Ok(if url.as_str().ends_with('/') { url.to_string() } else { format!("{url}/") })
     }
 
+    /// The canonical form: no dot segments, symbolic links of a local path followed.
     pub fn url(&self) -> &Url {
         &self.0
     }
 
+    /// Whether it means all files below a folder: it ends with a slash, as every local directory does.
     pub fn is_folder(&self) -> bool {
         self.0.path().ends_with('/')
     }

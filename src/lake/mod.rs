@@ -1,6 +1,7 @@
 //! Files we read but do not own: locations, object stores, formats.
 
 mod location;
+mod readable;
 mod store;
 mod table;
 

@@ -1,13 +1,16 @@
 //! Object stores and their credentials.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
 use url::Url;
 
+use super::readable::Readable;
 use super::{Location, LocationError};
 use crate::catalog::{CatalogState, Credential};
 use crate::error::{Report, SqlState};
@@ -19,20 +22,36 @@ pub struct Lake {
     /// Those that the operator configured.
     credentials: Arc<[Credential]>,
     runtime: Arc<RuntimeEnv>,
-    /// By bucket, with the credential they were built from.
+    /// By bucket, with the credential they were built from; local files under an empty name.
     buckets: Arc<Mutex<HashMap<String, Option<Credential>>>>,
 }
 
+/// Why an object store or a storage credential cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The location itself is refused, with the SQLSTATE of that error.
     #[error(transparent)]
     Location(#[from] LocationError),
+    /// `42704`: the location lies in no credential's scope.
     #[error("there is no storage credential for \"{location}\"")]
-    NoCredential { location: String },
+    NoCredential {
+        /// The canonical URL that was to be read.
+        location: String,
+    },
+    /// `22023`: storage credentials have no such option.
     #[error("storage option \"{name}\" is not supported")]
-    Option { name: String },
+    Option {
+        /// As the credential has it.
+        name: String,
+    },
+    /// `22023`: a store could not be built from the credential's options, or the engine has none for the location.
     #[error("could not configure the object store for \"{location}\"")]
-    Configure { location: String, source: object_store::Error },
+    Configure {
+        /// The canonical URL that was to be read.
+        location: String,
+        /// The store's or the engine's reason.
+        source: object_store::Error,
+    },
 }
 
 impl Report for StoreError {
@@ -84,11 +103,26 @@ impl Lake {
         if url.scheme() == "s3" {
             self.register_bucket(catalog, url)?;
         }
+        if url.scheme() == "file" {
+            self.register_files(url)?;
+        }
         let shown = || location.to_string();
         self.runtime.object_store_registry.get_store(url).map_err(|error| StoreError::Configure {
             location: shown(),
             source: object_store::Error::Generic { store: "registry", source: error.into() },
         })
+    }
+
+    /// Once.
+    fn register_files(&self, url: &Url) -> Result<(), StoreError> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Vacant(files) = buckets.entry(String::new()) {
+            let root = url.join("/").map_err(|_invalid| StoreError::NoCredential { location: url.to_string() })?;
+            let store = Readable(Arc::new(LocalFileSystem::new()));
+            self.runtime.register_object_store(&root, Arc::new(store));
+            files.insert(None);
+        }
+        Ok(())
     }
 
     fn register_bucket(&self, catalog: &CatalogState, url: &Url) -> Result<(), StoreError> {
@@ -121,7 +155,7 @@ impl Lake {
         let store = builder.build().map_err(|source| StoreError::Configure { location: url.to_string(), source })?;
         let root = Url::parse(&format!("s3://{bucket}"))
             .map_err(|_invalid| StoreError::NoCredential { location: url.to_string() })?;
-        self.runtime.register_object_store(&root, Arc::new(store));
+        self.runtime.register_object_store(&root, Arc::new(Readable(Arc::new(store))));
         buckets.insert(bucket, Some(credential));
         Ok(())
     }

@@ -26,8 +26,9 @@ use crate::types::{PgType, of_field};
 const INFER_FILES_MAX: usize = 16;
 /// Rows looked at in each file that has no schema of its own.
 const INFER_ROWS_MAX: usize = 10_000;
-/// What a table with these options remembers about its files.
+/// Option: only files whose name ends with this.
 const EXTENSION: &str = "file_extension";
+/// Option: of all files; found by the first one's name.
 const COMPRESSION: &str = "compression";
 
 /// An external table as a source of the engine.
@@ -39,13 +40,16 @@ pub struct LakeTable {
 /// Columns and partitions found by looking at files.
 #[derive(Debug)]
 pub struct InferredTable {
+    /// Name and type of each column in the files, in order; columns that are partitions are left out.
     pub columns: Vec<(String, PgType)>,
+    /// Name and type of each column given by `name=value` folders, outermost first. Empty: not partitioned.
     pub partitions: Vec<(String, PgType)>,
     /// The table's options, completed by what the files say.
     pub options: BTreeMap<String, String>,
 }
 
 impl LakeTable {
+    /// Opens a table without a look at its files. `42501` outside `lake.allow`, `42704` without a credential.
     pub fn new(lake: &Lake, catalog: &CatalogState, relation: &Relation, table: &ExternalTable) -> Result<Self, Plain> {
         let location = lake.locate(&table.location).map_err(|error| plain(&error))?;
         lake.store(catalog, &location).map_err(|error| plain(&error))?;
@@ -81,10 +85,6 @@ impl LakeTable {
         let url = ListingTableUrl::parse(location.url().as_str()).map_err(SqlError::from_engine)?;
         let listed = url.list_all_files(session, store.as_ref(), "").await.map_err(SqlError::from_engine)?;
         let mut objects: Vec<_> = listed.try_collect().await.map_err(SqlError::from_engine)?;
-        objects.retain(|object: &object_store::ObjectMeta| {
-            let name = object.location.filename().unwrap_or_default();
-            !name.starts_with(['_', '.']) && object.size > 0
-        });
         objects.sort_by(|a, b| a.location.cmp(&b.location));
         let Some(first) = objects.first() else {
             let message = format!("there are no files at \"{location}\"");
@@ -94,12 +94,6 @@ impl LakeTable {
         };
         let mut options = options.clone();
         let name = first.location.filename().unwrap_or_default().to_owned();
-        let dot = name.find('.').map(|at| name.split_at(at).1.to_owned()).unwrap_or_default();
-        if location.is_folder()
-            && objects.iter().all(|object| object.location.filename().is_some_and(|name| name.ends_with(&dot)))
-        {
-            options.entry(EXTENSION.to_owned()).or_insert(dot);
-        }
         if format != ExternalFormat::Parquet {
             options.entry(COMPRESSION.to_owned()).or_insert_with(|| compression_of(&name).to_owned());
         }

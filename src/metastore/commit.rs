@@ -22,6 +22,7 @@ pub struct Commit {
     pub base: Arc<CatalogState>,
     /// In the order in which they were made; several for one object are allowed, the last one counts.
     pub changes: Vec<Change>,
+    /// The tables whose rows it changed, each of them once.
     pub tables: Vec<TableCommit>,
     /// Sequences it drew values from.
     pub sequences: Vec<ObjectId>,
@@ -34,20 +35,40 @@ pub struct Commit {
 /// What a transaction did to one table's data.
 #[derive(Debug)]
 pub struct TableCommit {
+    /// Provisional if the transaction created the table.
     pub table: ObjectId,
+    /// New files, already written; they have no ids yet.
     pub added: Vec<DataFile>,
     /// Whether the rows that were there before are gone.
     pub truncated: bool,
 }
 
+/// Why a transaction was not committed, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
+    /// `40001`: another transaction was faster; nothing was committed.
     #[error("could not serialize access due to concurrent update")]
-    Conflict { detail: String },
+    Conflict {
+        /// What it collided with, as a sentence for the client.
+        detail: String,
+    },
+    /// A name it wanted was taken since; nothing was committed.
     #[error("{kind} \"{name}\" already exists")]
-    Duplicate { kind: &'static str, name: String, code: SqlState },
+    Duplicate {
+        /// What the message calls the object.
+        kind: &'static str,
+        /// The name that is taken, without its schema.
+        name: String,
+        /// `42P06` for a schema, `42P07` for a relation, `42710` for others.
+        code: SqlState,
+    },
+    /// `08007`: COMMIT failed, and whether it took place could not be found out.
     #[error("the outcome of the commit is unknown")]
-    Unknown { source: MetastoreError },
+    Unknown {
+        /// Why the database did not tell.
+        source: MetastoreError,
+    },
+    /// Nothing was committed, because the metadata database failed; with that error's SQLSTATE.
     #[error("could not commit")]
     Metastore(#[from] MetastoreError),
 }

@@ -22,16 +22,42 @@ use crate::catalog::{BOOTSTRAP_ROLE, CatalogState};
 use crate::error::{Report, SqlState};
 use crate::govern::PasswordVerifier;
 
+/// What went wrong with the data directory or the metadata database.
 #[derive(Debug, thiserror::Error)]
 pub enum MetastoreError {
+    /// `55000`: another process holds the directory's lock.
     #[error("data directory \"{directory}\" is in use by another server")]
-    InUse { directory: String },
+    InUse {
+        /// Path of the data directory.
+        directory: String,
+    },
+    /// `58030`: the file system refused.
     #[error("could not {doing} in data directory \"{directory}\"")]
-    Directory { doing: &'static str, directory: String, source: std::io::Error },
+    Directory {
+        /// What was tried, to stand after “could not”.
+        doing: &'static str,
+        /// Path of the data directory, or of the folder in it that was meant.
+        directory: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// `58030`: SQLite refused.
     #[error("metadata database: {doing}")]
-    Database { doing: String, source: sqlx::Error },
+    Database {
+        /// What was tried: the first 80 characters of an SQL statement, or in words.
+        doing: String,
+        /// What the database's driver said.
+        source: sqlx::Error,
+    },
+    /// `55000`: a newer server has migrated the database.
     #[error("the metadata database has schema version {found}, this server knows versions up to {known}")]
-    TooNew { found: i64, known: i64 },
+    TooNew {
+        /// Number of the last migration in the database.
+        found: i64,
+        /// Number of the last migration that this server has.
+        known: i64,
+    },
+    /// `XX000`: what is stored makes no sense, or something cannot be stored; says what.
     #[error("metadata database: {0}")]
     Corrupt(String),
 }
@@ -85,6 +111,7 @@ impl Metastore {
         state
     }
 
+    /// Counters of the committed sequences, one for all sessions.
     pub fn sequences(&self) -> &Arc<Sequences> {
         &self.sequences
     }

@@ -8,6 +8,7 @@ use crate::catalog::Sequence;
 use crate::error::{Plain, SqlState};
 use crate::name::ObjectId;
 
+/// The last value handed out, by sequence; none for one that was never drawn from.
 #[derive(Debug, Default)]
 pub struct Sequences(Mutex<HashMap<ObjectId, i64>>);
 
@@ -49,6 +50,7 @@ impl Sequences {
         self.lock().get(&id).copied()
     }
 
+    /// Goes on after `last`; with `None` from the sequence's start.
     pub fn set(&self, id: ObjectId, last: Option<i64>) {
         match last {
             Some(last) => self.lock().insert(id, last),

@@ -69,6 +69,7 @@ impl ObjectId {
         }
     }
 
+    /// Whether the object's transaction has not committed, so that its id will change.
     pub fn is_provisional(self) -> bool {
         self.0 < 0
     }
@@ -77,15 +78,19 @@ impl ObjectId {
 /// A relation, or another object in a schema, as written: `[schema.]name`, already folded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct QualifiedName {
+    /// `None`: found by the search path.
     pub schema: Option<String>,
+    /// Without its schema.
     pub name: String,
 }
 
 impl QualifiedName {
+    /// A name in a schema.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
         Self { schema: Some(schema.into()), name: name.into() }
     }
 
+    /// A name without a schema, for the search path to find.
     pub fn bare(name: impl Into<String>) -> Self {
         Self { schema: None, name: name.into() }
     }

@@ -24,6 +24,7 @@ pub struct ArrayMark {
 }
 
 impl ArrayMark {
+    /// The mark of a name: [`ARRAY_SUBQUERY`] or [`UNTYPED_ARRAY`].
     pub fn new(name: &'static str) -> Self {
         Self { name, signature: Signature::any(1, Volatility::Immutable) }
     }
@@ -101,10 +102,12 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// `array_lower(array, dimension)`.
     pub fn lower() -> Self {
         Self { upper: false, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
+    /// `array_upper(array, dimension)`.
     pub fn upper() -> Self {
         Self { upper: true, ..Self::lower() }
     }

@@ -24,6 +24,7 @@ pub struct FromText {
 }
 
 impl FromText {
+    /// The cast to a type. `style` has the zone of local times, and the objects that names stand for.
     pub fn new(pg: PgType, style: Style) -> Self {
         Self { pg, style, signature: Signature::any(1, Volatility::Immutable) }
     }
@@ -113,6 +114,7 @@ pub struct ToText {
 }
 
 impl ToText {
+    /// The cast from a type, whose values print as `style` says.
     pub fn new(source: PgType, style: Style) -> Self {
         Self { source, style, signature: Signature::any(1, Volatility::Immutable) }
     }

@@ -26,14 +26,17 @@ pub struct NextValue {
 }
 
 impl NextValue {
+    /// Bound to a sequence that `counter` counts. `explicit`: a user wrote it, and needs a right for it.
     pub fn new(id: ObjectId, name: String, sequence: Sequence, counter: Arc<Sequences>, explicit: bool) -> Self {
         Self { id, name, sequence, counter, explicit, signature: Signature::nullary(Volatility::Volatile) }
     }
 
+    /// The id of the sequence it draws from.
     pub fn sequence(&self) -> ObjectId {
         self.id
     }
 
+    /// Whether a user wrote it; else it is an identity column's own.
     pub fn explicit(&self) -> bool {
         self.explicit
     }

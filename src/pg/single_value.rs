@@ -23,10 +23,12 @@ pub struct SingleValue {
 }
 
 impl SingleValue {
+    /// `21000` for a second row.
     pub fn strict() -> Self {
         Self { strict: true, signature: Signature::any(1, Volatility::Immutable) }
     }
 
+    /// The first row, however many there are: [`SingleRow`] complains where the value is used.
     pub fn lenient() -> Self {
         Self { strict: false, ..Self::strict() }
     }

@@ -17,6 +17,7 @@ pub struct Unified {
 }
 
 impl Unified {
+    /// Stands in for the engine's function `inner`.
     pub fn new(inner: Arc<ScalarUDF>) -> Self {
         Self { inner, signature: Signature::variadic_any(Volatility::Immutable) }
     }

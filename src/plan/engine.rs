@@ -24,6 +24,7 @@ use crate::pg::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, jso
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: usize = 5;
 
+/// The engine that all sessions share.
 #[derive(Debug)]
 pub struct Engine {
     template: SessionState,
@@ -80,10 +81,12 @@ impl Engine {
         Arc::new(self.template.clone())
     }
 
+    /// What the state of each statement is a copy of: to look functions up in.
     pub fn template(&self) -> &SessionState {
         &self.template
     }
 
+    /// Memory, spill files and object stores of all statements together.
     pub fn runtime(&self) -> &Arc<RuntimeEnv> {
         &self.runtime
     }

@@ -23,13 +23,19 @@ use crate::types::{PgType, arrow_type, field, of_field};
 /// Rows for a table.
 #[derive(Debug)]
 pub struct InsertPlan {
+    /// The table that gets them; provisional if the statement creates it.
     pub table: ObjectId,
     /// Gives the table's columns, all of them, in order.
     pub source: LogicalPlan,
+    /// What row policies ask of the new rows; empty: nothing.
     pub checks: Vec<WithCheck>,
+    /// What the client gets back; `None`: the number of rows only.
     pub returning: Option<Returning>,
+    /// Rights on the table. What the source reads needs its own.
     pub needs: Vec<Need>,
+    /// Types of the parameters by position, as far as they are known.
     pub parameters: Vec<Option<PgType>>,
+    /// The command tag without counts: `INSERT`, `COPY`, or `SELECT` for CREATE TABLE AS.
     pub tag: &'static str,
 }
 
@@ -38,6 +44,7 @@ pub struct InsertPlan {
 pub struct WithCheck {
     /// The restrictive policy that asks for it.
     pub policy: Option<String>,
+    /// Over the table's columns. NULL is no better than false: `42501`.
     pub condition: Expr,
 }
 

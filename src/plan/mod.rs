@@ -39,11 +39,15 @@ use crate::types::PgType;
 /// What planning may look at.
 #[derive(Clone, Debug)]
 pub struct Scope {
+    /// Who runs the statement, on which catalog, with which settings.
     pub ctx: Context,
     /// Who sees the result: masks are his, also in a view that is read with its owner's rights.
     pub reader: Reader,
+    /// The engine's functions, optimizer and limits.
     pub engine: Arc<Engine>,
+    /// Opens the statement's relations, each under its policies.
     pub guard: Guard,
+    /// For the counters of its sequences. Planning does not move them.
     pub metastore: Arc<Metastore>,
     /// What was found out about files before planning.
     pub facts: Facts,
@@ -52,26 +56,38 @@ pub struct Scope {
 /// The results of the only I/O before permission.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// The location that the statement names, and what its files hold. `None`: it names none.
     pub external: Option<(Location, Arc<InferredTable>)>,
 }
 
 /// What a statement will do.
 #[derive(Debug)]
 pub enum Plan {
+    /// Send a query's rows to the client.
     Query(QueryPlan),
+    /// Write rows to a table: INSERT, or COPY from a location.
     Insert(InsertPlan),
+    /// Show how a query would run.
     Explain {
+        /// The query that is shown.
         query: QueryPlan,
+        /// Whether it runs, too, and what it took is shown.
         analyze: bool,
+        /// Whether each step is shown in full.
         verbose: bool,
     },
+    /// Send a query's rows to the client in a format of COPY.
     CopyOut(CopyPlan, QueryPlan),
+    /// Write rows to a table that the client sends in a format of COPY.
     CopyIn(CopyPlan),
     /// Create a table, then fill it.
     CreateTableAs {
+        /// What creates the table. Without changes if there is one by that name already.
         ddl: DdlPlan,
+        /// The rows. `None`: WITH NO DATA, or there is such a table already.
         fill: Option<InsertPlan>,
     },
+    /// Change the catalog.
     Ddl(DdlPlan),
 }
 
@@ -80,12 +96,16 @@ pub enum Plan {
 pub struct Need {
     /// Whose rights count: the current role's, or a view owner's.
     pub role: ObjectId,
+    /// What that role must hold. A superuser holds everything.
     pub right: Right,
 }
 
+/// What a role may have to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Right {
+    /// Being a superuser. What for, as the error's message says it: `permission denied to …`.
     Superuser(&'static str),
+    /// The attribute CREATEROLE. What for, as the error's message says it: `permission denied to …`.
     CreateRole(&'static str),
     /// Ownership of an object.
     Own(ObjectId),
@@ -93,25 +113,35 @@ pub enum Right {
     Member(ObjectId),
     /// ADMIN OPTION on a role.
     Admin(ObjectId),
+    /// A privilege on the one database.
     Database(Privilege),
+    /// A privilege on a schema.
     Schema(ObjectId, Privilege),
     /// With columns (their indexes): the privilege on the relation, or on each of them. Without: on the relation.
     Relation {
+        /// The relation. Its schema must be usable, too.
         id: ObjectId,
+        /// What is done to it.
         privilege: Privilege,
+        /// Positions from 0, not column ids. Empty: only the relation's own ACL counts.
         columns: Vec<i32>,
     },
     /// Drawing values from a sequence.
     Sequence(ObjectId),
     /// The privilege on the relation or on any of its columns.
     AnyColumn {
+        /// The relation. Its schema must be usable, too.
         id: ObjectId,
+        /// What is done to it.
         privilege: Privilege,
     },
     /// May grant a privilege on an object (or column) on.
     GrantOption {
+        /// The relation, schema or database.
         id: ObjectId,
+        /// The id of a column whose grant options count besides the relation's. `None`: the object's alone.
         column: Option<i32>,
+        /// What is granted on.
         privilege: Privilege,
     },
 }
@@ -128,6 +158,7 @@ pub struct Parameters {
 /// What a statement takes and gives, before it runs.
 #[derive(Clone, Debug)]
 pub struct Description {
+    /// Types of the parameters by position; text where nothing tells.
     pub parameters: Vec<PgType>,
     /// `None`: no rows.
     pub fields: Option<Vec<FieldRef>>,

@@ -25,9 +25,11 @@ use crate::types::{PgType, field, of_field};
 /// A bound query, not yet permitted.
 #[derive(Debug)]
 pub struct QueryPlan {
+    /// What the engine runs. Views are replaced by their queries once it is permitted.
     pub logical: LogicalPlan,
     /// Output columns with the names the client sees.
     pub fields: Vec<FieldRef>,
+    /// Types of the parameters by position, as far as they are known.
     pub parameters: Vec<Option<PgType>>,
 }
 

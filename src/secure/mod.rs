@@ -19,10 +19,12 @@ use crate::plan::{Need, Plan};
 pub struct Authorized<T>(T);
 
 impl<T> Authorized<T> {
+    /// The plan to look at; it stays proven.
     pub fn get(&self) -> &T {
         &self.0
     }
 
+    /// The plan to run; the proof that it was checked is given up.
     pub fn into_inner(self) -> T {
         self.0
     }

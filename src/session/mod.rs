@@ -38,14 +38,19 @@ const NOTICES_MAX: usize = 1_000;
 /// What all sessions share.
 #[derive(Debug)]
 pub struct Shared {
+    /// The committed catalog, and where transactions commit.
     pub metastore: Arc<Metastore>,
+    /// Plans and runs queries, within one memory limit for all sessions.
     pub engine: Arc<Engine>,
+    /// Data files of the tables we own.
     pub warehouse: Warehouse,
+    /// Which other files may be read, and how to get there.
     pub lake: Lake,
     /// Tasks that parse and write one COPY.
     pub workers: usize,
 }
 
+/// A connected user's state: roles, settings, transaction, prepared statements and portals.
 #[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
@@ -99,6 +104,11 @@ impl Session {
         session.show_roles();
         session.initial = session.settings.clone();
         Ok(session)
+    }
+
+    /// Who logged in.
+    pub fn login_role(&self) -> ObjectId {
+        self.login_role
     }
 
     /// Runs one statement up to its first row. The caller reads the rows and then says how it went with
@@ -195,10 +205,12 @@ impl Session {
         Objects::style(&self.context())
     }
 
+    /// In force now, with what SET LOCAL changed.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
+    /// The open transaction's catalog, its own changes included; without one, the newest that was committed.
     pub fn catalog(&self) -> Arc<CatalogState> {
         self.open.as_ref().map_or_else(|| self.shared.metastore.head(), |open| Arc::clone(open.transaction.catalog()))
     }

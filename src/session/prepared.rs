@@ -20,16 +20,20 @@ use crate::types::PgType;
 pub struct Prepared {
     /// `None`: an empty query.
     pub statement: Option<Statement>,
+    /// What it takes and gives, as found when it was parsed.
     pub description: Description,
 }
 
 /// A statement with its parameters, and as much of its result as was not read yet.
 #[derive(Debug)]
 pub struct Portal {
+    /// The statement it runs, kept even if its name is closed meanwhile.
     pub prepared: Arc<Prepared>,
+    /// The bound values, in the types of the statement's description.
     pub parameters: Parameters,
     /// One for each output column.
     pub formats: Vec<Format>,
+    /// `None`: it has not run yet, has no rows, or all of them were sent.
     pub rows: Option<PortalRows>,
     /// It ran to its end.
     pub done: bool,
@@ -37,12 +41,15 @@ pub struct Portal {
 
 /// The rest of a result.
 pub struct PortalRows {
+    /// The output columns, of the types that the statement's description tells.
     pub fields: Vec<FieldRef>,
+    /// Batches that were not read at all; they come after `current`.
     pub stream: SendableRecordBatchStream,
     /// A batch that was read in part.
     pub current: Option<(RecordBatch, usize)>,
     /// The tag that counts are added to; a complete one does not count.
     pub tag: String,
+    /// Whether the number of rows that the last Execute sent is added to the tag.
     pub counts: bool,
 }
 
@@ -55,7 +62,9 @@ impl std::fmt::Debug for PortalRows {
 /// A parameter as Bind carries it.
 #[derive(Debug)]
 pub struct BoundValue<'a> {
+    /// How to read `bytes`: as text or as the type's binary form.
     pub format: Format,
+    /// `None`: NULL.
     pub bytes: Option<&'a [u8]>,
 }
 
@@ -84,6 +93,7 @@ impl Session {
         Ok(())
     }
 
+    /// The prepared statement of a name, which is empty for the unnamed one. `26000` if there is none.
     pub fn prepared(&self, name: &str) -> Result<&Arc<Prepared>, SqlError> {
         self.prepared.get(name).ok_or_else(|| {
             let message = if name.is_empty() {
@@ -167,18 +177,22 @@ impl Session {
         self.portals.remove(name).ok_or_else(|| no_portal(name))
     }
 
+    /// A portal to look at; it stays where it is. `34000` if there is none.
     pub fn portal(&self, name: &str) -> Result<&Portal, SqlError> {
         self.portals.get(name).ok_or_else(|| no_portal(name))
     }
 
+    /// Keeps a portal for the next Execute, in place of one of the same name.
     pub fn put_portal(&mut self, name: &str, portal: Portal) {
         self.portals.insert(name.to_owned(), portal);
     }
 
+    /// Close of a statement. Its portals stay; an unknown name is no error.
     pub fn close_statement(&mut self, name: &str) {
         self.prepared.remove(name);
     }
 
+    /// Close of a portal, with what it has not sent yet; an unknown name is no error.
     pub fn close_portal(&mut self, name: &str) {
         self.portals.remove(name);
     }

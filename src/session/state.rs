@@ -10,8 +10,11 @@ use crate::transaction::{Savepoint, Transaction};
 /// As ReadyForQuery tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransactionStatus {
+    /// `I`: outside a transaction block, even while a message's implicit transaction is open.
     Idle,
+    /// `T`: in a block that BEGIN opened.
     InTransaction,
+    /// `E`: in a block where a statement failed; only COMMIT, ROLLBACK and ROLLBACK TO are accepted.
     Failed,
 }
 
@@ -52,6 +55,7 @@ pub(super) fn open_transaction(open: &mut Option<Open>) -> Result<&mut Open, Sql
 }
 
 impl Session {
+    /// What ReadyForQuery tells. An implicit transaction does not count, not even a failed one.
     pub fn status(&self) -> TransactionStatus {
         match &self.open {
             Some(open) if open.failed && open.explicit => TransactionStatus::Failed,
@@ -65,6 +69,7 @@ impl Session {
         self.open.is_none()
     }
 
+    /// Whether a statement of the open transaction failed, be it explicit or implicit.
     pub fn is_failed(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.failed)
     }

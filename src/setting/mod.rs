@@ -13,10 +13,15 @@ pub use zone::Zone;
 /// A setting's definition.
 #[derive(Debug)]
 pub struct Setting {
+    /// In PostgreSQL's spelling; users may write it in any case.
     pub name: &'static str,
+    /// `pg_settings.short_desc`.
     pub doc: &'static str,
+    /// The value of a session that has not set it, as SHOW prints it.
     pub default: &'static str,
+    /// What values it takes.
     pub kind: Kind,
+    /// Who may change it.
     pub scope: Scope,
     /// Whether clients are told of every change.
     pub report: bool,
@@ -25,28 +30,38 @@ pub struct Setting {
 /// What values a setting takes.
 #[derive(Debug)]
 pub enum Kind {
+    /// Any spelling of a boolean; shown as `on` or `off`.
     Bool,
+    /// A whole number without a unit.
     Int {
+        /// The lowest value it takes.
         min: i64,
+        /// The highest value it takes.
         max: i64,
     },
     /// Milliseconds when no unit is given.
     Milliseconds {
+        /// The longest duration it takes, in milliseconds.
         max: u64,
     },
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Any text.
     Text,
     /// A list of schema names.
     Names,
+    /// A name of the IANA time zone database, or an offset east of Greenwich such as `+02`.
     TimeZone,
+    /// `ISO` with the order `MDY`; PostgreSQL's other styles and orders are `0A000`.
     DateStyle,
+    /// UTF8 in any of its spellings; other encodings are `0A000`.
     Encoding,
 }
 
 /// Who may change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
+    /// Any user, for the session or a transaction.
     User,
     /// Shown only.
     Internal,
@@ -71,6 +86,7 @@ macro_rules! setting {
 
 /// PostgreSQL's version whose behaviour and catalogs we follow.
 pub const SERVER_VERSION: &str = "17.6";
+/// [`SERVER_VERSION`] as one number: major version times 10000, plus minor version.
 pub const SERVER_VERSION_NUM: &str = "170006";
 const DAY_MS: u64 = 86_400_000;
 const LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
@@ -241,6 +257,7 @@ impl Settings {
         }
     }
 
+    /// The value as SHOW prints it: as set, or the default.
     pub fn value(&self, setting: &Setting) -> String {
         self.values.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned())
     }
@@ -249,6 +266,7 @@ impl Settings {
         find(name).map(|setting| self.value(setting)).unwrap_or_default()
     }
 
+    /// Whether a boolean setting is on; false if there is none by that name.
     pub fn is_on(&self, name: &str) -> bool {
         self.text(name) == "on"
     }
@@ -258,30 +276,37 @@ impl Settings {
         value::milliseconds(&self.text("statement_timeout")).filter(|timeout| !timeout.is_zero())
     }
 
+    /// The longest time a session may be idle in a transaction, if there is a limit.
     pub fn idle_in_transaction_timeout(&self) -> Option<Duration> {
         value::milliseconds(&self.text("idle_in_transaction_session_timeout")).filter(|timeout| !timeout.is_zero())
     }
 
+    /// The zone in which timestamps are read and printed.
     pub fn time_zone(&self) -> Zone {
         Zone::parse(&self.text("TimeZone")).unwrap_or(Zone::UTC)
     }
 
+    /// How exactly floats print: above 0 the shortest exact form, else that many digits more than 15 (float4: 6).
     pub fn extra_float_digits(&self) -> i32 {
         self.text("extra_float_digits").parse().unwrap_or(1)
     }
 
+    /// Rounds of hashing in new SCRAM verifiers.
     pub fn scram_iterations(&self) -> u32 {
         self.text("scram_iterations").parse().unwrap_or(4096)
     }
 
+    /// How intervals print: `postgres` or `iso_8601`.
     pub fn interval_style(&self) -> String {
         self.text("IntervalStyle")
     }
 
+    /// The algorithm of new password verifiers: `scram-sha-256` or `argon2id`.
     pub fn password_encryption(&self) -> String {
         self.text("password_encryption")
     }
 
+    /// The lowest level of messages that the client wants, such as `notice`.
     pub fn min_messages(&self) -> String {
         self.text("client_min_messages")
     }

@@ -6,16 +6,39 @@ use super::{Kind, Setting, Zone};
 use crate::error::{Report, SqlState};
 use crate::name::{fold, quote};
 
+/// Why a setting cannot have a value.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
+    /// `42704`: there is no such setting, and users' own have a dot in their name.
     #[error("unrecognized configuration parameter \"{name}\"")]
-    Unknown { name: String },
+    Unknown {
+        /// The name that was given.
+        name: String,
+    },
+    /// `55P02`: users may only look at it.
     #[error("parameter \"{name}\" cannot be changed")]
-    Fixed { name: &'static str },
+    Fixed {
+        /// The setting's name in its own spelling.
+        name: &'static str,
+    },
+    /// `22023`: the setting does not take this value.
     #[error("invalid value for parameter \"{name}\": \"{value}\"")]
-    Invalid { name: &'static str, value: String, expected: String },
+    Invalid {
+        /// The setting's name in its own spelling.
+        name: &'static str,
+        /// The value that was given.
+        value: String,
+        /// The values that it takes, for the hint.
+        expected: String,
+    },
+    /// `0A000`: PostgreSQL takes this value, this server does not.
     #[error("{name} = \"{value}\" is not supported")]
-    Unsupported { name: &'static str, value: String },
+    Unsupported {
+        /// The setting's name in its own spelling.
+        name: &'static str,
+        /// The value that was given.
+        value: String,
+    },
 }
 
 impl Report for SettingError {

@@ -9,14 +9,17 @@ use chrono_tz::Tz;
 /// A session's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Zone {
+    /// A zone of the IANA time zone database.
     Named(Tz),
     /// Seconds east of Greenwich.
     Fixed(i32),
 }
 
 impl Zone {
+    /// Coordinated universal time.
     pub const UTC: Self = Self::Named(Tz::UTC);
 
+    /// Reads a zone's name in any case, or an offset east of Greenwich such as `+05:30`. `None` if it is neither.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)) {

@@ -3,6 +3,7 @@
 
 use super::{Command, DropKind, Explain, SetValue};
 
+/// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// Reads data.
@@ -16,6 +17,7 @@ pub enum Class {
 }
 
 impl Command {
+    /// What the command does. EXPLAIN reads; with ANALYZE it does what the statement that it explains does.
     pub fn class(&self) -> Class {
         match self {
             Self::Query(_) => Class::Read,

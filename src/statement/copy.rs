@@ -10,33 +10,52 @@ use super::text::SyntaxError;
 use crate::error::SqlState;
 use crate::name::QualifiedName;
 
+/// `COPY source FROM | TO target [WITH] (option, …)`, in the new or the old syntax.
 #[derive(Clone, Debug)]
 pub struct CopyStatement {
+    /// The table or the query between COPY and FROM or TO.
     pub source: CopySource,
+    /// The direction and the other end: the client or files.
     pub target: CopyTarget,
+    /// Complete, with the format's defaults filled in, and checked against each other.
     pub options: CopyOptions,
 }
 
 /// What is copied.
 #[derive(Clone, Debug)]
 pub enum CopySource {
-    Table { name: QualifiedName, columns: Vec<String> },
+    /// `COPY table [(column, …)]`, in either direction.
+    Table {
+        /// The table, as written: unresolved.
+        name: QualifiedName,
+        /// In the order of the data; empty: all columns of the table.
+        columns: Vec<String>,
+    },
+    /// `COPY (query) TO`; with FROM it is a syntax error.
     Query(Box<ast::Query>),
 }
 
 /// Where it comes from or goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CopyTarget {
+    /// `FROM STDIN`: the client sends the rows.
     FromStdin,
+    /// `TO STDOUT`: the client gets the rows.
     ToStdout,
+    /// `FROM 'location'`: files of the lake, for superusers. A URL or an absolute path, as written: not checked yet.
     FromLocation(String),
+    /// `TO 'location'`: read here, refused by the planner with `0A000`.
     ToLocation(String),
 }
 
+/// How rows are written: `FORMAT`, or BINARY and CSV in the old syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyFormat {
+    /// One line for each row, with backslash escapes; the default.
     Text,
+    /// Comma-separated values, between quotes where needed; a value may contain line ends.
     Csv,
+    /// PostgreSQL's binary COPY format.
     Binary,
     /// Files only.
     Parquet,
@@ -44,29 +63,43 @@ pub enum CopyFormat {
     Json,
 }
 
+/// `HEADER`: whether the data start with a line of column names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Header {
+    /// `false`, the default: there is no such line.
     None,
+    /// `true`: COPY TO writes the line, COPY FROM passes over it.
     Present,
     /// Must name the columns.
     Match,
 }
 
+/// COPY's options; those that were not given have their format's default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyOptions {
     /// Whether a FORMAT was given; files have their name to go by.
     pub format_given: bool,
+    /// `FORMAT`; text if it was not given.
     pub format: CopyFormat,
+    /// `DELIMITER`: the byte between columns; if not given, a tab, or a comma for CSV.
     pub delimiter: u8,
+    /// `NULL`: the text that stands for NULL; if not given, `\N`, or the empty text for CSV.
     pub null: String,
+    /// `HEADER`; `Header::None` if it was not given.
     pub header: Header,
+    /// `QUOTE`, for CSV only: the byte before and after a quoted value; `"` if not given.
     pub quote: u8,
+    /// `ESCAPE`, for CSV only: the byte before a quote inside a quoted value; the quote itself if not given.
     pub escape: u8,
+    /// `FORCE_QUOTE`, for CSV: columns whose values COPY TO always quotes, but for NULL. Empty if not given.
     pub force_quote: ColumnSet,
+    /// `FORCE_NOT_NULL`, for CSV: columns where an unquoted null text is a value to COPY FROM. Empty if not given.
     pub force_not_null: ColumnSet,
+    /// `FORCE_NULL`, for CSV: columns where a quoted null text is NULL to COPY FROM, too. Empty if not given.
     pub force_null: ColumnSet,
     /// Stands for a column's default value.
     pub default: Option<String>,
+    /// `ON_ERROR ignore`: rows that cannot be read are left out. Always false: the parser refuses it with `0A000`.
     pub on_error_ignore: bool,
     /// Options for a file's reader (credentials and the like).
     pub others: BTreeMap<String, String>,

@@ -14,34 +14,55 @@ pub struct Grant {
     pub privileges: Vec<PrivilegeItem>,
     /// `ALL (columns)`.
     pub all_columns: Vec<String>,
+    /// After ON: what the privileges are for.
     pub objects: GrantObjects,
+    /// After TO or FROM: who is given the privileges or loses them.
     pub grantees: Vec<RoleSpec>,
+    /// `WITH GRANT OPTION`: the grantees may grant the privileges to others.
     pub option: bool,
+    /// `REVOKE … CASCADE`: what the grantees granted to others goes too; without it that is `2BP01`. False for GRANT.
     pub cascade: bool,
 }
 
+/// One privilege of a GRANT or REVOKE: `privilege [(column, …)]`.
 #[derive(Clone, Debug)]
 pub struct PrivilegeItem {
+    /// Its keyword is known; whether the object has such a privilege is not checked yet.
     pub privilege: Privilege,
+    /// The columns it is limited to; empty: the object as a whole.
     pub columns: Vec<String>,
 }
 
+/// What GRANT and REVOKE can name after ON.
 #[derive(Clone, Debug)]
 pub enum GrantObjects {
+    /// `[TABLE | SEQUENCE] name, …`: any relations, as written: unresolved, and whatever the keyword.
     Relations(Vec<QualifiedName>),
-    AllRelations { schemas: Vec<String>, sequences: bool },
+    /// `ALL TABLES | SEQUENCES IN SCHEMA schema, …`: those that are there when the command runs.
+    AllRelations {
+        /// The schemas' names, folded unless quoted.
+        schemas: Vec<String>,
+        /// ALL SEQUENCES; else ALL TABLES, which are all other relations.
+        sequences: bool,
+    },
+    /// `SCHEMA name, …`: each folded unless quoted; there may be no such schema.
     Schemas(Vec<String>),
+    /// `DATABASE name, …`; another one than the server's only database is `3D000`.
     Databases(Vec<String>),
 }
 
 /// Membership in roles.
 #[derive(Clone, Debug)]
 pub struct GrantRole {
+    /// The roles that membership is given in or taken from, each by its name.
     pub roles: Vec<String>,
+    /// After TO or FROM: who becomes a member or ceases to be one.
     pub members: Vec<RoleSpec>,
     /// For REVOKE: only these options; for GRANT: their values.
     pub admin: Option<bool>,
+    /// Has the roles' rights without SET ROLE. `None`: not mentioned.
     pub inherit: Option<bool>,
+    /// May SET ROLE to the roles. `None`: not mentioned.
     pub set: Option<bool>,
 }
 

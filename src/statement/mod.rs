@@ -37,6 +37,7 @@ pub use class::Class;
 pub struct Statement {
     /// The whole message: positions count from its start.
     pub text: Arc<Text>,
+    /// What it asks for; no name in it is resolved.
     pub command: Command,
     /// How many parameters it names (`$1` … `$n`).
     pub parameters: usize,
@@ -45,53 +46,92 @@ pub struct Statement {
 /// What a statement asks for.
 #[derive(Clone, Debug)]
 pub enum Command {
+    /// `SELECT`, `VALUES`, `TABLE` or `WITH`, as sqlparser reads it.
     Query(Box<ast::Query>),
+    /// `INSERT`, as sqlparser reads it.
     Insert(Box<ast::Insert>),
+    /// `EXPLAIN` of a query, an INSERT or a CREATE TABLE AS.
     Explain(Explain),
+    /// `COPY`, from or to the client or files.
     Copy(CopyStatement),
+    /// `CREATE SCHEMA`, also without a name of its own: `CREATE SCHEMA AUTHORIZATION role`.
     CreateSchema(CreateSchema),
+    /// `CREATE TABLE` with a list of columns: an empty table of the warehouse.
     CreateTable(CreateTable),
+    /// `CREATE TABLE … AS query`: a table of the warehouse with the query's rows.
     CreateTableAs(CreateTableAs),
+    /// `CREATE EXTERNAL TABLE`: a table over files of the lake.
     CreateExternalTable(CreateExternalTable),
+    /// `CREATE [OR REPLACE] VIEW`: a stored query.
     CreateView(CreateView),
+    /// `CREATE STORAGE CREDENTIAL`: keys for an object store.
     CreateCredential(CreateCredential),
+    /// `ALTER TABLE`, also with EXTERNAL or FOREIGN.
     AlterTable(AlterTable),
+    /// `DROP` of anything but roles.
     Drop(Drop),
+    /// `TRUNCATE`: deletes all rows of tables.
     Truncate(Truncate),
+    /// `COMMENT ON` a relation, a column or a schema.
     Comment(Comment),
+    /// `CREATE ROLE`, `USER` or `GROUP`.
     CreateRole(CreateRole),
+    /// `ALTER ROLE` or `USER`: only what is mentioned changes.
     AlterRole(CreateRole),
+    /// `DROP ROLE`, `USER` or `GROUP`.
     DropRole(DropRole),
+    /// `GRANT privilege, … ON objects TO grantee, …`.
     Grant(Grant),
+    /// `REVOKE privilege, … ON objects FROM grantee, …`.
     Revoke(Grant),
+    /// `GRANT role, … TO member, …`.
     GrantRole(GrantRole),
+    /// `REVOKE role, … FROM member, …`.
     RevokeRole(GrantRole),
+    /// `CREATE POLICY`: which rows of a table a command may see or write.
     CreatePolicy(CreatePolicy),
+    /// `ALTER POLICY`: changes a row policy, or its name.
     AlterPolicy(AlterPolicy),
+    /// `CREATE [OR REPLACE] MASKING POLICY`, as in Redshift.
     CreateMaskingPolicy(CreateMaskingPolicy),
+    /// `ATTACH MASKING POLICY`: masks a column for a grantee.
     AttachMask(AttachMask),
+    /// `DETACH MASKING POLICY`: undoes an ATTACH of the same policy, column and grantee.
     DetachMask(DetachMask),
+    /// `SET` of a setting, of the role or of the session's user.
     Set(SetStatement),
+    /// `SHOW name`, or ALL.
     Show(Shown),
     /// `RESET name`, or ALL.
     Reset(Option<String>),
+    /// `DISCARD ALL`: the session is as it was after login. `25001` inside a transaction block.
     DiscardAll,
     /// `DEALLOCATE name`, or ALL.
     Deallocate(Option<String>),
+    /// `BEGIN` or `START TRANSACTION`, with its modes.
     Begin(TransactionModes),
+    /// `SET TRANSACTION modes`: for the transaction in progress only.
     SetTransaction(TransactionModes),
+    /// `COMMIT` or `END`; it rolls back if the transaction has failed.
     Commit,
+    /// `ROLLBACK` or `ABORT` of the whole transaction.
     Rollback,
+    /// `SAVEPOINT name`: a point in the transaction to go back to.
     Savepoint(String),
+    /// `ROLLBACK TO [SAVEPOINT] name`: also ends the failed state. `3B001` if there is no such savepoint.
     RollbackTo(String),
+    /// `RELEASE [SAVEPOINT] name`: forgets it, keeps what was done since. `3B001` if there is no such savepoint.
     Release(String),
 }
 
 /// `EXPLAIN [ANALYZE] statement`.
 #[derive(Clone, Debug)]
 pub struct Explain {
+    /// `ANALYZE`: the statement is run, and the plan shown with what was measured.
     pub analyze: bool,
+    /// `VERBOSE`: the plan is shown with more detail.
     pub verbose: bool,
+    /// What is explained: a query, an INSERT or a CREATE TABLE AS; the parser refuses all else with `0A000`.
     pub statement: Box<Command>,
 }
 

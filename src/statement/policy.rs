@@ -11,54 +11,84 @@ use crate::govern::PolicyCommand;
 use crate::name::QualifiedName;
 use crate::types::PgType;
 
+/// `CREATE POLICY name ON table [AS …] [FOR command] [TO role, …] [USING (…)] [WITH CHECK (…)]`.
 #[derive(Clone, Debug)]
 pub struct CreatePolicy {
+    /// The new policy's name; another table may have one of the same name.
     pub name: String,
+    /// The table whose rows it is about, as written: unresolved.
     pub table: QualifiedName,
+    /// `AS PERMISSIVE`, the default: one such policy must hold. False: RESTRICTIVE, of which all must hold as well.
     pub permissive: bool,
+    /// `FOR`: the commands it applies to; ALL if not given.
     pub command: PolicyCommand,
     /// Empty: PUBLIC.
     pub roles: Vec<RoleSpec>,
     /// Parsed, and as written.
     pub using: Option<(ast::Expr, String)>,
+    /// `WITH CHECK`: what new rows must satisfy, parsed, and as written. `None`: what USING says.
     pub check: Option<(ast::Expr, String)>,
 }
 
+/// `ALTER POLICY name ON table`: what is given replaces what the policy has.
 #[derive(Clone, Debug)]
 pub struct AlterPolicy {
+    /// The name that the policy has now.
     pub name: String,
+    /// The table that the policy is on, as written: unresolved.
     pub table: QualifiedName,
+    /// `RENAME TO`: its new name. `None`: it keeps the old one.
     pub rename_to: Option<String>,
+    /// `TO`: its new roles. Empty: it keeps the old ones.
     pub roles: Vec<RoleSpec>,
+    /// `USING`: the new expression, parsed, and as written. `None`: the old one stays.
     pub using: Option<(ast::Expr, String)>,
+    /// `WITH CHECK`: the new expression, parsed, and as written. `None`: the old one stays.
     pub check: Option<(ast::Expr, String)>,
 }
 
+/// `CREATE [OR REPLACE] MASKING POLICY name WITH (argument type, …) USING (expression)`.
 #[derive(Clone, Debug)]
 pub struct CreateMaskingPolicy {
+    /// The policy's name: it is in no schema, and so unique in the whole catalog.
     pub name: String,
+    /// `OR REPLACE`: a policy of that name gets the new expression; its arguments must be the same.
     pub replace: bool,
+    /// `IF NOT EXISTS`, before the name or after it: a policy of that name stays as it is, with a notice.
     pub if_not_exists: bool,
+    /// `WITH`: what the expression may refer to, by name and type; the first is the masked column.
     pub arguments: Vec<(String, PgType)>,
+    /// `USING`: what is shown instead of the column's value, parsed, and as written.
     pub expression: (ast::Expr, String),
 }
 
+/// `ATTACH MASKING POLICY policy ON table (column) [USING (column, …)] TO grantee [PRIORITY n]`.
 #[derive(Clone, Debug)]
 pub struct AttachMask {
+    /// The masking policy's name; `pg_unmasked` is the built-in one that shows the value as it is.
     pub policy: String,
+    /// The masked column's table, as written: unresolved.
     pub table: QualifiedName,
+    /// The column that is masked, by its name.
     pub column: String,
     /// Empty: the column itself.
     pub inputs: Vec<String>,
+    /// `TO`: who sees the column through the policy: a role with its members, or PUBLIC.
     pub grantee: RoleSpec,
+    /// `PRIORITY`: of the policies on a column that are for a reader the highest counts; 0 if not given.
     pub priority: i32,
 }
 
+/// `DETACH MASKING POLICY policy ON table (column) FROM grantee`.
 #[derive(Clone, Debug)]
 pub struct DetachMask {
+    /// The name of the masking policy that is attached; it may be `pg_unmasked`.
     pub policy: String,
+    /// The masked column's table, as written: unresolved.
     pub table: QualifiedName,
+    /// The masked column, by its name.
     pub column: String,
+    /// `FROM`: the grantee that the policy was attached for.
     pub grantee: RoleSpec,
 }
 

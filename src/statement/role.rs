@@ -7,9 +7,13 @@ use super::text::SyntaxError;
 /// A role as commands name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleSpec {
+    /// By its name, folded unless quoted; there may be no such role.
     Name(String),
+    /// `PUBLIC`: every role. Only as a grantee; as a role it is `42704`.
     Public,
+    /// `CURRENT_USER` or `CURRENT_ROLE`: the role whose rights the session has now.
     CurrentUser,
+    /// `SESSION_USER`: the role that the session belongs to, whatever SET ROLE says.
     SessionUser,
 }
 
@@ -27,31 +31,47 @@ impl RoleSpec {
     }
 }
 
+/// `CREATE ROLE`, `USER` or `GROUP`; also `ALTER ROLE` or `USER`.
 #[derive(Clone, Debug)]
 pub struct CreateRole {
+    /// The new role, always by its name; for ALTER: the role that changes.
     pub name: RoleSpec,
+    /// `[WITH] option …`: attributes, password and memberships.
     pub options: RoleOptions,
     /// `ALTER ROLE … SET name = value`; `None` as value: RESET.
     pub settings: Vec<(String, Option<String>)>,
+    /// `ALTER ROLE … RENAME TO`: the new name. `None`: it keeps the old one.
     pub rename_to: Option<String>,
 }
 
 /// Each attribute if it is mentioned.
 #[derive(Clone, Default)]
 pub struct RoleOptions {
+    /// `SUPERUSER` or `NOSUPERUSER`: whether permission checks and policies are passed over.
     pub superuser: Option<bool>,
+    /// `INHERIT` or `NOINHERIT`: what holds for a role granted to it without a word about INHERIT.
     pub inherit: Option<bool>,
+    /// `CREATEROLE` or `NOCREATEROLE`: may create roles, and change and drop those it administers.
     pub create_role: Option<bool>,
+    /// `CREATEDB` or `NOCREATEDB`: PostgreSQL's right to create databases.
     pub create_db: Option<bool>,
+    /// `LOGIN` or `NOLOGIN`: may connect. Never `None` in CREATE: LOGIN is USER's default, NOLOGIN that of the others.
     pub login: Option<bool>,
+    /// `REPLICATION` or `NOREPLICATION`: PostgreSQL's right to stream changes.
     pub replication: Option<bool>,
+    /// `BYPASSRLS` or `NOBYPASSRLS`: whether row policies are passed over; masks are not.
     pub bypass_rls: Option<bool>,
+    /// `CONNECTION LIMIT`: how many sessions the role may have; -1: no limit.
     pub connection_limit: Option<i32>,
+    /// `VALID UNTIL`: when the password stops to count, a timestamptz as written; `infinity`: never.
     pub valid_until: Option<String>,
     /// `Some(None)`: PASSWORD NULL.
     pub password: Option<Option<String>>,
+    /// `IN ROLE` or `IN GROUP`: the roles that a new role becomes a member of.
     pub in_roles: Vec<String>,
+    /// `ROLE` or `USER`: the roles that become members of a new role.
     pub members: Vec<String>,
+    /// `ADMIN`: the roles that become members of a new role and may give the membership to others.
     pub admins: Vec<String>,
 }
 
@@ -65,16 +85,19 @@ impl std::fmt::Debug for RoleOptions {
     }
 }
 
+/// `DROP ROLE`, `USER` or `GROUP`.
 #[derive(Clone, Debug)]
 pub struct DropRole {
+    /// The roles that go, each by its name, folded unless quoted.
     pub names: Vec<String>,
+    /// `IF EXISTS`: a role that is not there is passed over with a notice.
     pub if_exists: bool,
 }
 
 pub(super) fn create(c: &mut Cursor<'_>, login: bool) -> Result<Command, SyntaxError> {
     let name = RoleSpec::Name(c.ident()?);
     let _noise = c.words(&["with"]);
-    let mut options = options(c)?;
+    let mut options = options(c, true)?;
     options.login = options.login.or(Some(login));
     Ok(Command::CreateRole(CreateRole { name, options, settings: Vec::new(), rename_to: None }))
 }
@@ -95,12 +118,13 @@ pub(super) fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         role.settings.push((c.ident()?, None));
     } else {
         let _noise = c.words(&["with"]);
-        role.options = options(c)?;
+        role.options = options(c, false)?;
     }
     Ok(Command::AlterRole(role))
 }
 
-fn options(c: &mut Cursor<'_>) -> Result<RoleOptions, SyntaxError> {
+/// `new`: with the clauses that make members.
+fn options(c: &mut Cursor<'_>, new: bool) -> Result<RoleOptions, SyntaxError> {
     let mut o = RoleOptions::default();
     while !c.at_statement_end() {
         let flags: [(&str, &str, &mut Option<bool>); 7] = [
@@ -131,11 +155,11 @@ fn options(c: &mut Cursor<'_>) -> Result<RoleOptions, SyntaxError> {
             o.valid_until = Some(c.string()?);
         } else if c.words(&["encrypted", "password"]) || c.words(&["password"]) {
             o.password = Some(if c.words(&["null"]) { None } else { Some(c.string()?) });
-        } else if c.words(&["in", "role"]) || c.words(&["in", "group"]) {
+        } else if new && (c.words(&["in", "role"]) || c.words(&["in", "group"])) {
             o.in_roles = c.list(Cursor::ident)?;
-        } else if c.words(&["role"]) || c.words(&["user"]) {
+        } else if new && (c.words(&["role"]) || c.words(&["user"])) {
             o.members = c.list(Cursor::ident)?;
-        } else if c.words(&["admin"]) {
+        } else if new && c.words(&["admin"]) {
             o.admins = c.list(Cursor::ident)?;
         } else {
             return Err(c.unexpected());

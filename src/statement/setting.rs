@@ -4,26 +4,37 @@ use super::cursor::Cursor;
 use super::text::SyntaxError;
 use super::{Command, transaction};
 
+/// `SET [SESSION | LOCAL] …`, but for SET TRANSACTION.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetStatement {
     /// SET LOCAL: until the transaction ends.
     pub local: bool,
+    /// What is set, with its new value.
     pub value: SetValue,
 }
 
+/// What SET can change: a setting, the role or the session's user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetValue {
     /// A setting; `None` as value: DEFAULT.
-    Setting { name: String, value: Option<String> },
+    Setting {
+        /// Dotted names are one text; `TIME ZONE` is `timezone`, `NAMES` is `client_encoding`.
+        name: String,
+        /// As text; elements of a list are quoted as needed and joined with commas.
+        value: Option<String>,
+    },
     /// SET ROLE; `None`: NONE.
     Role(Option<String>),
     /// SET SESSION AUTHORIZATION; `None`: DEFAULT.
     SessionAuthorization(Option<String>),
 }
 
+/// What SHOW is to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
+    /// One setting, by its name; `TIME ZONE` is `timezone`, for example.
     One(String),
+    /// `SHOW ALL`: every setting, with its value and a description.
     All,
 }
 

@@ -12,128 +12,198 @@ use crate::catalog::{ExternalFormat, IdentityKind};
 use crate::name::{QualifiedName, fold};
 use crate::types::PgType;
 
+/// `CREATE SCHEMA [IF NOT EXISTS] [name] [AUTHORIZATION role]`.
 #[derive(Clone, Debug)]
 pub struct CreateSchema {
+    /// The new schema's name; where only AUTHORIZATION is given, the role's.
     pub name: String,
+    /// `IF NOT EXISTS`: a schema of that name stays as it is, with a notice.
     pub if_not_exists: bool,
+    /// `AUTHORIZATION`: who owns it. `None`: the current role.
     pub owner: Option<RoleSpec>,
 }
 
+/// `CREATE TABLE name (column, …)`: a table of the warehouse.
 #[derive(Clone, Debug)]
 pub struct CreateTable {
+    /// The new table, as written: unresolved.
     pub name: QualifiedName,
+    /// `IF NOT EXISTS`: a relation of that name stays as it is, with a notice.
     pub if_not_exists: bool,
+    /// In the table's order; there may be none.
     pub columns: Vec<ColumnDefinition>,
 }
 
+/// `name type [constraint …]`, in CREATE TABLE and CREATE EXTERNAL TABLE.
 #[derive(Clone, Debug)]
 pub struct ColumnDefinition {
+    /// The column's name, folded unless quoted.
     pub name: String,
+    /// The declared type; the integer type that is behind `serial` and its like.
     pub pg: PgType,
+    /// `NOT NULL`, or implied by an identity or by `serial`.
     pub not_null: bool,
     /// Source text.
     pub default: Option<String>,
+    /// `GENERATED … AS IDENTITY`, or `serial` and its like. `None`: neither.
     pub identity: Option<IdentityOption>,
 }
 
+/// How the sequence of an identity column counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentityOption {
+    /// ALWAYS, BY DEFAULT or from the type `serial`.
     pub kind: IdentityKind,
+    /// `START WITH`: the first value; 1 if not given.
     pub start: i64,
+    /// `INCREMENT BY`: from one value to the next, below 0 to count down; 1 if not given.
     pub increment: i64,
 }
 
+/// `CREATE TABLE name [(column, …)] AS query [WITH [NO] DATA]`.
 #[derive(Clone, Debug)]
 pub struct CreateTableAs {
+    /// The new table, as written: unresolved.
     pub name: QualifiedName,
+    /// `IF NOT EXISTS`: a relation of that name stays as it is, with a notice; the query is not run.
     pub if_not_exists: bool,
+    /// Names for the query's first columns. Those beyond, or all if the list is empty, keep the query's names.
     pub columns: Vec<String>,
+    /// What the table gets its columns and its rows from.
     pub query: Box<ast::Query>,
+    /// False: `WITH NO DATA`, the table stays empty.
     pub with_data: bool,
 }
 
+/// `CREATE EXTERNAL TABLE name [(column, …)] STORED AS format LOCATION 'location' …`: files of the lake as a table.
 #[derive(Clone, Debug)]
 pub struct CreateExternalTable {
+    /// The new table, as written: unresolved.
     pub name: QualifiedName,
+    /// `IF NOT EXISTS`: a relation of that name stays as it is, with a notice.
     pub if_not_exists: bool,
     /// Empty: read from the files.
     pub columns: Vec<ColumnDefinition>,
+    /// `STORED AS`: the format of all its files.
     pub format: ExternalFormat,
     /// With a type where it is not one of `columns`.
     pub partitions: Vec<(String, Option<PgType>)>,
+    /// `LOCATION`: a file or a folder, as a URL or an absolute path, as written: not checked yet.
     pub location: String,
+    /// `OPTIONS (…)`: how the format is read, such as `delimiter` for CSV, by name. Not checked yet.
     pub options: BTreeMap<String, String>,
 }
 
+/// `CREATE [OR REPLACE] VIEW name [(column, …)] [WITH (option, …)] AS query`.
 #[derive(Clone, Debug)]
 pub struct CreateView {
+    /// The new view, as written: unresolved.
     pub name: QualifiedName,
+    /// `OR REPLACE`: a view of that name gets the new query; its columns must stay, more may follow.
     pub replace: bool,
+    /// Names for the query's first columns. Those beyond, or all if the list is empty, keep the query's names.
     pub columns: Vec<String>,
+    /// `WITH (security_invoker)`: what it reads is read with its user's rights, not with its owner's.
     pub security_invoker: bool,
+    /// The defining query, parsed.
     pub query: Box<ast::Query>,
     /// The query as written.
     pub source: String,
 }
 
+/// `CREATE STORAGE CREDENTIAL name [WITH | OPTIONS] (option value, …)`: keys for an object store.
 #[derive(Clone, Debug)]
 pub struct CreateCredential {
+    /// The credential's name: it is in no schema, and so unique in the whole catalog.
     pub name: String,
+    /// `IF NOT EXISTS`: a credential of that name stays as it is, with a notice.
     pub if_not_exists: bool,
+    /// The keys, by option: secrets. `scope` is the URL prefix they are used for, all of `s3://` if not given.
     pub options: BTreeMap<String, String>,
 }
 
+/// `ALTER [EXTERNAL | FOREIGN] TABLE [IF EXISTS] name action, …`.
 #[derive(Clone, Debug)]
 pub struct AlterTable {
+    /// The table, as written: unresolved.
     pub name: QualifiedName,
+    /// `IF EXISTS`: a table that is not there is passed over with a notice.
     pub if_exists: bool,
+    /// In the order in which they were written and are carried out.
     pub actions: Vec<AlterTableAction>,
 }
 
+/// What ALTER TABLE can do.
 #[derive(Clone, Debug)]
 pub enum AlterTableAction {
+    /// `ENABLE` (true) or `DISABLE ROW LEVEL SECURITY`: whether row policies are in force.
     RowSecurity(bool),
+    /// `FORCE` (true) or `NO FORCE ROW LEVEL SECURITY`: whether row policies hold for the owner as well.
     ForceRowSecurity(bool),
+    /// `OWNER TO role`: the new owner, also of the sequences of its identity columns.
     Owner(RoleSpec),
 }
 
+/// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`, but for roles.
 #[derive(Clone, Debug)]
 pub struct Drop {
+    /// What the names are names of; a relation of another kind is `42809`.
     pub kind: DropKind,
+    /// The objects that go, as written: unresolved. Only relations are looked for in a schema.
     pub names: Vec<QualifiedName>,
+    /// `IF EXISTS`: an object that is not there is passed over with a notice.
     pub if_exists: bool,
+    /// `CASCADE`: relations that depend on the objects go too. False: RESTRICT, they make it `2BP01`.
     pub cascade: bool,
 }
 
+/// The kinds of objects that DROP names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DropKind {
+    /// `TABLE`: a table of the warehouse.
     Table,
+    /// `EXTERNAL TABLE` or `FOREIGN TABLE`: a table over files of the lake; the files stay.
     ExternalTable,
+    /// `VIEW`: a stored query.
     View,
+    /// `SEQUENCE`: `2BP01` for one that belongs to a table's column.
     Sequence,
+    /// `SCHEMA`: its relations depend on it.
     Schema,
+    /// `MASKING POLICY`: `2BP01` while it is attached to a column, even with CASCADE.
     MaskingPolicy,
+    /// `STORAGE CREDENTIAL`: keys for an object store.
     Credential,
     /// On this table.
     Policy(QualifiedName),
 }
 
+/// `TRUNCATE [TABLE] name, … [RESTART | CONTINUE IDENTITY]`.
 #[derive(Clone, Debug)]
 pub struct Truncate {
+    /// The tables whose rows go, as written: unresolved.
     pub tables: Vec<QualifiedName>,
+    /// `RESTART IDENTITY`: their identity columns count from the start again. False: they go on.
     pub restart_identity: bool,
 }
 
+/// `COMMENT ON target IS text`.
 #[derive(Clone, Debug)]
 pub struct Comment {
+    /// What the comment is about.
     pub target: CommentTarget,
+    /// The new comment. `None`: NULL, which removes the old one.
     pub text: Option<String>,
 }
 
+/// What a comment can be about.
 #[derive(Clone, Debug)]
 pub enum CommentTarget {
+    /// `TABLE`, `VIEW`, `EXTERNAL TABLE` or `FOREIGN TABLE`: any relation, whatever the keyword.
     Relation(QualifiedName),
+    /// `COLUMN [schema.]relation.column`: the relation, unresolved, and the column's name.
     Column(QualifiedName, String),
+    /// `SCHEMA`: by its name, folded unless quoted.
     Schema(String),
 }
 

@@ -13,11 +13,13 @@ pub struct Text {
 }
 
 impl Text {
+    /// Takes a message's text and finds its lines.
     pub fn new(sql: &str) -> Self {
         let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { sql: sql.to_owned(), lines }
     }
 
+    /// The whole message, as the client sent it.
     pub fn sql(&self) -> &str {
         &self.sql
     }
@@ -69,16 +71,48 @@ impl Text {
 /// Text that is not a statement, or a statement there is no support for.
 #[derive(Debug, thiserror::Error)]
 pub enum SyntaxError {
+    /// A token that does not belong where it stands. `42601`.
     #[error("syntax error at or near \"{near}\"")]
-    Near { near: String, position: Option<usize>, detail: Option<String> },
+    Near {
+        /// The token, as written.
+        near: String,
+        /// In characters from 1; `None`: no place is pointed at.
+        position: Option<usize>,
+        /// What sqlparser says about it, if it read that part of the statement.
+        detail: Option<String>,
+    },
+    /// The text ends before the statement is complete. `42601`.
     #[error("syntax error at end of input")]
-    AtEnd { position: Option<usize> },
+    AtEnd {
+        /// Right after the last character; in characters from 1.
+        position: Option<usize>,
+    },
+    /// Text that is not made of tokens, such as a string that never ends. `42601`.
     #[error("{message}")]
-    Token { message: String, position: Option<usize> },
+    Token {
+        /// The client's whole message: `syntax error: …`, with the tokenizer's reason.
+        message: String,
+        /// In characters from 1; `None`: no place is pointed at.
+        position: Option<usize>,
+    },
+    /// Something that other servers understand and this one does not. `0A000`.
     #[error("{feature} is not supported")]
-    Unsupported { feature: String, position: Option<usize> },
+    Unsupported {
+        /// What it is, as the subject of `… is not supported`.
+        feature: String,
+        /// In characters from 1; `None`: no place is pointed at.
+        position: Option<usize>,
+    },
+    /// A statement that is refused for what it says or for its size.
     #[error("{message}")]
-    Invalid { message: String, code: SqlState, position: Option<usize> },
+    Invalid {
+        /// The whole message for the client.
+        message: String,
+        /// The SQLSTATE, which depends on the case.
+        code: SqlState,
+        /// In characters from 1; `None`: no place is pointed at.
+        position: Option<usize>,
+    },
 }
 
 impl Report for SyntaxError {

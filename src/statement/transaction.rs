@@ -4,10 +4,14 @@ use super::Command;
 use super::cursor::Cursor;
 use super::text::SyntaxError;
 
+/// `ISOLATION LEVEL`: what a transaction's statements see of others' commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IsolationLevel {
+    /// Each statement sees what was committed when it began. READ UNCOMMITTED is the same, as in PostgreSQL.
     ReadCommitted,
+    /// All statements see what was committed when the transaction began.
     RepeatableRead,
+    /// Read here, refused by the session with `0A000`.
     Serializable,
 }
 
@@ -16,7 +20,9 @@ pub enum IsolationLevel {
 pub struct TransactionModes {
     /// Whether the command is spelled START TRANSACTION.
     pub start: bool,
+    /// `ISOLATION LEVEL`. `None`: not given, it stays as it is.
     pub isolation: Option<IsolationLevel>,
+    /// `READ ONLY` (true) or `READ WRITE` (false). `None`: not given, it stays as it is.
     pub read_only: Option<bool>,
 }
 

@@ -13,6 +13,7 @@ use crate::metastore::{Commit, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::ObjectId;
 use crate::warehouse::{Staged, TableWriter, Warehouse, Written};
 
+/// The catalog that one transaction reads, and its own changes and rows until it commits.
 #[derive(Debug)]
 pub struct Transaction {
     /// The committed catalog it reads.
@@ -41,6 +42,7 @@ pub struct Savepoint {
 }
 
 impl Transaction {
+    /// A transaction that has done nothing yet. `head`: what it reads; `started_us`: microseconds since 1970.
     pub fn new(head: Arc<CatalogState>, started_us: i64) -> Self {
         Self {
             catalog: Arc::clone(&head),
@@ -54,14 +56,17 @@ impl Transaction {
         }
     }
 
+    /// What its statements read: the committed catalog with its own changes.
     pub fn catalog(&self) -> &Arc<CatalogState> {
         &self.catalog
     }
 
+    /// Its own rows, and which tables it has truncated.
     pub fn staged(&self) -> &Arc<Staged> {
         &self.staged
     }
 
+    /// Values of sequences that it created; nobody else sees them until it commits.
     pub fn own_sequences(&self) -> &Arc<Sequences> {
         &self.own_sequences
     }

@@ -94,7 +94,12 @@ pub fn of_field(field: &Field) -> PgType {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// A relation's column: its OID and `attnum`.
-    Column { table: u32, number: i16 },
+    Column {
+        /// `pg_class.oid` of the relation.
+        table: u32,
+        /// `pg_attribute.attnum`: the column's id, or its place in a system relation, from 1.
+        number: i16,
+    },
     /// An expression whose type, with its modifier, the query says.
     #[default]
     Typed,

@@ -19,44 +19,73 @@ pub const NUMERIC_PRECISION_MAX: u8 = 38;
 /// A type a user can name or receive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PgType {
+    /// `boolean`: true or false.
     Bool,
+    /// `smallint`: 16 bits.
     Int2,
+    /// `integer`: 32 bits.
     Int4,
+    /// `bigint`: 64 bits.
     Int8,
+    /// `real`: 32 bits.
     Float4,
+    /// `double precision`: 64 bits.
     Float8,
     /// With (precision, scale), or as an expression's result whose scale only the value knows.
     Numeric(Option<(u8, i8)>),
+    /// Text without a limit.
     Text,
     /// With its length limit in characters.
     Varchar(Option<u32>),
     /// Blank-padded to this many characters when printed; kept without the padding.
     Char(u32),
+    /// A string of bytes.
     Bytea,
+    /// A day: days since 1970.
     Date,
+    /// A time of day without a zone: microseconds since midnight.
     Time,
+    /// A date and time without a zone: microseconds since 1970.
     Timestamp,
+    /// A point in time: microseconds since 1970, UTC. Printed in the session's zone.
     Timestamptz,
+    /// Months, days and a time, kept apart from one another. In data files it is text.
     Interval,
+    /// 16 bytes.
     Uuid,
+    /// JSON, kept as it was written.
     Json,
+    /// JSON in normal form (keys sorted, none twice), kept as text.
     Jsonb,
     /// Identifier type of the catalogs.
     Name,
+    /// The number of a catalog object.
     Oid,
+    /// The OID of a relation, printed as its name.
     Regclass,
+    /// The OID of a type, printed as its name.
     Regtype,
+    /// The OID of a function, printed as its name.
     Regproc,
+    /// The OID of a schema, printed as its name.
     Regnamespace,
+    /// The OID of a role, printed as its name.
     Regrole,
     /// One byte, `"char"`.
     InternalChar,
+    /// A catalog's list of `smallint`, with subscripts from 0.
     Int2vector,
+    /// A catalog's list of OIDs, with subscripts from 0.
     Oidvector,
+    /// One entry of an ACL, as text: who may do what, and who granted it.
     Aclitem,
+    /// A catalog's stored expression, as text.
     PgNodeTree,
+    /// What functions return that return nothing.
     Void,
+    /// A literal whose type is still to be found; text inside the engine.
     Unknown,
+    /// An array over a type that is no array itself.
     Array(Box<PgType>),
 }
 

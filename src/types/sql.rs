@@ -10,12 +10,16 @@ use super::{NUMERIC_PRECISION_MAX, PgType};
 use crate::error::{Report, SqlState};
 use crate::name::fold;
 
+/// Why a type's name stands for no type here.
 #[derive(Debug, thiserror::Error)]
 pub enum TypeError {
+    /// `42704`: no type has this name.
     #[error("type \"{0}\" does not exist")]
     Unknown(String),
+    /// `0A000`: PostgreSQL has this type or modifier, this server does not. How the message calls it.
     #[error("{0} is not supported")]
     Unsupported(String),
+    /// `22023`: a length or precision that no such type can have. The whole message.
     #[error("{0}")]
     Modifier(String),
 }

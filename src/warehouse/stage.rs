@@ -26,10 +26,12 @@ pub struct StagedTable {
 }
 
 impl Staged {
+    /// A table's uncommitted data. `None`: the transaction has not written to it.
     pub fn get(&self, table: ObjectId) -> Option<&StagedTable> {
         self.tables.get(&table)
     }
 
+    /// A table's uncommitted data, to be added to; empty at first.
     pub fn table(&mut self, table: ObjectId) -> &mut StagedTable {
         self.tables.entry(table).or_default()
     }
@@ -39,16 +41,19 @@ impl Staged {
         self.tables.remove(&table);
     }
 
+    /// Whether no table was written to or truncated.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()
     }
 
+    /// Each table that was written to or truncated, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = (ObjectId, &StagedTable)> {
         self.tables.iter().map(|(id, table)| (*id, table))
     }
 }
 
 impl StagedTable {
+    /// Hides the committed rows and drops the staged ones; their files are left to a sweep.
     pub fn truncate(&mut self) {
         self.truncated = true;
         self.files.clear();

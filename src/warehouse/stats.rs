@@ -18,39 +18,51 @@ use crate::types::PgType;
 /// Longer text bounds are left out rather than cut, because a cut bound is not exact.
 const BOUND_BYTES_MAX: usize = 64;
 
-/// NaN and bounds of floating-point columns. Parquet's footers cannot say whether a NaN is there, and readers lose such
-/// rows; so they carry no bounds for these columns and the catalog does.
+/// NULLs, NaN and bounds of floating-point columns. Parquet's footers cannot say whether a NaN is there, and readers lose
+/// such rows; so they carry no statistics for these columns and the catalog does.
 #[derive(Debug, Default)]
-pub(super) struct FloatBounds(Vec<Option<Bounds>>);
+pub(super) struct FloatStats(Vec<FloatColumn>);
 
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct FloatColumn {
+    nulls: usize,
     min: f64,
     max: f64,
     nan: bool,
 }
 
-impl FloatBounds {
+impl Default for FloatColumn {
+    fn default() -> Self {
+        Self { nulls: 0, min: f64::INFINITY, max: f64::NEG_INFINITY, nan: false }
+    }
+}
+
+impl FloatStats {
     pub(super) fn add(&mut self, batch: &RecordBatch) {
-        self.0.resize(batch.num_columns(), None);
-        for (array, bounds) in batch.columns().iter().zip(&mut self.0) {
+        self.0.resize(batch.num_columns(), FloatColumn::default());
+        for (array, column) in batch.columns().iter().zip(&mut self.0) {
             match array.data_type() {
-                DataType::Float32 => widen(bounds, array.as_primitive::<Float32Type>().iter().flatten().map(f64::from)),
-                DataType::Float64 => widen(bounds, array.as_primitive::<Float64Type>().iter().flatten()),
+                DataType::Float32 => {
+                    column.add(array.as_primitive::<Float32Type>().iter().map(|value| value.map(f64::from)));
+                }
+                DataType::Float64 => column.add(array.as_primitive::<Float64Type>().iter()),
                 _ => {}
             }
         }
     }
 }
 
-fn widen(bounds: &mut Option<Bounds>, values: impl Iterator<Item = f64>) {
-    for value in values {
-        let bounds = bounds.get_or_insert(Bounds { min: f64::INFINITY, max: f64::NEG_INFINITY, nan: false });
-        if value.is_nan() {
-            bounds.nan = true;
-        } else {
-            bounds.min = bounds.min.min(value);
-            bounds.max = bounds.max.max(value);
+impl FloatColumn {
+    fn add(&mut self, values: impl Iterator<Item = Option<f64>>) {
+        for value in values {
+            match value {
+                None => self.nulls += 1,
+                Some(value) if value.is_nan() => self.nan = true,
+                Some(value) => {
+                    self.min = self.min.min(value);
+                    self.max = self.max.max(value);
+                }
+            }
         }
     }
 }
@@ -64,7 +76,7 @@ pub(super) fn collect(
     columns: &[Column],
     schema: &Schema,
     metadata: &ParquetMetaData,
-    floats: &FloatBounds,
+    floats: &FloatStats,
 ) -> Result<Vec<ColumnStats>, parquet::errors::ParquetError> {
     let row_groups = metadata.row_groups();
     let parquet_schema = metadata.file_metadata().schema_descr();
@@ -89,14 +101,12 @@ pub(super) fn collect(
             contains_nan: None,
         };
         if is_float(schema.field(index).data_type()) {
-            if let Some(bounds) = floats.0.get(index).copied().flatten() {
-                stats.contains_nan = Some(bounds.nan);
-                if bounds.min <= bounds.max {
-                    stats.min = Some(float_text(&column.pg, bounds.min));
-                    stats.max = Some(float_text(&column.pg, bounds.max));
-                }
-            } else {
-                stats.contains_nan = Some(false);
+            let found = floats.0.get(index).copied().unwrap_or_default();
+            stats.null_count = i64::try_from(found.nulls).unwrap_or(0);
+            stats.contains_nan = Some(found.nan);
+            if found.min <= found.max {
+                stats.min = Some(float_text(&column.pg, found.min));
+                stats.max = Some(float_text(&column.pg, found.max));
             }
         } else {
             let converter = StatisticsConverter::try_new(name, schema, parquet_schema)?;
@@ -173,13 +183,13 @@ pub(super) fn file_statistics(file: &DataFile, columns: &[Column], schema: &Sche
         let column = columns.iter().find(|column| column.id == id);
         let stats = file.columns.iter().find(|stats| stats.column == id);
         if let (Some(column), Some(stats)) = (column, stats) {
-            *statistics = column_statistics(column, stats, rows);
+            *statistics = column_statistics(column, stats);
         }
     }
     statistics
 }
 
-fn column_statistics(column: &Column, stats: &ColumnStats, _rows: usize) -> ColumnStatistics {
+fn column_statistics(column: &Column, stats: &ColumnStats) -> ColumnStatistics {
     let mut known = ColumnStatistics::new_unknown();
     if matches!(column.pg, PgType::Float4 | PgType::Float8) {
         return known;

@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use super::stats::{FloatBounds, collect, is_float};
+use super::stats::{FloatStats, collect, is_float};
 use super::{Warehouse, file_schema, stored_as_text};
 use crate::catalog::{CatalogState, Column, DataFile, Relation};
 use crate::error::{About, Report, SqlState};
@@ -32,16 +32,31 @@ const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 /// The part of a file that is buffered before it goes to the store.
 const UPLOAD_BYTES: usize = 8 << 20;
 
+/// Why rows could not be written to a table.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
+    /// `23502`: a NULL where none may be.
     #[error("null value in column \"{column}\" of relation \"{relation}\" violates not-null constraint")]
-    Null { relation: String, schema: String, column: String, row: String },
+    Null {
+        /// The table's name, without its schema.
+        relation: String,
+        /// The name of the table's schema.
+        schema: String,
+        /// The name of the column that is NOT NULL.
+        column: String,
+        /// All values of the row as text, for DETAIL.
+        row: String,
+    },
+    /// `58030`: the Parquet writer failed, or the store beneath it.
     #[error("could not write a data file")]
     Parquet(#[from] ParquetError),
+    /// `58030`: the warehouse's store failed when the writer was done with the file.
     #[error("could not write a data file")]
     Store(#[from] object_store::Error),
+    /// `XX000`: a column could not be brought to the type of the table or of the file.
     #[error("could not convert a value")]
     Arrow(#[from] ArrowError),
+    /// `XX000`: the relation is no table of the warehouse, so its files have no folder.
     #[error("relation {0} has no storage")]
     NoStorage(QualifiedName),
 }
@@ -76,8 +91,11 @@ impl Report for WriteError {
 /// What a writer made of its rows.
 #[derive(Debug, Default)]
 pub struct Written {
+    /// How many there were, in files and in memory.
     pub rows: u64,
+    /// Complete, and not named by any snapshot yet.
     pub files: Vec<DataFile>,
+    /// Rows that were too few for a file; they become one at commit.
     pub memory: Vec<RecordBatch>,
 }
 
@@ -109,7 +127,7 @@ struct Target {
 struct OpenFile {
     name: String,
     writer: AsyncArrowWriter<BufWriter>,
-    floats: FloatBounds,
+    floats: FloatStats,
 }
 
 impl std::fmt::Debug for OpenFile {
@@ -119,6 +137,7 @@ impl std::fmt::Debug for OpenFile {
 }
 
 impl TableWriter {
+    /// A writer that makes no file before it must. `XX000` if the relation is no table of the warehouse.
     pub fn new(warehouse: &Warehouse, catalog: &CatalogState, relation: &Relation) -> Result<Self, WriteError> {
         let directory = warehouse
             .directory(catalog, relation)
@@ -242,7 +261,7 @@ impl OpenFile {
         }
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let writer = AsyncArrowWriter::try_new_with_options(sink, Arc::clone(&target.stored), options)?;
-        Ok(Self { name, writer, floats: FloatBounds::default() })
+        Ok(Self { name, writer, floats: FloatStats::default() })
     }
 
     async fn close(mut self, warehouse: &Warehouse, target: &Target) -> Result<DataFile, WriteError> {

@@ -53,7 +53,7 @@ impl Connection {
 
     /// Speaks until the client goes, breaks the protocol, or the server stops.
     pub(super) async fn run(mut self) {
-        match self.server.enter(self.pid, std::mem::take(&mut self.key)) {
+        match self.server.enter(self.pid, self.session.login_role(), std::mem::take(&mut self.key)) {
             Ok(cancel) => {
                 self.cancel = cancel;
                 let _place = Place(Arc::clone(&self.server), self.pid);

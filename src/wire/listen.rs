@@ -16,6 +16,7 @@ use super::link::Link;
 use super::startup::serve;
 use super::tls::{Tls, TlsError};
 use crate::error::{Plain, SqlError, SqlState};
+use crate::name::ObjectId;
 use crate::session::Shared;
 
 /// How long a client may take to log in.
@@ -23,10 +24,18 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that are not logged in yet count double: this many sockets may be open at most.
 const SOCKETS_PER_CONNECTION: usize = 2;
 
+/// Why the server cannot accept connections; it does not start then.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
+    /// The system refuses the address: it is in use, not this machine's, or not permitted.
     #[error("could not listen on {address}")]
-    Bind { address: String, source: std::io::Error },
+    Bind {
+        /// IP address and port, as configured.
+        address: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -45,11 +54,14 @@ pub(super) struct Server {
     connections: AtomicUsize,
     sockets: AtomicUsize,
     next_pid: AtomicI32,
-    cancels: Mutex<HashMap<i32, Cancel>>,
+    connected: Mutex<HashMap<i32, Connected>>,
 }
 
 #[derive(Debug)]
-struct Cancel {
+struct Connected {
+    /// Who logged in.
+    role: ObjectId,
+    /// What a cancel request must know.
     key: Vec<u8>,
     requests: watch::Sender<u64>,
 }
@@ -59,33 +71,44 @@ impl Server {
         self.next_pid.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A connection's place among those allowed, or `53300`.
-    pub(super) fn enter(&self, pid: i32, key: Vec<u8>) -> Result<watch::Receiver<u64>, SqlError> {
+    /// A connection's place among those allowed, in all and for its role, or `53300`.
+    pub(super) fn enter(&self, pid: i32, role: ObjectId, key: Vec<u8>) -> Result<watch::Receiver<u64>, SqlError> {
         if self.connections.fetch_add(1, Ordering::AcqRel) >= self.connections_max {
             self.connections.fetch_sub(1, Ordering::AcqRel);
             return Err(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already").into());
         }
+        let head = self.shared.metastore.head();
+        let mut connected = self.connected();
+        if let Some(limited) = head.role(role)
+            && let Ok(most) = usize::try_from(limited.connection_limit)
+            && !limited.superuser
+            && connected.values().filter(|other| other.role == role).count() >= most
+        {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            let message = format!("too many connections for role \"{}\"", limited.name);
+            return Err(Plain::new(SqlState::TOO_MANY_CONNECTIONS, message).into());
+        }
         let (sender, receiver) = watch::channel(0);
-        self.cancels().insert(pid, Cancel { key, requests: sender });
+        connected.insert(pid, Connected { role, key, requests: sender });
         Ok(receiver)
     }
 
     pub(super) fn leave(&self, pid: i32) {
-        self.cancels().remove(&pid);
+        self.connected().remove(&pid);
         self.connections.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// A cancel request. A wrong key is ignored without a word.
     pub(super) fn cancel(&self, pid: i32, key: &[u8]) {
-        if let Some(cancel) = self.cancels().get(&pid)
-            && subtle::ConstantTimeEq::ct_eq(cancel.key.as_slice(), key).into()
+        if let Some(connected) = self.connected().get(&pid)
+            && subtle::ConstantTimeEq::ct_eq(connected.key.as_slice(), key).into()
         {
-            cancel.requests.send_modify(|count| *count += 1);
+            connected.requests.send_modify(|count| *count += 1);
         }
     }
 
-    fn cancels(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Cancel>> {
-        self.cancels.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connected(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Connected>> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -98,6 +121,7 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// Opens the port; [`Listener::run`] serves it. `tls`: PEM certificate, its key, whether to require it; or no TLS.
     pub async fn bind(
         address: SocketAddr,
         shared: Arc<Shared>,
@@ -123,11 +147,12 @@ impl Listener {
             connections: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
             next_pid: AtomicI32::new(1000),
-            cancels: Mutex::default(),
+            connected: Mutex::default(),
         };
         Ok(Self { listener, server: Arc::new(server), tasks: TaskTracker::new() })
     }
 
+    /// Where it listens, with the port that the system chose if it was asked for port 0.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }

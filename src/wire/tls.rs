@@ -9,12 +9,26 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
+/// Why certificate and key cannot be used; the server does not start then.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// The certificate's file cannot be read, or has no certificate that can be used.
     #[error("could not read certificate \"{path}\": {detail}")]
-    Certificate { path: PathBuf, detail: String },
+    Certificate {
+        /// The PEM file, as configured.
+        path: PathBuf,
+        /// What is wrong with it, for the operator.
+        detail: String,
+    },
+    /// The key's file cannot be read, or has no private key.
     #[error("could not read private key \"{path}\": {detail}")]
-    Key { path: PathBuf, detail: String },
+    Key {
+        /// The PEM file, as configured.
+        path: PathBuf,
+        /// What is wrong with it, for the operator.
+        detail: String,
+    },
+    /// The TLS library does not take the two together; its reason.
     #[error("certificate and key do not fit: {0}")]
     Mismatch(String),
 }

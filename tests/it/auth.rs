@@ -55,6 +55,23 @@ async fn too_many_connections_are_refused() {
     assert_eq!(error.code, "53300");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_has_a_limit_of_its_own() {
+    let server = Server::start().await;
+    let mut admin = server.connect().await;
+    admin.simple("CREATE ROLE few LOGIN PASSWORD 'p' CONNECTION LIMIT 1").await.unwrap();
+    let first = Client::connect(server.address, "few", "p").await.unwrap();
+    let second = Client::connect(server.address, "few", "p").await;
+    let error = match second {
+        Err(error) => error,
+        Ok(mut client) => client.simple("SELECT 1").await.unwrap_err(),
+    };
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("53300", "too many connections for role \"few\""));
+    drop(first);
+    admin.simple("ALTER ROLE few CONNECTION LIMIT -1").await.unwrap();
+    assert!(Client::connect(server.address, "few", "p").await.is_ok());
+}
+
 /// A certificate for 127.0.0.1, signed by itself.
 fn certificate(directory: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));

@@ -35,6 +35,7 @@ async fn duckdb_attaches_the_catalog() {
         )
         .await
         .unwrap();
+    client.simple("INSERT INTO t (id, f) VALUES (1002, 2.5), (1003, NULL)").await.unwrap();
     server.stop().await;
     let metadata = server.directory.path().join("data/metadata.sqlite");
     let output = Command::new(python)
@@ -46,6 +47,7 @@ async fn duckdb_attaches_the_catalog() {
             "SELECT count(*) FROM l.other.e",
             "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 't' ORDER BY column_index",
             "SELECT count(*) FROM l.snapshots()",
+            "SELECT count(*), sum(id) FROM l.public.t WHERE f IS NULL",
         ])
         .output()
         .unwrap();
@@ -53,7 +55,7 @@ async fn duckdb_attaches_the_catalog() {
     let lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(
         lines[0],
-        "1001|501501|1500.00|2024-01-02|2024-01-02 03:04:05.678000+00:00|007d90e0-c4fc-44da-8475-47a4b3003f01"
+        "1003|503506|1500.00|2024-01-02|2024-01-02 03:04:05.678000+00:00|007d90e0-c4fc-44da-8475-47a4b3003f01"
     );
     assert_eq!(lines[1], "1");
     assert_eq!(lines[2], "[1, 2]|{\"a\": 1}|0 mons 1 days 0.000000 secs|x");
@@ -72,5 +74,6 @@ async fn duckdb_attaches_the_catalog() {
         "VARCHAR",
     ];
     assert_eq!(types, wanted);
-    assert_eq!(lines[14], "2");
+    assert_eq!(lines[14], "3");
+    assert_eq!(lines[15], "1|1003");
 }

@@ -5,6 +5,7 @@ mod catalog;
 mod clients;
 mod crash;
 mod interop;
+mod lake;
 mod protocol;
 mod s3;
 mod support;

@@ -128,10 +128,12 @@ impl CopyIn {
         })
     }
 
+    /// Fields in each row that the client sends; columns filled by their defaults do not count.
     pub fn columns(&self) -> usize {
         self.layout.names.len()
     }
 
+    /// Whether the client sends rows in the binary format; else as text or CSV.
     pub fn is_binary(&self) -> bool {
         self.layout.options.format == CopyFormat::Binary
     }

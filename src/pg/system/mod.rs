@@ -28,6 +28,7 @@ use crate::types::{PgType, field};
 
 /// The schema that comes first on every search path.
 pub const PG_CATALOG: &str = "pg_catalog";
+/// The schema of the SQL standard's views of the catalog.
 pub const INFORMATION_SCHEMA: &str = "information_schema";
 /// `pg_namespace.oid` of [`PG_CATALOG`].
 pub const PG_CATALOG_OID: u32 = 11;
@@ -37,17 +38,21 @@ pub const INFORMATION_SCHEMA_OID: u32 = 13_000;
 /// A relation of `pg_catalog` or `information_schema`.
 #[derive(Debug)]
 pub struct SystemRelation {
+    /// [`PG_CATALOG`] or [`INFORMATION_SCHEMA`].
     pub schema: &'static str,
+    /// `pg_class.relname`.
     pub name: &'static str,
     /// `pg_class.oid`.
     pub oid: u32,
     /// A view in PostgreSQL: its empty columns are NULL, those of a table are zero or false.
     pub view: bool,
+    /// Name and type of each column, in order.
     pub columns: Vec<(&'static str, PgType)>,
     arrow: SchemaRef,
 }
 
 impl SystemRelation {
+    /// Its columns as the engine knows them, all nullable.
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::clone(&self.arrow)
     }

@@ -34,6 +34,7 @@ pub struct Objects {
 }
 
 impl Objects {
+    /// Those of the statement's catalog state; of the relations, what its role may know of.
     pub fn new(ctx: &Context) -> Self {
         Self { ctx: ctx.clone() }
     }

@@ -24,10 +24,12 @@ pub struct SystemTable {
 }
 
 impl SystemTable {
+    /// Its rows are those that the statement's role may know of.
     pub fn new(relation: &'static SystemRelation, ctx: &Context) -> Self {
         Self { relation, ctx: ctx.clone() }
     }
 
+    /// The system relation whose rows it has.
     pub fn relation(&self) -> &'static SystemRelation {
         self.relation
     }

@@ -19,19 +19,26 @@ use crate::types::PgType;
 pub struct CopyPlan {
     /// For COPY FROM.
     pub table: Option<ObjectId>,
+    /// Names of the data's columns, in order.
     pub names: Vec<String>,
+    /// Types of the data's columns, in order.
     pub types: Vec<PgType>,
     /// For COPY FROM: each of the table's columns is one of the data's, or has this value.
     pub shape: Vec<ColumnSource>,
+    /// For COPY FROM: what row policies ask of the new rows.
     pub checks: Vec<WithCheck>,
+    /// The format of the data, and how it is written in it.
     pub options: CopyOptions,
+    /// For COPY FROM: the right to insert. COPY TO needs what its query needs.
     pub needs: Vec<Need>,
 }
 
+/// Where the values of a table's column come from.
 #[derive(Clone, Debug)]
 pub enum ColumnSource {
     /// Index among the data's columns.
     Data(usize),
+    /// The data lacks the column: its default, evaluated for each row, or NULL.
     Default(Box<datafusion::logical_expr::Expr>),
 }
 

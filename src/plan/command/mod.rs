@@ -20,9 +20,13 @@ use crate::statement::{Command, RoleSpec};
 /// Changes to the catalog, and what else happens with them.
 #[derive(Debug, Default)]
 pub struct DdlPlan {
+    /// The command tag.
     pub tag: &'static str,
+    /// In the order in which they are made; empty: the catalog stays as it is.
     pub changes: Vec<Change>,
+    /// All rights that the command takes.
     pub needs: Vec<Need>,
+    /// What the user is told when it is done, such as that an object was skipped.
     pub notices: Vec<Notice>,
     /// Tables whose rows go.
     pub truncate: Vec<ObjectId>,

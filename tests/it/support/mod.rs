@@ -1,7 +1,5 @@
 //! A server of its own for each test, and a client that speaks both query protocols with plain text values.
 
-#![expect(dead_code, reason = "two test binaries use it, each a part")]
-
 pub mod postgres;
 
 use std::net::SocketAddr;
