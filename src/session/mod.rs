@@ -134,7 +134,9 @@ impl Session {
     /// Ends a COPY FROM STDIN whose data is complete.
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
         let open = open_transaction(&mut self.open)?;
-        copy.finish(&mut open.transaction).await
+        let (rows, notice) = copy.finish(&mut open.transaction).await?;
+        notice.into_iter().for_each(|notice| self.notify(notice));
+        Ok(rows)
     }
 
     /// What a statement takes and gives. No effects.

@@ -99,8 +99,12 @@ pub struct CopyOptions {
     pub force_null: ColumnSet,
     /// Stands for a column's default value.
     pub default: Option<String>,
-    /// `ON_ERROR ignore`: rows that cannot be read are left out. Always false: the parser refuses it with `0A000`.
+    /// `ON_ERROR ignore`: rows with values that are none of their columns' types are left out.
     pub on_error_ignore: bool,
+    /// `REJECT_LIMIT`: how many rows may be left out; `None`: all.
+    pub reject_limit: Option<u64>,
+    /// `LOG_VERBOSITY silent`: no notice says how many rows were left out.
+    pub silent: bool,
     /// Options for a file's reader (credentials and the like).
     pub others: BTreeMap<String, String>,
 }
@@ -134,7 +138,9 @@ struct Given {
     force_not_null: Option<ColumnSet>,
     force_null: Option<ColumnSet>,
     default: Option<String>,
-    on_error_ignore: bool,
+    on_error_ignore: Option<bool>,
+    reject_limit: Option<i64>,
+    silent: bool,
     others: BTreeMap<String, String>,
 }
 
@@ -254,12 +260,27 @@ fn option(c: &mut Cursor<'_>) -> Result<Setter, SyntaxError> {
         "on_error" => {
             let value = c.word_or_literal()?.to_ascii_lowercase();
             match value.as_str() {
-                "stop" => Box::new(|given| given.on_error_ignore = false),
-                "ignore" => return Err(c.unsupported("COPY ON_ERROR ignore")),
+                "stop" => Box::new(|given| given.on_error_ignore = Some(false)),
+                "ignore" => Box::new(|given| given.on_error_ignore = Some(true)),
                 _ => return Err(invalid(format!("COPY ON_ERROR \"{value}\" not recognized"))),
             }
         }
-        "log_verbosity" | "reject_limit" => return Err(c.unsupported(&format!("COPY option \"{name}\""))),
+        "reject_limit" => {
+            let limit = c.integer()?;
+            if limit <= 0 {
+                return Err(invalid(format!("REJECT_LIMIT ({limit}) must be greater than zero")));
+            }
+            Box::new(move |given| given.reject_limit = Some(limit))
+        }
+        "log_verbosity" => {
+            let value = c.word_or_literal()?.to_ascii_lowercase();
+            match value.as_str() {
+                "default" => Box::new(|given| given.silent = false),
+                "silent" => Box::new(|given| given.silent = true),
+                "verbose" => return Err(c.unsupported("COPY LOG_VERBOSITY verbose")),
+                _ => return Err(invalid(format!("COPY LOG_VERBOSITY \"{value}\" not recognized"))),
+            }
+        }
         other => {
             return Err(SyntaxError::Invalid {
                 message: format!("option \"{other}\" not recognized"),
@@ -336,6 +357,20 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
             }
         }
     }
+    let on_error_ignore = given.on_error_ignore == Some(true);
+    if given.on_error_ignore.is_some() && !from {
+        return Err(invalid("COPY ON_ERROR cannot be used with COPY TO".to_owned()));
+    }
+    if on_error_ignore && format == CopyFormat::Binary {
+        return Err(SyntaxError::Invalid {
+            message: "only ON_ERROR STOP is allowed in BINARY mode".to_owned(),
+            code: SqlState::SYNTAX_ERROR,
+            position: None,
+        });
+    }
+    if given.reject_limit.is_some() && !on_error_ignore {
+        return Err(invalid("COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE".to_owned()));
+    }
     if !csv {
         for (name, present) in [
             ("QUOTE", given.quote.is_some()),
@@ -390,7 +425,9 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
         force_not_null: given.force_not_null.unwrap_or_else(none),
         force_null: given.force_null.unwrap_or_else(none),
         default: given.default,
-        on_error_ignore: given.on_error_ignore,
+        on_error_ignore,
+        reject_limit: given.reject_limit.and_then(|limit| u64::try_from(limit).ok()),
+        silent: given.silent,
         others: given.others,
     })
 }

@@ -94,6 +94,11 @@ impl<'a> Fields<'a> {
         (fields, broken)
     }
 
+    /// Whole records.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
     /// Where the records end whose fields these are.
     pub(super) fn end(&self) -> usize {
         self.end

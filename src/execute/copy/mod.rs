@@ -10,7 +10,7 @@ mod split;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -22,11 +22,11 @@ use tokio::task::JoinSet;
 
 pub use self::encoder::CopyEncoder;
 use self::fields::Fields;
-use self::parse::parse_chunk;
+use self::parse::{parse_chunk, shown};
 use self::split::{Chunk, Splitter};
 use super::Stores;
 use super::insert::RowChecks;
-use crate::error::{Plain, SqlError, SqlState, internal};
+use crate::error::{Notice, Plain, SqlError, SqlState, internal};
 use crate::name::ObjectId;
 use crate::plan::{ColumnSource, CopyPlan, Scope};
 use crate::setting::Zone;
@@ -46,6 +46,8 @@ struct Layout {
     types: Vec<PgType>,
     options: CopyOptions,
     zone: Zone,
+    /// Rows passed over because of ON_ERROR ignore.
+    skipped: AtomicU64,
 }
 
 /// A COPY FROM STDIN in progress. Dropped without [`CopyIn::finish`], nothing of it is visible.
@@ -92,6 +94,7 @@ impl CopyIn {
             types: copy.types,
             options: copy.options,
             zone: scope.ctx.settings.time_zone(),
+            skipped: AtomicU64::new(0),
         });
         let state = scope.engine.state();
         let empty = DFSchema::empty();
@@ -151,7 +154,8 @@ impl CopyIn {
 
     async fn hand_out(&mut self, at_end: bool) -> Result<(), SqlError> {
         if let Some(line) = self.splitter.take_header() {
-            self.check_header(&line)?;
+            let context = || format!("COPY {}, line 1: \"{}\"", self.layout.table, shown(&line));
+            self.check_header(&line).map_err(|error| error.with_context(context))?;
         }
         while let Some(chunk) = self.splitter.take_chunk(at_end) {
             let chunks = self.chunks.as_ref().ok_or_else(|| internal("COPY has no workers"))?;
@@ -209,10 +213,13 @@ impl CopyIn {
         first.map_or(Ok(all), |first| Err(first.error))
     }
 
-    /// The client has sent everything. Returns how many rows there were.
-    pub async fn finish(mut self, transaction: &mut Transaction) -> Result<u64, SqlError> {
-        let context = self.context();
-        self.splitter.finish().map_err(|error| error.with_context(|| context))?;
+    /// The client has sent everything. Returns how many rows there were, and what is to be said about others.
+    pub async fn finish(mut self, transaction: &mut Transaction) -> Result<(u64, Option<Notice>), SqlError> {
+        if let Err(error) = self.splitter.finish() {
+            let (line, record) = self.splitter.unfinished();
+            let context = format!("COPY {}, line {line}: \"{}\"", self.layout.table, shown(record));
+            return Err(error.with_context(|| context));
+        }
         self.hand_out(true).await?;
         self.ended.store(true, Ordering::Release);
         let mut rows = 0;
@@ -221,7 +228,18 @@ impl CopyIn {
             transaction.stage(self.table, written);
         }
         transaction.drew_from(self.sequences);
-        Ok(rows)
+        let skipped = match self.layout.skipped.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some("1 row was skipped".to_owned()),
+            several => Some(format!("{several} rows were skipped")),
+        };
+        let said = skipped.filter(|_| !self.layout.options.silent);
+        Ok((
+            rows,
+            said.map(|skipped| {
+                Notice::new(SqlState::SUCCESSFUL_COMPLETION, format!("{skipped} due to data type incompatibility"))
+            }),
+        ))
     }
 }
 

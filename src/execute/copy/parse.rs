@@ -1,12 +1,14 @@
 //! A chunk's records → columns.
 
+use std::sync::atomic::Ordering;
+
 use arrow::array::ArrayRef;
 
 use super::fields::{Broken, Fields};
 use super::split::Chunk;
 use super::{Layout, bad};
 use crate::encode::{ColumnBuilder, InputError, utf8};
-use crate::error::SqlError;
+use crate::error::{Plain, SqlError, SqlState};
 use crate::statement::CopyFormat;
 
 /// Reads a chunk's records into columns.
@@ -23,44 +25,88 @@ fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError
     let (mut start, mut line) = (0, chunk.first_line);
     while let Some(rest) = chunk.bytes.get(start..).filter(|rest| !rest.is_empty()) {
         let (fields, broken) = Fields::read(layout, rest, text.and_then(|text| text.get(start..)));
-        append(layout, &fields, broken, line, &mut builders)?;
+        let skipped = if layout.options.on_error_ignore { skip(layout, &fields, line)? } else { vec![] };
+        append(layout, &fields, &skipped, broken, line, &mut builders)?;
         line += fields.lines();
         start += fields.end();
     }
     Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
 }
 
-/// Appends fields, column after column. Of several errors the one that comes first in the input is told.
+/// ON_ERROR ignore: tells of each row whether one of its values is none of its column's type, and counts those rows.
+/// `22P02` when there are more in all than REJECT_LIMIT allows.
+fn skip(layout: &Layout, fields: &Fields<'_>, first_line: u64) -> Result<Vec<bool>, SqlError> {
+    let mut skipped = vec![None; fields.rows()];
+    for (column, pg) in layout.types.iter().enumerate() {
+        let mut builder = ColumnBuilder::new(pg, layout.zone)?;
+        for (text, skipped) in fields.column(column).zip(&mut skipped) {
+            if skipped.is_none()
+                && let Ok(Some(text)) = text
+                && builder.append_text(text).is_err_and(|error| !matches!(error, InputError::Encoding(_)))
+            {
+                *skipped = Some(column);
+            }
+        }
+    }
+    let rows = || skipped.iter().enumerate().filter_map(|(row, column)| Some((row, (*column)?)));
+    let before = layout.skipped.fetch_add(rows().count() as u64, Ordering::AcqRel);
+    if let Some(limit) = layout.options.reject_limit
+        && let Some((row, column)) = rows().nth(usize::try_from(limit.saturating_sub(before)).unwrap_or(usize::MAX))
+    {
+        let message = format!("skipped more than REJECT_LIMIT ({limit}) rows due to data type incompatibility");
+        let error = SqlError::from(Plain::new(SqlState::INVALID_TEXT_REPRESENTATION, message));
+        return Err(error.with_context(|| value_context(layout, fields, first_line, row, column)));
+    }
+    Ok(skipped.iter().map(Option::is_some).collect())
+}
+
+/// Appends fields, column after column, without those of skipped rows. Of several errors the one that comes first in the
+/// input is told.
 fn append(
     layout: &Layout,
     fields: &Fields<'_>,
+    skipped: &[bool],
     mut first: Option<Broken>,
     first_line: u64,
     builders: &mut [ColumnBuilder],
 ) -> Result<(), SqlError> {
-    let line = |row| format!("COPY {}, line {}", layout.table, first_line + fields.lines_before(row));
+    let kept = |row: &usize| !skipped.get(*row).is_some_and(|skipped| *skipped);
     if let Some(Broken { row, error, .. }) = &mut first {
-        *error = error.clone().with_context(|| format!("{}: \"{}\"", line(*row), shown(fields.record_of(*row))));
+        *error = error.clone().with_context(|| {
+            format!("{}: \"{}\"", line(layout, fields, first_line, *row), shown(fields.record_of(*row)))
+        });
     }
     for (column, builder) in builders.iter_mut().enumerate() {
         let before = builder.len();
-        let Err(error) = builder.append_texts(fields.column(column)) else { continue };
-        let row = builder.len() - before;
+        let texts = fields.column(column).enumerate().filter(|(row, _)| kept(row)).map(|(_, text)| text);
+        let Err(error) = builder.append_texts(texts) else { continue };
+        let row = (0..).filter(kept).nth(builder.len() - before).unwrap_or(0);
         if first.as_ref().is_none_or(|first| (row, column) < (first.row, first.column)) {
-            let name = layout.names.get(column).map(String::as_str).unwrap_or_default();
-            let value = fields.shown(row, column);
-            let context = match utf8(value) {
-                Ok(_) => format!("{}, column {name}: \"{}\"", line(row), shown(value)),
-                Err(_) => line(row),
-            };
+            let context = value_context(layout, fields, first_line, row, column);
             first = Some(Broken { row, column, error: SqlError::from(error).with_context(|| context) });
         }
     }
     first.map_or(Ok(()), |first| Err(first.error))
 }
 
+/// Where a record is.
+fn line(layout: &Layout, fields: &Fields<'_>, first_line: u64, row: usize) -> String {
+    format!("COPY {}, line {}", layout.table, first_line + fields.lines_before(row))
+}
+
+/// Where a value is, and the value if it is text.
+fn value_context(layout: &Layout, fields: &Fields<'_>, first_line: u64, row: usize, column: usize) -> String {
+    let line = line(layout, fields, first_line, row);
+    let name = layout.names.get(column).map(String::as_str).unwrap_or_default();
+    let value = fields.shown(row, column);
+    match utf8(value) {
+        Ok(_) => format!("{line}, column {name}: \"{}\"", shown(value)),
+        Err(_) => line,
+    }
+}
+
 /// The beginning of what a message is about.
-fn shown(bytes: &[u8]) -> String {
+pub(super) fn shown(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     match text.char_indices().nth(100) {
         Some((end, _)) => format!("{}...", text.split_at(end).0),

@@ -127,6 +127,11 @@ impl Splitter {
         self.line + self.lines_scanned
     }
 
+    /// The record without an end, and its first line.
+    pub(super) fn unfinished(&self) -> (u64, &[u8]) {
+        (self.line + self.lines_whole, self.buffer.get(self.whole..).unwrap_or_default())
+    }
+
     /// The input is over: a last line may lack its end.
     pub(super) fn finish(&mut self) -> Result<(), SqlError> {
         if self.format == CopyFormat::Binary {

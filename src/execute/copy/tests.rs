@@ -1,5 +1,7 @@
 //! Whatever the values, and wherever the input is cut: what is read is what was written.
 
+use std::sync::atomic::AtomicU64;
+
 use arrow::array::{Array, AsArray};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -18,7 +20,14 @@ fn layout(columns: usize, options: &str) -> Layout {
         panic!("{options} are no options of COPY");
     };
     let names = (0..columns).map(|index| format!("c{index}")).collect();
-    Layout { table: "t".to_owned(), names, types: vec![PgType::Text; columns], options: copy.options, zone: Zone::UTC }
+    Layout {
+        table: "t".to_owned(),
+        names,
+        types: vec![PgType::Text; columns],
+        options: copy.options,
+        zone: Zone::UTC,
+        skipped: AtomicU64::new(0),
+    }
 }
 
 /// Feeds pieces of random length; gives all rows, and checks the numbers of the chunks' first lines.

@@ -118,6 +118,9 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
     let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
     let (id, found) = target(scope, name)?;
     let columns = resolve_columns(found, columns)?;
+    if copy.options.default.is_some() || copy.options.on_error_ignore {
+        return Err(unsupported("COPY options DEFAULT and ON_ERROR for files").into());
+    }
     let (location, inferred) =
         scope.facts.external.as_ref().ok_or_else(|| internal("COPY from a location without facts"))?;
     let format = file_format(&copy.options, location.url().path())?;
