@@ -406,6 +406,20 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
     if null.as_bytes().contains(&delimiter) {
         return Err(feature("COPY delimiter character must not appear in the NULL specification".to_owned()));
     }
+    if let Some(default) = &given.default {
+        if default.contains(['\n', '\r']) {
+            return Err(invalid("COPY default representation cannot use newline or carriage return".to_owned()));
+        }
+        if default.as_bytes().contains(&delimiter) {
+            return Err(feature("COPY delimiter character must not appear in the DEFAULT specification".to_owned()));
+        }
+        if csv && default.as_bytes().contains(&quote) {
+            return Err(feature("CSV quote character must not appear in the DEFAULT specification".to_owned()));
+        }
+        if *default == null {
+            return Err(feature("NULL specification and DEFAULT specification cannot be the same".to_owned()));
+        }
+    }
     if given.default.is_some() && !from {
         return Err(feature("COPY DEFAULT cannot be used with COPY TO".to_owned()));
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Layout, bad};
 use crate::encode::{InputError, utf8};
-use crate::error::SqlError;
+use crate::error::{Plain, SqlError, SqlState};
 use crate::statement::{CopyFormat, CopyOptions};
 
 /// Records that are cut at once: what comes of them stays in the processor's cache until it is read.
@@ -17,6 +17,8 @@ pub(super) struct Fields<'a> {
     names: &'a [String],
     force_not_null: Vec<bool>,
     force_null: Vec<bool>,
+    /// Which columns have a default.
+    defaults: &'a [bool],
     bytes: &'a [u8],
     /// The same, if all of it is UTF-8.
     text: Option<&'a str>,
@@ -31,6 +33,8 @@ pub(super) struct Fields<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Field {
     Null,
+    /// The marker of COPY's DEFAULT option.
+    Default,
     Plain(Span),
     Resolved(Span),
 }
@@ -76,6 +80,7 @@ impl<'a> Fields<'a> {
             names,
             force_not_null: names.iter().map(|name| options.force_not_null.contains(name)).collect(),
             force_null: names.iter().map(|name| options.force_null.contains(name)).collect(),
+            defaults: &[],
             bytes,
             text: None,
             resolved: Vec::new(),
@@ -90,8 +95,15 @@ impl<'a> Fields<'a> {
     pub(super) fn read(layout: &'a Layout, bytes: &'a [u8], text: Option<&'a str>) -> (Self, Option<Broken>) {
         let mut fields = Self::new(&layout.options, &layout.names, layout.names.len(), bytes);
         fields.text = text;
+        fields.defaults = &layout.defaults;
         let broken = fields.records().err();
         (fields, broken)
+    }
+
+    /// The rows where a column is to have its default.
+    pub(super) fn defaults(&self, index: usize) -> impl Iterator<Item = usize> {
+        let fields = self.columns.get(index).into_iter().flatten().enumerate();
+        fields.filter_map(|(row, field)| matches!(field, Field::Default).then_some(row))
     }
 
     /// Whole records.
@@ -118,7 +130,7 @@ impl<'a> Fields<'a> {
         let resolved = std::str::from_utf8(&self.resolved).ok();
         self.columns.get(index).into_iter().flatten().map(move |field| {
             let text = match field {
-                Field::Null => return Ok(None),
+                Field::Null | Field::Default => return Ok(None),
                 Field::Plain(span) => self.text.and_then(|text| text.get(span.range())),
                 Field::Resolved(span) => resolved.and_then(|text| text.get(span.range())),
             };
@@ -136,7 +148,7 @@ impl<'a> Fields<'a> {
 
     fn value(&self, field: Field) -> &[u8] {
         match field {
-            Field::Null => &[],
+            Field::Null | Field::Default => &[],
             Field::Plain(span) => self.bytes.get(span.range()).unwrap_or_default(),
             Field::Resolved(span) => self.resolved.get(span.range()).unwrap_or_default(),
         }
@@ -236,7 +248,23 @@ impl<'a> Fields<'a> {
     fn plain(&mut self, index: usize, range: Range<usize>) -> Result<(), Broken> {
         let null = self.bytes.get(range.clone()) == Some(self.options.null.as_bytes())
             && !self.force_not_null.get(index).is_some_and(|force| *force);
+        if let Some(marker) = &self.options.default
+            && self.bytes.get(range.clone()) == Some(marker.as_bytes())
+        {
+            return match self.defaults.get(index) {
+                Some(true) => self.push(index, Field::Default),
+                Some(false) => Err(self.without_default(index)),
+                None => self.push(index, Field::Null),
+            };
+        }
         self.push(index, if null { Field::Null } else { Field::Plain(Span::new(range)) })
+    }
+
+    fn without_default(&self, column: usize) -> Broken {
+        let name = self.names.get(column).map(String::as_str).unwrap_or_default();
+        let error = Plain::new(SqlState::BAD_COPY_FILE_FORMAT, "unexpected default marker in COPY data")
+            .detail(format!("Column \"{name}\" has no default value."));
+        Broken { row: self.rows, column, error: error.into() }
     }
 
     fn push(&mut self, index: usize, field: Field) -> Result<(), Broken> {
@@ -312,7 +340,8 @@ impl<'a> Fields<'a> {
                 end = bytes.len();
             }
             let field = bytes.get(start..end).unwrap_or_default();
-            if escapes && field != self.options.null.as_bytes() {
+            let marker = self.options.default.as_deref().is_some_and(|marker| field == marker.as_bytes());
+            if escapes && field != self.options.null.as_bytes() && !marker {
                 let from = self.resolved.len();
                 unescape(field, &mut self.resolved);
                 self.push(index, Field::Resolved(Span::new(from..self.resolved.len())))?;

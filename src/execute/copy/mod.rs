@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 
 pub use self::encoder::CopyEncoder;
 use self::fields::Fields;
-use self::parse::{parse_chunk, shown};
+use self::parse::{Parsed, parse_chunk, shown};
 use self::split::{Chunk, Splitter};
 use super::Stores;
 use super::insert::RowChecks;
@@ -45,6 +45,8 @@ struct Layout {
     names: Vec<String>,
     types: Vec<PgType>,
     options: CopyOptions,
+    /// Which columns have a default.
+    defaults: Vec<bool>,
     zone: Zone,
     /// Rows passed over because of ON_ERROR ignore.
     skipped: AtomicU64,
@@ -80,7 +82,7 @@ struct Shape {
 }
 
 enum Shaped {
-    Data(usize),
+    Data(usize, Option<Arc<dyn PhysicalExpr>>),
     Default(Arc<dyn PhysicalExpr>),
 }
 
@@ -88,21 +90,33 @@ impl CopyIn {
     pub(super) fn start(scope: &Scope, stores: &Stores, copy: CopyPlan) -> Result<Self, SqlError> {
         let table = copy.table.ok_or_else(|| internal("COPY FROM without a table"))?;
         let relation = scope.ctx.catalog.relation(table).ok_or_else(|| internal("the table of a COPY is gone"))?;
+        let mut defaults = vec![false; copy.names.len()];
+        for source in &copy.shape {
+            if let ColumnSource::Data { index, default } = source
+                && let Some(has) = defaults.get_mut(*index)
+            {
+                *has = default.is_some();
+            }
+        }
         let layout = Arc::new(Layout {
             table: relation.name.clone(),
             names: copy.names,
             types: copy.types,
             options: copy.options,
+            defaults,
             zone: scope.ctx.settings.time_zone(),
             skipped: AtomicU64::new(0),
         });
         let state = scope.engine.state();
         let empty = DFSchema::empty();
+        let physical = |expr: &datafusion::logical_expr::Expr| {
+            state.create_physical_expr(expr.clone(), &empty).map_err(SqlError::from_engine)
+        };
         let columns = copy.shape.iter().map(|source| match source {
-            ColumnSource::Data(index) => Ok(Shaped::Data(*index)),
-            ColumnSource::Default(expr) => Ok(Shaped::Default(
-                state.create_physical_expr(expr.as_ref().clone(), &empty).map_err(SqlError::from_engine)?,
-            )),
+            ColumnSource::Data { index, default } => {
+                Ok(Shaped::Data(*index, default.as_deref().map(physical).transpose()?))
+            }
+            ColumnSource::Default(expr) => Ok(Shaped::Default(physical(expr)?)),
         });
         let columns = columns.collect::<Result<Vec<_>, SqlError>>()?;
         let shape = Arc::new(Shape { columns, checks: RowChecks::new(scope, relation, &copy.checks)? });
@@ -277,28 +291,30 @@ impl Worker {
     }
 
     async fn write(&mut self, chunk: &Chunk) -> Result<(), SqlError> {
-        let arrays = parse_chunk(&self.layout, chunk)?;
-        let rows = arrays.first().map_or(0, |array| array.len());
-        let batch = self.shape.batch(&arrays, rows)?;
+        let parsed = parse_chunk(&self.layout, chunk)?;
+        let batch = self.shape.batch(&parsed)?;
         Ok(self.writer.write(batch).await?)
     }
 }
 
 impl Shape {
-    fn batch(&self, arrays: &[ArrayRef], rows: usize) -> Result<RecordBatch, SqlError> {
-        let schema = Arc::new(arrow::datatypes::Schema::empty());
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let empty = RecordBatch::try_new_with_options(schema, vec![], &options)
-            .map_err(|error| SqlError::from_engine(error.into()))?;
+    fn batch(&self, parsed: &Parsed) -> Result<RecordBatch, SqlError> {
+        let rows = parsed.columns.first().map_or(0, |column| column.values.len());
         let mut columns = Vec::with_capacity(self.columns.len());
         for column in &self.columns {
             columns.push(match column {
-                Shaped::Data(index) => {
-                    arrays.get(*index).cloned().ok_or_else(|| internal("COPY has fewer columns than planned"))?
+                Shaped::Data(index, default) => {
+                    let column = parsed.columns.get(*index);
+                    let column = column.ok_or_else(|| internal("COPY has fewer columns than planned"))?;
+                    match default {
+                        Some(default) if !column.defaults.is_empty() => {
+                            let values = evaluate(default, column.defaults.len())?;
+                            with_defaults(&column.values, &values, &column.defaults)?
+                        }
+                        _ => Arc::clone(&column.values),
+                    }
                 }
-                Shaped::Default(expr) => {
-                    expr.evaluate(&empty).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)?
-                }
+                Shaped::Default(expr) => evaluate(expr, rows)?,
             });
         }
         let fields = columns
@@ -306,8 +322,31 @@ impl Shape {
             .enumerate()
             .map(|(index, array)| arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true));
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema, columns, &options)
             .map_err(|error| SqlError::from_engine(error.into()))?;
         self.checks.apply(batch)
     }
+}
+
+/// A default's values for some rows.
+fn evaluate(default: &Arc<dyn PhysicalExpr>, rows: usize) -> Result<ArrayRef, SqlError> {
+    let schema = Arc::new(arrow::datatypes::Schema::empty());
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let empty = RecordBatch::try_new_with_options(schema, vec![], &options)
+        .map_err(|error| SqlError::from_engine(error.into()))?;
+    default.evaluate(&empty).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)
+}
+
+/// A column with other values in some rows, which are given in order.
+fn with_defaults(column: &ArrayRef, values: &ArrayRef, rows: &[usize]) -> Result<ArrayRef, SqlError> {
+    let engine = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
+    let values = arrow::compute::cast(values, column.data_type()).map_err(engine)?;
+    let mut places: Vec<(usize, usize)> = (0..column.len()).map(|row| (0, row)).collect();
+    for (index, row) in rows.iter().enumerate() {
+        if let Some(place) = places.get_mut(*row) {
+            *place = (1, index);
+        }
+    }
+    arrow::compute::interleave(&[column.as_ref(), values.as_ref()], &places).map_err(engine)
 }

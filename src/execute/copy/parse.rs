@@ -11,26 +11,49 @@ use crate::encode::{ColumnBuilder, InputError, utf8};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::statement::CopyFormat;
 
+/// A chunk's rows.
+#[derive(Debug)]
+pub(super) struct Parsed {
+    pub(super) columns: Vec<ParsedColumn>,
+}
+
+/// One column's values, and the rows where its default is to stand instead.
+#[derive(Debug)]
+pub(super) struct ParsedColumn {
+    pub(super) values: ArrayRef,
+    pub(super) defaults: Vec<usize>,
+}
+
 /// Reads a chunk's records into columns.
-pub(super) fn parse_chunk(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError> {
+pub(super) fn parse_chunk(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     if layout.options.format == CopyFormat::Binary { parse_binary(layout, chunk) } else { parse_lines(layout, chunk) }
 }
 
-fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError> {
+fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     let first = memchr::memchr(b'\n', &chunk.bytes).unwrap_or(chunk.bytes.len());
     let rows = chunk.bytes.len() / (first + 1);
     let builders = layout.types.iter().map(|pg| ColumnBuilder::with_capacity(pg, layout.zone, rows + rows / 8));
     let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
+    let mut defaults = vec![Vec::new(); builders.len()];
     let text = std::str::from_utf8(&chunk.bytes).ok();
     let (mut start, mut line) = (0, chunk.first_line);
     while let Some(rest) = chunk.bytes.get(start..).filter(|rest| !rest.is_empty()) {
         let (fields, broken) = Fields::read(layout, rest, text.and_then(|text| text.get(start..)));
         let skipped = if layout.options.on_error_ignore { skip(layout, &fields, line)? } else { vec![] };
+        let before = builders.first().map_or(0, ColumnBuilder::len);
         append(layout, &fields, &skipped, broken, line, &mut builders)?;
+        if layout.options.default.is_some() {
+            let kept: Vec<usize> = (0..fields.rows()).filter(|row| skipped.get(*row) != Some(&true)).collect();
+            for (column, defaults) in defaults.iter_mut().enumerate() {
+                let marked = fields.defaults(column).filter_map(|row| kept.binary_search(&row).ok());
+                defaults.extend(marked.map(|row| before + row));
+            }
+        }
         line += fields.lines();
         start += fields.end();
     }
-    Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
+    let values = builders.iter_mut().map(ColumnBuilder::finish).zip(defaults);
+    Ok(Parsed { columns: values.map(|(values, defaults)| ParsedColumn { values, defaults }).collect() })
 }
 
 /// ON_ERROR ignore: tells of each row whether one of its values is none of its column's type, and counts those rows.
@@ -114,7 +137,7 @@ pub(super) fn shown(bytes: &[u8]) -> String {
     }
 }
 
-fn parse_binary(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlError> {
+fn parse_binary(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     let builders = layout.types.iter().map(|pg| ColumnBuilder::new(pg, layout.zone));
     let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
     let mut rest = chunk.bytes.as_slice();
@@ -144,5 +167,6 @@ fn parse_binary(layout: &Layout, chunk: &Chunk) -> Result<Vec<ArrayRef>, SqlErro
         }
         number += 1;
     }
-    Ok(builders.iter_mut().map(ColumnBuilder::finish).collect())
+    let values = builders.iter_mut().map(ColumnBuilder::finish);
+    Ok(Parsed { columns: values.map(|values| ParsedColumn { values, defaults: vec![] }).collect() })
 }

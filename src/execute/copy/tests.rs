@@ -7,7 +7,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::Layout;
-use super::parse::parse_chunk;
+use super::parse::{ParsedColumn, parse_chunk};
 use super::split::Splitter;
 use crate::setting::Zone;
 use crate::statement::{Command, CopyFormat, parse};
@@ -25,6 +25,7 @@ fn layout(columns: usize, options: &str) -> Layout {
         names,
         types: vec![PgType::Text; columns],
         options: copy.options,
+        defaults: vec![false; columns],
         zone: Zone::UTC,
         skipped: AtomicU64::new(0),
     }
@@ -51,10 +52,10 @@ fn read(layout: &Layout, input: &[u8], random: &mut StdRng) -> Vec<Row> {
             };
             assert_eq!(chunk.first_line, 1 + before as u64);
             seen.extend_from_slice(&chunk.bytes);
-            let columns = parse_chunk(layout, &chunk).unwrap();
-            for row in 0..columns[0].len() {
-                let value = |column: &arrow::array::ArrayRef| {
-                    let values = column.as_string_view();
+            let columns = parse_chunk(layout, &chunk).unwrap().columns;
+            for row in 0..columns[0].values.len() {
+                let value = |column: &ParsedColumn| {
+                    let values = column.values.as_string_view();
                     values.is_valid(row).then(|| values.value(row).to_owned())
                 };
                 rows.push(columns.iter().map(value).collect());

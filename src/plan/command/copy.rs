@@ -36,8 +36,13 @@ pub struct CopyPlan {
 /// Where the values of a table's column come from.
 #[derive(Clone, Debug)]
 pub enum ColumnSource {
-    /// Index among the data's columns.
-    Data(usize),
+    /// One of the data's columns.
+    Data {
+        /// Among the data's columns.
+        index: usize,
+        /// What stands for the marker of COPY's DEFAULT option; `None`: the marker is an error.
+        default: Option<Box<datafusion::logical_expr::Expr>>,
+    },
     /// The data lacks the column: its default, evaluated for each row, or NULL.
     Default(Box<datafusion::logical_expr::Expr>),
 }
@@ -95,12 +100,13 @@ pub(in crate::plan) fn copy_in(scope: &Scope, copy: &CopyStatement) -> PlanResul
     let mut shape = Vec::with_capacity(found.columns.len());
     for column in &found.columns {
         shape.push(match columns.iter().position(|given| given.id == column.id) {
-            Some(index) => ColumnSource::Data(index),
+            Some(index) => {
+                let marked = copy.options.default.is_some() && (column.default.is_some() || column.identity.is_some());
+                let default = if marked { Some(Box::new(default_value(scope, column)?)) } else { None };
+                ColumnSource::Data { index, default }
+            }
             None => ColumnSource::Default(Box::new(default_value(scope, column)?)),
         });
-    }
-    if copy.options.default.is_some() {
-        return Err(unsupported("COPY option DEFAULT").into());
     }
     Ok(CopyPlan {
         table: Some(id),
