@@ -16,7 +16,7 @@ use crate::error::{Notice, SqlError};
 use crate::pg::Objects;
 use crate::plan::{DdlPlan, Plan, Scope};
 use crate::secure::Authorized;
-use crate::statement::{CopyFormat, CopyOptions};
+use crate::statement::CopyFormat;
 use crate::transaction::Transaction;
 use crate::warehouse::Warehouse;
 
@@ -49,7 +49,7 @@ pub enum Outcome {
         /// Reading it runs the query; an error may come after any number of rows.
         stream: SendableRecordBatchStream,
         /// Turns rows into the statement's format.
-        encoder: CopyEncoder,
+        encoder: Box<CopyEncoder>,
         /// Fields in each row, which the client is told before the first.
         columns: usize,
         /// Whether the format is binary, not text or CSV.
@@ -99,7 +99,7 @@ pub async fn execute(
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             let binary = copy.options.format == CopyFormat::Binary;
             let columns = copy.names.len();
-            let encoder = copy_encoder(copy.options, copy.names, scope);
+            let encoder = Box::new(CopyEncoder::new(copy.options, copy.names, Objects::style(&scope.ctx)));
             Ok(Outcome::CopyOut { stream, encoder, columns, binary })
         }
         Plan::CopyIn(copy) => Ok(Outcome::CopyIn(Box::new(CopyIn::start(scope, stores, copy)?))),
@@ -121,10 +121,6 @@ pub async fn execute(
             Ok(Outcome::Done(tag.to_owned()))
         }
     }
-}
-
-fn copy_encoder(options: CopyOptions, names: Vec<String>, scope: &Scope) -> CopyEncoder {
-    CopyEncoder::new(options, names, Objects::style(&scope.ctx))
 }
 
 fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {

@@ -25,7 +25,7 @@ enum Shape {
 
 /// One of the functions.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct JsonBuild {
+pub(super) struct JsonBuild {
     shape: Shape,
     binary: bool,
     signature: Signature,

@@ -96,6 +96,7 @@ async fn handshake(
                 asked_tls = true;
                 // Whatever came before the handshake would be taken for encrypted.
                 if link.has_input() {
+                    *slot = Some(link);
                     return Err(Fault::Fatal(violation("received unencrypted data after SSL request")));
                 }
                 match &server.tls {
@@ -115,6 +116,7 @@ async fn handshake(
             GSS_REQUEST if !asked_gss => {
                 asked_gss = true;
                 if link.has_input() {
+                    *slot = Some(link);
                     return Err(Fault::Fatal(violation("received unencrypted data after GSSAPI encryption request")));
                 }
                 link.write.push(b'N');

@@ -1,5 +1,7 @@
 //! Who gets in.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use crate::support::{Client, PASSWORD, Server};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,6 +128,24 @@ async fn tls_verifies_and_carries_argon2id_passwords() {
     // Its password would travel in clear.
     assert!(psql(dsn("deep", "secret", "disable")).await.unwrap_err().contains("password authentication failed"));
     assert_eq!(psql(dsn("boathouse", PASSWORD, "disable")).await, Ok("boathouse".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_sent_in_clear_survives_into_tls() {
+    let server = Server::start_with(|config, directory| {
+        let (certificate, key) = certificate(directory);
+        config.wire.tls_certificate = Some(certificate);
+        config.wire.tls_key = Some(key);
+    })
+    .await;
+    let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let mut packet = vec![0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+    packet.extend_from_slice(b"Q\0\0\0\x0dSELECT 1\0");
+    socket.write_all(&packet).await.unwrap();
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer);
+    assert!(text.contains("received unencrypted data after SSL request"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
