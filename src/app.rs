@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{BOOTSTRAP_ROLE, Credential};
@@ -52,7 +53,14 @@ impl App {
         let credentials = config.lake.credentials.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
         let lake = Lake::new(allow, credentials, Arc::clone(engine.runtime()));
         let metastore = Arc::new(metastore);
-        let shared = Arc::new(Shared { metastore, engine: Arc::new(engine), warehouse, lake, workers: parallelism });
+        let shared = Arc::new(Shared {
+            metastore,
+            engine: Arc::new(engine),
+            warehouse,
+            lake,
+            workers: parallelism,
+            turns: Arc::new(Semaphore::new(parallelism.max(1))),
+        });
 
         let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {
             (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path(), config.wire.tls_required)),

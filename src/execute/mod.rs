@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::execution::SendableRecordBatchStream;
+use tokio::sync::Semaphore;
 
 pub use copy::{CopyEncoder, CopyIn};
 
@@ -76,6 +77,8 @@ pub struct Stores {
     pub warehouse: Warehouse,
     /// Tasks that parse and write one COPY; 0 counts as 1.
     pub workers: usize,
+    /// How many chunks of COPY data are read and written at once, by all connections.
+    pub turns: Arc<Semaphore>,
 }
 
 /// Runs a plan inside a transaction.

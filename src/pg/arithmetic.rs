@@ -74,6 +74,10 @@ impl ScalarUDFImpl for CheckedArithmetic {
     }
 }
 
+/// What does not fit becomes NULL.
+const SAFE: CastOptions<'static> =
+    CastOptions { safe: true, format_options: arrow::util::display::FormatOptions::new() };
+
 fn out_of_range(data_type: &DataType) -> SqlError {
     let name = match data_type {
         DataType::Int16 => "smallint",
@@ -117,12 +121,12 @@ impl ToInteger {
                 let rounded: Float64Array = floats.as_primitive::<Float64Type>().unary(f64::round_ties_even);
                 Arc::new(rounded) as ArrayRef
             }
-            data_type if data_type.is_decimal() => cast(array, &DataType::Decimal256(76, 0))?,
+            // In 128 bits: the kernel's narrowing from 256 bits wraps around.
+            data_type if data_type.is_decimal() => cast_with_options(array, &DataType::Decimal128(38, 0), &SAFE)?,
             _ => Arc::clone(array),
         };
-        let options = CastOptions { safe: true, ..CastOptions::default() };
-        let integers = cast_with_options(&whole, &self.target, &options)?;
-        if integers.null_count() > whole.null_count() {
+        let integers = cast_with_options(&whole, &self.target, &SAFE)?;
+        if integers.null_count() > array.null_count() {
             return Err(out_of_range(&self.target).into());
         }
         Ok(integers)

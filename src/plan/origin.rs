@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, TableScan};
 
 use super::Scope;
 use crate::catalog::Relation;
@@ -27,6 +27,10 @@ fn origin(scope: &Scope, plan: &LogicalPlan, index: usize) -> Origin {
             None => Origin::Computed,
         },
         Expr::Cast(_) | Expr::TryCast(_) => Origin::Typed,
+        Expr::ScalarSubquery(subquery) => match origin(scope, &subquery.subquery, 0) {
+            Origin::Computed => Origin::Computed,
+            Origin::Column { .. } | Origin::Typed => Origin::Typed,
+        },
         // The modifier of a literal numeric is only its own form.
         Expr::Literal(value, _) if !value.data_type().is_decimal() => Origin::Typed,
         Expr::ScalarFunction(function) if function.func.inner().is::<FromText>() => Origin::Typed,
@@ -52,7 +56,13 @@ fn origin(scope: &Scope, plan: &LogicalPlan, index: usize) -> Origin {
             Some(expr) => named(expr, &aggregate.input),
             None => Origin::Computed,
         },
-        LogicalPlan::Join(join) => {
+        LogicalPlan::Union(union) => {
+            let typed = |input: &Arc<LogicalPlan>| origin(scope, input, index) != Origin::Computed;
+            if union.inputs.iter().all(typed) { Origin::Typed } else { Origin::Computed }
+        }
+        LogicalPlan::Join(join)
+            if matches!(join.join_type, JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full) =>
+        {
             let left = join.left.schema().fields().len();
             if index < left { origin(scope, &join.left, index) } else { origin(scope, &join.right, index - left) }
         }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::Utc;
+use tokio::sync::Semaphore;
 
 pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
@@ -48,6 +49,8 @@ pub struct Shared {
     pub lake: Lake,
     /// Tasks that parse and write one COPY.
     pub workers: usize,
+    /// How many chunks of COPY data are read and written at once, by all connections.
+    pub turns: Arc<Semaphore>,
 }
 
 /// A connected user's state: roles, settings, transaction, prepared statements and portals.
@@ -123,7 +126,11 @@ impl Session {
         let scope = self.scope(statement).await?;
         let plan = plan(&scope, statement, &parameters)?;
         let plan = authorize(&scope.ctx, plan)?;
-        let stores = Stores { warehouse: self.shared.warehouse.clone(), workers: self.shared.workers };
+        let stores = Stores {
+            warehouse: self.shared.warehouse.clone(),
+            workers: self.shared.workers,
+            turns: Arc::clone(&self.shared.turns),
+        };
         let open = open_transaction(&mut self.open)?;
         let mut notices = Vec::new();
         let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await?;

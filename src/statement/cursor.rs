@@ -328,22 +328,66 @@ fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {
 
 /// `TABLE name`, where a query stands, is `SELECT * FROM name`.
 fn without_table_queries(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    const BEFORE: &[&str] = &["as", "union", "intersect", "except", "all", "distinct", "explain", "analyze", "verbose"];
+    if !tokens.iter().any(|token| is_word(token, "table")) {
+        return tokens;
+    }
     let mut written: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut ahead = tokens.into_iter().peekable();
-    while let Some(token) = ahead.next() {
-        let starts = written.last().is_none_or(|before| {
-            matches!(before.token, Token::LParen | Token::SemiColon) || BEFORE.iter().any(|word| is_word(before, word))
-        });
-        let named = ahead.peek().is_some_and(|next| matches!(next.token, Token::Word(_)));
-        if starts && named && is_word(&token, "table") {
+    let mut statement = 0;
+    for (index, token) in tokens.iter().enumerate() {
+        let before = tokens.get(statement..index).unwrap_or_default();
+        if is_word(token, "table")
+            && starts_query(before)
+            && is_table_query(tokens.get(index + 1..).unwrap_or_default())
+        {
             let words = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
             written.extend(words.map(|word| TokenWithSpan { token: word, span: token.span }));
         } else {
-            written.push(token);
+            written.push(token.clone());
+        }
+        if token.token == Token::SemiColon {
+            statement = index + 1;
         }
     }
     written
+}
+
+/// Whether a query may stand after these tokens, which a statement begins with.
+fn starts_query(before: &[TokenWithSpan]) -> bool {
+    let first = |word: &str| before.first().is_some_and(|token| is_word(token, word));
+    let any = |words: &[&str], token: &TokenWithSpan| words.iter().any(|word| is_word(token, word));
+    let no_query_yet = || !before.iter().any(|token| any(&["select", "values"], token));
+    match before {
+        [] => true,
+        [.., last] if matches!(last.token, Token::LParen | Token::RParen) => true,
+        [.., last] if any(&["union", "intersect", "except"], last) => true,
+        [.., set, last] if any(&["all", "distinct"], last) => any(&["union", "intersect", "except"], set),
+        [.., last] if any(&["explain", "analyze", "verbose"], last) => first("explain"),
+        // Elsewhere it names a column.
+        [.., last] if is_word(last, "as") => first("create") && no_query_yet(),
+        _ => first("insert") && no_query_yet(),
+    }
+}
+
+/// Whether what follows TABLE is a name and what may stand after a query.
+fn is_table_query(after: &[TokenWithSpan]) -> bool {
+    let after = match after {
+        [name, period, more, rest @ ..] if period.token == Token::Period && is_name(name) && is_name(more) => rest,
+        [name, rest @ ..] if is_name(name) => rest,
+        _ => return false,
+    };
+    const NEXT: &[&str] =
+        &["order", "limit", "offset", "fetch", "for", "union", "intersect", "except", "with", "returning", "on"];
+    match after.first() {
+        None => true,
+        Some(next) => {
+            matches!(next.token, Token::EOF | Token::SemiColon | Token::RParen)
+                || NEXT.iter().any(|word| is_word(next, word))
+        }
+    }
+}
+
+fn is_name(token: &TokenWithSpan) -> bool {
+    matches!(token.token, Token::Word(_))
 }
 
 fn token_error(text: &Text, error: &TokenizerError) -> SyntaxError {

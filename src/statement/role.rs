@@ -3,6 +3,7 @@
 use super::Command;
 use super::cursor::Cursor;
 use super::text::SyntaxError;
+use crate::error::SqlState;
 
 /// A role as commands name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +151,15 @@ fn options(c: &mut Cursor<'_>, new: bool) -> Result<RoleOptions, SyntaxError> {
             continue;
         }
         if c.words(&["connection", "limit"]) {
-            o.connection_limit = Some(i32::try_from(c.integer()?).map_err(|_too_large| c.unexpected())?);
+            let limit = i32::try_from(c.integer()?).map_err(|_too_large| c.unexpected())?;
+            if limit < -1 {
+                return Err(SyntaxError::Invalid {
+                    message: format!("invalid connection limit: {limit}"),
+                    code: SqlState::INVALID_PARAMETER_VALUE,
+                    position: None,
+                });
+            }
+            o.connection_limit = Some(limit);
         } else if c.words(&["valid", "until"]) {
             o.valid_until = Some(c.string()?);
         } else if c.words(&["encrypted", "password"]) || c.words(&["password"]) {

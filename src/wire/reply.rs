@@ -6,7 +6,7 @@ use bytes::BufMut;
 use crate::encode::Format;
 use crate::error::{Notice, Severity, SqlError};
 use crate::session::TransactionStatus;
-use crate::types::{Origin, of_field};
+use crate::types::{Origin, PgType, of_field};
 
 /// Appends messages to an output buffer.
 pub(super) struct Reply<'a>(pub(super) &'a mut Vec<u8>);
@@ -84,7 +84,9 @@ impl Reply<'_> {
                 let (table, number, modifier) = match Origin::of(field) {
                     Origin::Column { table, number } => (table, number, pg.typmod()),
                     Origin::Typed => (0, 0, pg.typmod()),
-                    Origin::Computed => (0, 0, -1),
+                    // What an expression's precision and scale are is the engine's affair.
+                    Origin::Computed if matches!(pg, PgType::Numeric(_)) => (0, 0, -1),
+                    Origin::Computed => (0, 0, pg.typmod()),
                 };
                 out.put_u32(table);
                 out.put_i16(number);

@@ -3,6 +3,7 @@
 mod auth;
 mod catalog;
 mod clients;
+mod copy;
 mod crash;
 mod interop;
 mod lake;

@@ -170,7 +170,9 @@ impl<'a> Fields<'a> {
         let rest = self.bytes.get(start..).unwrap_or_default();
         let end = start + self.record_length(rest);
         let end = if self.bytes.get(end - 1) == Some(&b'\n') { end - 1 } else { end };
-        self.bytes.get(start..without_carriage_return(self.bytes, start..end)).unwrap_or_default()
+        self.bytes
+            .get(start..without_carriage_return(self.bytes, start..end, self.options.format == CopyFormat::Text))
+            .unwrap_or_default()
     }
 
     fn start(&self, row: usize) -> usize {
@@ -194,7 +196,10 @@ impl<'a> Fields<'a> {
             if self.rows < RECORDS && !rest.is_empty() {
                 let next = self.end + self.record_length(rest);
                 let end = if self.bytes.get(next - 1) == Some(&b'\n') { next - 1 } else { next };
-                let count = self.record(self.end..without_carriage_return(self.bytes, self.end..end))?;
+                let count = self.record(
+                    self.end
+                        ..without_carriage_return(self.bytes, self.end..end, self.options.format == CopyFormat::Text),
+                )?;
                 self.end_row(count, next)?;
             }
         }
@@ -219,7 +224,7 @@ impl<'a> Fields<'a> {
                 _ if byte == Some(mark) || self.rows == RECORDS => break,
                 Quoted::No | Quoted::Until(_) => {
                     let last = byte == Some(b'\n');
-                    let end = if last { without_carriage_return(self.bytes, start..at) } else { at };
+                    let end = if last { without_carriage_return(self.bytes, start..at, false) } else { at };
                     match quoted {
                         Quoted::Until(quote) if quote + 1 == end => self.quoted(index, start + 1..quote)?,
                         Quoted::Until(_) => break,
@@ -402,10 +407,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The end of a record, before the carriage return of its line end.
-fn without_carriage_return(bytes: &[u8], record: Range<usize>) -> usize {
+/// The end of a record, before the carriage return of its line end; after a backslash, if that `escapes`, it is data.
+fn without_carriage_return(bytes: &[u8], record: Range<usize>, escapes: bool) -> usize {
     match bytes.get(record.clone()) {
-        Some([.., b'\r']) => record.end - 1,
+        Some([start @ .., b'\r'])
+            if !escapes || start.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0 =>
+        {
+            record.end - 1
+        }
         _ => record.end,
     }
 }

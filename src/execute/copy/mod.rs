@@ -17,7 +17,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
 use datafusion::physical_plan::PhysicalExpr;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 pub use self::encoder::CopyEncoder;
@@ -127,10 +127,8 @@ impl CopyIn {
         for _ in 0..stores.workers.max(1) {
             let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
             let (layout, shape) = (Arc::clone(&layout), Arc::clone(&shape));
-            let worker = Worker { chunks: Arc::clone(&receiver), ended: Arc::clone(&ended), writer, layout, shape };
-            // On threads of their own: they would keep the connection waiting for one.
-            let runtime = Handle::current();
-            tasks.spawn_blocking(move || runtime.block_on(worker.run()));
+            let (chunks, ended, turns) = (Arc::clone(&receiver), Arc::clone(&ended), Arc::clone(&stores.turns));
+            tasks.spawn(Worker { chunks, ended, turns, writer, layout, shape }.run());
         }
         let sequences =
             relation.columns.iter().filter_map(|column| column.identity.as_ref().map(|identity| identity.sequence));
@@ -206,25 +204,26 @@ impl CopyIn {
 
     /// Why a worker gave up.
     async fn failure(&mut self) -> SqlError {
-        match self.written().await {
+        match self.written().await.1 {
             Err(error) => error,
-            Ok(_) => internal("a COPY worker ended without a reason").into(),
+            Ok(()) => internal("a COPY worker ended without a reason").into(),
         }
     }
 
-    /// What the workers wrote; no more chunks come. Of several errors the one that comes first in the input is told.
-    async fn written(&mut self) -> Result<Vec<Written>, SqlError> {
+    /// What the workers wrote; no more chunks come. Of several errors the one in the first chunk is told.
+    async fn written(&mut self) -> (Vec<Written>, Result<(), SqlError>) {
         self.chunks = None;
         let mut all = Vec::new();
         let mut first: Option<Failed> = None;
         while let Some(done) = self.tasks.join_next().await {
-            match done.map_err(internal)? {
+            let failed = |error| Failed { line: u64::MAX, error: internal(error).into() };
+            match done.unwrap_or_else(|error| Err(failed(error))) {
                 Ok(written) => all.push(written),
                 Err(failed) if first.as_ref().is_none_or(|first| failed.line < first.line) => first = Some(failed),
                 Err(_later) => {}
             }
         }
-        first.map_or(Ok(all), |first| Err(first.error))
+        (all, first.map_or(Ok(()), |first| Err(first.error)))
     }
 
     /// The client has sent everything. Returns how many rows there were, and what is to be said about others.
@@ -232,15 +231,21 @@ impl CopyIn {
         if let Err(error) = self.splitter.finish() {
             let (line, record) = self.splitter.unfinished();
             let context = format!("COPY {}, line {line}: \"{}\"", self.layout.table, shown(record));
+            // What is wrong before it comes first.
+            self.hand_out(true).await?;
+            self.written().await.1?;
             return Err(error.with_context(|| context));
         }
         self.hand_out(true).await?;
         self.ended.store(true, Ordering::Release);
         let mut rows = 0;
-        for written in self.written().await? {
+        let (all, outcome) = self.written().await;
+        for written in all {
             rows += written.rows;
+            // Also after a failure: the transaction's end deletes the files.
             transaction.stage(self.table, written);
         }
+        outcome?;
         transaction.drew_from(self.sequences);
         let skipped = match self.layout.skipped.load(Ordering::Acquire) {
             0 => None,
@@ -266,6 +271,7 @@ struct Failed {
 struct Worker {
     chunks: Arc<Mutex<mpsc::Receiver<Chunk>>>,
     ended: Arc<AtomicBool>,
+    turns: Arc<Semaphore>,
     writer: TableWriter,
     layout: Arc<Layout>,
     shape: Arc<Shape>,
@@ -278,7 +284,19 @@ impl Worker {
             let next = self.chunks.lock().await.recv().await;
             let Some(chunk) = next else { break };
             line = chunk.first_line;
-            if let Err(error) = self.write(&chunk).await {
+            let gone = |error| Failed { line, error };
+            // On a thread of its own, or it would keep connections waiting for one; but on none while the client is idle.
+            let turn = Arc::clone(&self.turns).acquire_owned().await;
+            let turn = turn.map_err(|error| gone(internal(error).into()))?;
+            let runtime = Handle::current();
+            let done = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                let written = runtime.block_on(self.write(&chunk));
+                (self, written)
+            });
+            let (worker, written) = done.await.map_err(|error| gone(internal(error).into()))?;
+            self = worker;
+            if let Err(error) = written {
                 // The others finish what they have: an earlier line may be wrong, too.
                 self.chunks.lock().await.close();
                 return Err(Failed { line, error });

@@ -11,6 +11,9 @@ use crate::encode::{ColumnBuilder, InputError, utf8};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::statement::CopyFormat;
 
+/// Rows that there is space for from the start; columns grow.
+const CAPACITY_ROWS: usize = 16 << 10;
+
 /// A chunk's rows.
 #[derive(Debug)]
 pub(super) struct Parsed {
@@ -31,7 +34,7 @@ pub(super) fn parse_chunk(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlE
 
 fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     let first = memchr::memchr(b'\n', &chunk.bytes).unwrap_or(chunk.bytes.len());
-    let rows = chunk.bytes.len() / (first + 1);
+    let rows = (chunk.bytes.len() / (first + 1)).min(CAPACITY_ROWS);
     let builders = layout.types.iter().map(|pg| ColumnBuilder::with_capacity(pg, layout.zone, rows + rows / 8));
     let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
     let mut defaults = vec![Vec::new(); builders.len()];

@@ -68,9 +68,18 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Parameters among expressions that have a type in common take that of an integer literal beside them.
+    /// Parameters among expressions that have a type in common, when all others are integer literals, take theirs.
     fn suggest_together<'e>(&mut self, exprs: impl Iterator<Item = &'e Expr> + Clone) {
-        if let Some(pg) = exprs.clone().find_map(integer_literal) {
+        let mut found = None;
+        for expr in exprs.clone().filter(|expr| placeholder(expr).is_none()) {
+            match integer_literal(expr) {
+                Some(PgType::Int4) => found = found.or(Some(PgType::Int4)),
+                Some(wide) => found = Some(wide),
+                // It has a type of its own, which the engine knows.
+                None => return,
+            }
+        }
+        if let Some(pg) = found {
             exprs.for_each(|expr| self.suggest(expr, &pg));
         }
     }
@@ -105,7 +114,8 @@ impl Rewriter<'_> {
                 right,
             } => self.suggest_together([left.as_ref(), right].into_iter()),
             Expr::Between { expr, low, high, .. } => {
-                self.suggest_together([expr.as_ref(), low, high].into_iter());
+                self.suggest_together([expr.as_ref(), low].into_iter());
+                self.suggest_together([expr.as_ref(), high].into_iter());
             }
             Expr::InList { expr, list, .. } => {
                 self.suggest_together(std::iter::once(expr.as_ref()).chain(list));
@@ -135,6 +145,29 @@ impl Rewriter<'_> {
             _ => {}
         }
     }
+}
+
+/// Refuses joins whose merged columns the engine takes from the left side, where PostgreSQL takes them from either.
+fn merged_columns(table: &ast::TableWithJoins) -> Option<SqlError> {
+    use ast::{JoinConstraint as C, JoinOperator as J};
+    let own = table.joins.iter().any(|join| {
+        matches!(
+            &join.join_operator,
+            J::Right(C::Using(_) | C::Natural)
+                | J::RightOuter(C::Using(_) | C::Natural)
+                | J::FullOuter(C::Using(_) | C::Natural)
+        )
+    });
+    if own {
+        return Some(crate::error::unsupported("RIGHT or FULL JOIN with USING or NATURAL").into());
+    }
+    let factors = std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation));
+    factors
+        .filter_map(|factor| match factor {
+            ast::TableFactor::NestedJoin { table_with_joins, .. } => merged_columns(table_with_joins),
+            _ => None,
+        })
+        .next()
 }
 
 /// The type of an integer literal.
@@ -177,6 +210,10 @@ impl VisitorMut for Rewriter<'_> {
         }
         for condition in select.selection.iter().chain(&select.having) {
             self.suggest(condition, &PgType::Bool);
+        }
+        if let Some(refusal) = select.from.iter().find_map(merged_columns) {
+            self.error = Some(refusal);
+            return ControlFlow::Break(());
         }
         qualify_wildcards(select);
         output::name_columns(&mut select.projection);

@@ -1,6 +1,6 @@
 //! A server of its own for each test, and a client that speaks both query protocols with plain text values.
 
-pub mod postgres;
+pub(crate) mod postgres;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,10 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// A server in this process, on a free port, in a directory of its own.
-pub struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     pub directory: TempDir,
     shutdown: CancellationToken,
@@ -25,32 +25,32 @@ pub struct Server {
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(|_, _| ()).await
     }
 
     /// Starts with a changed configuration; the function also gets the test's directory.
-    pub async fn start_with(change: impl FnOnce(&mut Config, &Path)) -> Self {
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config, &Path)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (address, shutdown, task) = launch(directory.path(), change).await;
         Self { address, directory, shutdown, task: Some(task) }
     }
 
     /// Stops the server and starts another on the same data.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.stop().await;
         let (address, shutdown, task) = launch(self.directory.path(), |_, _| ()).await;
         (self.address, self.shutdown, self.task) = (address, shutdown, Some(task));
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.shutdown.cancel();
         if let Some(task) = self.task.take() {
             task.await.unwrap();
         }
     }
 
-    pub async fn connect(&self) -> Client {
+    pub(crate) async fn connect(&self) -> Client {
         Client::connect(self.address, "boathouse", PASSWORD).await.unwrap()
     }
 }
@@ -80,7 +80,7 @@ async fn launch(
 /// What the server said was wrong.
 #[derive(Clone, Debug, Default, thiserror::Error)]
 #[error("{severity} {code}: {message}")]
-pub struct DbError {
+pub(crate) struct DbError {
     pub severity: String,
     pub code: String,
     pub message: String,
@@ -92,7 +92,7 @@ pub struct DbError {
 
 /// The outcome of one statement.
 #[derive(Debug, Default)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// `None`: no rows.
     pub columns: Option<Vec<(String, u32)>>,
     pub rows: Vec<Vec<Option<String>>>,
@@ -102,7 +102,7 @@ pub struct Reply {
 }
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     socket: TcpStream,
     read: BytesMut,
     pub pid: i32,
@@ -114,11 +114,11 @@ pub struct Client {
 }
 
 impl Client {
-    pub async fn connect(address: SocketAddr, user: &str, password: &str) -> Result<Self, DbError> {
+    pub(crate) async fn connect(address: SocketAddr, user: &str, password: &str) -> Result<Self, DbError> {
         Self::connect_with(address, &[("user", user), ("database", "boathouse")], password).await
     }
 
-    pub async fn connect_with(
+    pub(crate) async fn connect_with(
         address: SocketAddr,
         parameters: &[(&str, &str)],
         password: &str,
@@ -187,7 +187,7 @@ impl Client {
         self.parameters.insert(parts.next().unwrap(), parts.next().unwrap());
     }
 
-    pub async fn send(&mut self, kind: u8, body: &[u8]) {
+    pub(crate) async fn send(&mut self, kind: u8, body: &[u8]) {
         let mut frame = BytesMut::new();
         frame.put_u8(kind);
         frame.put_i32(body.len() as i32 + 4);
@@ -196,7 +196,7 @@ impl Client {
     }
 
     /// The next message; a closed connection is an error of class 08.
-    pub async fn receive(&mut self) -> Result<(u8, BytesMut), DbError> {
+    pub(crate) async fn receive(&mut self) -> Result<(u8, BytesMut), DbError> {
         loop {
             if self.read.len() >= 5 {
                 let length = (&self.read[1..5]).get_i32() as usize;
@@ -221,25 +221,25 @@ impl Client {
     }
 
     /// Runs a message of one or more statements in the simple protocol; the replies before an error are lost.
-    pub async fn simple(&mut self, sql: &str) -> Result<Vec<Reply>, DbError> {
+    pub(crate) async fn simple(&mut self, sql: &str) -> Result<Vec<Reply>, DbError> {
         self.send_query(sql).await;
         self.replies(&[]).await
     }
 
-    pub async fn send_query(&mut self, sql: &str) {
+    pub(crate) async fn send_query(&mut self, sql: &str) {
         let mut body = BytesMut::new();
         put_string(&mut body, sql);
         self.send(b'Q', &body).await;
     }
 
     /// Runs COPY … FROM STDIN with this data.
-    pub async fn copy_in(&mut self, sql: &str, data: &[u8]) -> Result<Vec<Reply>, DbError> {
+    pub(crate) async fn copy_in(&mut self, sql: &str, data: &[u8]) -> Result<Vec<Reply>, DbError> {
         self.send_query(sql).await;
         self.replies(data).await
     }
 
     /// Runs one statement in the extended protocol, with text parameters.
-    pub async fn extended(&mut self, sql: &str, parameters: &[Option<&str>]) -> Result<Reply, DbError> {
+    pub(crate) async fn extended(&mut self, sql: &str, parameters: &[Option<&str>]) -> Result<Reply, DbError> {
         let mut out = BytesMut::new();
         out.put_u8(0);
         put_string(&mut out, sql);
@@ -268,7 +268,7 @@ impl Client {
     }
 
     /// Reads up to ReadyForQuery.
-    pub async fn replies(&mut self, copy_in: &[u8]) -> Result<Vec<Reply>, DbError> {
+    pub(crate) async fn replies(&mut self, copy_in: &[u8]) -> Result<Vec<Reply>, DbError> {
         let mut replies = Vec::new();
         let mut current = Reply::default();
         let mut error = None;
@@ -309,13 +309,13 @@ impl Client {
     }
 
     /// The only value of a query's only row.
-    pub async fn value(&mut self, sql: &str) -> Option<String> {
+    pub(crate) async fn value(&mut self, sql: &str) -> Option<String> {
         let mut replies = self.simple(sql).await.unwrap();
         replies.pop().unwrap().rows.pop().unwrap().pop().unwrap()
     }
 }
 
-pub fn put_string(out: &mut BytesMut, text: &str) {
+pub(crate) fn put_string(out: &mut BytesMut, text: &str) {
     out.extend_from_slice(text.as_bytes());
     out.put_u8(0);
 }

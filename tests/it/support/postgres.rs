@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use super::{Client, PASSWORD};
 
 /// A cluster in a temporary directory, with superuser `boathouse` and without durability. It ends with the test.
-pub struct Postgres {
+pub(crate) struct Postgres {
     pub address: SocketAddr,
     child: Child,
     _directory: TempDir,
 }
 
 impl Postgres {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let directory = tempfile::Builder::new().permissions(PermissionsExt::from_mode(0o755)).tempdir().unwrap();
         let data = directory.path().join("data");
         let password = directory.path().join("password");
@@ -59,7 +59,7 @@ impl Postgres {
     }
 
     /// An empty database `boathouse`.
-    pub async fn new_database(&self) {
+    pub(crate) async fn new_database(&self) {
         let mut client = self.maintenance().await.unwrap();
         client.simple("DROP DATABASE IF EXISTS boathouse WITH (FORCE)").await.unwrap();
         client.simple("CREATE DATABASE boathouse").await.unwrap();
