@@ -161,7 +161,7 @@ fn listing_options(format: ExternalFormat, options: &BTreeMap<String, String>) -
             (ExternalFormat::Csv, "newlines_in_values") => csv = csv.with_newlines_in_values(flag()?),
             _ => {
                 return Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("invalid option \"{name}\""))
-                    .hint("Options are: header, delimiter, quote, escape, comment, null, newlines_in_values, compression (CSV); compression (JSON)."));
+                    .hint("Options are: file_extension; header, delimiter, quote, escape, comment, null, newlines_in_values, compression (CSV); compression (JSON)."));
             }
         }
     }

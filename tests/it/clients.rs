@@ -138,8 +138,10 @@ async fn tour() {
         "JetBlue Airways",
     ];
 
+    let temporary = tempfile::tempdir().unwrap();
     let mut demo = Command::new(env!("CARGO_BIN_EXE_boathouse"))
         .args(["demo", "--listen", "127.0.0.1:0"])
+        .env("TMPDIR", temporary.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -154,8 +156,9 @@ async fn tour() {
             break;
         }
     }
-    demo.kill().unwrap();
-    demo.wait().unwrap();
+    let stopped = Command::new("kill").arg(demo.id().to_string()).status().unwrap();
+    assert!(stopped.success() && demo.wait().unwrap().success());
+    assert_eq!(temporary.path().read_dir().unwrap().count(), 0, "it removes what it made");
     for part in wanted {
         assert!(shown.contains(part), "{part:?} is not in\n{shown}");
     }
