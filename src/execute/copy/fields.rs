@@ -128,7 +128,7 @@ impl<'a> Fields<'a> {
     /// A column's values. `22021` for one that is not UTF-8.
     pub(super) fn column(&self, index: usize) -> impl Iterator<Item = Result<Option<&str>, InputError>> {
         let resolved = std::str::from_utf8(&self.resolved).ok();
-        self.columns.get(index).into_iter().flatten().map(move |field| {
+        self.columns.get(index).map_or(&[][..], Vec::as_slice).iter().map(move |field| {
             let text = match field {
                 Field::Null | Field::Default => return Ok(None),
                 Field::Plain(span) => self.text.and_then(|text| text.get(span.range())),

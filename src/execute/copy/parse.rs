@@ -104,8 +104,13 @@ fn append(
     }
     for (column, builder) in builders.iter_mut().enumerate() {
         let before = builder.len();
-        let texts = fields.column(column).enumerate().filter(|(row, _)| kept(row)).map(|(_, text)| text);
-        let Err(error) = builder.append_texts(texts) else { continue };
+        let texts = fields.column(column);
+        let appended = if skipped.is_empty() {
+            builder.append_texts(texts)
+        } else {
+            builder.append_texts(texts.enumerate().filter(|(row, _)| kept(row)).map(|(_, text)| text))
+        };
+        let Err(error) = appended else { continue };
         let row = (0..).filter(kept).nth(builder.len() - before).unwrap_or(0);
         if first.as_ref().is_none_or(|first| (row, column) < (first.row, first.column)) {
             let context = value_context(layout, fields, first_line, row, column);
