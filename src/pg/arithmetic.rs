@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray};
 use arrow::compute::kernels::cast::{CastOptions, cast, cast_with_options};
 use arrow::compute::kernels::numeric::{add, mul, sub};
 use arrow::datatypes::{DataType, Float64Type};
@@ -87,7 +87,7 @@ fn out_of_range(data_type: &DataType) -> SqlError {
     Plain::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")).into()
 }
 
-/// Cast of a number to an integer. Decimals are rounded half away from zero, floats half to even; the engine cuts the
+/// Cast of a number to an integer, or of an array of them. Decimals are rounded half away from zero, floats half to even; the engine cuts the
 /// fraction off. `22003` for what does not fit.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ToInteger {
@@ -104,17 +104,28 @@ impl ToInteger {
             DataType::Int64 => Some(8),
             _ => None,
         };
-        let needed = match (width(source), width(target)?) {
-            (Some(given), wanted) => given > wanted,
-            (None, _) => source.is_floating() || source.is_decimal(),
+        let element = |data_type: &DataType| match data_type {
+            DataType::List(element) => element.data_type().clone(),
+            other => other.clone(),
         };
+        let (given, wanted) = (element(source), element(target));
+        let needed = match (width(&given), width(&wanted)?) {
+            (Some(given), wanted) => given > wanted,
+            (None, _) => given.is_floating() || given.is_decimal(),
+        };
+        let needed = needed && matches!(source, DataType::List(_)) == matches!(target, DataType::List(_));
         needed.then(|| Self {
             target: target.clone(),
             signature: Signature::exact(vec![source.clone()], Volatility::Immutable),
         })
     }
 
-    fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
+    fn convert(&self, array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+        if let (Some(list), DataType::List(element)) = (array.as_list_opt::<i32>(), target) {
+            let values = self.convert(list.values(), element.data_type())?;
+            let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+            return Ok(Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, nulls)?));
+        }
         let whole = match array.data_type() {
             DataType::Float32 | DataType::Float64 => {
                 let floats = cast(array, &DataType::Float64)?;
@@ -125,9 +136,9 @@ impl ToInteger {
             data_type if data_type.is_decimal() => cast_with_options(array, &DataType::Decimal128(38, 0), &SAFE)?,
             _ => Arc::clone(array),
         };
-        let integers = cast_with_options(&whole, &self.target, &SAFE)?;
+        let integers = cast_with_options(&whole, target, &SAFE)?;
         if integers.null_count() > array.null_count() {
-            return Err(out_of_range(&self.target).into());
+            return Err(out_of_range(target).into());
         }
         Ok(integers)
     }
@@ -145,9 +156,9 @@ impl ScalarUDFImpl for ToInteger {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         match args.args.as_slice() {
-            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.convert(array)?)),
+            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.convert(array, &self.target)?)),
             [ColumnarValue::Scalar(value)] => {
-                let array = self.convert(&value.to_array()?)?;
+                let array = self.convert(&value.to_array()?, &self.target)?;
                 Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
             }
             _ => exec_err!("a cast has one argument"),
