@@ -114,8 +114,8 @@ impl Session {
         self.login_role
     }
 
-    /// Runs one statement up to its first row. The caller reads the rows and then says how it went with
-    /// [`Session::succeeded`] or [`Session::fail`].
+    /// Runs one statement up to its first row. The caller reads the rows, says [`Session::fail`] if that
+    /// goes wrong, and [`Session::end_implicit`] after the last statement of a message.
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
         self.take_assigned()?;
         self.admit(statement)?;
