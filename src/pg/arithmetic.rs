@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::convert::one;
 use crate::error::{Plain, SqlError, SqlState};
 
 /// `+`, `-` or `*` over integers of one type.
@@ -29,12 +30,6 @@ impl CheckedArithmetic {
 
     /// The type of `a <operator> b` over integers: the wider of the two.
     pub fn result_type(a: &DataType, b: &DataType) -> Option<DataType> {
-        let width = |data_type: &DataType| match data_type {
-            DataType::Int16 => Some(2),
-            DataType::Int32 => Some(4),
-            DataType::Int64 => Some(8),
-            _ => None,
-        };
         if width(a)? >= width(b)? { Some(a.clone()) } else { Some(b.clone()) }
     }
 }
@@ -74,6 +69,16 @@ impl ScalarUDFImpl for CheckedArithmetic {
     }
 }
 
+/// Bytes of PostgreSQL's integer types.
+fn width(data_type: &DataType) -> Option<usize> {
+    match data_type {
+        DataType::Int16 => Some(2),
+        DataType::Int32 => Some(4),
+        DataType::Int64 => Some(8),
+        _ => None,
+    }
+}
+
 /// What does not fit becomes NULL.
 const SAFE: CastOptions<'static> =
     CastOptions { safe: true, format_options: arrow::util::display::FormatOptions::new() };
@@ -87,8 +92,8 @@ fn out_of_range(data_type: &DataType) -> SqlError {
     Plain::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{name} out of range")).into()
 }
 
-/// Cast of a number to an integer, or of an array of them. Decimals are rounded half away from zero, floats half to even; the engine cuts the
-/// fraction off. `22003` for what does not fit.
+/// Cast of a number to an integer, or of an array of them. Decimals are rounded half away from zero, floats half to
+/// even; the engine cuts the fraction off. `22003` for what does not fit.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ToInteger {
     target: DataType,
@@ -98,12 +103,6 @@ pub struct ToInteger {
 impl ToInteger {
     /// `None` where the engine's cast is right: for a type that is no number, or an integer that always fits.
     pub fn new(source: &DataType, target: &DataType) -> Option<Self> {
-        let width = |data_type: &DataType| match data_type {
-            DataType::Int16 => Some(2),
-            DataType::Int32 => Some(4),
-            DataType::Int64 => Some(8),
-            _ => None,
-        };
         let element = |data_type: &DataType| match data_type {
             DataType::List(element) => element.data_type().clone(),
             other => other.clone(),
@@ -155,13 +154,6 @@ impl ScalarUDFImpl for ToInteger {
         Ok(self.target.clone())
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match args.args.as_slice() {
-            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.convert(array, &self.target)?)),
-            [ColumnarValue::Scalar(value)] => {
-                let array = self.convert(&value.to_array()?, &self.target)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
-            }
-            _ => exec_err!("a cast has one argument"),
-        }
+        one(&args, |array| self.convert(array, &self.target))
     }
 }

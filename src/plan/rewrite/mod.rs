@@ -1,5 +1,5 @@
 //! What PostgreSQL decides from a query's text before binding: names of output columns, functions that stand for facts
-//! of the session, types of parameters that a cast names.
+//! of the session, types of parameters that casts and literals tell.
 
 mod from;
 mod output;
@@ -35,7 +35,7 @@ fn function_name(function: &ast::Function) -> Option<String> {
     }
 }
 
-/// Rewrites a query in place. `types` receives the parameter types that casts name.
+/// Rewrites a query in place. `types` receives the parameter types that its text tells.
 pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgType>>) -> Result<(), SqlError> {
     let mut rewriter = Rewriter { scope, types, error: None };
     let _flow = VisitMut::visit(query, &mut rewriter);
@@ -161,13 +161,11 @@ fn merged_columns(table: &ast::TableWithJoins) -> Option<SqlError> {
     if own {
         return Some(crate::error::unsupported("RIGHT or FULL JOIN with USING or NATURAL").into());
     }
-    let factors = std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation));
-    factors
-        .filter_map(|factor| match factor {
-            ast::TableFactor::NestedJoin { table_with_joins, .. } => merged_columns(table_with_joins),
-            _ => None,
-        })
-        .next()
+    let mut factors = std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation));
+    factors.find_map(|factor| match factor {
+        ast::TableFactor::NestedJoin { table_with_joins, .. } => merged_columns(table_with_joins),
+        _ => None,
+    })
 }
 
 /// The type of an integer literal.
