@@ -1,7 +1,5 @@
 //! COPY, in PostgreSQL's new and old syntax.
 
-use std::collections::BTreeMap;
-
 use sqlparser::ast;
 
 use super::Command;
@@ -105,18 +103,19 @@ pub struct CopyOptions {
     pub reject_limit: Option<u64>,
     /// `LOG_VERBOSITY silent`: no notice says how many rows were left out.
     pub silent: bool,
-    /// Options for a file's reader (credentials and the like).
-    pub others: BTreeMap<String, String>,
 }
 
 /// Some columns, or `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnSet {
+    /// Those with these names, which may be none.
     Named(Vec<String>),
+    /// `*`.
     All,
 }
 
 impl ColumnSet {
+    /// Whether a column is one of them.
     pub fn contains(&self, column: &str) -> bool {
         match self {
             Self::Named(names) => names.iter().any(|name| name == column),
@@ -141,7 +140,6 @@ struct Given {
     on_error_ignore: Option<bool>,
     reject_limit: Option<i64>,
     silent: bool,
-    others: BTreeMap<String, String>,
 }
 
 pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -442,7 +440,6 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
         on_error_ignore,
         reject_limit: given.reject_limit.and_then(|limit| u64::try_from(limit).ok()),
         silent: given.silent,
-        others: given.others,
     })
 }
 

@@ -11,7 +11,7 @@ use super::relation;
 use crate::catalog::RelationKind;
 use crate::error::{Plain, SqlState, internal, unsupported};
 use crate::name::ObjectId;
-use crate::statement::{CopyFormat, CopyOptions, CopySource, CopyStatement, parse_query};
+use crate::statement::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, Header, parse_query};
 use crate::types::PgType;
 
 /// One COPY from or to the client.
@@ -124,9 +124,7 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
     let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
     let (id, found) = target(scope, name)?;
     let columns = resolve_columns(found, columns)?;
-    if copy.options.default.is_some() || copy.options.on_error_ignore {
-        return Err(unsupported("COPY options DEFAULT and ON_ERROR for files").into());
-    }
+    file_options(&copy.options)?;
     let (location, inferred) =
         scope.facts.external.as_ref().ok_or_else(|| internal("COPY from a location without facts"))?;
     let format = file_format(&copy.options, location.url().path())?;
@@ -188,6 +186,26 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
     ];
     plan.tag = "COPY";
     Ok(plan)
+}
+
+/// Refuses options that a file's reader does not follow: ignored, they would change what is read.
+fn file_options(options: &CopyOptions) -> Result<(), Plain> {
+    let none = ColumnSet::Named(Vec::new());
+    let standard = if options.format == CopyFormat::Csv { "" } else { "\\N" };
+    let refused = [
+        ("DEFAULT", options.default.is_some()),
+        ("ON_ERROR", options.on_error_ignore),
+        ("NULL", options.null != standard),
+        ("ESCAPE", options.escape != options.quote),
+        ("HEADER MATCH", options.header == Header::Match),
+        ("FORCE_NOT_NULL", options.force_not_null != none),
+        ("FORCE_NULL", options.force_null != none),
+        ("DELIMITER without FORMAT", !options.format_given && options.delimiter != b'\t'),
+    ];
+    match refused.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(unsupported(format!("COPY {name} for files"))),
+        None => Ok(()),
+    }
 }
 
 /// The format of files: as given, or by their name.
