@@ -4,6 +4,19 @@
 //!
 //! `cargo test --test slt -- word` runs the files whose path contains the word.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test runner fails where it is wrong, and prints what it found"
+)]
+
 #[path = "it/support/mod.rs"]
 #[expect(dead_code, reason = "it is written for two test binaries")]
 mod support;
@@ -48,7 +61,7 @@ impl AsyncDB for Connection {
         self.client.send(b'X', &[]).await;
     }
 
-    fn engine_name(&self) -> &str {
+    fn engine_name(&self) -> &'static str {
         "boathouse"
     }
 
@@ -167,7 +180,7 @@ fn sticky_connections(script: &str) -> String {
             continue;
         }
         if (line.starts_with("statement ") || line.starts_with("query ")) && current != "default" {
-            out.push_str(&format!("connection {current}\n"));
+            out.extend(["connection ", current, "\n"]);
         }
         out.push_str(line);
         out.push('\n');

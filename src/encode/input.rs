@@ -339,6 +339,7 @@ impl ColumnBuilder {
 
     /// Appends a whole number to a column of integers, OIDs or points in time (microseconds since 1970). Anywhere else,
     /// and where it does not fit, it is NULL.
+    #[expect(clippy::cast_precision_loss, reason = "PostgreSQL rounds, too")]
     pub fn append_integer(&mut self, value: i64) {
         match &mut self.values {
             Builder::Int2(b) => b.append_option(value.try_into().ok()),
@@ -413,14 +414,12 @@ impl ColumnBuilder {
                 micros => micros.checked_add(MICROS_1970_TO_2000).ok_or(InputError::Binary)?,
             }),
             Builder::Interval(b) => {
-                let [a, c, d, e, f, g, h, i, days @ .., m1, m2, m3, m4] = exact::<16>(bytes)?;
-                let micros = i64::from_be_bytes([a, c, d, e, f, g, h, i]);
-                let nanoseconds = micros.checked_mul(1000).ok_or(InputError::Binary)?;
-                b.append_value(IntervalMonthDayNano::new(
-                    i32::from_be_bytes([m1, m2, m3, m4]),
-                    i32::from_be_bytes(days),
-                    nanoseconds,
-                ));
+                let bytes = exact::<16>(bytes)?;
+                let (micros, rest) = bytes.split_first_chunk::<8>().ok_or(InputError::Short)?;
+                let (days, months) = rest.split_first_chunk::<4>().ok_or(InputError::Short)?;
+                let nanoseconds = i64::from_be_bytes(*micros).checked_mul(1000).ok_or(InputError::Binary)?;
+                let months = i32::from_be_bytes(exact(months)?);
+                b.append_value(IntervalMonthDayNano::new(months, i32::from_be_bytes(*days), nanoseconds));
             }
             Builder::List(elements, offsets, valid) => {
                 read_array(elements, bytes)?;
@@ -617,7 +616,7 @@ pub(crate) fn array_items(text: &str) -> Option<Vec<Option<String>>> {
     let mut items = Vec::new();
     let mut chars = body.chars().peekable();
     loop {
-        while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+        while chars.next_if(char::is_ascii_whitespace).is_some() {}
         if chars.peek().is_none() {
             return items.is_empty().then_some(items);
         }
@@ -631,7 +630,7 @@ pub(crate) fn array_items(text: &str) -> Option<Vec<Option<String>>> {
                     c => item.push(c),
                 }
             }
-            while chars.next_if(|c| c.is_ascii_whitespace()).is_some() {}
+            while chars.next_if(char::is_ascii_whitespace).is_some() {}
         } else {
             while let Some(c) = chars.next_if(|c| *c != ',') {
                 match c {
@@ -664,7 +663,7 @@ fn read_array(elements: &mut ColumnBuilder, bytes: &[u8]) -> Result<(), InputErr
     };
     let dimensions = word()?;
     let _has_nulls = word()?;
-    let element_oid = word()? as u32;
+    let element_oid = word()?.cast_unsigned();
     if element_oid != elements.pg.oid()
         && !(elements.pg.is_text() && PgType::from_oid(element_oid).is_some_and(|pg| pg.is_text()))
     {

@@ -7,7 +7,7 @@ use bytes::BufMut;
 pub(super) fn write_float8(out: &mut Vec<u8>, value: f64, extra_float_digits: i32) {
     if extra_float_digits > 0 {
         write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| {
-            shortest(out, &format!("{value:e}"), 15)
+            shortest(out, &format!("{value:e}"), 15);
         });
     } else {
         let digits = usize::try_from(15 + extra_float_digits).unwrap_or(1).max(1);
@@ -21,7 +21,7 @@ pub(super) fn write_float8(out: &mut Vec<u8>, value: f64, extra_float_digits: i3
 pub(super) fn write_float4(out: &mut Vec<u8>, value: f32, extra_float_digits: i32) {
     if extra_float_digits > 0 {
         write_float(out, value.is_nan(), value.is_infinite(), value.is_sign_negative(), |out| {
-            shortest(out, &format!("{value:e}"), 6)
+            shortest(out, &format!("{value:e}"), 6);
         });
     } else {
         let digits = usize::try_from(6 + extra_float_digits).unwrap_or(1).max(1);
@@ -95,15 +95,12 @@ pub(super) fn write_decimal_digits(out: &mut Vec<u8>, negative: bool, digits: &s
     if negative {
         out.push(b'-');
     }
-    let scale = match usize::try_from(scale) {
-        Ok(scale) => scale,
-        Err(_) => {
-            out.extend_from_slice(digits.as_bytes());
-            if digits != "0" {
-                out.extend(std::iter::repeat_n(b'0', usize::from(scale.unsigned_abs())));
-            }
-            return;
+    let Ok(scale) = usize::try_from(scale) else {
+        out.extend_from_slice(digits.as_bytes());
+        if digits != "0" {
+            out.extend(std::iter::repeat_n(b'0', usize::from(scale.unsigned_abs())));
         }
+        return;
     };
     if scale == 0 {
         out.extend_from_slice(digits.as_bytes());
@@ -193,7 +190,7 @@ impl Numeric {
         };
         let count = usize::try_from(word(0)?).ok()?;
         let weight = i32::from(word(1)?);
-        let sign = word(2)? as u16;
+        let sign = word(2)?.cast_unsigned();
         let scale = i8::try_from(word(3)?).ok()?;
         if bytes.len() != 8 + count * 2 || !matches!(sign, 0 | 0x4000) {
             return None;

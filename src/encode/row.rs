@@ -16,7 +16,10 @@ pub struct RowEncoder {
 
 impl std::fmt::Debug for RowEncoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RowEncoder").field("columns", &self.columns.len()).field("rows", &self.rows).finish()
+        f.debug_struct("RowEncoder")
+            .field("columns", &self.columns.len())
+            .field("rows", &self.rows)
+            .finish_non_exhaustive()
     }
 }
 

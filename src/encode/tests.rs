@@ -55,8 +55,11 @@ fn values_are_read_and_written_as_postgresql_does() {
             PgType::Array(element) if matches!(element.as_ref(), PgType::Numeric(_)) => continue,
             _ => {}
         }
-        let bytes: Vec<u8> =
-            (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap()).collect();
+        let bytes: Vec<u8> = hex
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect();
         for from_binary in [false, true] {
             let mut builder = ColumnBuilder::new(&pg, Zone::UTC).unwrap();
             let input = if from_binary { builder.append_binary(&bytes) } else { builder.append_text(text) };

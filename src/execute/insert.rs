@@ -105,7 +105,7 @@ async fn write(
     let mut kept = Vec::new();
     let mut rows = 0;
     while let Some(batch) = stream.try_next().await.map_err(SqlError::from_engine)? {
-        let batch = checks.apply(batch)?;
+        let batch = checks.apply(&batch)?;
         if keep {
             rows += batch.num_rows();
             if rows > RETURNING_ROWS_MAX {
@@ -206,7 +206,7 @@ impl RowChecks {
     }
 
     /// The rows as they are to be kept. `22001`, `42501`.
-    pub(super) fn apply(&self, batch: RecordBatch) -> Result<RecordBatch, SqlError> {
+    pub(super) fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
         let arrow = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
         let mut columns = Vec::with_capacity(batch.num_columns());
         for ((array, pg), field) in batch.columns().iter().zip(&self.types).zip(self.schema.fields()) {

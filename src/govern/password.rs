@@ -1,6 +1,7 @@
 //! Password verifiers: SCRAM-SHA-256 (RFC 5802, RFC 7677) in PostgreSQL's text form, and argon2id (RFC 9106) in PHC
 //! form. A password itself is never kept.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier as _};
@@ -84,7 +85,7 @@ impl PasswordVerifier {
 
     fn scram_salted(password: &str, iterations: u32, salt: &[u8]) -> Self {
         // RFC 7677: a password that SASLprep refuses is used as it is, as PostgreSQL does.
-        let prepared = stringprep::saslprep(password).map_or_else(|_refused| password.to_owned(), |p| p.into_owned());
+        let prepared = stringprep::saslprep(password).map_or_else(|_refused| password.to_owned(), Cow::into_owned);
         let mut salted = [0_u8; 32];
         pbkdf2::pbkdf2_hmac::<Sha256>(prepared.as_bytes(), salt, iterations, &mut salted);
         let client_key = hmac(&salted, b"Client Key");

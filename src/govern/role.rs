@@ -9,6 +9,7 @@ use crate::name::ObjectId;
 
 /// A user or a group: PostgreSQL makes no difference but LOGIN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "PostgreSQL's role attributes, one by one")]
 pub struct Role {
     /// Already folded; unique among users and groups. What a client logs in with.
     pub name: String,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -90,7 +90,7 @@ pub(super) fn file_paths(plan: &Arc<dyn ExecutionPlan>, visit: &mut dyn FnMut(St
         if let Some(exec) = node.downcast_ref::<DataSourceExec>()
             && let Some(config) = exec.data_source().downcast_ref::<FileScanConfig>()
         {
-            for file in config.file_groups.iter().flat_map(|group| group.iter()) {
+            for file in config.file_groups.iter().flat_map(FileGroup::iter) {
                 visit(format!("{}{}", config.object_store_url.as_str(), file.object_meta.location));
             }
         }

@@ -59,8 +59,7 @@ impl Report for StoreError {
         match self {
             Self::Location(error) => error.sqlstate(),
             Self::NoCredential { .. } => SqlState::UNDEFINED_OBJECT,
-            Self::Option { .. } => SqlState::INVALID_PARAMETER_VALUE,
-            Self::Configure { .. } => SqlState::INVALID_PARAMETER_VALUE,
+            Self::Option { .. } | Self::Configure { .. } => SqlState::INVALID_PARAMETER_VALUE,
         }
     }
     fn detail(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::MetastoreError;
 use super::db::{Tx, Value};
-use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, element_id};
+use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, Schema, TableStorage, View, element_id};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, ducklake_type};
 
@@ -13,7 +13,7 @@ pub(super) fn now_text() -> String {
     Utc::now().format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
 }
 
-/// A row of `boathouse_object` (object_id, kind, begin_snapshot, body).
+/// A row of `boathouse_object` (`object_id`, kind, `begin_snapshot`, body).
 pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Result<Vec<Value>, MetastoreError> {
     let text = serde_json::to_string(body).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
     let kind = match body {
@@ -85,21 +85,7 @@ pub(super) async fn put_ducklake(
             if old.is_some() {
                 return Ok(None);
             }
-            let uuid = uuid::Uuid::now_v7().to_string();
-            let row = vec![
-                id.0.into(),
-                uuid.into(),
-                snapshot.0.into(),
-                schema.name.as_str().into(),
-                schema.path.as_str().into(),
-                true.into(),
-            ];
-            tx.insert(
-                "ducklake_schema",
-                &["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"],
-                vec![row],
-            )
-            .await?;
+            put_schema(tx, snapshot, id, schema).await?;
             Some(format!("created_schema:{}", quoted(&schema.name)))
         }
         Body::Relation(relation) => match &relation.storage {
@@ -113,77 +99,14 @@ pub(super) async fn put_ducklake(
                 }) {
                     return Ok(None);
                 }
-                if old.is_some() {
-                    end_ducklake_definition(tx, snapshot, id).await?;
-                }
-                let row = vec![
-                    id.0.into(),
-                    storage.uuid.as_str().into(),
-                    snapshot.0.into(),
-                    relation.schema.0.into(),
-                    relation.name.as_str().into(),
-                    storage.path.as_str().into(),
-                    true.into(),
-                ];
-                tx.insert(
-                    "ducklake_table",
-                    &[
-                        "table_id",
-                        "table_uuid",
-                        "begin_snapshot",
-                        "schema_id",
-                        "table_name",
-                        "path",
-                        "path_is_relative",
-                    ],
-                    vec![row],
-                )
-                .await?;
-                put_columns(tx, snapshot, id, &relation.columns).await?;
-                if old.is_some() {
-                    Some(format!("altered_table:{id}"))
-                } else {
-                    tx.insert(
-                        "ducklake_table_stats",
-                        &["table_id", "record_count", "next_row_id", "file_size_bytes"],
-                        vec![vec![id.0.into(), 0.into(), 0.into(), 0.into()]],
-                    )
-                    .await?;
-                    Some(format!("created_table:{}", qualified(state, relation)))
-                }
+                put_table(tx, snapshot, id, relation, storage, old.is_some()).await?;
+                Some(match old {
+                    Some(_) => format!("altered_table:{id}"),
+                    None => format!("created_table:{}", qualified(state, relation)),
+                })
             }
             RelationKind::View(view) => {
-                let values = vec![snapshot.0.into(), id.0.into()];
-                tx.execute(
-                    "UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL",
-                    values,
-                )
-                .await?;
-                let row = vec![
-                    id.0.into(),
-                    uuid::Uuid::now_v7().to_string().into(),
-                    snapshot.0.into(),
-                    relation.schema.0.into(),
-                    relation.name.as_str().into(),
-                    "postgresql".into(),
-                    view.query.as_str().into(),
-                    "".into(),
-                ];
-                tx.insert(
-                    "ducklake_view",
-                    &[
-                        "view_id",
-                        "view_uuid",
-                        "begin_snapshot",
-                        "schema_id",
-                        "view_name",
-                        "dialect",
-                        "sql",
-                        "column_aliases",
-                    ],
-                    vec![row],
-                )
-                .await?;
+                put_view(tx, snapshot, id, relation, view).await?;
                 Some(format!("created_view:{}", qualified(state, relation)))
             }
             RelationKind::External(_) | RelationKind::Sequence(_) => None,
@@ -195,6 +118,81 @@ pub(super) async fn put_ducklake(
         | Body::MaskAttachment(_)
         | Body::Credential(_) => None,
     })
+}
+
+async fn put_schema(
+    tx: &mut Tx<'_>,
+    snapshot: SnapshotId,
+    id: ObjectId,
+    schema: &Schema,
+) -> Result<(), MetastoreError> {
+    let row = vec![
+        id.0.into(),
+        uuid::Uuid::now_v7().to_string().into(),
+        snapshot.0.into(),
+        schema.name.as_str().into(),
+        schema.path.as_str().into(),
+        true.into(),
+    ];
+    let columns = ["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"];
+    tx.insert("ducklake_schema", &columns, vec![row]).await
+}
+
+/// The table's rows; `existed`: in place of those that are there.
+async fn put_table(
+    tx: &mut Tx<'_>,
+    snapshot: SnapshotId,
+    id: ObjectId,
+    relation: &Relation,
+    storage: &TableStorage,
+    existed: bool,
+) -> Result<(), MetastoreError> {
+    if existed {
+        end_ducklake_definition(tx, snapshot, id).await?;
+    }
+    let row = vec![
+        id.0.into(),
+        storage.uuid.as_str().into(),
+        snapshot.0.into(),
+        relation.schema.0.into(),
+        relation.name.as_str().into(),
+        storage.path.as_str().into(),
+        true.into(),
+    ];
+    let columns = ["table_id", "table_uuid", "begin_snapshot", "schema_id", "table_name", "path", "path_is_relative"];
+    tx.insert("ducklake_table", &columns, vec![row]).await?;
+    put_columns(tx, snapshot, id, &relation.columns).await?;
+    if !existed {
+        let columns = ["table_id", "record_count", "next_row_id", "file_size_bytes"];
+        let row = vec![id.0.into(), 0.into(), 0.into(), 0.into()];
+        tx.insert("ducklake_table_stats", &columns, vec![row]).await?;
+    }
+    Ok(())
+}
+
+async fn put_view(
+    tx: &mut Tx<'_>,
+    snapshot: SnapshotId,
+    id: ObjectId,
+    relation: &Relation,
+    view: &View,
+) -> Result<(), MetastoreError> {
+    let values = vec![snapshot.0.into(), id.0.into()];
+    tx.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values)
+        .await?;
+    let row = vec![
+        id.0.into(),
+        uuid::Uuid::now_v7().to_string().into(),
+        snapshot.0.into(),
+        relation.schema.0.into(),
+        relation.name.as_str().into(),
+        "postgresql".into(),
+        view.query.as_str().into(),
+        "".into(),
+    ];
+    let columns =
+        ["view_id", "view_uuid", "begin_snapshot", "schema_id", "view_name", "dialect", "sql", "column_aliases"];
+    tx.insert("ducklake_view", &columns, vec![row]).await
 }
 
 /// Ends a table's definition rows, not its files.

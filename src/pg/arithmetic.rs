@@ -119,9 +119,9 @@ impl ToInteger {
         })
     }
 
-    fn convert(&self, array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    fn convert(array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
         if let (Some(list), DataType::List(element)) = (array.as_list_opt::<i32>(), target) {
-            let values = self.convert(list.values(), element.data_type())?;
+            let values = Self::convert(list.values(), element.data_type())?;
             let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
             return Ok(Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, nulls)?));
         }
@@ -154,6 +154,6 @@ impl ScalarUDFImpl for ToInteger {
         Ok(self.target.clone())
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        one(&args, |array| self.convert(array, &self.target))
+        one(&args, |array| Self::convert(array, &self.target))
     }
 }

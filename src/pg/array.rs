@@ -81,9 +81,8 @@ impl ScalarUDFImpl for Subscripts {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let (lengths, first) = dimension_lengths(&args)?;
-        let field = match arrow_type(&PgType::Array(Box::new(PgType::Int4))) {
-            DataType::List(field) => field,
-            _ => return exec_err!("an array is a list"),
+        let DataType::List(field) = arrow_type(&PgType::Array(Box::new(PgType::Int4))) else {
+            return exec_err!("an array is a list");
         };
         let mut builder = ListBuilder::new(Int32Builder::new()).with_field(field);
         for length in lengths {

@@ -51,10 +51,12 @@ impl FromText {
             };
             let oids = items.into_iter().map(object).collect::<Result<Vec<_>, _>>()?;
             return Ok(builder.append_items(|items| {
-                oids.into_iter().for_each(|oid| match oid {
-                    Some(oid) => items.append_integer(oid.into()),
-                    None => items.append_null(),
-                });
+                for oid in oids {
+                    match oid {
+                        Some(oid) => items.append_integer(oid.into()),
+                        None => items.append_null(),
+                    }
+                }
                 Ok(())
             })?);
         }

@@ -320,7 +320,7 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
     let target: FieldRef = Arc::new(field(&column.name, &column.pg, true));
     if let Some(identity) = &column.identity {
         let sequence = scope.ctx.catalog.relation(identity.sequence);
-        let Some((Relation { storage: RelationKind::Sequence(definition), name, .. }, _)) = sequence.map(|s| (s, ()))
+        let Some((Relation { storage: RelationKind::Sequence(definition), name, .. }, ())) = sequence.map(|s| (s, ()))
         else {
             return Err(crate::error::internal("an identity column without sequence").into());
         };

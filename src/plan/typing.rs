@@ -398,9 +398,10 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
 }
 
 fn next_value(scope: &Scope, function: &ScalarFunction) -> Result<Expr> {
-    let name = match function.args.as_slice() {
-        [Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _)] => name,
-        _ => return Err(SqlError::from(crate::error::unsupported("nextval of a computed sequence name")).into()),
+    let [Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _)] =
+        function.args.as_slice()
+    else {
+        return Err(SqlError::from(crate::error::unsupported("nextval of a computed sequence name")).into());
     };
     let name = QualifiedName::parse(name).map_err(SqlError::from)?;
     let (id, relation) = scope.ctx.require_relation(&name).map_err(SqlError::from)?;

@@ -7,14 +7,14 @@ use arrow::datatypes::{FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
-use super::Session;
+use super::{Description, Session};
 use crate::context::Assignment;
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::govern::can_set;
 use crate::name::ObjectId;
 use crate::setting::{SETTINGS, find};
-use crate::statement::{Command, SetStatement, SetValue, Shown};
+use crate::statement::{Command, SetStatement, SetValue, Shown, Statement};
 use crate::types::{PgType, field};
 
 impl Session {
@@ -87,10 +87,10 @@ impl Session {
         Ok(Some(Outcome::Done(tag.to_owned())))
     }
 
-    /// The columns of a statement about the session; `None` if it is about data.
-    pub(super) fn control_fields(&self, command: &Command) -> Result<Option<Option<Vec<FieldRef>>>, SqlError> {
-        Ok(match command {
-            Command::Show(shown) => Some(Some(self.shown(shown)?.0)),
+    /// What a statement about the session takes and gives; `None` if it is about data.
+    pub(super) fn describe_control(&self, statement: &Statement) -> Result<Option<Description>, SqlError> {
+        let fields = match &statement.command {
+            Command::Show(shown) => Some(self.shown(shown)?.0),
             Command::Begin(_)
             | Command::SetTransaction(_)
             | Command::Commit
@@ -101,9 +101,10 @@ impl Session {
             | Command::Set(_)
             | Command::Reset(_)
             | Command::DiscardAll
-            | Command::Deallocate(_) => Some(None),
-            _ => None,
-        })
+            | Command::Deallocate(_) => None,
+            _ => return Ok(None),
+        };
+        Ok(Some(Description { parameters: vec![PgType::Text; statement.parameters], fields }))
     }
 
     /// Takes over what the last statement assigned with `set_config`.
@@ -196,7 +197,7 @@ impl Session {
         match name {
             Some("role") => self.set(&SetStatement { local: false, value: SetValue::Role(None) })?,
             Some("session_authorization") => {
-                self.set(&SetStatement { local: false, value: SetValue::SessionAuthorization(None) })?
+                self.set(&SetStatement { local: false, value: SetValue::SessionAuthorization(None) })?;
             }
             Some(name) => {
                 let value = find(name).map(|setting| self.initial.value(setting));

@@ -55,6 +55,7 @@ pub struct Shared {
 
 /// A connected user's state: roles, settings, transaction, prepared statements and portals.
 #[derive(Debug)]
+#[expect(clippy::struct_field_names, reason = "login, session and current role are PostgreSQL's names")]
 pub struct Session {
     shared: Arc<Shared>,
     pid: i32,
@@ -134,7 +135,9 @@ impl Session {
         let open = open_transaction(&mut self.open)?;
         let mut notices = Vec::new();
         let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await?;
-        notices.into_iter().for_each(|notice| self.notify(notice));
+        for notice in notices {
+            self.notify(notice);
+        }
         Ok(outcome)
     }
 
@@ -142,7 +145,9 @@ impl Session {
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
         let open = open_transaction(&mut self.open)?;
         let (rows, notice) = copy.finish(&mut open.transaction).await?;
-        notice.into_iter().for_each(|notice| self.notify(notice));
+        if let Some(notice) = notice {
+            self.notify(notice);
+        }
         Ok(rows)
     }
 
@@ -151,8 +156,8 @@ impl Session {
         if self.is_failed() && statement.command.class() != Class::Transaction {
             return Err(in_failed_transaction());
         }
-        if let Some(fields) = self.control_fields(&statement.command)? {
-            return Ok(Description { parameters: vec![PgType::Text; statement.parameters], fields });
+        if let Some(description) = self.describe_control(statement)? {
+            return Ok(description);
         }
         let scope = self.scope(statement).await?;
         let parameters = Parameters { types: types.to_vec(), values: None };

@@ -336,52 +336,12 @@ fn old_options(c: &mut Cursor<'_>, given: &mut Given) -> Result<(), SyntaxError>
     Ok(())
 }
 
+/// What is left out is PostgreSQL's default. `42601`, `22023`, `0A000`: options that exclude each other.
 fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
     let format = given.format.unwrap_or(CopyFormat::Text);
     let csv = format == CopyFormat::Csv;
-    if format == CopyFormat::Binary {
-        for (name, present) in [
-            ("DELIMITER", given.delimiter.is_some()),
-            ("NULL", given.null.is_some()),
-            ("DEFAULT", given.default.is_some()),
-            ("HEADER", given.header.is_some()),
-        ] {
-            if present {
-                return Err(SyntaxError::Invalid {
-                    message: format!("cannot specify {name} in BINARY mode"),
-                    code: SqlState::SYNTAX_ERROR,
-                    position: None,
-                });
-            }
-        }
-    }
-    let on_error_ignore = given.on_error_ignore == Some(true);
-    if given.on_error_ignore.is_some() && !from {
-        return Err(invalid("COPY ON_ERROR cannot be used with COPY TO".to_owned()));
-    }
-    if on_error_ignore && format == CopyFormat::Binary {
-        return Err(SyntaxError::Invalid {
-            message: "only ON_ERROR STOP is allowed in BINARY mode".to_owned(),
-            code: SqlState::SYNTAX_ERROR,
-            position: None,
-        });
-    }
-    if given.reject_limit.is_some() && !on_error_ignore {
-        return Err(invalid("COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE".to_owned()));
-    }
-    if !csv {
-        for (name, present) in [
-            ("QUOTE", given.quote.is_some()),
-            ("ESCAPE", given.escape.is_some()),
-            ("FORCE_QUOTE", given.force_quote.is_some()),
-            ("FORCE_NOT_NULL", given.force_not_null.is_some()),
-            ("FORCE_NULL", given.force_null.is_some()),
-        ] {
-            if present {
-                return Err(feature(format!("COPY {name} requires CSV mode")));
-            }
-        }
-    }
+    given.hold_against_format(format)?;
+    given.hold_against_direction(from)?;
     let delimiter = one_byte("delimiter", given.delimiter.as_deref().unwrap_or(if csv { "," } else { "\t" }))?;
     let quote = one_byte("quote", given.quote.as_deref().unwrap_or("\""))?;
     let escape = match given.escape.as_deref() {
@@ -398,31 +358,21 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
         return Err(invalid("COPY delimiter and quote must be different".to_owned()));
     }
     let null = given.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() });
-    if null.contains(['\n', '\r']) {
-        return Err(invalid("COPY null representation cannot use newline or carriage return".to_owned()));
-    }
-    if null.as_bytes().contains(&delimiter) {
-        return Err(feature("COPY delimiter character must not appear in the NULL specification".to_owned()));
-    }
-    if let Some(default) = &given.default {
-        if default.contains(['\n', '\r']) {
-            return Err(invalid("COPY default representation cannot use newline or carriage return".to_owned()));
+    for (what, text) in [("NULL", Some(&null)), ("DEFAULT", given.default.as_ref())] {
+        let Some(text) = text else { continue };
+        if text.contains(['\n', '\r']) {
+            let what = what.to_ascii_lowercase();
+            return Err(invalid(format!("COPY {what} representation cannot use newline or carriage return")));
         }
-        if default.as_bytes().contains(&delimiter) {
-            return Err(feature("COPY delimiter character must not appear in the DEFAULT specification".to_owned()));
+        if text.as_bytes().contains(&delimiter) {
+            return Err(feature(format!("COPY delimiter character must not appear in the {what} specification")));
         }
-        if csv && default.as_bytes().contains(&quote) {
-            return Err(feature("CSV quote character must not appear in the DEFAULT specification".to_owned()));
-        }
-        if *default == null {
-            return Err(feature("NULL specification and DEFAULT specification cannot be the same".to_owned()));
+        if csv && text.as_bytes().contains(&quote) {
+            return Err(feature(format!("CSV quote character must not appear in the {what} specification")));
         }
     }
-    if given.default.is_some() && !from {
-        return Err(feature("COPY DEFAULT cannot be used with COPY TO".to_owned()));
-    }
-    if given.header == Some(Header::Match) && !from {
-        return Err(feature("cannot use \"match\" with HEADER in COPY TO".to_owned()));
+    if given.default.as_ref() == Some(&null) {
+        return Err(feature("NULL specification and DEFAULT specification cannot be the same".to_owned()));
     }
     let none = || ColumnSet::Named(Vec::new());
     Ok(CopyOptions {
@@ -437,10 +387,61 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
         force_not_null: given.force_not_null.unwrap_or_else(none),
         force_null: given.force_null.unwrap_or_else(none),
         default: given.default,
-        on_error_ignore,
+        on_error_ignore: given.on_error_ignore == Some(true),
         reject_limit: given.reject_limit.and_then(|limit| u64::try_from(limit).ok()),
         silent: given.silent,
     })
+}
+
+impl Given {
+    fn hold_against_format(&self, format: CopyFormat) -> Result<(), SyntaxError> {
+        let syntax = |message| SyntaxError::Invalid { message, code: SqlState::SYNTAX_ERROR, position: None };
+        if format == CopyFormat::Binary {
+            for (name, present) in [
+                ("DELIMITER", self.delimiter.is_some()),
+                ("NULL", self.null.is_some()),
+                ("DEFAULT", self.default.is_some()),
+                ("HEADER", self.header.is_some()),
+            ] {
+                if present {
+                    return Err(syntax(format!("cannot specify {name} in BINARY mode")));
+                }
+            }
+            if self.on_error_ignore == Some(true) {
+                return Err(syntax("only ON_ERROR STOP is allowed in BINARY mode".to_owned()));
+            }
+        }
+        if format != CopyFormat::Csv {
+            for (name, present) in [
+                ("QUOTE", self.quote.is_some()),
+                ("ESCAPE", self.escape.is_some()),
+                ("FORCE_QUOTE", self.force_quote.is_some()),
+                ("FORCE_NOT_NULL", self.force_not_null.is_some()),
+                ("FORCE_NULL", self.force_null.is_some()),
+            ] {
+                if present {
+                    return Err(feature(format!("COPY {name} requires CSV mode")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hold_against_direction(&self, from: bool) -> Result<(), SyntaxError> {
+        if self.on_error_ignore.is_some() && !from {
+            return Err(invalid("COPY ON_ERROR cannot be used with COPY TO".to_owned()));
+        }
+        if self.reject_limit.is_some() && self.on_error_ignore != Some(true) {
+            return Err(invalid("COPY REJECT_LIMIT requires ON_ERROR to be set to IGNORE".to_owned()));
+        }
+        if self.default.is_some() && !from {
+            return Err(feature("COPY DEFAULT cannot be used with COPY TO".to_owned()));
+        }
+        if self.header == Some(Header::Match) && !from {
+            return Err(feature("cannot use \"match\" with HEADER in COPY TO".to_owned()));
+        }
+        Ok(())
+    }
 }
 
 fn one_byte(what: &str, text: &str) -> Result<u8, SyntaxError> {

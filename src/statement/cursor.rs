@@ -306,8 +306,10 @@ impl<'a> Cursor<'a> {
         SyntaxError::Near { near, position: self.text.at(token.span.start), detail }
     }
 
+    /// `0A000` at the next token.
     pub(super) fn unsupported(&self, feature: &str) -> SyntaxError {
-        SyntaxError::Unsupported { feature: feature.to_owned(), position: None }
+        let position = self.text.at(self.parser.peek_token_ref().span.start);
+        SyntaxError::Unsupported { feature: feature.to_owned(), position }
     }
 
     /// `0A000` if the next word starts something PostgreSQL knows, else a syntax error.
@@ -370,13 +372,13 @@ fn starts_query(before: &[TokenWithSpan]) -> bool {
 
 /// Whether what follows TABLE is a name and what may stand after a query.
 fn is_table_query(after: &[TokenWithSpan]) -> bool {
+    const NEXT: &[&str] =
+        &["order", "limit", "offset", "fetch", "for", "union", "intersect", "except", "with", "returning", "on"];
     let after = match after {
         [name, period, more, rest @ ..] if period.token == Token::Period && is_name(name) && is_name(more) => rest,
         [name, rest @ ..] if is_name(name) => rest,
         _ => return false,
     };
-    const NEXT: &[&str] =
-        &["order", "limit", "offset", "fetch", "for", "union", "intersect", "except", "with", "returning", "on"];
     match after.first() {
         None => true,
         Some(next) => {

@@ -69,7 +69,7 @@ impl WarehouseTable {
         self.files.iter().map(|file| self.directory.clone().join(file.path.as_str()).to_string()).collect()
     }
 
-    async fn scan_files(
+    fn scan_files(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -133,7 +133,7 @@ impl TableProvider for WarehouseTable {
         if self.files.is_empty() {
             return memory();
         }
-        let files = self.scan_files(state, projection, limit).await?;
+        let files = self.scan_files(state, projection, limit)?;
         if self.rows.is_empty() {
             return Ok(files);
         }

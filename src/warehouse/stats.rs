@@ -7,7 +7,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::{field_id, stored_as_text};
 use crate::catalog::{Column, ColumnStats, DataFile};
@@ -89,8 +89,8 @@ pub(super) fn collect(
         let leaf = (0..parquet_schema.num_columns()).find(|leaf| parquet_schema.get_column_root_idx(*leaf) == index);
         let Some(leaf) = leaf else { continue };
         let chunks = || row_groups.iter().filter_map(|group| group.columns().get(leaf));
-        let size_bytes = chunks().map(|chunk| chunk.compressed_size()).sum();
-        let values: i64 = chunks().map(|chunk| chunk.num_values()).sum();
+        let size_bytes = chunks().map(ColumnChunkMetaData::compressed_size).sum();
+        let values: i64 = chunks().map(ColumnChunkMetaData::num_values).sum();
         let mut stats = ColumnStats {
             column: column.id,
             size_bytes,

@@ -20,7 +20,7 @@ use crate::name::ObjectId;
 use crate::session::Shared;
 
 /// How long a client may take to log in.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
+const LOGIN_TIMEOUT: Duration = Duration::from_mins(1);
 /// Connections that are not logged in yet count double: this many sockets may be open at most.
 const SOCKETS_PER_CONNECTION: usize = 2;
 
@@ -115,7 +115,7 @@ impl Server {
 /// The open door.
 #[derive(Debug)]
 pub struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     server: Arc<Server>,
     tasks: TaskTracker,
 }
@@ -129,7 +129,7 @@ impl Listener {
         tls: Option<(&Path, &Path, bool)>,
         shutdown: CancellationToken,
     ) -> Result<Self, ListenError> {
-        let listener = TcpListener::bind(address)
+        let socket = TcpListener::bind(address)
             .await
             .map_err(|source| ListenError::Bind { address: address.to_string(), source })?;
         let (tls, tls_required) = match tls {
@@ -149,19 +149,19 @@ impl Listener {
             next_pid: AtomicI32::new(1000),
             connected: Mutex::default(),
         };
-        Ok(Self { listener, server: Arc::new(server), tasks: TaskTracker::new() })
+        Ok(Self { socket, server: Arc::new(server), tasks: TaskTracker::new() })
     }
 
     /// Where it listens, with the port that the system chose if it was asked for port 0.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.socket.local_addr()
     }
 
     /// Accepts until shutdown; then waits for the connections to end what they are doing, at most `grace`.
     pub async fn run(self, grace: Duration) {
         loop {
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                accepted = self.socket.accept() => accepted,
                 () = self.server.shutdown.cancelled() => break,
             };
             let socket = match accepted {
@@ -186,11 +186,11 @@ impl Listener {
                 continue;
             }
             self.tasks.spawn(async move {
-                serve(Arc::clone(&server), socket).await;
+                Box::pin(serve(Arc::clone(&server), socket)).await;
                 server.sockets.fetch_sub(1, Ordering::AcqRel);
             });
         }
-        drop(self.listener);
+        drop(self.socket);
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "connections were cut off at shutdown");

@@ -52,7 +52,7 @@ pub(super) fn decode(kind: u8, body: &[u8]) -> Result<Message, SqlError> {
             Message::Parse {
                 name,
                 sql,
-                types: (0..count).map(|_| reader.int4().map(|oid| oid as u32)).collect::<Result<_, _>>()?,
+                types: (0..count).map(|_| reader.int4().map(i32::cast_unsigned)).collect::<Result<_, _>>()?,
             }
         }
         b'B' => Message::Bind(bind(&mut reader)?),

@@ -101,7 +101,9 @@ impl Reply<'_> {
     pub(super) fn parameter_description(&mut self, oids: &[u32]) {
         self.message(b't', |out| {
             out.put_u16(u16::try_from(oids.len()).unwrap_or(u16::MAX));
-            oids.iter().for_each(|oid| out.put_u32(*oid));
+            for oid in oids {
+                out.put_u32(*oid);
+            }
         });
     }
 

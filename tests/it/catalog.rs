@@ -1,4 +1,4 @@
-//! pg_catalog and information_schema as a whole.
+//! `pg_catalog` and `information_schema` as a whole.
 
 use crate::support::Server;
 

@@ -32,7 +32,7 @@ async fn a_failed_copy_leaves_no_files() {
     let files = || {
         let folder = server.directory.path().join("data/warehouse");
         let output = std::process::Command::new("find").arg(folder).args(["-type", "f"]).output().unwrap();
-        output.stdout.iter().filter(|byte| **byte == b'\n').count()
+        String::from_utf8(output.stdout).unwrap().lines().count()
     };
     let before = files();
     let mut data: Vec<u8> =

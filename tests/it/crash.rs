@@ -118,7 +118,7 @@ async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
         loop {
             let batch = attempted;
             attempted += 1;
-            let data: String = (0..3000).map(|n| format!("{batch}\t{n}\n")).collect();
+            let data = (0..3000).map(|n| format!("{batch}\t{n}")).collect::<Vec<_>>().join("\n");
             let sent = tokio::spawn(async move {
                 let outcome = client.copy_in("COPY t FROM STDIN", data.as_bytes()).await;
                 (client, outcome)

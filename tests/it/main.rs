@@ -1,5 +1,20 @@
 //! What SQL text cannot say: start-up, authentication, protocol messages, cancellation, restarts, crashes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails where it is wrong, also in a function it calls"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "lengths in messages are small"
+)]
+
 mod auth;
 mod catalog;
 mod clients;

@@ -32,9 +32,10 @@ impl S3 {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let server = Self { child, endpoint: format!("http://127.0.0.1:{port}"), root };
         for _attempt in 0..100 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return Self { child, endpoint: format!("http://127.0.0.1:{port}"), root };
+                return server;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -22,7 +22,7 @@ async fn both_servers_answer_alike() {
     let postgres = Postgres::start().await;
     postgres.new_database().await;
     let server = Server::start().await;
-    let mut different = String::new();
+    let mut different = Vec::new();
     let mut count = 0;
     for section in TRANSCRIPTS.split("\n## ").skip(1) {
         let (title, messages) = section.split_once('\n').unwrap();
@@ -31,12 +31,13 @@ async fn both_servers_answer_alike() {
         let own = transcript(server.address, &messages).await;
         count += 1;
         if theirs != own {
-            let lines = |text: &str| text.lines().map(|line| format!("    {line}\n")).collect::<String>();
-            different += &format!("## {title}\n  PostgreSQL:\n{}  this server:\n{}", lines(&theirs), lines(&own));
+            let indented = |text: &str| text.lines().collect::<Vec<_>>().join("\n    ");
+            let (theirs, own) = (indented(&theirs), indented(&own));
+            different.push(format!("## {title}\n  PostgreSQL:\n    {theirs}\n  this server:\n    {own}\n"));
         }
     }
     assert!(count > 0);
-    assert!(different.is_empty(), "\n{different}");
+    assert!(different.is_empty(), "\n{}", different.concat());
 }
 
 /// What a server answers, a line for each message.
@@ -76,7 +77,9 @@ fn encode(message: &str) -> (u8, BytesMut) {
             put_string(&mut body, &unescape(sql));
             let types = items(types);
             body.put_i16(types.len() as i16);
-            types.iter().for_each(|oid| body.put_i32(oid.parse().unwrap()));
+            for oid in types {
+                body.put_i32(oid.parse().unwrap());
+            }
             b'P'
         }
         "Bind" => {
@@ -136,7 +139,9 @@ fn items(list: &str) -> Vec<&str> {
 fn put_formats(body: &mut BytesMut, formats: &str) {
     let formats = items(formats);
     body.put_i16(formats.len() as i16);
-    formats.iter().for_each(|format| body.put_i16(format.parse().unwrap()));
+    for format in formats {
+        body.put_i16(format.parse().unwrap());
+    }
 }
 
 fn unescape(text: &str) -> String {

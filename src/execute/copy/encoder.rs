@@ -19,7 +19,7 @@ pub struct CopyEncoder {
 }
 
 impl CopyEncoder {
-    /// `names`: of the output columns, in order, for the header and FORCE_QUOTE. `style`: how values print.
+    /// `names`: of the output columns, in order, for the header and `FORCE_QUOTE`. `style`: how values print.
     pub fn new(options: CopyOptions, names: Vec<String>, style: Style) -> Self {
         let force_quote = names.iter().map(|name| options.force_quote.contains(name)).collect();
         Self { options, names, force_quote, style }

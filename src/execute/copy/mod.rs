@@ -48,7 +48,7 @@ struct Layout {
     /// Which columns have a default.
     defaults: Vec<bool>,
     zone: Zone,
-    /// Rows passed over because of ON_ERROR ignore.
+    /// Rows passed over because of `ON_ERROR` ignore.
     skipped: AtomicU64,
 }
 
@@ -343,7 +343,7 @@ impl Shape {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = RecordBatch::try_new_with_options(schema, columns, &options)
             .map_err(|error| SqlError::from_engine(error.into()))?;
-        self.checks.apply(batch)
+        self.checks.apply(&batch)
     }
 }
 

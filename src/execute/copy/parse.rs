@@ -59,8 +59,8 @@ fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     Ok(Parsed { columns: values.map(|(values, defaults)| ParsedColumn { values, defaults }).collect() })
 }
 
-/// ON_ERROR ignore: tells of each row whether one of its values is none of its column's type, and counts those rows.
-/// `22P02` when there are more in all than REJECT_LIMIT allows.
+/// `ON_ERROR` ignore: tells of each row whether one of its values is none of its column's type, and counts those rows.
+/// `22P02` when there are more in all than `REJECT_LIMIT` allows.
 fn skip(layout: &Layout, fields: &Fields<'_>, first_line: u64) -> Result<Vec<bool>, SqlError> {
     let mut skipped = vec![None; fields.rows()];
     for (column, pg) in layout.types.iter().enumerate() {

@@ -19,6 +19,16 @@ pub(super) struct Chunk {
     pub(super) first_line: u64,
 }
 
+/// Where in a record the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Plain,
+    /// CSV: between quotes.
+    Quoted,
+    /// After an escape: the next byte is data. In CSV escapes are between quotes only.
+    Escaped,
+}
+
 /// Cuts a byte stream at record ends.
 #[derive(Debug)]
 pub(super) struct Splitter {
@@ -29,8 +39,7 @@ pub(super) struct Splitter {
     /// How far the buffer has been looked at, and where the last whole record ends.
     scanned: usize,
     whole: usize,
-    in_quotes: bool,
-    escaped: bool,
+    place: Place,
     /// Lines before the buffer's first record, and lines that end before `whole`.
     line: u64,
     lines_whole: u64,
@@ -50,8 +59,7 @@ impl Splitter {
             buffer: Vec::new(),
             scanned: 0,
             whole: 0,
-            in_quotes: false,
-            escaped: false,
+            place: Place::Plain,
             line: 1,
             lines_whole: 0,
             lines_scanned: 0,
@@ -140,12 +148,12 @@ impl Splitter {
             }
             return Ok(());
         }
-        if self.in_quotes {
+        if self.place != Place::Plain && self.format == CopyFormat::Csv {
             return Err(bad("unterminated CSV quoted field"));
         }
         if self.whole < self.buffer.len() && !self.ended {
             self.buffer.push(b'\n');
-            self.escaped = false;
+            self.place = Place::Plain;
             self.scan()?;
         }
         Ok(())
@@ -168,11 +176,11 @@ impl Splitter {
     fn scan_text(&mut self) {
         loop {
             // A backslash makes what follows it data, a line end, too.
-            if self.escaped {
+            if self.place == Place::Escaped {
                 if self.scanned == self.buffer.len() {
                     return;
                 }
-                self.escaped = false;
+                self.place = Place::Plain;
                 self.scanned += 1;
             }
             let rest = self.buffer.get(self.scanned..).unwrap_or_default();
@@ -183,7 +191,7 @@ impl Splitter {
             self.scanned += at + 1;
             match rest.get(at) {
                 Some(b'\n') => self.end_record(),
-                _ => self.escaped = true,
+                _ => self.place = Place::Escaped,
             }
             if self.ended {
                 return;
@@ -193,7 +201,7 @@ impl Splitter {
 
     fn scan_csv(&mut self) {
         loop {
-            if !self.escaped {
+            if self.place != Place::Escaped {
                 // To the next byte that means something.
                 let rest = self.buffer.get(self.scanned..).unwrap_or_default();
                 let Some(at) = memchr::memchr3(self.quote, self.escape, b'\n', rest) else {
@@ -204,19 +212,15 @@ impl Splitter {
             }
             let Some(byte) = self.buffer.get(self.scanned) else { return };
             self.scanned += 1;
-            if self.in_quotes && self.escape != self.quote && std::mem::take(&mut self.escaped) {
-                continue;
-            }
-            if self.in_quotes && *byte == self.escape && self.escape != self.quote {
-                self.escaped = true;
-            } else if *byte == self.quote {
+            match self.place {
+                Place::Escaped => self.place = Place::Quoted,
+                Place::Quoted if *byte == self.escape && self.escape != self.quote => self.place = Place::Escaped,
                 // A doubled quote closes and opens again.
-                self.in_quotes = !self.in_quotes;
-            } else if *byte == b'\n' {
-                self.lines_scanned += u64::from(self.in_quotes);
-                if !self.in_quotes {
-                    self.end_record();
-                }
+                Place::Quoted if *byte == self.quote => self.place = Place::Plain,
+                Place::Plain if *byte == self.quote => self.place = Place::Quoted,
+                Place::Quoted if *byte == b'\n' => self.lines_scanned += 1,
+                Place::Plain if *byte == b'\n' => self.end_record(),
+                Place::Quoted | Place::Plain => {}
             }
             if self.ended {
                 return;

@@ -46,7 +46,7 @@ fn read(layout: &Layout, input: &[u8], random: &mut StdRng) -> Vec<Row> {
         let now = end || random.random_bool(0.1);
         while let Some(chunk) = splitter.take_chunk(now) {
             let before = if layout.options.format == CopyFormat::Csv {
-                seen.iter().filter(|byte| **byte == b'\n').count()
+                memchr::memchr_iter(b'\n', &seen).count()
             } else {
                 rows.len()
             };

@@ -159,7 +159,7 @@ fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> 
     if free(&base) {
         return base;
     }
-    (1..).map(|number| format!("{base}{number}")).find(|name| free(name)).unwrap_or(base)
+    (1..=u32::MAX).map(|number| format!("{base}{number}")).find(|name| free(name)).unwrap_or(base)
 }
 
 /// Types that the warehouse keeps. `0A000`, `42P16`.
@@ -438,7 +438,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                 gone.insert(id);
             }
             Err(error) if drop.if_exists => {
-                ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", error.message))
+                ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", error.message));
             }
             Err(error) => return Err(error.into()),
         }

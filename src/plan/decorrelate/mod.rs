@@ -70,7 +70,7 @@ fn refuse_outer_aggregates(plan: &LogicalPlan) -> Result<()> {
 }
 
 /// More rows than there can be; as a literal of a plan it has eight bytes and a sign.
-const NO_LIMIT: usize = i64::MAX as usize;
+const NO_LIMIT: usize = isize::MAX.cast_unsigned();
 
 /// Sets limits above aggregates that have a row where their input has none. The engine pushes filters below them that
 /// ask for none of their columns, like one for a constant beside the aggregate; it pushes none below a limit.
@@ -204,7 +204,7 @@ impl Decorrelator {
     // Subqueries in expressions ---------------------------------------------------------------------------------------
 
     fn subqueries(&self, plan: LogicalPlan) -> Result<LogicalPlan> {
-        if !plan.expressions().iter().any(|expr| self.is_ours(&plan, expr)) {
+        if !plan.expressions().iter().any(|expr| Self::is_ours(&plan, expr)) {
             return Ok(plan);
         }
         if let LogicalPlan::Join(join) = &plan {
@@ -220,7 +220,7 @@ impl Decorrelator {
         if let LogicalPlan::Filter(filter) = &plan {
             // What needs no subquery is asked first, as near to the tables as it can be.
             let conjuncts = split_conjunction_owned(filter.predicate.clone());
-            let (ours, others): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(|expr| self.is_ours(&plan, expr));
+            let (ours, others): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(|expr| Self::is_ours(&plan, expr));
             if let (Some(ours), Some(others)) = (conjunction(ours), conjunction(others)) {
                 let input = LogicalPlanBuilder::from(filter.input.as_ref().clone()).filter(others)?.build()?;
                 return self.subqueries(LogicalPlanBuilder::from(input).filter(ours)?.build()?);
@@ -245,11 +245,11 @@ impl Decorrelator {
         LogicalPlanBuilder::from(replaced).project(shown)?.build()
     }
 
-    fn is_ours(&self, plan: &LogicalPlan, expr: &Expr) -> bool {
-        expr.exists(|expr| Ok(is_array_subquery(expr).is_some() || self.is_ours_alone(plan, expr))).unwrap_or(true)
+    fn is_ours(plan: &LogicalPlan, expr: &Expr) -> bool {
+        expr.exists(|expr| Ok(is_array_subquery(expr).is_some() || Self::is_ours_alone(plan, expr))).unwrap_or(true)
     }
 
-    fn is_ours_alone(&self, plan: &LogicalPlan, expr: &Expr) -> bool {
+    fn is_ours_alone(plan: &LogicalPlan, expr: &Expr) -> bool {
         matches!(expr, Expr::ScalarSubquery(subquery) if is_uncertain(subquery))
             || subquery_of(expr).is_some() && !engine_can(plan, expr).unwrap_or(false)
     }
@@ -261,7 +261,7 @@ impl Decorrelator {
                 let value = self.array(subquery, input)?;
                 return Ok(Transformed::new(value, true, TreeNodeRecursion::Jump));
             }
-            if !self.is_ours_alone(plan, &expr) {
+            if !Self::is_ours_alone(plan, &expr) {
                 return Ok(Transformed::no(expr));
             }
             let value = match expr {

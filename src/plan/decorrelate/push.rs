@@ -295,7 +295,7 @@ impl Outer<'_> {
         let own: Vec<Column> = aggregate.schema.columns();
         let kept = keys.chain(own.iter().cloned().map(Expr::Column)).collect::<Vec<_>>();
         let grouped = LogicalPlanBuilder::from(grouped).project(kept)?.build()?;
-        let joined = self.left_join(self.plan.clone(), grouped, &self.plan.schema().columns(), &second)?;
+        let joined = Self::left_join(self.plan.clone(), grouped, &self.plan.schema().columns(), &second)?;
         let exprs = own.iter().zip(&aggregate.aggr_expr).map(|(column, expr)| {
             let value = Expr::Column(column.clone());
             Ok(match default_value(expr, aggregate)? {
@@ -314,7 +314,6 @@ impl Outer<'_> {
     /// `left LEFT JOIN right` where these columns are the same, NULLs included; on the right they go by another
     /// qualifier.
     pub(super) fn left_join(
-        &self,
         left: LogicalPlan,
         right: LogicalPlan,
         keys: &[Column],

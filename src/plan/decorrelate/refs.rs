@@ -115,11 +115,11 @@ fn rebind_subquery(expr: Expr, carried: &Carried, own: &DFSchema) -> Result<Tran
     let Some(subquery) = subquery_of(&expr) else { return Ok(Transformed::no(expr)) };
     let seen: Carried = carried.iter().filter(|(from, _)| !has(own, from)).cloned().collect();
     let plan = rename(subquery.subquery.as_ref().clone(), &seen)?;
-    Ok(Transformed::yes(with_subquery(expr, plan)))
+    Ok(Transformed::yes(with_subquery(expr, &plan)))
 }
 
 /// The expression with another plan for its subquery.
-pub(super) fn with_subquery(expr: Expr, plan: LogicalPlan) -> Expr {
+pub(super) fn with_subquery(expr: Expr, plan: &LogicalPlan) -> Expr {
     let renewed = |old: &Subquery| {
         let outer_ref_columns = plan.all_out_ref_exprs();
         Subquery { subquery: Arc::new(plan.clone()), outer_ref_columns, spans: old.spans.clone() }

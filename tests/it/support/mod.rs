@@ -124,8 +124,14 @@ impl Client {
         password: &str,
     ) -> Result<Self, DbError> {
         let socket = TcpStream::connect(address).await.unwrap();
-        let mut client =
-            Self { socket, read: BytesMut::new(), pid: 0, key: vec![], status: '?', parameters: Default::default() };
+        let mut client = Self {
+            socket,
+            read: BytesMut::new(),
+            pid: 0,
+            key: vec![],
+            status: '?',
+            parameters: std::collections::HashMap::new(),
+        };
         let mut body = BytesMut::new();
         body.put_i32(196_608);
         for (name, value) in parameters {

@@ -109,6 +109,7 @@ fn on_object(
 }
 
 /// Which part of a relation is asked about.
+#[derive(Clone, Copy)]
 enum Scope<'a> {
     Relation,
     AnyColumn,
@@ -171,7 +172,7 @@ fn holds(who: &Context, relation: &Relation, columns: &[i32], (privilege, option
     let set = |acl: &crate::govern::Acl| if option { acl.grantable_by(&who.roles) } else { who.rights(acl) };
     let on_column = |id: &i32| {
         let acl = relation.column_by_id(*id).and_then(|column| column.acl.as_ref());
-        acl.map(&set).unwrap_or(PrivilegeSet::EMPTY).contains(privilege)
+        acl.map_or(PrivilegeSet::EMPTY, &set).contains(privilege)
     };
     owner || set(&relation.effective_acl()).contains(privilege) || columns.iter().any(on_column)
 }

@@ -124,7 +124,7 @@ fn size_pretty(bytes: i64) -> String {
 }
 
 fn half_rounded(doubled: i64) -> i64 {
-    (doubled + doubled.signum()) / 2
+    i64::midpoint(doubled, doubled.signum())
 }
 
 #[cfg(test)]
