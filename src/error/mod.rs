@@ -277,6 +277,8 @@ pub struct Notice {
     pub message: String,
     /// What the user may do about it; `None`: no advice.
     pub hint: Option<String>,
+    /// Where it comes from, such as the table of a COPY; `None`: the statement.
+    pub context: Option<String>,
 }
 
 /// How much a message matters, the least first: `client_min_messages` leaves out the lower ones.
@@ -291,10 +293,10 @@ pub enum Severity {
 impl Notice {
     /// A NOTICE without a hint.
     pub fn new(code: SqlState, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Notice, code, message: message.into(), hint: None }
+        Self { severity: Severity::Notice, code, message: message.into(), hint: None, context: None }
     }
     /// A WARNING without a hint.
     pub fn warning(code: SqlState, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, code, message: message.into(), hint: None }
+        Self { severity: Severity::Warning, ..Self::new(code, message) }
     }
 }

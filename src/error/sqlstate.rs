@@ -106,6 +106,8 @@ impl SqlState {
     pub const INSUFFICIENT_PRIVILEGE: Self = Self("42501");
     /// A column that is neither in GROUP BY nor inside an aggregate function.
     pub const GROUPING_ERROR: Self = Self("42803");
+    /// A window function where none may be.
+    pub const WINDOWING_ERROR: Self = Self("42P20");
     /// An expression whose type does not fit its column or policy.
     pub const DATATYPE_MISMATCH: Self = Self("42804");
     /// An object of another kind than the command is for, such as a view for a table.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
-use arrow::compute::cast;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
@@ -36,7 +36,7 @@ pub(super) async fn run(
     let drawn = query::sequences(&insert.source)?;
     let plan = query::physical(scope, &insert.source).await?;
     let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
-    let rows = Arc::new(RowChecks::new(scope, &relation, &insert.checks)?);
+    let rows = Arc::new(RowChecks::new(scope, &relation, None, &insert.checks)?);
     let keep = insert.returning.is_some();
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut writers = JoinSet::new();
@@ -177,32 +177,39 @@ fn project(
     Ok(projected)
 }
 
-/// What every new row is held against: lengths of its types, then WITH CHECK.
+/// What every new row is held against: lengths of its types, then COPY's WHERE, then WITH CHECK.
 pub(super) struct RowChecks {
     relation: String,
     types: Vec<PgType>,
     /// The table's columns, all nullable.
     schema: SchemaRef,
+    filter: Option<Arc<dyn PhysicalExpr>>,
     conditions: Vec<(Option<String>, Arc<dyn PhysicalExpr>)>,
 }
 
 impl RowChecks {
-    pub(super) fn new(scope: &Scope, relation: &Relation, checks: &[WithCheck]) -> Result<Self, SqlError> {
+    pub(super) fn new(
+        scope: &Scope,
+        relation: &Relation,
+        filter: Option<&Expr>,
+        checks: &[WithCheck],
+    ) -> Result<Self, SqlError> {
         let fields = relation.columns.iter().map(|column| crate::types::field(&column.name, &column.pg, true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let df_schema = DFSchema::try_from(Arc::clone(&schema)).map_err(SqlError::from_engine)?;
         let state = scope.engine.state();
+        let physical =
+            |expr: &Expr| state.create_physical_expr(expr.clone(), &df_schema).map_err(SqlError::from_engine);
         let mut conditions = Vec::new();
         for check in checks {
             if has_subquery(&check.condition) {
                 return Err(crate::error::unsupported("a subquery in a WITH CHECK policy").into());
             }
-            let condition =
-                state.create_physical_expr(check.condition.clone(), &df_schema).map_err(SqlError::from_engine)?;
-            conditions.push((check.policy.clone(), condition));
+            conditions.push((check.policy.clone(), physical(&check.condition)?));
         }
         let types = relation.columns.iter().map(|column| column.pg.clone()).collect();
-        Ok(Self { relation: relation.name.clone(), types, schema, conditions })
+        let filter = filter.map(physical).transpose()?;
+        Ok(Self { relation: relation.name.clone(), types, schema, filter, conditions })
     }
 
     /// The rows as they are to be kept. `22001`, `42501`.
@@ -218,7 +225,14 @@ impl RowChecks {
             columns.push(length_checked(array, pg)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(arrow)?;
+        let mut batch =
+            RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options).map_err(arrow)?;
+        if let Some(filter) = &self.filter {
+            let kept = filter.evaluate(&batch).and_then(|kept| kept.into_array(batch.num_rows()));
+            let kept = kept.map_err(SqlError::from_engine)?;
+            let kept = kept.as_boolean_opt().ok_or_else(|| internal("a filter that is not boolean"))?;
+            batch = filter_record_batch(&batch, kept).map_err(arrow)?;
+        }
         for (policy, condition) in &self.conditions {
             let value = condition
                 .evaluate(&batch)

@@ -105,7 +105,11 @@ pub async fn execute(
             let encoder = Box::new(CopyEncoder::new(copy.options, copy.names, Objects::style(&scope.ctx)));
             Ok(Outcome::CopyOut { stream, encoder, columns, binary })
         }
-        Plan::CopyIn(copy) => Ok(Outcome::CopyIn(Box::new(CopyIn::start(scope, stores, copy)?))),
+        Plan::CopyIn(copy) => Ok(Outcome::CopyIn(Box::new(CopyIn::start(scope, stores, copy, Vec::new())?))),
+        Plan::CopyFiles(copy, location) => {
+            let rows = copy::from_files(scope, stores, transaction, copy, &location, notices).await?;
+            Ok(Outcome::Done(format!("COPY {rows}")))
+        }
         Plan::CreateTableAs { ddl, fill } => {
             let tag = ddl.tag;
             apply(scope, transaction, ddl, notices);

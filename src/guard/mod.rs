@@ -25,8 +25,8 @@ pub use view::ViewTable;
 
 use crate::catalog::{Relation, RelationKind};
 use crate::context::Context;
-use crate::error::{Plain, internal};
-use crate::lake::{Lake, LakeTable};
+use crate::error::{Plain, SqlError, internal};
+use crate::lake::{Lake, LakeFile, LakeTable, Location};
 use crate::name::ObjectId;
 use crate::warehouse::{Warehouse, WarehouseTable};
 
@@ -72,6 +72,16 @@ impl Guard {
             Some(policies) => Arc::new(SecureTable::new(id, relation, raw, policies, Arc::clone(system))),
             None => Arc::new(OpenTable::new(id, raw, Arc::clone(&self.issued))),
         })
+    }
+
+    /// The files of a location. Only superusers read files that are no table's; their right was proven before.
+    pub async fn files(
+        &self,
+        ctx: &Context,
+        session: &SessionState,
+        location: &Location,
+    ) -> Result<Vec<LakeFile>, SqlError> {
+        self.lake.files(&ctx.catalog, session, location).await
     }
 
     fn raw(&self, ctx: &Context, id: ObjectId, relation: &Relation) -> Result<Arc<dyn TableProvider>, Plain> {

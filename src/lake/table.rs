@@ -15,8 +15,8 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use futures::TryStreamExt;
 
+use super::file::{compression_of, list, no_files};
 use super::{Lake, Location};
 use crate::catalog::{CatalogState, ExternalFormat, ExternalTable, Relation};
 use crate::error::{Plain, SqlError, SqlState};
@@ -83,14 +83,9 @@ impl LakeTable {
     ) -> Result<InferredTable, SqlError> {
         let store = lake.store(catalog, location)?;
         let url = ListingTableUrl::parse(location.url().as_str()).map_err(SqlError::from_engine)?;
-        let listed = url.list_all_files(session, store.as_ref(), "").await.map_err(SqlError::from_engine)?;
-        let mut objects: Vec<_> = listed.try_collect().await.map_err(SqlError::from_engine)?;
-        objects.sort_by(|a, b| a.location.cmp(&b.location));
+        let mut objects = list(&store, session, &url).await?;
         let Some(first) = objects.first() else {
-            let message = format!("there are no files at \"{location}\"");
-            return Err(Plain::new(SqlState::UNDEFINED_FILE, message)
-                .hint("Give the columns, or a location with files.")
-                .into());
+            return Err(no_files(location).hint("Give the columns, or a location with files.").into());
         };
         let mut options = options.clone();
         let name = first.location.filename().unwrap_or_default().to_owned();
@@ -181,16 +176,6 @@ fn listing_options(format: ExternalFormat, options: &BTreeMap<String, String>) -
 
 fn regex_escape(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_alphanumeric() { vec![c] } else { vec!['\\', c] }).collect()
-}
-
-fn compression_of(name: &str) -> &'static str {
-    match name.rsplit('.').next() {
-        Some("gz" | "gzip") => "gzip",
-        Some("bz2") => "bzip2",
-        Some("xz") => "xz",
-        Some("zst" | "zstd") => "zstd",
-        _ => "uncompressed",
-    }
 }
 
 /// `name=value` folders below a location. A column all of whose values are integers or dates gets that type.

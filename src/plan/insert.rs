@@ -436,7 +436,8 @@ fn returning(
     Ok(Returning { masks: bound_masks, expressions, fields })
 }
 
-fn unqualified(expr: Expr) -> datafusion::common::Result<Expr> {
+/// The expression over the same columns by their names alone.
+pub(super) fn unqualified(expr: Expr) -> datafusion::common::Result<Expr> {
     use datafusion::common::tree_node::{Transformed, TreeNode};
     expr.transform(|expr| {
         Ok(match expr {

@@ -56,8 +56,10 @@ pub struct Scope {
 /// The results of the only I/O before permission.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// The location that the statement names, and what its files hold. `None`: it names none.
-    pub external: Option<(Location, Arc<InferredTable>)>,
+    /// The location that the statement names. `None`: it names none.
+    pub location: Option<Location>,
+    /// What the location's files hold, where that decides about columns.
+    pub inferred: Option<Arc<InferredTable>>,
 }
 
 /// What a statement will do.
@@ -80,6 +82,8 @@ pub enum Plan {
     CopyOut(CopyPlan, QueryPlan),
     /// Write rows to a table that the client sends in a format of COPY.
     CopyIn(CopyPlan),
+    /// Write rows to a table that are read from files in one of COPY's formats between server and client.
+    CopyFiles(CopyPlan, Location),
     /// Create a table, then fill it.
     CreateTableAs {
         /// What creates the table. Without changes if there is one by that name already.
@@ -171,7 +175,9 @@ impl Plan {
             Self::Query(query) => Some(query.fields.clone()),
             Self::Insert(insert) => insert.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Explain { .. } => Some(vec![Arc::new(crate::types::field("QUERY PLAN", &PgType::Text, false))]),
-            Self::CopyOut(..) | Self::CopyIn(_) | Self::CreateTableAs { .. } | Self::Ddl(_) => None,
+            Self::CopyOut(..) | Self::CopyIn(_) | Self::CopyFiles(..) | Self::CreateTableAs { .. } | Self::Ddl(_) => {
+                None
+            }
         }
     }
 
@@ -180,7 +186,7 @@ impl Plan {
         let found = match self {
             Self::Query(query) | Self::Explain { query, .. } | Self::CopyOut(_, query) => query.parameters.clone(),
             Self::Insert(insert) => insert.parameters.clone(),
-            Self::CopyIn(_) | Self::CreateTableAs { .. } | Self::Ddl(_) => Vec::new(),
+            Self::CopyIn(_) | Self::CopyFiles(..) | Self::CreateTableAs { .. } | Self::Ddl(_) => Vec::new(),
         };
         (0..count)
             .map(|index| {
@@ -259,9 +265,13 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
                 Plan::CopyOut(copy, query)
             }
             (CopySource::Table { .. }, CopyTarget::FromStdin) => Plan::CopyIn(command::copy_in(scope, copy)?),
-            (CopySource::Table { .. }, CopyTarget::FromLocation(_)) => {
-                Plan::Insert(command::copy_from_location(scope, copy)?)
-            }
+            (CopySource::Table { .. }, CopyTarget::FromLocation(_)) => match file_format(&copy.options) {
+                Some(format) => Plan::Insert(command::copy_from_table(scope, copy, format)?),
+                None => {
+                    let (copy, location) = command::copy_from_files(scope, copy)?;
+                    Plan::CopyFiles(copy, location)
+                }
+            },
             (CopySource::Query(_), CopyTarget::FromStdin | CopyTarget::FromLocation(_))
             | (_, CopyTarget::ToLocation(_)) => {
                 return Err(unsupported("COPY TO a location").into());

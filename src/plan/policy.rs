@@ -6,6 +6,7 @@ use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::sql::planner::PlannerContext;
+use sqlparser::ast;
 
 use super::names::Names;
 use super::{Scope, query, rewrite, typing};
@@ -128,14 +129,18 @@ fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[Obj
 /// Binds a condition over a relation's columns. `42804` if it is not boolean.
 pub(super) fn boolean(scope: &Scope, relation: &Relation, source: &str, within: &[ObjectId]) -> Result<Expr, SqlError> {
     let schema = schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
-    let bound = expression(scope, source, &schema, within)?;
-    match bound.get_type(&schema).map_err(SqlError::from_engine)? {
+    condition(expression(scope, source, &schema, within)?, &schema, "POLICY")
+}
+
+/// Holds a condition to be boolean. `42804`, which names `clause`.
+pub(super) fn condition(bound: Expr, schema: &DFSchema, clause: &str) -> Result<Expr, SqlError> {
+    match bound.get_type(schema).map_err(SqlError::from_engine)? {
         arrow::datatypes::DataType::Boolean | arrow::datatypes::DataType::Null => Ok(bound),
         other => {
             let pg = crate::types::of_field(&arrow::datatypes::Field::new("", other, true));
             Err(Plain::new(
                 SqlState::DATATYPE_MISMATCH,
-                format!("argument of POLICY must be type boolean, not type {pg}"),
+                format!("argument of {clause} must be type boolean, not type {pg}"),
             )
             .into())
         }
@@ -149,7 +154,16 @@ pub(super) fn expression(
     schema: &DFSchema,
     within: &[ObjectId],
 ) -> Result<Expr, SqlError> {
-    let mut parsed = parse_expression(source)?;
+    bound(scope, parse_expression(source)?, schema, within)
+}
+
+/// The same, from its syntax.
+pub(super) fn bound(
+    scope: &Scope,
+    mut parsed: ast::Expr,
+    schema: &DFSchema,
+    within: &[ObjectId],
+) -> Result<Expr, SqlError> {
     rewrite::expression(scope, &mut parsed)?;
     let names = Names::new(scope, within.to_vec());
     let bound = query::sql_to_rel(&names)

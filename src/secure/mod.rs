@@ -55,6 +55,10 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             check(ctx, &copy.needs)?;
             Plan::CopyIn(copy)
         }
+        Plan::CopyFiles(copy, location) => {
+            check(ctx, &copy.needs)?;
+            Plan::CopyFiles(copy, location)
+        }
         Plan::CreateTableAs { ddl, fill } => {
             check(ctx, &ddl.needs)?;
             let fill = match fill {

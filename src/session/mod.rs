@@ -4,7 +4,7 @@ mod control;
 mod prepared;
 mod state;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -134,20 +134,22 @@ impl Session {
         };
         let open = open_transaction(&mut self.open)?;
         let mut notices = Vec::new();
-        let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await?;
+        let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await;
         for notice in notices {
             self.notify(notice);
         }
-        Ok(outcome)
+        outcome
     }
 
     /// Ends a COPY FROM STDIN whose data is complete.
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
         let open = open_transaction(&mut self.open)?;
-        let (rows, notice) = copy.finish(&mut open.transaction).await?;
-        if let Some(notice) = notice {
+        let mut notices = Vec::new();
+        let rows = copy.finish(&mut open.transaction, &mut notices).await;
+        for notice in notices {
             self.notify(notice);
         }
+        let rows = rows?;
         Ok(rows)
     }
 
@@ -281,7 +283,7 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
                 }
                 Err(error) => return Err(error),
             };
-            Facts { external: Some((location, Arc::new(inferred))) }
+            Facts { location: Some(location), inferred: Some(Arc::new(inferred)) }
         }
         Command::Copy(copy) => match &copy.target {
             CopyTarget::FromLocation(text) => {
@@ -289,32 +291,20 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
                     return Err(denied("COPY from a location").into());
                 }
                 let location = lake.locate(text)?;
-                let format = file_format(&copy.options, location.url().path())?;
-                let options = copy_reader_options(&copy.options, format);
-                let inferred =
-                    LakeTable::infer(lake, &ctx.catalog, state.as_ref(), &location, format, &options).await?;
-                Facts { external: Some((location, Arc::new(inferred))) }
+                let inferred = match file_format(&copy.options) {
+                    Some(format) => {
+                        let (catalog, options) = (&ctx.catalog, BTreeMap::new());
+                        let found = LakeTable::infer(lake, catalog, state.as_ref(), &location, format, &options);
+                        Some(Arc::new(found.await?))
+                    }
+                    None => None,
+                };
+                Facts { location: Some(location), inferred }
             }
             CopyTarget::FromStdin | CopyTarget::ToStdout | CopyTarget::ToLocation(_) => Facts::default(),
         },
         _ => Facts::default(),
     })
-}
-
-/// COPY's options as those of an external table.
-fn copy_reader_options(
-    options: &crate::statement::CopyOptions,
-    format: crate::catalog::ExternalFormat,
-) -> std::collections::BTreeMap<String, String> {
-    let mut reader = std::collections::BTreeMap::new();
-    if format == crate::catalog::ExternalFormat::Csv {
-        let header = options.header != crate::statement::Header::None;
-        reader.insert("header".to_owned(), header.to_string());
-        let delimiter = if options.format_given { char::from(options.delimiter) } else { ',' };
-        reader.insert("delimiter".to_owned(), delimiter.to_string());
-        reader.insert("quote".to_owned(), char::from(options.quote).to_string());
-    }
-    reader
 }
 
 fn in_failed_transaction() -> SqlError {

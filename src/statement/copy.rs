@@ -17,6 +17,8 @@ pub struct CopyStatement {
     pub target: CopyTarget,
     /// Complete, with the format's defaults filled in, and checked against each other.
     pub options: CopyOptions,
+    /// `WHERE condition`, for FROM only: which rows are kept. Over the table's columns.
+    pub filter: Option<ast::Expr>,
 }
 
 /// What is copied.
@@ -75,9 +77,7 @@ pub enum Header {
 /// COPY's options; those that were not given have their format's default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyOptions {
-    /// Whether a FORMAT was given; files have their name to go by.
-    pub format_given: bool,
-    /// `FORMAT`; text if it was not given.
+    /// `FORMAT`; if it was not given, what the name of the files says, or text between server and client.
     pub format: CopyFormat,
     /// `DELIMITER`: the byte between columns; if not given, a tab, or a comma for CSV.
     pub delimiter: u8,
@@ -101,8 +101,20 @@ pub struct CopyOptions {
     pub on_error_ignore: bool,
     /// `REJECT_LIMIT`: how many rows may be left out; `None`: all.
     pub reject_limit: Option<u64>,
-    /// `LOG_VERBOSITY silent`: no notice says how many rows were left out.
-    pub silent: bool,
+    /// `LOG_VERBOSITY`: what is said about rows that are left out.
+    pub verbosity: Verbosity,
+}
+
+/// `LOG_VERBOSITY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing.
+    Silent,
+    /// How many there were.
+    #[default]
+    Default,
+    /// Also each row's line and what is wrong in it.
+    Verbose,
 }
 
 /// Some columns, or `*`.
@@ -139,7 +151,7 @@ struct Given {
     default: Option<String>,
     on_error_ignore: Option<bool>,
     reject_limit: Option<i64>,
-    silent: bool,
+    verbosity: Verbosity,
 }
 
 pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -184,10 +196,26 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         old_options(c, &mut given)?;
     }
-    if from && c.peek_any(&["where"]) {
-        return Err(c.unsupported("COPY FROM … WHERE"));
+    let where_position = c.position();
+    let filter = if matches!(source, CopySource::Table { .. }) && c.words(&["where"]) {
+        if !from {
+            return Err(SyntaxError::Invalid {
+                message: "WHERE clause not allowed with COPY TO".to_owned(),
+                code: SqlState::SYNTAX_ERROR,
+                position: where_position,
+            });
+        }
+        Some(c.expression()?.0)
+    } else {
+        None
+    };
+    if let CopyTarget::FromLocation(location) = &target {
+        given.format = Some(match given.format {
+            Some(format) => format,
+            None => format_by_name(location)?,
+        });
     }
-    Ok(Command::Copy(CopyStatement { source, target, options: finish(given, from)? }))
+    Ok(Command::Copy(CopyStatement { source, target, options: finish(given, from)?, filter }))
 }
 
 type Setter = Box<dyn FnOnce(&mut Given)>;
@@ -273,9 +301,9 @@ fn option(c: &mut Cursor<'_>) -> Result<Setter, SyntaxError> {
         "log_verbosity" => {
             let value = c.word_or_literal()?.to_ascii_lowercase();
             match value.as_str() {
-                "default" => Box::new(|given| given.silent = false),
-                "silent" => Box::new(|given| given.silent = true),
-                "verbose" => return Err(c.unsupported("COPY LOG_VERBOSITY verbose")),
+                "silent" => Box::new(|given| given.verbosity = Verbosity::Silent),
+                "default" => Box::new(|given| given.verbosity = Verbosity::Default),
+                "verbose" => Box::new(|given| given.verbosity = Verbosity::Verbose),
                 _ => return Err(invalid(format!("COPY LOG_VERBOSITY \"{value}\" not recognized"))),
             }
         }
@@ -304,7 +332,7 @@ fn header(word: &str) -> Result<Header, SyntaxError> {
 
 /// The syntax from before PostgreSQL 9.0.
 fn old_options(c: &mut Cursor<'_>, given: &mut Given) -> Result<(), SyntaxError> {
-    while !c.at_statement_end() {
+    while !c.at_statement_end() && !c.peek_any(&["where"]) {
         if c.words(&["binary"]) {
             given.format = Some(CopyFormat::Binary);
         } else if c.words(&["csv"]) {
@@ -376,7 +404,6 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
     }
     let none = || ColumnSet::Named(Vec::new());
     Ok(CopyOptions {
-        format_given: given.format.is_some(),
         format,
         delimiter,
         null,
@@ -389,14 +416,20 @@ fn finish(given: Given, from: bool) -> Result<CopyOptions, SyntaxError> {
         default: given.default,
         on_error_ignore: given.on_error_ignore == Some(true),
         reject_limit: given.reject_limit.and_then(|limit| u64::try_from(limit).ok()),
-        silent: given.silent,
+        verbosity: given.verbosity,
     })
 }
 
 impl Given {
     fn hold_against_format(&self, format: CopyFormat) -> Result<(), SyntaxError> {
         let syntax = |message| SyntaxError::Invalid { message, code: SqlState::SYNTAX_ERROR, position: None };
-        if format == CopyFormat::Binary {
+        let mode = match format {
+            CopyFormat::Text | CopyFormat::Csv => None,
+            CopyFormat::Binary => Some("BINARY"),
+            CopyFormat::Parquet => Some("PARQUET"),
+            CopyFormat::Json => Some("JSON"),
+        };
+        if let Some(mode) = mode {
             for (name, present) in [
                 ("DELIMITER", self.delimiter.is_some()),
                 ("NULL", self.null.is_some()),
@@ -404,11 +437,11 @@ impl Given {
                 ("HEADER", self.header.is_some()),
             ] {
                 if present {
-                    return Err(syntax(format!("cannot specify {name} in BINARY mode")));
+                    return Err(syntax(format!("cannot specify {name} in {mode} mode")));
                 }
             }
             if self.on_error_ignore == Some(true) {
-                return Err(syntax("only ON_ERROR STOP is allowed in BINARY mode".to_owned()));
+                return Err(syntax(format!("only ON_ERROR STOP is allowed in {mode} mode")));
             }
         }
         if format != CopyFormat::Csv {
@@ -441,6 +474,23 @@ impl Given {
             return Err(feature("cannot use \"match\" with HEADER in COPY TO".to_owned()));
         }
         Ok(())
+    }
+}
+
+/// The format of files, by their name's extensions: `.csv`, `.csv.gz`. `22023` if they say none.
+fn format_by_name(location: &str) -> Result<CopyFormat, SyntaxError> {
+    let name = location.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let has = |extensions: &[&str]| name.split('.').skip(1).any(|part| extensions.contains(&part));
+    if has(&["parquet"]) {
+        Ok(CopyFormat::Parquet)
+    } else if has(&["csv"]) {
+        Ok(CopyFormat::Csv)
+    } else if has(&["json", "jsonl", "ndjson"]) {
+        Ok(CopyFormat::Json)
+    } else if has(&["txt", "tsv"]) {
+        Ok(CopyFormat::Text)
+    } else {
+        Err(invalid("the format of the files cannot be told from their name; add WITH (FORMAT …)".to_owned()))
     }
 }
 

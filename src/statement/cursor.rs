@@ -306,10 +306,14 @@ impl<'a> Cursor<'a> {
         SyntaxError::Near { near, position: self.text.at(token.span.start), detail }
     }
 
+    /// Of the next token.
+    pub(super) fn position(&self) -> Option<usize> {
+        self.text.at(self.parser.peek_token_ref().span.start)
+    }
+
     /// `0A000` at the next token.
     pub(super) fn unsupported(&self, feature: &str) -> SyntaxError {
-        let position = self.text.at(self.parser.peek_token_ref().span.start);
-        SyntaxError::Unsupported { feature: feature.to_owned(), position }
+        SyntaxError::Unsupported { feature: feature.to_owned(), position: self.position() }
     }
 
     /// `0A000` if the next word starts something PostgreSQL knows, else a syntax error.

@@ -153,6 +153,7 @@ impl Reply<'_> {
             field(out, b'C', Some(notice.code.as_str()));
             field(out, b'M', Some(&notice.message));
             field(out, b'H', notice.hint.as_deref());
+            field(out, b'W', notice.context.as_deref());
             out.push(0);
         });
     }

@@ -90,7 +90,13 @@ async fn handshake(
             }
         };
         let mut reader = Reader { rest: &packet };
-        let code = reader.int4().map_err(Fault::Fatal)?;
+        let code = match reader.int4() {
+            Ok(code) => code,
+            Err(_short) => {
+                *slot = Some(link);
+                return Err(Fault::Fatal(violation("invalid length of startup packet")));
+            }
+        };
         match code {
             SSL_REQUEST if !asked_tls => {
                 asked_tls = true;

@@ -163,3 +163,18 @@ async fn a_broken_certificate_keeps_the_server_from_starting() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("broken.crt"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_are_no_start_up_are_fatal() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = Server::start().await;
+    for packet in [&[0, 0, 0, 6, 0, 3][..], &[0, 0, 0, 3], &[0xff; 8], &[0, 0, 0, 8, 0, 9, 0, 0], b"GET / HTTP/1.1\r\n"]
+    {
+        let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(packet).await.unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with('E') && answer.contains("SFATAL"), "{packet:?} got {answer:?}");
+    }
+}

@@ -1,4 +1,4 @@
-//! COPY FROM STDIN: the connection hands over bytes as they come; workers parse and write them side by side.
+//! COPY FROM: the connection, or a reader of files, hands over bytes as they come; workers parse and write them side by side.
 //!
 //! Between them are bounded channels: a client that is faster than the disk has to wait.
 
@@ -9,13 +9,15 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use arrow::array::ArrayRef;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
 use datafusion::physical_plan::PhysicalExpr;
+use futures::TryStreamExt;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -27,16 +29,19 @@ use self::split::{Chunk, Splitter};
 use super::Stores;
 use super::insert::RowChecks;
 use crate::error::{Notice, Plain, SqlError, SqlState, internal};
+use crate::lake::Location;
 use crate::name::ObjectId;
 use crate::plan::{ColumnSource, CopyPlan, Scope};
 use crate::setting::Zone;
-use crate::statement::{CopyFormat, CopyOptions, Header};
+use crate::statement::{CopyFormat, CopyOptions, Header, Verbosity};
 use crate::transaction::Transaction;
 use crate::types::PgType;
 use crate::warehouse::{TableWriter, Written};
 
 /// Chunks that may wait for a worker.
 const QUEUE_CHUNKS: usize = 4;
+/// Rows that `LOG_VERBOSITY` verbose names one by one.
+const TOLD_MAX: usize = 10_000;
 
 /// What all chunks of one COPY have in common.
 #[derive(Debug)]
@@ -48,8 +53,70 @@ struct Layout {
     /// Which columns have a default.
     defaults: Vec<bool>,
     zone: Zone,
+    /// Names of the files; empty: the client sends the data.
+    files: Vec<String>,
     /// Rows passed over because of `ON_ERROR` ignore.
     skipped: AtomicU64,
+    /// What `LOG_VERBOSITY` verbose says about them, in their order.
+    told: std::sync::Mutex<BTreeMap<Position, String>>,
+}
+
+/// A line of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Position {
+    /// Among [`Layout::files`].
+    file: usize,
+    /// From 1, within its file.
+    line: u64,
+}
+
+impl Layout {
+    /// A line as `CONTEXT` names it.
+    fn place(&self, position: Position) -> String {
+        let Position { file, line } = position;
+        match self.files.get(file) {
+            Some(file) => format!("COPY {}, file \"{file}\", line {line}", self.table),
+            None => format!("COPY {}, line {line}", self.table),
+        }
+    }
+
+    fn name(&self, column: usize) -> &str {
+        self.names.get(column).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Tells of a row that is passed over.
+    fn say(&self, position: Position, column: &str, value: &[u8]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_MAX {
+            let line = match self.files.get(position.file) {
+                Some(file) => format!("line {} of file \"{file}\"", position.line),
+                None => format!("line {}", position.line),
+            };
+            let reason = "skipping row due to data type incompatibility";
+            told.insert(position, format!("{reason} at {line} for column \"{column}\": \"{}\"", shown(value)));
+        }
+    }
+
+    /// What was said about single rows.
+    fn told(&self) -> impl Iterator<Item = Notice> {
+        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        let context = format!("COPY {}", self.table);
+        told.into_values().map(move |text| {
+            let context = Some(context.clone());
+            Notice { context, ..Notice::new(SqlState::SUCCESSFUL_COMPLETION, text) }
+        })
+    }
+
+    /// How many rows were passed over.
+    fn summary(&self) -> Option<Notice> {
+        let rows = match self.skipped.load(Ordering::Acquire) {
+            0 => return None,
+            1 => "1 row was skipped".to_owned(),
+            several => format!("{several} rows were skipped"),
+        };
+        let text = format!("{rows} due to data type incompatibility");
+        (self.options.verbosity != Verbosity::Silent).then(|| Notice::new(SqlState::SUCCESSFUL_COMPLETION, text))
+    }
 }
 
 /// A COPY FROM STDIN in progress. Dropped without [`CopyIn::finish`], nothing of it is visible.
@@ -87,7 +154,8 @@ enum Shaped {
 }
 
 impl CopyIn {
-    pub(super) fn start(scope: &Scope, stores: &Stores, copy: CopyPlan) -> Result<Self, SqlError> {
+    /// `files`: their names, if it is not the client who sends the data.
+    pub(super) fn start(scope: &Scope, stores: &Stores, copy: CopyPlan, files: Vec<String>) -> Result<Self, SqlError> {
         let table = copy.table.ok_or_else(|| internal("COPY FROM without a table"))?;
         let relation = scope.ctx.catalog.relation(table).ok_or_else(|| internal("the table of a COPY is gone"))?;
         let mut defaults = vec![false; copy.names.len()];
@@ -105,7 +173,9 @@ impl CopyIn {
             options: copy.options,
             defaults,
             zone: scope.ctx.settings.time_zone(),
+            files,
             skipped: AtomicU64::new(0),
+            told: std::sync::Mutex::default(),
         });
         let state = scope.engine.state();
         let empty = DFSchema::empty();
@@ -119,7 +189,8 @@ impl CopyIn {
             ColumnSource::Default(expr) => Ok(Shaped::Default(physical(expr)?)),
         });
         let columns = columns.collect::<Result<Vec<_>, SqlError>>()?;
-        let shape = Arc::new(Shape { columns, checks: RowChecks::new(scope, relation, &copy.checks)? });
+        let shape =
+            Arc::new(Shape { columns, checks: RowChecks::new(scope, relation, copy.filter.as_ref(), &copy.checks)? });
         let mut tasks = JoinSet::new();
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let receiver = Arc::new(Mutex::new(receiver));
@@ -134,7 +205,7 @@ impl CopyIn {
             relation.columns.iter().filter_map(|column| column.identity.as_ref().map(|identity| identity.sequence));
         Ok(Self {
             table,
-            splitter: Splitter::new(&layout.options),
+            splitter: Splitter::new(&layout.options, 0),
             sequences: sequences.collect(),
             layout,
             chunks: Some(sender),
@@ -155,7 +226,7 @@ impl CopyIn {
 
     /// Where the reading is: `CONTEXT` of an error that the client caused.
     pub fn context(&self) -> String {
-        format!("COPY {}, line {}", self.layout.table, self.splitter.line())
+        self.layout.place(self.splitter.position())
     }
 
     /// Takes bytes, cut anywhere. Waits while the workers are busy.
@@ -166,7 +237,8 @@ impl CopyIn {
 
     async fn hand_out(&mut self, at_end: bool) -> Result<(), SqlError> {
         if let Some(line) = self.splitter.take_header() {
-            let context = || format!("COPY {}, line 1: \"{}\"", self.layout.table, shown(&line));
+            let first = Position { line: 1, ..self.splitter.position() };
+            let context = || format!("{}: \"{}\"", self.layout.place(first), shown(&line));
             self.check_header(&line).map_err(|error| error.with_context(context))?;
         }
         while let Some(chunk) = self.splitter.take_chunk(at_end) {
@@ -216,27 +288,50 @@ impl CopyIn {
         let mut all = Vec::new();
         let mut first: Option<Failed> = None;
         while let Some(done) = self.tasks.join_next().await {
-            let failed = |error| Failed { line: u64::MAX, error: internal(error).into() };
+            let failed = |error| Failed { at: LAST, error: internal(error).into() };
             match done.unwrap_or_else(|error| Err(failed(error))) {
                 Ok(written) => all.push(written),
-                Err(failed) if first.as_ref().is_none_or(|first| failed.line < first.line) => first = Some(failed),
+                Err(failed) if first.as_ref().is_none_or(|first| failed.at < first.at) => first = Some(failed),
                 Err(_later) => {}
             }
         }
         (all, first.map_or(Ok(()), |first| Err(first.error)))
     }
 
-    /// The client has sent everything. Returns how many rows there were, and what is to be said about others.
-    pub async fn finish(mut self, transaction: &mut Transaction) -> Result<(u64, Option<Notice>), SqlError> {
+    /// A file is over: what comes is the next one's.
+    pub(super) async fn next_file(&mut self) -> Result<(), SqlError> {
+        self.end_input().await?;
+        let file = self.splitter.position().file + 1;
+        self.splitter = Splitter::new(&self.layout.options, file);
+        Ok(())
+    }
+
+    async fn end_input(&mut self) -> Result<(), SqlError> {
         if let Err(error) = self.splitter.finish() {
-            let (line, record) = self.splitter.unfinished();
-            let context = format!("COPY {}, line {line}: \"{}\"", self.layout.table, shown(record));
+            let (begin, record) = self.splitter.unfinished();
+            let context = format!("{}: \"{}\"", self.layout.place(begin), shown(record));
             // What is wrong before it comes first.
             self.hand_out(true).await?;
             self.written().await.1?;
             return Err(error.with_context(|| context));
         }
-        self.hand_out(true).await?;
+        self.hand_out(true).await
+    }
+
+    /// All data has come. Returns how many rows there were; also when it fails, `notices` get what is to be said.
+    pub async fn finish(mut self, transaction: &mut Transaction, notices: &mut Vec<Notice>) -> Result<u64, SqlError> {
+        let ended = self.end_input().await;
+        let rows = match ended {
+            Ok(()) => self.stage(transaction).await,
+            Err(error) => Err(error),
+        };
+        notices.extend(self.layout.told());
+        let rows = rows?;
+        notices.extend(self.layout.summary());
+        Ok(rows)
+    }
+
+    async fn stage(&mut self, transaction: &mut Transaction) -> Result<u64, SqlError> {
         self.ended.store(true, Ordering::Release);
         let mut rows = 0;
         let (all, outcome) = self.written().await;
@@ -246,25 +341,41 @@ impl CopyIn {
             transaction.stage(self.table, written);
         }
         outcome?;
-        transaction.drew_from(self.sequences);
-        let skipped = match self.layout.skipped.load(Ordering::Acquire) {
-            0 => None,
-            1 => Some("1 row was skipped".to_owned()),
-            several => Some(format!("{several} rows were skipped")),
-        };
-        let said = skipped.filter(|_| !self.layout.options.silent);
-        Ok((
-            rows,
-            said.map(|skipped| {
-                Notice::new(SqlState::SUCCESSFUL_COMPLETION, format!("{skipped} due to data type incompatibility"))
-            }),
-        ))
+        transaction.drew_from(std::mem::take(&mut self.sequences));
+        Ok(rows)
     }
 }
 
-/// An error, and the number of the first line of the chunk it is in.
+/// `COPY t FROM 's3://…'`: the files' bytes take the road of those that a client sends.
+pub(super) async fn from_files(
+    scope: &Scope,
+    stores: &Stores,
+    transaction: &mut Transaction,
+    copy: CopyPlan,
+    location: &Location,
+    notices: &mut Vec<Notice>,
+) -> Result<u64, SqlError> {
+    let files = scope.guard.files(&scope.ctx, &scope.engine.state(), location).await?;
+    let names = files.iter().map(|file| file.name().to_owned()).collect();
+    let mut copy = CopyIn::start(scope, stores, copy, names)?;
+    for (index, file) in files.iter().enumerate() {
+        if index > 0 {
+            copy.next_file().await?;
+        }
+        let mut bytes = file.read().await.map_err(SqlError::from_engine)?;
+        while let Some(part) = bytes.try_next().await.map_err(SqlError::from_engine)? {
+            copy.feed(&part).await?;
+        }
+    }
+    copy.finish(transaction, notices).await
+}
+
+/// Behind every line.
+const LAST: Position = Position { file: usize::MAX, line: u64::MAX };
+
+/// An error, and the first line of the chunk it is in.
 struct Failed {
-    line: u64,
+    at: Position,
     error: SqlError,
 }
 
@@ -279,12 +390,12 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) -> Result<Written, Failed> {
-        let mut line = 0;
+        let mut at = Position { file: 0, line: 0 };
         loop {
             let next = self.chunks.lock().await.recv().await;
             let Some(chunk) = next else { break };
-            line = chunk.first_line;
-            let gone = |error| Failed { line, error };
+            at = chunk.first;
+            let gone = |error| Failed { at, error };
             // On a thread of its own, or it would keep connections waiting for one; but on none while the client is idle.
             let turn = Arc::clone(&self.turns).acquire_owned().await;
             let turn = turn.map_err(|error| gone(internal(error).into()))?;
@@ -299,13 +410,13 @@ impl Worker {
             if let Err(error) = written {
                 // The others finish what they have: an earlier line may be wrong, too.
                 self.chunks.lock().await.close();
-                return Err(Failed { line, error });
+                return Err(Failed { at, error });
             }
         }
         if !self.ended.load(Ordering::Acquire) {
             return Ok(Written::default());
         }
-        self.writer.finish().await.map_err(|error| Failed { line, error: error.into() })
+        self.writer.finish().await.map_err(|error| Failed { at, error: error.into() })
     }
 
     async fn write(&mut self, chunk: &Chunk) -> Result<(), SqlError> {

@@ -6,10 +6,10 @@ use arrow::array::ArrayRef;
 
 use super::fields::{Broken, Fields};
 use super::split::Chunk;
-use super::{Layout, bad};
+use super::{Layout, Position, bad};
 use crate::encode::{ColumnBuilder, InputError, utf8};
 use crate::error::{Plain, SqlError, SqlState};
-use crate::statement::CopyFormat;
+use crate::statement::{CopyFormat, Verbosity};
 
 /// Rows that there is space for from the start; columns grow.
 const CAPACITY_ROWS: usize = 16 << 10;
@@ -39,12 +39,12 @@ fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
     let mut defaults = vec![Vec::new(); builders.len()];
     let text = std::str::from_utf8(&chunk.bytes).ok();
-    let (mut start, mut line) = (0, chunk.first_line);
+    let (mut start, mut first) = (0, chunk.first);
     while let Some(rest) = chunk.bytes.get(start..).filter(|rest| !rest.is_empty()) {
         let (fields, broken) = Fields::read(layout, rest, text.and_then(|text| text.get(start..)));
-        let skipped = if layout.options.on_error_ignore { skip(layout, &fields, line)? } else { vec![] };
+        let skipped = if layout.options.on_error_ignore { skip(layout, &fields, first)? } else { vec![] };
         let before = builders.first().map_or(0, ColumnBuilder::len);
-        append(layout, &fields, &skipped, broken, line, &mut builders)?;
+        append(layout, &fields, &skipped, broken, first, &mut builders)?;
         if layout.options.default.is_some() {
             let kept: Vec<usize> = (0..fields.rows()).filter(|row| skipped.get(*row) != Some(&true)).collect();
             for (column, defaults) in defaults.iter_mut().enumerate() {
@@ -52,7 +52,7 @@ fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
                 defaults.extend(marked.map(|row| before + row));
             }
         }
-        line += fields.lines();
+        first.line += fields.lines();
         start += fields.end();
     }
     let values = builders.iter_mut().map(ColumnBuilder::finish).zip(defaults);
@@ -61,7 +61,7 @@ fn parse_lines(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
 
 /// `ON_ERROR` ignore: tells of each row whether one of its values is none of its column's type, and counts those rows.
 /// `22P02` when there are more in all than `REJECT_LIMIT` allows.
-fn skip(layout: &Layout, fields: &Fields<'_>, first_line: u64) -> Result<Vec<bool>, SqlError> {
+fn skip(layout: &Layout, fields: &Fields<'_>, first: Position) -> Result<Vec<bool>, SqlError> {
     let mut skipped = vec![None; fields.rows()];
     for (column, pg) in layout.types.iter().enumerate() {
         let mut builder = ColumnBuilder::new(pg, layout.zone)?;
@@ -76,12 +76,19 @@ fn skip(layout: &Layout, fields: &Fields<'_>, first_line: u64) -> Result<Vec<boo
     }
     let rows = || skipped.iter().enumerate().filter_map(|(row, column)| Some((row, (*column)?)));
     let before = layout.skipped.fetch_add(rows().count() as u64, Ordering::AcqRel);
-    if let Some(limit) = layout.options.reject_limit
-        && let Some((row, column)) = rows().nth(usize::try_from(limit.saturating_sub(before)).unwrap_or(usize::MAX))
-    {
+    let left = layout.options.reject_limit.map(|limit| (limit, limit.saturating_sub(before)));
+    let over = left.and_then(|(limit, left)| Some((limit, rows().nth(usize::try_from(left).unwrap_or(usize::MAX))?)));
+    if layout.options.verbosity == Verbosity::Verbose {
+        // With the one that is too many.
+        let until = over.map_or(usize::MAX, |(_, (row, _))| row);
+        for (row, column) in rows().take_while(|(row, _)| *row <= until) {
+            layout.say(at(fields, first, row), layout.name(column), fields.shown(row, column));
+        }
+    }
+    if let Some((limit, (row, column))) = over {
         let message = format!("skipped more than REJECT_LIMIT ({limit}) rows due to data type incompatibility");
         let error = SqlError::from(Plain::new(SqlState::INVALID_TEXT_REPRESENTATION, message));
-        return Err(error.with_context(|| value_context(layout, fields, first_line, row, column)));
+        return Err(error.with_context(|| value_context(layout, fields, first, row, column)));
     }
     Ok(skipped.iter().map(Option::is_some).collect())
 }
@@ -92,14 +99,14 @@ fn append(
     layout: &Layout,
     fields: &Fields<'_>,
     skipped: &[bool],
-    mut first: Option<Broken>,
-    first_line: u64,
+    mut earliest: Option<Broken>,
+    first: Position,
     builders: &mut [ColumnBuilder],
 ) -> Result<(), SqlError> {
     let kept = |row: &usize| !skipped.get(*row).is_some_and(|skipped| *skipped);
-    if let Some(Broken { row, error, .. }) = &mut first {
+    if let Some(Broken { row, error, .. }) = &mut earliest {
         *error = error.clone().with_context(|| {
-            format!("{}: \"{}\"", line(layout, fields, first_line, *row), shown(fields.record_of(*row)))
+            format!("{}: \"{}\"", layout.place(at(fields, first, *row)), shown(fields.record_of(*row)))
         });
     }
     for (column, builder) in builders.iter_mut().enumerate() {
@@ -112,23 +119,23 @@ fn append(
         };
         let Err(error) = appended else { continue };
         let row = (0..).filter(kept).nth(builder.len() - before).unwrap_or(0);
-        if first.as_ref().is_none_or(|first| (row, column) < (first.row, first.column)) {
-            let context = value_context(layout, fields, first_line, row, column);
-            first = Some(Broken { row, column, error: SqlError::from(error).with_context(|| context) });
+        if earliest.as_ref().is_none_or(|earliest| (row, column) < (earliest.row, earliest.column)) {
+            let context = value_context(layout, fields, first, row, column);
+            earliest = Some(Broken { row, column, error: SqlError::from(error).with_context(|| context) });
         }
     }
-    first.map_or(Ok(()), |first| Err(first.error))
+    earliest.map_or(Ok(()), |earliest| Err(earliest.error))
 }
 
 /// Where a record is.
-fn line(layout: &Layout, fields: &Fields<'_>, first_line: u64, row: usize) -> String {
-    format!("COPY {}, line {}", layout.table, first_line + fields.lines_before(row))
+fn at(fields: &Fields<'_>, first: Position, row: usize) -> Position {
+    Position { line: first.line + fields.lines_before(row), ..first }
 }
 
 /// Where a value is, and the value if it is text.
-fn value_context(layout: &Layout, fields: &Fields<'_>, first_line: u64, row: usize, column: usize) -> String {
-    let line = line(layout, fields, first_line, row);
-    let name = layout.names.get(column).map(String::as_str).unwrap_or_default();
+fn value_context(layout: &Layout, fields: &Fields<'_>, first: Position, row: usize, column: usize) -> String {
+    let line = layout.place(at(fields, first, row));
+    let name = layout.name(column);
     let value = fields.shown(row, column);
     match utf8(value) {
         Ok(_) => format!("{line}, column {name}: \"{}\"", shown(value)),
@@ -149,10 +156,10 @@ fn parse_binary(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
     let builders = layout.types.iter().map(|pg| ColumnBuilder::new(pg, layout.zone));
     let mut builders = builders.collect::<Result<Vec<_>, InputError>>()?;
     let mut rest = chunk.bytes.as_slice();
-    let mut number = chunk.first_line;
+    let mut position = chunk.first;
     while let Some((head, tail)) = rest.split_first_chunk::<2>() {
         rest = tail;
-        let here = || format!("COPY {}, line {number}", layout.table);
+        let here = || layout.place(position);
         let count = usize::try_from(i16::from_be_bytes(*head)).unwrap_or(0);
         if count != builders.len() {
             return Err(bad(format!("row field count is {count}, expected {}", builders.len())).with_context(here));
@@ -167,13 +174,12 @@ fn parse_binary(layout: &Layout, chunk: &Chunk) -> Result<Parsed, SqlError> {
                     let (value, tail) = rest.split_at_checked(length).ok_or_else(incomplete)?;
                     rest = tail;
                     builder.append_binary(value).map_err(|error| {
-                        let name = layout.names.get(index).map(String::as_str).unwrap_or_default();
-                        SqlError::from(error).with_context(|| format!("{}, column {name}", here()))
+                        SqlError::from(error).with_context(|| format!("{}, column {}", here(), layout.name(index)))
                     })?;
                 }
             }
         }
-        number += 1;
+        position.line += 1;
     }
     let values = builders.iter_mut().map(ColumnBuilder::finish);
     Ok(Parsed { columns: values.map(|values| ParsedColumn { values, defaults: vec![] }).collect() })

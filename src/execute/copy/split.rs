@@ -1,6 +1,6 @@
 //! Cutting COPY's input into chunks of whole records, which needs no more than finding line ends.
 
-use super::bad;
+use super::{Position, bad};
 use crate::encode::BINARY_COPY_HEADER;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::statement::{CopyFormat, CopyOptions, Header};
@@ -16,7 +16,7 @@ const RECORD_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) bytes: Vec<u8>,
-    pub(super) first_line: u64,
+    pub(super) first: Position,
 }
 
 /// Where in a record the next byte stands.
@@ -32,6 +32,7 @@ enum Place {
 /// Cuts a byte stream at record ends.
 #[derive(Debug)]
 pub(super) struct Splitter {
+    file: usize,
     format: CopyFormat,
     quote: u8,
     escape: u8,
@@ -51,8 +52,9 @@ pub(super) struct Splitter {
 }
 
 impl Splitter {
-    pub(super) fn new(options: &CopyOptions) -> Self {
+    pub(super) fn new(options: &CopyOptions, file: usize) -> Self {
         Self {
+            file,
             format: options.format,
             quote: options.quote,
             escape: options.escape,
@@ -127,17 +129,18 @@ impl Splitter {
         self.lines_whole = 0;
         self.scanned -= self.whole;
         self.whole = 0;
-        Some(Chunk { bytes, first_line })
+        Some(Chunk { bytes, first: Position { file: self.file, line: first_line } })
     }
 
     /// The line that is being read.
-    pub(super) fn line(&self) -> u64 {
-        self.line + self.lines_scanned
+    pub(super) fn position(&self) -> Position {
+        Position { file: self.file, line: self.line + self.lines_scanned }
     }
 
-    /// The record without an end, and its first line.
-    pub(super) fn unfinished(&self) -> (u64, &[u8]) {
-        (self.line + self.lines_whole, self.buffer.get(self.whole..).unwrap_or_default())
+    /// The record without an end, and where it begins.
+    pub(super) fn unfinished(&self) -> (Position, &[u8]) {
+        let begin = Position { file: self.file, line: self.line + self.lines_whole };
+        (begin, self.buffer.get(self.whole..).unwrap_or_default())
     }
 
     /// The input is over: a last line may lack its end.

@@ -1,5 +1,6 @@
 //! Whatever the values, and wherever the input is cut: what is read is what was written.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use arrow::array::{Array, AsArray};
@@ -28,12 +29,14 @@ fn layout(columns: usize, options: &str) -> Layout {
         defaults: vec![false; columns],
         zone: Zone::UTC,
         skipped: AtomicU64::new(0),
+        told: Mutex::default(),
+        files: Vec::new(),
     }
 }
 
 /// Feeds pieces of random length; gives all rows, and checks the numbers of the chunks' first lines.
 fn read(layout: &Layout, input: &[u8], random: &mut StdRng) -> Vec<Row> {
-    let mut splitter = Splitter::new(&layout.options);
+    let mut splitter = Splitter::new(&layout.options, 0);
     let (mut rest, mut rows, mut seen) = (input, Vec::new(), Vec::new());
     loop {
         let (piece, tail) = rest.split_at(random.random_range(0..=rest.len().min(9)));
@@ -50,7 +53,7 @@ fn read(layout: &Layout, input: &[u8], random: &mut StdRng) -> Vec<Row> {
             } else {
                 rows.len()
             };
-            assert_eq!(chunk.first_line, 1 + before as u64);
+            assert_eq!(chunk.first.line, 1 + before as u64);
             seen.extend_from_slice(&chunk.bytes);
             let columns = parse_chunk(layout, &chunk).unwrap().columns;
             for row in 0..columns[0].values.len() {

@@ -1,17 +1,22 @@
 //! COPY: its table, columns and options.
 
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use sqlparser::ast;
 
-use super::super::insert::{InsertPlan, WithCheck, default_value, insert_need, resolve_columns, target, with_checks};
+use super::super::insert::{
+    InsertPlan, WithCheck, default_value, insert_need, resolve_columns, target, unqualified, with_checks,
+};
 use super::super::query::{self, QueryPlan};
-use super::super::{Need, Parameters, PlanResult, Scope};
+use super::super::{Need, Parameters, PlanResult, Right, Scope, has_subquery, policy};
 use super::relation;
-use crate::catalog::RelationKind;
+use crate::catalog::{ExternalFormat, Relation, RelationKind};
 use crate::error::{Plain, SqlState, internal, unsupported};
+use crate::lake::Location;
 use crate::name::ObjectId;
-use crate::statement::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, Header, parse_query};
+use crate::statement::{CopyFormat, CopyOptions, CopySource, CopyStatement, parse_query};
 use crate::types::PgType;
 
 /// One COPY from or to the client.
@@ -25,6 +30,8 @@ pub struct CopyPlan {
     pub types: Vec<PgType>,
     /// For COPY FROM: each of the table's columns is one of the data's, or has this value.
     pub shape: Vec<ColumnSource>,
+    /// For COPY FROM: which rows are kept, over the table's columns.
+    pub filter: Option<Expr>,
     /// For COPY FROM: what row policies ask of the new rows.
     pub checks: Vec<WithCheck>,
     /// The format of the data, and how it is written in it.
@@ -41,10 +48,10 @@ pub enum ColumnSource {
         /// Among the data's columns.
         index: usize,
         /// What stands for the marker of COPY's DEFAULT option; `None`: the marker is an error.
-        default: Option<Box<datafusion::logical_expr::Expr>>,
+        default: Option<Box<Expr>>,
     },
     /// The data lacks the column: its default, evaluated for each row, or NULL.
-    Default(Box<datafusion::logical_expr::Expr>),
+    Default(Box<Expr>),
 }
 
 fn client_format(options: &CopyOptions) -> PlanResult<()> {
@@ -60,6 +67,7 @@ pub(in crate::plan) fn copy_query(copy: &CopyStatement, query: &QueryPlan) -> Co
         names: query.fields.iter().map(|field| field.name().clone()).collect(),
         types: query.fields.iter().map(|field| crate::types::of_field(field)).collect(),
         shape: Vec::new(),
+        filter: None,
         checks: Vec::new(),
         options: copy.options.clone(),
         needs: Vec::new(),
@@ -113,21 +121,61 @@ pub(in crate::plan) fn copy_in(scope: &Scope, copy: &CopyStatement) -> PlanResul
         names: columns.iter().map(|column| column.name.clone()).collect(),
         types: columns.iter().map(|column| column.pg.clone()).collect(),
         shape,
+        filter: filter(scope, found, copy)?,
         checks: with_checks(scope, id, found, false)?,
         options: copy.options.clone(),
         needs: vec![insert_need(scope, id, found, &columns)],
     })
 }
 
-/// `COPY t FROM 's3://…'` reads the files as an external table and inserts its rows.
-pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -> PlanResult<InsertPlan> {
+/// COPY FROM's WHERE. `42703`, `42804`; `0A000`, `42803`, `42P20` if it reads more than a row.
+fn filter(scope: &Scope, relation: &Relation, copy: &CopyStatement) -> PlanResult<Option<Expr>> {
+    let Some(condition) = &copy.filter else { return Ok(None) };
+    let fields = relation.columns.iter().map(|column| crate::types::field(&column.name, &column.pg, column.nullable));
+    let schema = policy::schema_of(fields)?;
+    let schema = DFSchema::try_from_qualified_schema(relation.name.as_str(), schema.as_arrow())?;
+    let bound = policy::bound(scope, condition.clone(), &schema, &[])?;
+    if has_subquery(&bound) {
+        return Err(
+            Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot use subquery in COPY FROM WHERE condition").into()
+        );
+    }
+    for (found, code, what) in [
+        (bound.exists(|expr| Ok(matches!(expr, Expr::AggregateFunction(_))))?, SqlState::GROUPING_ERROR, "aggregate"),
+        (bound.exists(|expr| Ok(matches!(expr, Expr::WindowFunction(_))))?, SqlState::WINDOWING_ERROR, "window"),
+    ] {
+        if found {
+            let message = format!("{what} functions are not allowed in COPY FROM WHERE conditions");
+            return Err(Plain::new(code, message).into());
+        }
+    }
+    let bound = policy::condition(bound, &schema, "WHERE")?;
+    Ok(Some(unqualified(bound)?))
+}
+
+/// `COPY t FROM 's3://…'` of files that are read like the client's data.
+pub(in crate::plan) fn copy_from_files(scope: &Scope, copy: &CopyStatement) -> PlanResult<(CopyPlan, Location)> {
+    let location = scope.facts.location.clone().ok_or_else(|| internal("COPY from a location without facts"))?;
+    let mut plan = copy_in(scope, copy)?;
+    plan.needs.push(reads_files(scope));
+    Ok((plan, location))
+}
+
+fn reads_files(scope: &Scope) -> Need {
+    Need { role: scope.ctx.role, right: Right::Superuser("COPY from a location") }
+}
+
+/// `COPY t FROM 's3://…'` of files that have columns and types of their own: they are read as an external table.
+pub(in crate::plan) fn copy_from_table(
+    scope: &Scope,
+    copy: &CopyStatement,
+    format: ExternalFormat,
+) -> PlanResult<InsertPlan> {
     let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
     let (id, found) = target(scope, name)?;
     let columns = resolve_columns(found, columns)?;
-    file_options(&copy.options)?;
-    let (location, inferred) =
-        scope.facts.external.as_ref().ok_or_else(|| internal("COPY from a location without facts"))?;
-    let format = file_format(&copy.options, location.url().path())?;
+    let facts = scope.facts.location.as_ref().zip(scope.facts.inferred.as_ref());
+    let (location, inferred) = facts.ok_or_else(|| internal("COPY from a location without facts"))?;
     // Columns are matched by name where the format has names, else by position.
     let by_name = columns.iter().all(|column| inferred.columns.iter().any(|(name, _)| *name == column.name));
     if !by_name && inferred.columns.len() != columns.len() {
@@ -136,9 +184,9 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
     }
     let file_columns = inferred.columns.iter().enumerate().map(|(index, (name, pg))| {
         let wanted = if by_name { columns.iter().find(|column| column.name == *name) } else { columns.get(index) };
-        // Text formats are read as the table's types; Parquet has its own.
-        let textual = format != crate::catalog::ExternalFormat::Parquet;
-        let pg = wanted.filter(|_| textual).map_or_else(|| pg.clone(), |column| column.pg.clone());
+        // JSON is read as the table's types; Parquet has its own.
+        let pg =
+            wanted.filter(|_| format == ExternalFormat::Json).map_or_else(|| pg.clone(), |column| column.pg.clone());
         crate::catalog::Column {
             id: i32::try_from(index).unwrap_or(0) + 1,
             name: name.clone(),
@@ -150,7 +198,7 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
             comment: None,
         }
     });
-    let external = crate::catalog::Relation {
+    let external = Relation {
         schema: found.schema,
         name: "file".to_owned(),
         owner: scope.ctx.role,
@@ -174,67 +222,24 @@ pub(in crate::plan) fn copy_from_location(scope: &Scope, copy: &CopyStatement) -
         } else {
             inferred.columns.get(index).map_or("", |(name, _)| name.as_str())
         };
-        datafusion::logical_expr::Expr::Column(datafusion::common::Column::new(Some("file"), source))
-            .alias(&column.name)
+        Expr::Column(datafusion::common::Column::new(Some("file"), source)).alias(&column.name)
     });
     let logical = scan.project(wanted.collect::<Vec<_>>())?.build()?;
     let mut plan = super::super::insert::from_plan(scope, id, found, logical, &columns)?;
     plan.checks = with_checks(scope, id, found, false)?;
-    plan.needs = vec![
-        insert_need(scope, id, found, &columns),
-        Need { role: scope.ctx.role, right: super::Right::Superuser("COPY from a location") },
-    ];
+    plan.needs = vec![insert_need(scope, id, found, &columns), reads_files(scope)];
+    if let Some(filter) = filter(scope, found, copy)? {
+        plan.source = LogicalPlanBuilder::from(plan.source).filter(filter)?.build()?;
+    }
     plan.tag = "COPY";
     Ok(plan)
 }
 
-/// Refuses options that a file's reader does not follow: ignored, they would change what is read.
-fn file_options(options: &CopyOptions) -> Result<(), Plain> {
-    let none = ColumnSet::Named(Vec::new());
-    let standard = if options.format == CopyFormat::Csv { "" } else { "\\N" };
-    let refused = [
-        ("DEFAULT", options.default.is_some()),
-        ("ON_ERROR", options.on_error_ignore),
-        ("NULL", options.null != standard),
-        ("ESCAPE", options.escape != options.quote),
-        ("HEADER MATCH", options.header == Header::Match),
-        ("FORCE_NOT_NULL", options.force_not_null != none),
-        ("FORCE_NULL", options.force_null != none),
-        ("DELIMITER without FORMAT", !options.format_given && options.delimiter != b'\t'),
-    ];
-    match refused.iter().find(|(_, given)| *given) {
-        Some((name, _)) => Err(unsupported(format!("COPY {name} for files"))),
-        None => Ok(()),
-    }
-}
-
-/// The format of files: as given, or by their name.
-pub fn file_format(options: &CopyOptions, path: &str) -> Result<crate::catalog::ExternalFormat, Plain> {
-    use crate::catalog::ExternalFormat;
-    let given = match options.format {
-        CopyFormat::Csv => Some(ExternalFormat::Csv),
+/// The lake's format, if its reader is to read the files and not COPY's.
+pub fn file_format(options: &CopyOptions) -> Option<ExternalFormat> {
+    match options.format {
         CopyFormat::Parquet => Some(ExternalFormat::Parquet),
         CopyFormat::Json => Some(ExternalFormat::Json),
-        CopyFormat::Text | CopyFormat::Binary if options.format_given => {
-            return Err(unsupported("this COPY format for files"));
-        }
-        CopyFormat::Text | CopyFormat::Binary => None,
-    };
-    let name = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    let by_name = || {
-        let has = |extension: &str| name.split('.').skip(1).any(|part| part == extension);
-        if has("parquet") {
-            Some(ExternalFormat::Parquet)
-        } else if has("csv") {
-            Some(ExternalFormat::Csv)
-        } else if has("json") || has("jsonl") || has("ndjson") {
-            Some(ExternalFormat::Json)
-        } else {
-            None
-        }
-    };
-    given.or_else(by_name).ok_or_else(|| {
-        Plain::new(SqlState::INVALID_PARAMETER_VALUE, "the format of the files cannot be told from their name")
-            .hint("Add WITH (FORMAT csv), parquet or json.")
-    })
+        CopyFormat::Text | CopyFormat::Csv | CopyFormat::Binary => None,
+    }
 }

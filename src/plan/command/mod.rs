@@ -8,7 +8,7 @@ mod role;
 mod table;
 
 pub use copy::{ColumnSource, CopyPlan, file_format};
-pub(super) use copy::{copy_from_location, copy_in, copy_query, copy_table_out};
+pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
 pub(super) use table::create_table_as;
 
 use super::{Need, PlanResult, Right, Scope};

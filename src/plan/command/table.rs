@@ -228,8 +228,8 @@ pub(in crate::plan) fn create_table_as(
 pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateExternalTable) -> PlanResult<()> {
     ddl.need(scope, Right::Superuser("create an external table"));
     let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists)? else { return Ok(()) };
-    let (location, inferred) =
-        scope.facts.external.as_ref().ok_or_else(|| internal("an external table without facts"))?;
+    let facts = scope.facts.location.as_ref().zip(scope.facts.inferred.as_ref());
+    let (location, inferred) = facts.ok_or_else(|| internal("an external table without facts"))?;
     let typed: Vec<(String, PgType)> =
         create.columns.iter().map(|column| (column.name.clone(), column.pg.clone())).collect();
     if create.columns.iter().any(|column: &ColumnDefinition| column.default.is_some() || column.identity.is_some()) {
