@@ -1,6 +1,8 @@
 //! Descriptions of a warehouse table's data files.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use roaring::RoaringTreemap;
 
 use crate::name::{FileId, SnapshotId};
 
@@ -11,7 +13,7 @@ pub struct DataFile {
     pub id: Option<FileId>,
     /// Below the table's path.
     pub path: String,
-    /// Rows in the file.
+    /// Rows in the file, deleted ones included.
     pub record_count: u64,
     /// Length of the whole file, footer included.
     pub size_bytes: u64,
@@ -19,6 +21,57 @@ pub struct DataFile {
     pub footer_bytes: Option<u64>,
     /// By column id, ascending.
     pub columns: Vec<ColumnStats>,
+    /// Which of its rows are gone.
+    pub deletes: Deletes,
+}
+
+/// Rows of a data file that are gone, by their positions in it, which count from 0. Files are never changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Deletes {
+    /// Kept in the metadata database; none of them is in `file`.
+    pub inlined: Arc<RoaringTreemap>,
+    /// Kept in a file of their own.
+    pub file: Option<Arc<DeleteFile>>,
+}
+
+/// A Parquet file with positions of deleted rows.
+#[derive(Debug)]
+pub struct DeleteFile {
+    /// Set once it is committed.
+    pub id: Option<FileId>,
+    /// Below the table's path.
+    pub path: String,
+    /// How many positions it has.
+    pub count: u64,
+    /// Length of the whole file, footer included.
+    pub size_bytes: u64,
+    /// Read when first needed, and kept.
+    pub positions: OnceLock<Arc<RoaringTreemap>>,
+}
+
+impl PartialEq for DeleteFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Deletes {
+    /// Rows that are gone.
+    pub fn count(&self) -> u64 {
+        self.inlined.len() + self.file.as_ref().map_or(0, |file| file.count)
+    }
+
+    /// Whether no row is gone.
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+}
+
+impl DataFile {
+    /// Rows that are there.
+    pub fn live_count(&self) -> u64 {
+        self.record_count.saturating_sub(self.deletes.count())
+    }
 }
 
 /// Bounds of one column in one file, in DuckLake's text form. Absent bounds say nothing.
@@ -43,16 +96,16 @@ pub struct ColumnStats {
 /// A table's live files at one snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableData {
-    /// The last snapshot known to have changed the files; `None` if none is.
+    /// The last snapshot known to have changed the files or their deleted rows; `None` if none is.
     pub version: Option<SnapshotId>,
     /// In ascending order of id; empty if the table has no committed rows.
     pub files: Vec<Arc<DataFile>>,
 }
 
 impl TableData {
-    /// Rows in all the files.
+    /// Rows in all the files that are not deleted.
     pub fn row_count(&self) -> u64 {
-        self.files.iter().map(|file| file.record_count).sum()
+        self.files.iter().map(|file| file.live_count()).sum()
     }
 
     /// Length of all the files together.

@@ -7,7 +7,7 @@ mod data_file;
 mod entry;
 mod state;
 
-pub use data_file::{ColumnStats, DataFile, TableData};
+pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
     Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation,
     RelationKind, Schema, Sequence, TableStorage, View, element_id,

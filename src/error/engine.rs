@@ -253,6 +253,15 @@ fn describe_schema(error: &SchemaError) -> Description {
             Description::new(SqlState::DUPLICATE_COLUMN, message)
         }
         SchemaError::FieldNotFound { field, valid_fields } => {
+            if let Some(relation) = &field.relation
+                && !valid_fields.is_empty()
+                && !valid_fields
+                    .iter()
+                    .any(|valid| valid.relation.as_ref().is_some_and(|known| known.table() == relation.table()))
+            {
+                let message = format!("missing FROM-clause entry for table \"{}\"", relation.table());
+                return Description::new(SqlState::UNDEFINED_TABLE, message);
+            }
             let shown = match &field.relation {
                 Some(relation) => format!("column {}.{} does not exist", relation.table(), field.name),
                 None => format!("column \"{}\" does not exist", field.name),

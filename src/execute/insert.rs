@@ -13,6 +13,7 @@ use datafusion::physical_plan::{PhysicalExpr, execute_stream_partitioned};
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
+use super::returning::{Kept, give_back};
 use super::{Outcome, Stores, query};
 use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::encode::limited;
@@ -21,9 +22,6 @@ use crate::plan::{InsertPlan, Scope, WithCheck, has_subquery};
 use crate::transaction::Transaction;
 use crate::types::PgType;
 use crate::warehouse::{TableWriter, Written};
-
-/// Rows that RETURNING may give back.
-const RETURNING_ROWS_MAX: usize = 10_000_000;
 
 pub(super) async fn run(
     scope: &Scope,
@@ -67,16 +65,10 @@ pub(super) async fn run(
         "INSERT" => format!("INSERT 0 {total}"),
         other => format!("{other} {total}"),
     };
-    let Some(returning) = &insert.returning else { return Ok(Outcome::Done(tag)) };
-    let masks = returning.masks.iter().zip(&relation.columns).map(|(mask, column)| {
-        mask.clone().unwrap_or_else(|| Expr::Column(datafusion::common::Column::new_unqualified(&column.name)))
-    });
-    let batches = evaluate(scope, &rows.schema, &masks.collect::<Vec<_>>(), &returning.expressions, kept)?;
-    Ok(Outcome::Returned {
-        fields: returning.fields.clone(),
-        stream: query::ready(&refit(&returning.fields, &batches), batches),
-        tag,
-    })
+    match &insert.returning {
+        Some(returning) => give_back(scope, &relation, returning, kept, tag),
+        None => Ok(Outcome::Done(tag)),
+    }
 }
 
 /// The sequences a table draws from, and any that the catalog's defaults may name.
@@ -89,92 +81,21 @@ fn sequences_of(scope: &Scope, table: crate::name::ObjectId) -> Vec<crate::name:
     owned.map(|(id, _)| id).collect()
 }
 
-/// The fields with the types that the batches really have.
-fn refit(fields: &[arrow::datatypes::FieldRef], batches: &[RecordBatch]) -> Vec<arrow::datatypes::FieldRef> {
-    let Some(first) = batches.first() else { return fields.to_vec() };
-    let pairs = fields.iter().zip(first.schema_ref().fields());
-    pairs.map(|(field, data)| Arc::new(field.as_ref().clone().with_data_type(data.data_type().clone()))).collect()
-}
-
 async fn write(
     mut stream: SendableRecordBatchStream,
     mut writer: TableWriter,
     checks: Arc<RowChecks>,
     keep: bool,
 ) -> Result<(Written, Vec<RecordBatch>), SqlError> {
-    let mut kept = Vec::new();
-    let mut rows = 0;
+    let mut kept = Kept::default();
     while let Some(batch) = stream.try_next().await.map_err(SqlError::from_engine)? {
         let batch = checks.apply(&batch)?;
         if keep {
-            rows += batch.num_rows();
-            if rows > RETURNING_ROWS_MAX {
-                return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "RETURNING gives back too many rows").into());
-            }
-            kept.push(batch.clone());
+            kept.add(batch.clone())?;
         }
         writer.write(batch).await?;
     }
-    Ok((writer.finish().await?, kept))
-}
-
-/// Masks, then expressions, over rows that were inserted.
-fn evaluate(
-    scope: &Scope,
-    schema: &SchemaRef,
-    masks: &[Expr],
-    expressions: &[Expr],
-    batches: Vec<RecordBatch>,
-) -> Result<Vec<RecordBatch>, SqlError> {
-    let masked = project(scope, schema, masks, batches, Some(schema))?;
-    project(scope, schema, expressions, masked, None)
-}
-
-fn project(
-    scope: &Scope,
-    schema: &SchemaRef,
-    expressions: &[Expr],
-    batches: Vec<RecordBatch>,
-    output: Option<&SchemaRef>,
-) -> Result<Vec<RecordBatch>, SqlError> {
-    let engine = SqlError::from_engine;
-    let state = scope.engine.state();
-    let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(engine)?;
-    let physical: Vec<_> = expressions
-        .iter()
-        .map(|expr| state.create_physical_expr(expr.clone(), &df_schema).map_err(engine))
-        .collect::<Result<_, _>>()?;
-    let mut projected = Vec::with_capacity(batches.len());
-    for batch in batches {
-        let batch =
-            RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|error| engine(error.into()))?;
-        let mut arrays: Vec<ArrayRef> = Vec::with_capacity(physical.len());
-        for expr in &physical {
-            arrays.push(expr.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows())).map_err(engine)?);
-        }
-        let schema = match output {
-            Some(schema) => {
-                // A mask may give another type or NULL: bring it back to the column's.
-                for (array, field) in arrays.iter_mut().zip(schema.fields()) {
-                    *array = cast(array, field.data_type()).map_err(|error| engine(error.into()))?;
-                }
-                Arc::clone(schema)
-            }
-            None => {
-                let fields = physical.iter().zip(&arrays).enumerate().map(|(index, (expr, array))| {
-                    let metadata =
-                        expr.return_field(batch.schema_ref()).map(|field| field.metadata().clone()).unwrap_or_default();
-                    arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true)
-                        .with_metadata(metadata)
-                });
-                Arc::new(Schema::new(fields.collect::<Vec<_>>()))
-            }
-        };
-        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-        projected
-            .push(RecordBatch::try_new_with_options(schema, arrays, &options).map_err(|error| engine(error.into()))?);
-    }
-    Ok(projected)
+    Ok((writer.finish().await?, kept.batches))
 }
 
 /// What every new row is held against: lengths of its types, then COPY's WHERE, then WITH CHECK.

@@ -3,7 +3,9 @@
 mod copy;
 mod explain;
 mod insert;
+mod modify;
 mod query;
+mod returning;
 
 use std::sync::Arc;
 
@@ -97,6 +99,7 @@ pub async fn execute(
         }
         Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
         Plan::Insert(insert) => insert::run(scope, stores, transaction, insert).await,
+        Plan::Modify(modify) => modify::run(scope, stores, transaction, modify).await,
         Plan::CopyOut(copy, query) => {
             transaction.drew_from(query::sequences(&query.logical)?);
             let stream = query::stream(scope, query.logical, &query.fields).await?;

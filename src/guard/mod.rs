@@ -16,12 +16,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::Expr;
 
 pub use gate::GateError;
 pub use leaf::{Policies, SecureTable};
 pub use open::OpenTable;
 pub use policies::{ChosenMask, MaskError, Reader, RowRules, masks, row_policies, row_security_applies};
 pub use view::ViewTable;
+
+pub use crate::warehouse::{FILE_COLUMN, POSITION_COLUMN};
 
 use crate::catalog::{Relation, RelationKind};
 use crate::context::Context;
@@ -67,9 +70,30 @@ impl Guard {
         policies: Option<Policies>,
         system: &Arc<SessionState>,
     ) -> Result<Arc<dyn TableProvider>, Plain> {
-        let raw = self.raw(ctx, id, relation)?;
+        let raw = self.raw(ctx, id, relation, false)?;
         Ok(match policies {
             Some(policies) => Arc::new(SecureTable::new(id, relation, raw, policies, Arc::clone(system))),
+            None => Arc::new(OpenTable::new(id, raw, Arc::clone(&self.issued))),
+        })
+    }
+
+    /// A table whose rows a statement changes: as it is kept, without masks, and with the columns that tell where each row
+    /// is. Only rows that pass `row_filter` are there.
+    pub fn open_target(
+        &self,
+        ctx: &Context,
+        id: ObjectId,
+        relation: &Relation,
+        row_filter: Option<Expr>,
+        system: &Arc<SessionState>,
+    ) -> Result<Arc<dyn TableProvider>, Plain> {
+        let raw = self.raw(ctx, id, relation, true)?;
+        Ok(match row_filter {
+            Some(filter) => {
+                let masks = vec![None; raw.schema().fields().len()];
+                let policies = Policies { row_filter: Some(filter), masks };
+                Arc::new(SecureTable::new(id, relation, raw, policies, Arc::clone(system)))
+            }
             None => Arc::new(OpenTable::new(id, raw, Arc::clone(&self.issued))),
         })
     }
@@ -84,11 +108,17 @@ impl Guard {
         self.lake.files(&ctx.catalog, session, location).await
     }
 
-    fn raw(&self, ctx: &Context, id: ObjectId, relation: &Relation) -> Result<Arc<dyn TableProvider>, Plain> {
+    fn raw(
+        &self,
+        ctx: &Context,
+        id: ObjectId,
+        relation: &Relation,
+        addressed: bool,
+    ) -> Result<Arc<dyn TableProvider>, Plain> {
         let lost = || internal(format!("relation {id} cannot be opened"));
         Ok(match &relation.storage {
             RelationKind::Table(_) => Arc::new(
-                WarehouseTable::new(&self.warehouse, &ctx.catalog, id, relation, ctx.staged.get(id))
+                WarehouseTable::new(&self.warehouse, &ctx.catalog, id, relation, ctx.staged.get(id), addressed)
                     .ok_or_else(lost)?,
             ),
             RelationKind::External(external) => Arc::new(LakeTable::new(&self.lake, &ctx.catalog, relation, external)?),

@@ -7,11 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use roaring::RoaringTreemap;
+
 use super::db::{Tx, Value};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
 use super::{Metastore, MetastoreError};
-use crate::catalog::{Body, CatalogState, Change, DataFile, NameKey, Namespace, RelationKind, TableData, name_key};
+use crate::catalog::{
+    Body, CatalogState, Change, DataFile, DeleteFile, NameKey, Namespace, RelationKind, TableData, name_key,
+};
 use crate::error::{Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
@@ -41,7 +45,22 @@ pub struct TableCommit {
     pub added: Vec<DataFile>,
     /// Whether the rows that were there before are gone.
     pub truncated: bool,
+    /// Rows of committed files that are gone; empty if it is truncated.
+    pub deleted: BTreeMap<FileId, DeletedRows>,
 }
+
+/// Rows of one committed data file that a transaction deleted.
+#[derive(Debug)]
+pub struct DeletedRows {
+    /// Their positions in the file. None of them was deleted in the catalog that the transaction read.
+    pub positions: Arc<RoaringTreemap>,
+    /// They and those of the delete file that the transaction saw, already written; `None`: they go into the metadata
+    /// database.
+    pub file: Option<DeleteFile>,
+}
+
+/// Names of DuckLake's tables of inlined deletes begin so; a table's id follows.
+pub(super) const INLINED_DELETES: &str = "ducklake_inlined_delete_";
 
 /// Why a transaction was not committed, or may not have been.
 #[derive(Debug, thiserror::Error)]
@@ -220,6 +239,13 @@ impl Prepared {
                 return Err(conflict("A table that the transaction truncated was written to at the same time."));
             }
             let mut files = if table.truncated { Vec::new() } else { now.files.clone() };
+            for (id, rows) in &mut table.deleted {
+                let file = files.iter_mut().find(|file| file.id == Some(*id));
+                let file = file.ok_or_else(|| conflict("A row that the transaction changed is gone."))?;
+                let then = commit.base.data(table.table).files.iter().find(|file| file.id == Some(*id)).cloned();
+                delete_rows(Arc::make_mut(file), then.as_deref(), rows, &mut next_file_id)?;
+            }
+            files.retain(|file| file.live_count() > 0);
             for file in &mut table.added {
                 file.id = Some(FileId(next_file_id));
                 next_file_id += 1;
@@ -275,7 +301,7 @@ impl Prepared {
         }
         tx.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects).await?;
         for table in &self.tables {
-            self.write_data(tx, table, &mut tokens).await?;
+            self.write_data(tx, head, table, &mut tokens).await?;
         }
         for (drawn, id) in &self.sequences {
             if let Some(last) = last_value(*drawn) {
@@ -308,15 +334,19 @@ impl Prepared {
     async fn write_data(
         &self,
         tx: &mut Tx<'_>,
+        head: &CatalogState,
         table: &TableCommit,
         tokens: &mut Vec<String>,
     ) -> Result<(), MetastoreError> {
         let (snapshot, id) = (self.next.snapshot.0, table.table.0);
         if table.truncated {
-            let sql = "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL";
-            tx.execute(sql, vec![snapshot.into(), id.into()]).await?;
+            for files in ["ducklake_data_file", "ducklake_delete_file"] {
+                let sql = format!("UPDATE {files} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
+                tx.execute(&sql, vec![snapshot.into(), id.into()]).await?;
+            }
             tokens.push(format!("deleted_from_table:{id}"));
         }
+        self.write_deletes(tx, head, table, tokens).await?;
         let rows =
             tx.query("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1", vec![id.into()]).await?;
         let mut next_row_id = rows.first().map_or(Ok(0), |row| row.int(0))?;
@@ -396,6 +426,79 @@ impl Prepared {
         Ok(())
     }
 
+    /// Ends files without rows, and writes down the deleted rows of others.
+    async fn write_deletes(
+        &self,
+        tx: &mut Tx<'_>,
+        head: &CatalogState,
+        table: &TableCommit,
+        tokens: &mut Vec<String>,
+    ) -> Result<(), MetastoreError> {
+        let (snapshot, id) = (self.next.snapshot.0, table.table.0);
+        let (before, after) = (head.data(table.table), self.next.data(table.table));
+        let mut inlined = Vec::new();
+        let mut delete_files = Vec::new();
+        let mut deleted = false;
+        let committed = table.deleted.iter().map(|(file, rows)| (*file, Some(rows)));
+        let added = table.added.iter().filter(|file| !file.deletes.is_empty());
+        for (file_id, rows) in committed.chain(added.filter_map(|file| Some((file.id?, None)))) {
+            let file = after.files.iter().find(|file| file.id == Some(file_id));
+            let was = before.files.iter().find(|file| file.id == Some(file_id));
+            if file.is_none() || file.map(|file| &file.deletes.file) != was.map(|file| &file.deletes.file) {
+                let end = "UPDATE ducklake_delete_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
+                tx.execute(end, vec![snapshot.into(), file_id.0.into()]).await?;
+            }
+            let Some(file) = file else {
+                let end =
+                    "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
+                tx.execute(end, vec![snapshot.into(), file_id.0.into()]).await?;
+                deleted = true;
+                continue;
+            };
+            let new = rows.map_or(&file.deletes.inlined, |rows| &rows.positions);
+            match &file.deletes.file {
+                Some(written) if was.is_none_or(|was| was.deletes.file.as_ref() != Some(written)) => {
+                    deleted = true;
+                    delete_files.push(vec![
+                        written.id.map_or(Value::Null, |id| id.0.into()),
+                        id.into(),
+                        snapshot.into(),
+                        file_id.0.into(),
+                        written.path.as_str().into(),
+                        true.into(),
+                        "parquet".into(),
+                        signed(written.count).into(),
+                        signed(written.size_bytes).into(),
+                    ]);
+                }
+                _ => inlined.extend(new.iter().map(|row| vec![file_id.0.into(), signed(row).into(), snapshot.into()])),
+            }
+        }
+        let columns = [
+            "delete_file_id",
+            "table_id",
+            "begin_snapshot",
+            "data_file_id",
+            "path",
+            "path_is_relative",
+            "format",
+            "delete_count",
+            "file_size_bytes",
+        ];
+        tx.insert("ducklake_delete_file", &columns, delete_files).await?;
+        if !inlined.is_empty() {
+            let name = format!("{INLINED_DELETES}{id}");
+            let columns = "file_id BIGINT, row_id BIGINT, begin_snapshot BIGINT";
+            tx.execute(&format!("CREATE TABLE IF NOT EXISTS {name} ({columns})"), vec![]).await?;
+            tx.insert(&name, &["file_id", "row_id", "begin_snapshot"], inlined).await?;
+            tokens.push(format!("inlined_delete:{id}"));
+        }
+        if deleted {
+            tokens.push(format!("deleted_from_table:{id}"));
+        }
+        Ok(())
+    }
+
     async fn write_schema_versions(&self, tx: &mut Tx<'_>) -> Result<(), MetastoreError> {
         let rows = self.changes.iter().filter_map(|change| match change {
             Change::Put(id, body) => match body.as_ref() {
@@ -408,6 +511,35 @@ impl Prepared {
         });
         tx.insert("ducklake_schema_versions", &["begin_snapshot", "schema_version", "table_id"], rows.collect()).await
     }
+}
+
+/// Deletes rows of a file, unless others were faster. `then`: the file as the transaction saw it.
+fn delete_rows(
+    now: &mut DataFile,
+    then: Option<&DataFile>,
+    rows: &mut DeletedRows,
+    next_file_id: &mut i64,
+) -> Result<(), CommitError> {
+    let updated = || conflict("A row that the transaction changed was changed or deleted at the same time.");
+    if !now.deletes.inlined.is_disjoint(&rows.positions) {
+        return Err(updated());
+    }
+    if now.deletes.file != then.and_then(|then| then.deletes.file.clone()) {
+        // Others wrote a delete file; what is in it is known if they did it on this server.
+        let others = now.deletes.file.as_ref().and_then(|file| file.positions.get());
+        if rows.file.is_some() || others.is_none_or(|others| !others.is_disjoint(&rows.positions)) {
+            return Err(updated());
+        }
+    }
+    match rows.file.take() {
+        Some(mut file) => {
+            file.id = Some(FileId(*next_file_id));
+            *next_file_id += 1;
+            now.deletes.file = Some(Arc::new(file));
+        }
+        None => *Arc::make_mut(&mut now.deletes.inlined) |= rows.positions.as_ref(),
+    }
+    Ok(())
 }
 
 fn conflict(detail: &str) -> CommitError {

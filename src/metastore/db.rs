@@ -173,6 +173,12 @@ impl Tx<'_> {
         rows.iter().map(read_row).collect()
     }
 
+    /// Names of the tables that begin with `prefix`.
+    pub(super) async fn tables_like(&mut self, prefix: &str) -> Result<Vec<String>, MetastoreError> {
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, length($1)) = $1";
+        self.query(sql, vec![prefix.into()]).await?.iter().map(|row| row.text(0)).collect()
+    }
+
     pub(super) async fn commit(mut self) -> Result<(), MetastoreError> {
         self.raw("COMMIT").await?;
         self.connection.in_transaction = false;

@@ -1,11 +1,12 @@
 //! Reading the newest committed catalog into memory.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::MetastoreError;
+use super::commit::INLINED_DELETES;
 use super::db::{Db, Tx};
-use crate::catalog::{CatalogState, Change, ColumnStats, DataFile, TableData};
+use crate::catalog::{CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
 pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
@@ -70,6 +71,7 @@ async fn data_files(tx: &mut Tx<'_>) -> Result<Vec<(ObjectId, Option<Arc<TableDa
             contains_nan: row.int_or_null(7)?.map(|flag| flag != 0),
         });
     }
+    let mut deletes = deletes(tx).await?;
     let rows = tx
         .query(
             "SELECT table_id, data_file_id, path, record_count, file_size_bytes, footer_size, begin_snapshot
@@ -84,7 +86,8 @@ async fn data_files(tx: &mut Tx<'_>) -> Result<Vec<(ObjectId, Option<Arc<TableDa
             tables.push((table, TableData::default()));
         }
         if let Some((_, data)) = tables.last_mut() {
-            data.version = data.version.max(Some(SnapshotId(row.int(6)?)));
+            let (deleted_at, deletes) = deletes.remove(&id).unwrap_or_default();
+            data.version = data.version.max(Some(SnapshotId(row.int(6)?.max(deleted_at))));
             data.files.push(Arc::new(DataFile {
                 id: Some(FileId(id)),
                 path: row.text(2)?,
@@ -92,10 +95,47 @@ async fn data_files(tx: &mut Tx<'_>) -> Result<Vec<(ObjectId, Option<Arc<TableDa
                 size_bytes: unsigned(row.int(4)?)?,
                 footer_bytes: row.int_or_null(5)?.map(unsigned).transpose()?,
                 columns: stats.remove(&id).unwrap_or_default(),
+                deletes,
             }));
         }
     }
     Ok(tables.into_iter().map(|(table, data)| (table, Some(Arc::new(data)))).collect())
+}
+
+/// Deleted rows by data file, and the last snapshot that deleted one.
+async fn deletes(tx: &mut Tx<'_>) -> Result<HashMap<i64, (i64, Deletes)>, MetastoreError> {
+    let mut found: HashMap<i64, (i64, Deletes)> = HashMap::new();
+    let rows = tx
+        .query(
+            "SELECT data_file_id, begin_snapshot, delete_file_id, path, delete_count, file_size_bytes
+               FROM ducklake_delete_file WHERE end_snapshot IS NULL",
+            vec![],
+        )
+        .await?;
+    for row in rows {
+        let (at, deletes) = found.entry(row.int(0)?).or_default();
+        *at = row.int(1)?;
+        deletes.file = Some(Arc::new(DeleteFile {
+            id: Some(FileId(row.int(2)?)),
+            path: row.text(3)?,
+            count: unsigned(row.int(4)?)?,
+            size_bytes: unsigned(row.int(5)?)?,
+            positions: OnceLock::new(),
+        }));
+    }
+    for table in tx.tables_like(INLINED_DELETES).await? {
+        let sql = format!(
+            "SELECT d.file_id, d.row_id, d.begin_snapshot FROM {table} d
+               JOIN ducklake_data_file f ON f.data_file_id = d.file_id WHERE f.end_snapshot IS NULL"
+        );
+        let rows = tx.query(&sql, vec![]).await?;
+        for row in rows {
+            let (at, deletes) = found.entry(row.int(0)?).or_default();
+            *at = (*at).max(row.int(2)?);
+            Arc::make_mut(&mut deletes.inlined).insert(unsigned(row.int(1)?)?);
+        }
+    }
+    Ok(found)
 }
 
 pub(super) async fn sequences(db: &Db) -> Result<HashMap<ObjectId, i64>, MetastoreError> {
@@ -111,7 +151,8 @@ pub(super) async fn referenced_files(db: &Db) -> Result<HashSet<String>, Metasto
     let rows = tx
         .query(
             "SELECT DISTINCT s.path || t.path || f.path
-               FROM ducklake_data_file f
+               FROM (SELECT table_id, path FROM ducklake_data_file
+                     UNION ALL SELECT table_id, path FROM ducklake_delete_file) f
                JOIN ducklake_table t ON t.table_id = f.table_id
                JOIN ducklake_schema s ON s.schema_id = t.schema_id",
             vec![],

@@ -14,7 +14,7 @@ use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
-pub use commit::{Commit, CommitError, Resolved, TableCommit};
+pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
 use db::Db;
 pub use sequence::Sequences;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::sql::planner::PlannerContext;
@@ -11,11 +11,11 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
 use super::names::Names;
-use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, origin, policy, query, rewrite, typing};
+use super::returning::{self, Returning};
+use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite, typing};
 use crate::catalog::{Column, IdentityKind, Relation, RelationKind};
-use crate::error::{Plain, SqlError, SqlState, unsupported};
+use crate::error::{Plain, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
-use crate::guard::masks;
 use crate::name::{ObjectId, QualifiedName, fold};
 use crate::statement::parse_expression;
 use crate::types::{PgType, arrow_type, field, of_field};
@@ -48,15 +48,6 @@ pub struct WithCheck {
     pub condition: Expr,
 }
 
-/// What RETURNING gives back, over the table's columns.
-#[derive(Clone, Debug)]
-pub struct Returning {
-    /// Masks of the columns for this user, applied before the expressions.
-    pub masks: Vec<Option<Expr>>,
-    pub expressions: Vec<Expr>,
-    pub fields: Vec<FieldRef>,
-}
-
 pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters) -> PlanResult<InsertPlan> {
     if insert.on.is_some() {
         return Err(unsupported("INSERT … ON CONFLICT").into());
@@ -85,7 +76,7 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
         None => (LogicalPlanBuilder::empty(true).build()?, Vec::new()),
         Some(source) => {
             let mut source = source.as_ref().clone();
-            let width = typed_values(scope, relation, &columns, insert.columns.is_empty(), &mut source)?;
+            let width = typed_values(scope, &columns, insert.columns.is_empty(), &mut source)?;
             rewrite::query(scope, &mut source, &mut types)?;
             let bound = query::bind(scope, source, &mut types, vec![])?;
             let width = width.unwrap_or(bound.schema().fields().len());
@@ -94,12 +85,12 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
     };
     let mut needs = vec![insert_need(scope, id, relation, &columns)];
     let returning = match &insert.returning {
-        Some(items) => Some(returning(scope, id, relation, items, &mut needs)?),
+        Some(items) => Some(returning::plan(scope, id, relation, None, items, &mut needs)?),
         None => None,
     };
     let source = shape(scope, relation, source, &columns)?;
     let source = query::with_values(source, &types, parameters)?;
-    let checks = with_checks(scope, id, relation, returning.is_some())?;
+    let checks = with_checks(scope, id, relation, PolicyCommand::Insert, returning.is_some())?;
     Ok(InsertPlan { table: id, source, checks, returning, needs, parameters: types, tag: "INSERT" })
 }
 
@@ -181,7 +172,7 @@ pub(super) fn insert_need(scope: &Scope, id: ObjectId, relation: &Relation, colu
 }
 
 /// Indexes of the columns with some ids.
-fn positions(relation: &Relation, wanted: impl Fn(i32) -> bool) -> Vec<i32> {
+pub(super) fn positions(relation: &Relation, wanted: impl Fn(i32) -> bool) -> Vec<i32> {
     let columns = relation.columns.iter().enumerate().filter(|(_, column)| wanted(column.id));
     columns.map(|(index, _)| i32::try_from(index).unwrap_or(i32::MAX)).collect()
 }
@@ -200,7 +191,6 @@ fn narrow<'a>(columns: &[&'a Column], implicit: bool, width: usize) -> PlanResul
 /// Gives each expression of a VALUES list its column's type, and DEFAULT its meaning. Returns the list's width.
 fn typed_values(
     scope: &Scope,
-    relation: &Relation,
     columns: &[&Column],
     implicit: bool,
     source: &mut ast::Query,
@@ -213,27 +203,39 @@ fn typed_values(
             return Err(Plain::new(SqlState::SYNTAX_ERROR, "VALUES lists must all be the same length").into());
         }
         for (value, column) in row.iter_mut().zip(&columns) {
-            let default = matches!(value, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && fold(&ident.value) == "default");
-            let inner = if default {
-                default_source(scope, relation, column)?
+            let inner = if is_default(value) {
+                default_source(scope, column)?
             } else {
-                if let Some(identity) = &column.identity
-                    && identity.kind == IdentityKind::Always
-                {
+                if is_always(column) {
                     return Err(generated_always(column).into());
                 }
                 std::mem::replace(value, ast::Expr::Identifier(ast::Ident::new("default")))
             };
-            *value = ast::Expr::Cast {
-                kind: ast::CastKind::Cast,
-                expr: Box::new(inner),
-                data_type: sql_type(&column.pg)?,
-                array: false,
-                format: None,
-            };
+            *value = cast_to(inner, column)?;
         }
     }
     Ok(Some(width))
+}
+
+/// The keyword in the place of a value.
+pub(super) fn is_default(value: &ast::Expr) -> bool {
+    matches!(value, ast::Expr::Identifier(ident) if ident.quote_style.is_none() && fold(&ident.value) == "default")
+}
+
+/// The expression as a value of a column's type.
+pub(super) fn cast_to(value: ast::Expr, column: &Column) -> PlanResult<ast::Expr> {
+    Ok(ast::Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(value),
+        data_type: sql_type(&column.pg)?,
+        array: false,
+        format: None,
+    })
+}
+
+/// Whether only the server may give the column a value.
+pub(super) fn is_always(column: &Column) -> bool {
+    column.identity.as_ref().is_some_and(|identity| identity.kind == IdentityKind::Always)
 }
 
 fn generated_always(column: &Column) -> Plain {
@@ -241,8 +243,8 @@ fn generated_always(column: &Column) -> Plain {
         .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
 }
 
-/// What DEFAULT in a VALUES list stands for.
-fn default_source(scope: &Scope, _relation: &Relation, column: &Column) -> PlanResult<ast::Expr> {
+/// What DEFAULT in a VALUES list or in SET stands for.
+pub(super) fn default_source(scope: &Scope, column: &Column) -> PlanResult<ast::Expr> {
     if let Some(identity) = &column.identity {
         let sequence = scope.ctx.catalog.relation(identity.sequence);
         let sequence = sequence.ok_or_else(|| crate::error::internal("an identity column without sequence"))?;
@@ -268,6 +270,9 @@ fn shape(scope: &Scope, relation: &Relation, source: LogicalPlan, columns: &[&Co
     for column in &relation.columns {
         let provided = columns.iter().position(|provided| provided.id == column.id);
         let expr = match provided {
+            Some(_) if is_always(column) && !matches!(source, LogicalPlan::Values(_)) => {
+                return Err(generated_always(column).into());
+            }
             Some(index) => assign(scope, &source, index, column)?,
             None => default_value(scope, column)?,
         };
@@ -277,14 +282,8 @@ fn shape(scope: &Scope, relation: &Relation, source: LogicalPlan, columns: &[&Co
 }
 
 /// An output column of the source, cast as an assignment.
-fn assign(scope: &Scope, source: &LogicalPlan, index: usize, column: &Column) -> PlanResult<Expr> {
+pub(super) fn assign(scope: &Scope, source: &LogicalPlan, index: usize, column: &Column) -> PlanResult<Expr> {
     let (qualifier, given) = source.schema().qualified_field(index);
-    if let Some(identity) = &column.identity
-        && identity.kind == IdentityKind::Always
-        && !matches!(source, LogicalPlan::Values(_))
-    {
-        return Err(generated_always(column).into());
-    }
     // A bare string literal has no type yet.
     if let LogicalPlan::Projection(projection) = source
         && let Some(Expr::Alias(alias)) = projection.expr.get(index)
@@ -331,15 +330,8 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
         return Ok(lit(ScalarValue::try_from(&arrow_type(&column.pg))?));
     };
     let mut parsed = rewritten_default(scope, source)?;
-    if let ast::Expr::Cast { .. } = parsed {
-    } else {
-        parsed = ast::Expr::Cast {
-            kind: ast::CastKind::Cast,
-            expr: Box::new(parsed),
-            data_type: sql_type(&column.pg)?,
-            array: false,
-            format: None,
-        };
+    if !matches!(parsed, ast::Expr::Cast { .. }) {
+        parsed = cast_to(parsed, column)?;
     }
     let names = Names::new(scope, vec![]);
     let bound = query::sql_to_rel(&names).sql_to_expr(parsed, &empty, &mut PlannerContext::new())?;
@@ -354,86 +346,21 @@ fn rewritten_default(scope: &Scope, source: &str) -> PlanResult<ast::Expr> {
     Ok(parsed)
 }
 
+/// What row policies ask of rows that a command writes; `reads`: it gives them back, or reads those they come from.
 pub(super) fn with_checks(
     scope: &Scope,
     id: ObjectId,
     relation: &Relation,
-    returning: bool,
+    command: PolicyCommand,
+    reads: bool,
 ) -> PlanResult<Vec<WithCheck>> {
     let mut all = Vec::new();
-    let commands = [Some(PolicyCommand::Insert), returning.then_some(PolicyCommand::Select)];
-    for command in commands.into_iter().flatten() {
+    for command in [Some(command), reads.then_some(PolicyCommand::Select)].into_iter().flatten() {
         for (policy, condition) in policy::checks(scope, id, relation, command)?.unwrap_or_default() {
             all.push(WithCheck { policy, condition });
         }
     }
     Ok(all)
-}
-
-fn returning(
-    scope: &Scope,
-    id: ObjectId,
-    relation: &Relation,
-    items: &[ast::SelectItem],
-    needs: &mut Vec<Need>,
-) -> PlanResult<Returning> {
-    let schema =
-        policy::schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
-    let qualified = DFSchema::try_from_qualified_schema(relation.name.as_str(), schema.as_arrow())?;
-    let names = Names::new(scope, vec![]);
-    let (mut expressions, mut fields): (Vec<Expr>, Vec<FieldRef>) = (Vec::new(), Vec::new());
-    let mut push = |expr: Expr, name: &str| -> PlanResult<()> {
-        use datafusion::logical_expr::ExprSchemable;
-        if super::has_subquery(&expr) {
-            return Err(unsupported("a subquery in RETURNING").into());
-        }
-        let (_, given) = expr.to_field(&qualified)?;
-        let unique = format!("{name}\u{1}{}", expressions.len());
-        let origin = origin::of_returned(id, relation, &expr);
-        fields.push(Arc::new(origin.note(Field::clone(&given).with_name(name))));
-        expressions.push(expr.alias(unique));
-        Ok(())
-    };
-    for item in items {
-        let (expr, name) = match item {
-            ast::SelectItem::Wildcard(_) => {
-                for column in &relation.columns {
-                    push(policy::named(&column.name), &column.name)?;
-                }
-                continue;
-            }
-            ast::SelectItem::UnnamedExpr(expr) => (expr.clone(), rewrite::column_name(expr)),
-            ast::SelectItem::ExprWithAlias { expr, alias } => {
-                let name = if alias.quote_style.is_some() { alias.value.clone() } else { fold(&alias.value) };
-                (expr.clone(), name)
-            }
-            ast::SelectItem::QualifiedWildcard(..) | ast::SelectItem::ExprWithAliases { .. } => {
-                return Err(unsupported("this form of RETURNING").into());
-            }
-        };
-        let mut expr = expr;
-        rewrite::expression(scope, &mut expr)?;
-        let bound = query::sql_to_rel(&names).sql_to_expr(expr, &qualified, &mut PlannerContext::new())?;
-        push(typing::expression(scope, bound, &qualified)?.data, &name)?;
-    }
-    let named: Vec<&str> = expressions.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
-    let read =
-        positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
-    needs.push(if read.is_empty() {
-        Need { role: scope.ctx.role, right: Right::AnyColumn { id, privilege: Privilege::Select } }
-    } else {
-        Need { role: scope.ctx.role, right: Right::Relation { id, privilege: Privilege::Select, columns: read } }
-    });
-    // Masks are bound like those of a scan.
-    let mut bound_masks = vec![None; relation.columns.len()];
-    let masked = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
-    if !masked.is_empty()
-        && let Some(policies) = policy::bind(scope, id, relation, &[])?
-    {
-        bound_masks = policies.masks;
-    }
-    let expressions = expressions.into_iter().map(unqualified).collect::<Result<_, _>>()?;
-    Ok(Returning { masks: bound_masks, expressions, fields })
 }
 
 /// The expression over the same columns by their names alone.

@@ -8,10 +8,12 @@ mod decorrelate;
 mod engine;
 mod from_function;
 mod insert;
+mod modify;
 mod names;
 mod origin;
 mod policy;
 mod query;
+mod returning;
 mod rewrite;
 mod typing;
 
@@ -23,7 +25,9 @@ pub use command::{ColumnSource, CopyPlan, DdlPlan, file_format};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{InsertPlan, WithCheck};
+pub use modify::{ModifyPlan, Target};
 pub use query::QueryPlan;
+pub use returning::{Returning, other_name};
 
 use crate::catalog::{CatalogState, Change};
 use crate::context::Context;
@@ -51,6 +55,8 @@ pub struct Scope {
     pub metastore: Arc<Metastore>,
     /// What was found out about files before planning.
     pub facts: Facts,
+    /// The table whose rows the statement changes, while its source is planned.
+    pub target: Option<Target>,
 }
 
 /// The results of the only I/O before permission.
@@ -69,6 +75,8 @@ pub enum Plan {
     Query(QueryPlan),
     /// Write rows to a table: INSERT, or COPY from a location.
     Insert(InsertPlan),
+    /// Change or delete rows of a table.
+    Modify(ModifyPlan),
     /// Show how a query would run.
     Explain {
         /// The query that is shown.
@@ -174,6 +182,7 @@ impl Plan {
         match self {
             Self::Query(query) => Some(query.fields.clone()),
             Self::Insert(insert) => insert.returning.as_ref().map(|returning| returning.fields.clone()),
+            Self::Modify(modify) => modify.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Explain { .. } => Some(vec![Arc::new(crate::types::field("QUERY PLAN", &PgType::Text, false))]),
             Self::CopyOut(..) | Self::CopyIn(_) | Self::CopyFiles(..) | Self::CreateTableAs { .. } | Self::Ddl(_) => {
                 None
@@ -186,6 +195,7 @@ impl Plan {
         let found = match self {
             Self::Query(query) | Self::Explain { query, .. } | Self::CopyOut(_, query) => query.parameters.clone(),
             Self::Insert(insert) => insert.parameters.clone(),
+            Self::Modify(modify) => modify.parameters.clone(),
             Self::CopyIn(_) | Self::CopyFiles(..) | Self::CreateTableAs { .. } | Self::Ddl(_) => Vec::new(),
         };
         (0..count)
@@ -249,6 +259,7 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
     Ok(match command {
         Command::Query(query) => Plan::Query(query::plan(scope, query, parameters)?),
         Command::Insert(insert) => Plan::Insert(insert::plan(scope, insert, parameters)?),
+        Command::Modify(modify) => Plan::Modify(modify::plan(scope, modify, parameters)?),
         Command::Explain(Explain { analyze, verbose, statement }) => match statement.as_ref() {
             Command::Query(query) => {
                 Plan::Explain { query: query::plan(scope, query, parameters)?, analyze: *analyze, verbose: *verbose }

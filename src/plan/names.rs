@@ -12,6 +12,7 @@ use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPl
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
 use super::from_function::FromFunction;
+use super::modify::TARGET;
 use super::{Scope, policy, query};
 use crate::catalog::RelationKind;
 use crate::context::undefined_table;
@@ -51,6 +52,14 @@ impl<'a> Names<'a> {
 
     fn source(&self, name: &QualifiedName) -> Result<Arc<dyn TableSource>, SqlError> {
         let scope = self.scope;
+        if name.name == TARGET
+            && let Some(target) = &scope.target
+        {
+            let relation = scope.ctx.catalog.relation(target.id).ok_or_else(|| undefined_table(name))?;
+            let filter = target.row_filter.clone();
+            let table = scope.guard.open_target(&scope.ctx, target.id, relation, filter, &self.system)?;
+            return Ok(provider_as_source(table));
+        }
         if let Some(relation) = system::relation(name.schema.as_deref(), &name.name) {
             return self.system_source(relation);
         }

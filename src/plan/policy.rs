@@ -70,6 +70,27 @@ fn optional(scope: &Scope, relation: &Relation, source: Option<&str>, within: &[
     source.map_or(Ok(lit(true)), |source| boolean(scope, relation, source, within))
 }
 
+/// The rows that a statement may change; `None`: all. `reads`: it also reads them.
+pub(super) fn target_filter(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    command: PolicyCommand,
+    reads: bool,
+) -> Result<Option<Expr>, SqlError> {
+    let mut filter: Option<Expr> = None;
+    for command in [Some(command), reads.then_some(PolicyCommand::Select)].into_iter().flatten() {
+        if let Some(rules) = row_policies(&scope.ctx, id, relation, command) {
+            let own = row_filter(scope, relation, &rules, &[id])?;
+            filter = Some(match filter {
+                Some(filter) => filter.and(own),
+                None => own,
+            });
+        }
+    }
+    Ok(filter)
+}
+
 /// A condition, and the restrictive policy that asks for it.
 pub(super) type NamedCheck = (Option<String>, Expr);
 
@@ -83,12 +104,9 @@ pub(super) fn checks(
     let Some(rules) = row_policies(&scope.ctx, id, relation, command) else { return Ok(None) };
     let within = [id];
     let check = |policy: &crate::govern::RowPolicy| {
-        optional(
-            &scope.with_path(&policy.search_path),
-            relation,
-            policy.check.as_deref().or(policy.using.as_deref()),
-            &within,
-        )
+        // A row that is read must be one that may be seen.
+        let own = policy.check.as_deref().filter(|_| command != PolicyCommand::Select);
+        optional(&scope.with_path(&policy.search_path), relation, own.or(policy.using.as_deref()), &within)
     };
     let mut any: Option<Expr> = None;
     for policy in &rules.permissive {

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, ObjectName, ObjectNamePart, Query, Visit, Visitor};
 
+use super::modify::TARGET;
 use super::names::Names;
 use super::origin::with_origins;
 use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
@@ -251,7 +252,7 @@ impl Visitor for Checker<'_> {
                 let Some(name) = qualified(name) else {
                     return self.fail(unsupported("a relation name with more than a schema"));
                 };
-                let known = (name.schema.is_none() && self.ctes.contains(&name.name))
+                let known = (name.schema.is_none() && (name.name == TARGET || self.ctes.contains(&name.name)))
                     || system::relation(name.schema.as_deref(), &name.name).is_some()
                     || self.scope.ctx.relation(&name).is_some();
                 if !known {

@@ -15,16 +15,14 @@ use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
 
 use crate::error::SqlError;
 use crate::govern::Privilege;
-use crate::guard::{OpenTable, SecureTable, ViewTable};
+use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN, SecureTable, ViewTable};
 use crate::name::ObjectId;
 use crate::pg::{NextValue, SystemTable};
 use crate::plan::{Need, Right, lateral_left};
 
 /// The SELECT rights a query needs, its views' queries included.
 pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, SqlError> {
-    let mut lineage = Lineage { read: BTreeMap::new(), views: Vec::new(), sequences: BTreeSet::new() };
-    let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
-    lineage.mark(&output);
+    let lineage = Lineage::of(plan)?;
     let mut needs = Vec::new();
     for (id, columns) in lineage.read {
         let right = if columns.is_empty() {
@@ -41,8 +39,19 @@ pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, Sql
     Ok(needs)
 }
 
-/// A base column: relation and index.
-type Origin = (ObjectId, i32);
+/// The columns that a statement reads of the table whose rows it changes.
+pub(super) fn read_of_target(plan: &LogicalPlan) -> Result<BTreeSet<i32>, SqlError> {
+    Ok(Lineage::of(plan)?.read_of_target)
+}
+
+/// A base column.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin {
+    relation: ObjectId,
+    index: i32,
+    /// Whether it is read as the table whose rows the statement changes.
+    of_target: bool,
+}
 
 #[derive(Clone)]
 struct Output {
@@ -55,15 +64,31 @@ type Scope = Vec<Output>;
 
 struct Lineage {
     read: BTreeMap<ObjectId, BTreeSet<i32>>,
+    read_of_target: BTreeSet<i32>,
     views: Vec<(ObjectId, LogicalPlan)>,
     /// Those that `nextval` is called for.
     sequences: BTreeSet<ObjectId>,
 }
 
 impl Lineage {
+    fn of(plan: &LogicalPlan) -> Result<Self, SqlError> {
+        let mut lineage = Self {
+            read: BTreeMap::new(),
+            read_of_target: BTreeSet::new(),
+            views: Vec::new(),
+            sequences: BTreeSet::new(),
+        };
+        let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
+        lineage.mark(&output);
+        Ok(lineage)
+    }
+
     fn mark(&mut self, scope: &[Output]) {
-        for (relation, column) in scope.iter().flat_map(|output| &output.from) {
-            self.read.entry(*relation).or_default().insert(*column);
+        for origin in scope.iter().flat_map(|output| &output.from) {
+            self.read.entry(origin.relation).or_default().insert(origin.index);
+            if origin.of_target {
+                self.read_of_target.insert(origin.index);
+            }
         }
     }
 
@@ -157,14 +182,18 @@ impl Lineage {
         } else {
             return Err(DataFusionError::Internal(format!("{} was not issued by the guard", scan.table_name)));
         };
-        if let Some(id) = relation {
+        let schema = scan.source.schema();
+        // Where a row is tells nothing about what is in it; and to change rows is not to read them.
+        let is_address = |name: &str| name == FILE_COLUMN || name == POSITION_COLUMN;
+        let of_target = schema.fields().iter().any(|field| is_address(field.name()));
+        if let Some(id) = relation.filter(|_| !of_target) {
             self.read.entry(id).or_default();
         }
-        let schema = scan.source.schema();
-        let outputs = schema.fields().iter().enumerate().map(|(index, field)| Output {
-            qualifier: Some(scan.table_name.clone()),
-            name: field.name().clone(),
-            from: relation.map(|id| (id, i32::try_from(index).unwrap_or(i32::MAX))).into_iter().collect(),
+        let outputs = schema.fields().iter().enumerate().map(|(index, field)| {
+            let index = i32::try_from(index).unwrap_or(i32::MAX);
+            let origin = relation.filter(|_| !is_address(field.name()));
+            let from = origin.map(|relation| Origin { relation, index, of_target }).into_iter().collect();
+            Output { qualifier: Some(scan.table_name.clone()), name: field.name().clone(), from }
         });
         Ok(outputs.collect())
     }

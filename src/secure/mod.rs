@@ -10,9 +10,9 @@ use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use crate::context::Context;
-use crate::error::SqlError;
+use crate::error::{Plain, SqlError, SqlState};
 use crate::guard::ViewTable;
-use crate::plan::{Need, Plan};
+use crate::plan::{ModifyPlan, Need, Plan};
 
 /// A plan that its user may run.
 #[derive(Debug)]
@@ -45,6 +45,15 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             check(ctx, &insert.needs)?;
             insert.source = authorize_logical(ctx, insert.source)?;
             Plan::Insert(insert)
+        }
+        Plan::Modify(mut modify) => {
+            check(ctx, &modify.needs)?;
+            let read = lineage::read_of_target(&modify.source)?;
+            if let Some(column) = modify.masked.iter().find(|column| read.contains(column)) {
+                return Err(masked_column(ctx, &modify, *column).into());
+            }
+            modify.source = authorize_logical(ctx, modify.source)?;
+            Plan::Modify(modify)
         }
         Plan::CopyOut(copy, mut query) => {
             check(ctx, &copy.needs)?;
@@ -79,6 +88,15 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
         }
     };
     Ok(Authorized(plan))
+}
+
+/// A mask hides a value from the user; a condition on it, or a copy of it, would not.
+fn masked_column(ctx: &Context, modify: &ModifyPlan, column: i32) -> Plain {
+    let command = if modify.assigned.is_some() { "UPDATE" } else { "DELETE" };
+    let relation = ctx.catalog.relation(modify.table);
+    let name = usize::try_from(column).ok().and_then(|index| Some(relation?.columns.get(index)?.name.clone()));
+    let message = format!("cannot read masked column \"{}\" in {command}", name.unwrap_or_default());
+    Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
 fn check(ctx: &Context, needs: &[Need]) -> Result<(), SqlError> {

@@ -180,6 +180,7 @@ impl Session {
             guard: Guard::new(self.shared.warehouse.clone(), self.shared.lake.clone()),
             metastore: Arc::clone(&self.shared.metastore),
             facts: Facts::default(),
+            target: None,
             ctx,
         };
         scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;

@@ -1,7 +1,7 @@
 //! What kind of thing each command does: whether a read-only or a failed transaction admits it, and its command tag.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{Command, DropKind, Explain, SetValue};
+use super::{Command, DropKind, Explain, RowChange, SetValue};
 
 /// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ impl Command {
             Self::Explain(Explain { analyze: false, .. }) => Class::Read,
             Self::Explain(Explain { analyze: true, statement, .. }) => statement.class(),
             Self::Insert(_)
+            | Self::Modify(_)
             | Self::CreateSchema(_)
             | Self::CreateTable(_)
             | Self::CreateTableAs(_)
@@ -72,6 +73,10 @@ impl Command {
         match self {
             Self::Query(_) => "SELECT",
             Self::Insert(_) => "INSERT",
+            Self::Modify(modify) => match modify.change {
+                RowChange::Update(_) => "UPDATE",
+                RowChange::Delete => "DELETE",
+            },
             Self::Explain(_) => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::CreateSchema(_) => "CREATE SCHEMA",

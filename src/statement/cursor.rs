@@ -254,11 +254,12 @@ impl<'a> Cursor<'a> {
         Ok(if array { PgType::Array(Box::new(pg)) } else { pg })
     }
 
-    pub(super) fn insert(&mut self) -> Result<Command, SyntaxError> {
+    /// INSERT, UPDATE or DELETE.
+    pub(super) fn modifying(&mut self) -> Result<Command, SyntaxError> {
         let (statement, _source) = self.parsed(Parser::parse_statement)?;
         match statement {
             ast::Statement::Insert(insert) => Ok(Command::Insert(Box::new(insert))),
-            _ => Err(self.unexpected()),
+            other => super::modify::from_statement(None, other).unwrap_or_else(|| Err(self.unexpected())),
         }
     }
 

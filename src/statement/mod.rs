@@ -7,6 +7,7 @@ mod class;
 mod copy;
 mod cursor;
 mod grant;
+mod modify;
 mod policy;
 mod role;
 mod setting;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
+pub use modify::{Modify, RowChange};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use setting::{SetStatement, SetValue, Shown};
@@ -50,6 +52,8 @@ pub enum Command {
     Query(Box<ast::Query>),
     /// `INSERT`, as sqlparser reads it.
     Insert(Box<ast::Insert>),
+    /// `UPDATE` or `DELETE`.
+    Modify(Box<Modify>),
     /// `EXPLAIN` of a query, an INSERT or a CREATE TABLE AS.
     Explain(Explain),
     /// `COPY`, from or to the client or files.
@@ -172,10 +176,10 @@ pub fn parse_query(sql: &str) -> Result<Box<ast::Query>, SyntaxError> {
 
 fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.peek_any(&["select", "with", "values", "table"]) || c.peek_left_parenthesis() {
-        return Ok(Command::Query(c.query()?.0));
+        return top_level(c.query()?.0);
     }
-    if c.peek_any(&["insert"]) {
-        return c.insert();
+    if c.peek_any(&["insert", "update", "delete"]) {
+        return c.modifying();
     }
     if c.words(&["explain"]) {
         return explain(c);
@@ -226,6 +230,30 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return setting::deallocate(c);
     }
     transaction::parse(c)
+}
+
+/// What a query is as a statement: WITH may stand before a statement that changes rows.
+fn top_level(mut query: Box<ast::Query>) -> Result<Command, SyntaxError> {
+    match *query.body {
+        ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => match insert.source.as_mut() {
+            Some(source) if source.with.is_none() => {
+                source.with = query.with;
+                Ok(Command::Insert(Box::new(insert)))
+            }
+            _ if query.with.is_none() => Ok(Command::Insert(Box::new(insert))),
+            _ => Err(SyntaxError::Unsupported { feature: "WITH before this INSERT".to_owned(), position: None }),
+        },
+        ast::SetExpr::Update(statement @ ast::Statement::Update(_))
+        | ast::SetExpr::Delete(statement @ ast::Statement::Delete(_)) => {
+            let feature = "this statement after WITH".to_owned();
+            modify::from_statement(query.with, statement)
+                .unwrap_or(Err(SyntaxError::Unsupported { feature, position: None }))
+        }
+        body => {
+            query.body = Box::new(body);
+            Ok(Command::Query(query))
+        }
+    }
 }
 
 fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

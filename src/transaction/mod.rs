@@ -4,14 +4,17 @@
 //! visible at once; dropping it without commit leaves nothing but files that [`Transaction::rollback`] deletes or a sweep
 //! finds.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalog::{CatalogState, Change, DataFile};
-use crate::error::SqlError;
-use crate::metastore::{Commit, Metastore, Resolved, Sequences, TableCommit};
+use crate::catalog::{CatalogState, Change, DataFile, Relation};
+use crate::error::{SqlError, internal};
+use crate::metastore::{Commit, CommitError, DeletedRows, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::ObjectId;
-use crate::warehouse::{Staged, TableWriter, Warehouse, Written};
+use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written};
+
+/// Deleted rows of a data file that are kept in the metadata database; more become a file.
+const INLINED_DELETES_MAX: u64 = 10_000;
 
 /// The catalog that one transaction reads, and its own changes and rows until it commits.
 #[derive(Debug)]
@@ -106,9 +109,20 @@ impl Transaction {
 
     /// Adds rows to a table.
     pub fn stage(&mut self, table: ObjectId, written: Written) {
+        if written.files.is_empty() && written.memory.is_empty() {
+            return;
+        }
         let staged = Arc::make_mut(&mut self.staged).table(table);
         staged.files.extend(written.files.into_iter().map(Arc::new));
         staged.rows.extend(written.memory);
+    }
+
+    /// Removes rows that a scan of the table gave in this transaction.
+    pub fn delete(&mut self, table: ObjectId, rows: &Addresses) -> Result<(), SqlError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        Arc::make_mut(&mut self.staged).table(table).delete(rows).map_err(SqlError::from_engine)
     }
 
     /// Removes all of a table's rows.
@@ -133,26 +147,16 @@ impl Transaction {
             return Ok(Resolved::new());
         }
         let mut tables = Vec::new();
-        let written: Result<(), SqlError> = async {
-            for (id, staged) in self.staged.iter() {
-                // A table that this transaction dropped again.
-                let Some(relation) = self.catalog.relation(id) else { continue };
-                let mut added: Vec<DataFile> = staged.files.iter().map(|file| file.as_ref().clone()).collect();
-                if !staged.rows.is_empty() {
-                    let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
-                    for rows in &staged.rows {
-                        writer.write(rows.clone()).await?;
-                    }
-                    added.extend(writer.finish_to_files().await?);
+        for (id, staged) in self.staged.iter() {
+            // A table that this transaction dropped again.
+            let Some(relation) = self.catalog.relation(id) else { continue };
+            match self.to_files(warehouse, id, relation, staged).await {
+                Ok(table) => tables.push(table),
+                Err(error) => {
+                    self.discard_files(warehouse).await;
+                    return Err(error);
                 }
-                tables.push(TableCommit { table: id, added, truncated: staged.truncated });
             }
-            Ok(())
-        }
-        .await;
-        if let Err(error) = written {
-            self.discard_files(warehouse).await;
-            return Err(error);
         }
         let commit = Commit {
             base: Arc::clone(&self.base),
@@ -164,12 +168,53 @@ impl Transaction {
         };
         match metastore.commit(commit).await {
             Ok((_, resolved)) => Ok(resolved),
-            Err(error @ crate::metastore::CommitError::Unknown { .. }) => Err(error.into()),
+            Err(error @ CommitError::Unknown { .. }) => Err(error.into()),
             Err(error) => {
                 self.discard_files(warehouse).await;
                 Err(error.into())
             }
         }
+    }
+
+    /// A table's staged data as it is committed: rows in memory become a file, and so do positions of many deleted rows.
+    async fn to_files(
+        &self,
+        warehouse: &Warehouse,
+        id: ObjectId,
+        relation: &Relation,
+        staged: &StagedTable,
+    ) -> Result<TableCommit, SqlError> {
+        let mut added: Vec<DataFile> = Vec::new();
+        for file in staged.files.iter().filter(|file| file.live_count() > 0) {
+            let mut file = file.as_ref().clone();
+            if file.deletes.inlined.len() > INLINED_DELETES_MAX {
+                let positions = std::mem::take(&mut file.deletes.inlined);
+                let written = warehouse.write_deletes(&self.catalog, relation, &file, &positions).await?;
+                file.deletes.file = Some(Arc::new(written));
+            }
+            added.push(file);
+        }
+        if !staged.rows.is_empty() {
+            let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
+            for rows in &staged.rows {
+                writer.write(rows.clone()).await?;
+            }
+            added.extend(writer.finish_to_files().await?);
+        }
+        let mut deleted = BTreeMap::new();
+        let committed = self.base.data(id);
+        for (file_id, positions) in &staged.deleted {
+            let found = committed.files.iter().find(|file| file.id == Some(*file_id));
+            let data = found.ok_or_else(|| internal("a deleted row is in no file of its table"))?;
+            let inlined = data.deletes.inlined.len() + positions.len();
+            let file = if inlined > INLINED_DELETES_MAX && data.deletes.count() + positions.len() < data.record_count {
+                Some(warehouse.write_deletes(&self.catalog, relation, data, positions).await?)
+            } else {
+                None
+            };
+            deleted.insert(*file_id, DeletedRows { positions: Arc::clone(positions), file });
+        }
+        Ok(TableCommit { table: id, added, truncated: staged.truncated, deleted })
     }
 
     /// This moment, to go back to.
@@ -188,7 +233,7 @@ impl Transaction {
         for (id, staged) in self.staged.iter() {
             let Some(relation) = self.catalog.relation(id) else { continue };
             let kept = point.staged.get(id).map(|table| table.files.as_slice()).unwrap_or_default();
-            let is_new = |file: &&Arc<DataFile>| !kept.iter().any(|kept| Arc::ptr_eq(kept, file));
+            let is_new = |file: &&Arc<DataFile>| !kept.iter().any(|kept| kept.path == file.path);
             let files: Vec<DataFile> = staged.files.iter().filter(is_new).map(|file| file.as_ref().clone()).collect();
             warehouse.discard(&self.catalog, relation, &files).await;
         }
@@ -204,6 +249,7 @@ impl Transaction {
         self.discard_files(warehouse).await;
     }
 
+    /// Deletes what its statements wrote. What was written for a commit that failed is left to the sweep.
     async fn discard_files(&self, warehouse: &Warehouse) {
         for (id, staged) in self.staged.iter() {
             if let Some(relation) = self.catalog.relation(id) {

@@ -3,6 +3,7 @@
 //! Files are immutable. Nothing here decides who may read; only `guard` opens a scan.
 
 mod adapter;
+mod deletes;
 mod scan;
 mod stage;
 mod stats;
@@ -17,7 +18,8 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
-pub use scan::WarehouseTable;
+pub use deletes::Addresses;
+pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
 pub use write::{TableWriter, WriteError, Written};
 

@@ -2,28 +2,36 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result, Statistics};
+use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::object_store::ObjectStoreUrl;
-use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::{CachedParquetFileReaderFactory, ParquetRowSelection};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
+use parquet::arrow::RowNumber;
 
 use super::adapter::ByColumnId;
+use super::deletes::{Place, live_rows};
 use super::stats::file_statistics;
 use super::{StagedTable, Warehouse};
 use crate::catalog::{CatalogState, Column, DataFile, Relation};
 use crate::name::ObjectId;
+
+/// Names of the columns that tell where a row is. No statement can spell them.
+pub const FILE_COLUMN: &str = "\u{2}file";
+/// See [`FILE_COLUMN`]: the row's position in its file.
+pub const POSITION_COLUMN: &str = "\u{2}position";
 
 /// One table as one statement sees it.
 #[derive(Debug)]
@@ -31,45 +39,68 @@ pub struct WarehouseTable {
     warehouse: Warehouse,
     directory: object_store::path::Path,
     columns: Vec<Column>,
+    /// The table's columns.
+    own: SchemaRef,
+    /// With the address columns, if the scan has them.
     schema: SchemaRef,
-    files: Vec<Arc<DataFile>>,
+    files: Vec<(Place, Arc<DataFile>)>,
     rows: Vec<RecordBatch>,
 }
 
 impl WarehouseTable {
-    /// `None` if the relation is not a table.
+    /// `None` if the relation is not a table. `addressed`: the scan also tells where each row is, in two more columns.
     pub fn new(
         warehouse: &Warehouse,
         catalog: &CatalogState,
         id: ObjectId,
         relation: &Relation,
         staged: Option<&StagedTable>,
+        addressed: bool,
     ) -> Option<Self> {
-        let mut files = match staged {
-            Some(staged) if staged.truncated => Vec::new(),
-            _ => catalog.data(id).files.clone(),
-        };
-        let mut rows = Vec::new();
-        if let Some(staged) = staged {
-            files.extend(staged.files.iter().cloned());
-            rows.clone_from(&staged.rows);
+        let nothing = StagedTable::default();
+        let staged = staged.unwrap_or(&nothing);
+        let mut files = Vec::new();
+        if !staged.truncated {
+            for file in &catalog.data(id).files {
+                let number = file.id?;
+                let mut file = Arc::clone(file);
+                if let Some(deleted) = staged.deleted.get(&number) {
+                    *Arc::make_mut(&mut Arc::make_mut(&mut file).deletes.inlined) |= deleted.as_ref();
+                }
+                files.push((Place::Committed(number), file));
+            }
         }
+        files.extend(staged.files.iter().enumerate().map(|(index, file)| (Place::Staged(index), Arc::clone(file))));
+        files.retain(|(_, file)| file.live_count() > 0);
+        let own = relation.arrow_schema();
+        let schema = if addressed {
+            let addresses =
+                [FILE_COLUMN, POSITION_COLUMN].map(|name| Arc::new(Field::new(name, DataType::Int64, false)));
+            Arc::new(Schema::new(own.fields().iter().cloned().chain(addresses).collect::<Vec<_>>()))
+        } else {
+            Arc::clone(&own)
+        };
         Some(Self {
             warehouse: warehouse.clone(),
             directory: warehouse.directory(catalog, relation)?,
             columns: relation.columns.clone(),
-            schema: relation.arrow_schema(),
+            own,
+            schema,
             files,
-            rows,
+            rows: staged.rows.clone(),
         })
     }
 
     /// Full paths of the files it reads.
     pub fn paths(&self) -> Vec<String> {
-        self.files.iter().map(|file| self.directory.clone().join(file.path.as_str()).to_string()).collect()
+        self.files.iter().map(|(_, file)| self.directory.clone().join(file.path.as_str()).to_string()).collect()
     }
 
-    fn scan_files(
+    fn is_addressed(&self) -> bool {
+        self.schema.fields().len() > self.own.fields().len()
+    }
+
+    async fn scan_files(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -78,19 +109,32 @@ impl WarehouseTable {
         let url = ObjectStoreUrl::local_filesystem();
         let store = Arc::clone(&self.warehouse.store);
         let cache = state.runtime_env().cache_manager.get_file_metadata_cache();
-        let table_schema = TableSchema::builder(Arc::clone(&self.schema)).build();
-        let source = ParquetSource::new(table_schema)
+        let mut table_schema = TableSchema::builder(Arc::clone(&self.own));
+        if self.is_addressed() {
+            let position = Field::new(POSITION_COLUMN, DataType::Int64, false).with_extension_type(RowNumber);
+            table_schema = table_schema
+                .with_table_partition_cols(vec![Arc::new(Field::new(FILE_COLUMN, DataType::Int64, false))])
+                .with_virtual_columns(vec![Arc::new(position)]);
+        }
+        let source = ParquetSource::new(table_schema.build())
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
         let ids = self.columns.iter().map(|column| (column.name.clone(), column.id)).collect();
         let mut statistics = Vec::with_capacity(self.files.len());
         let mut group = Vec::with_capacity(self.files.len());
-        for file in &self.files {
+        for (place, file) in &self.files {
             let path = self.directory.clone().join(file.path.as_str());
             let of_file = file_statistics(file, &self.columns, &self.schema);
-            group.push(
-                PartitionedFile::new(path.to_string(), file.size_bytes).with_statistics(Arc::new(of_file.clone())),
-            );
+            let mut part =
+                PartitionedFile::new(path.to_string(), file.size_bytes).with_statistics(Arc::new(of_file.clone()));
+            if self.is_addressed() {
+                part = part.with_partition_values(vec![ScalarValue::Int64(Some(place.number()))]);
+            }
+            if !file.deletes.is_empty() {
+                let deleted = self.warehouse.deleted(&self.directory, &file.deletes).await?;
+                part = part.with_extension(ParquetRowSelection::new(live_rows(&deleted, file.record_count)));
+            }
+            group.push(part);
             statistics.push(of_file);
         }
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
@@ -101,6 +145,29 @@ impl WarehouseTable {
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// The transaction's rows in memory, under the schema of the scan.
+    fn memory(&self) -> Result<Vec<RecordBatch>> {
+        let mut first = 0_i64;
+        let addressed = self.is_addressed();
+        let with_schema = |rows: &RecordBatch| {
+            let columns = rows.columns().iter().zip(self.own.fields());
+            // They have column ids in their own schema.
+            let mut columns: Vec<ArrayRef> = columns
+                .map(|(column, field)| cast(column, field.data_type()))
+                .collect::<std::result::Result<_, _>>()?;
+            let count = rows.num_rows();
+            let next = first + i64::try_from(count).unwrap_or(i64::MAX);
+            if addressed {
+                columns.push(Arc::new(Int64Array::from_value(Place::Memory.number(), count)));
+                columns.push(Arc::new(Int64Array::from_iter_values(first..next)));
+            }
+            first = next;
+            let options = RecordBatchOptions::new().with_row_count(Some(count));
+            Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
+        };
+        self.rows.iter().map(with_schema).collect()
     }
 }
 
@@ -127,24 +194,16 @@ impl TableProvider for WarehouseTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let memory = || -> Result<Arc<dyn ExecutionPlan>> {
-            let rows = self.rows.iter().map(|rows| with_schema(rows, &self.schema)).collect::<Result<Vec<_>>>()?;
+            let rows = self.memory()?;
             Ok(MemorySourceConfig::try_new_exec(&[rows], Arc::clone(&self.schema), projection.cloned())?)
         };
         if self.files.is_empty() {
             return memory();
         }
-        let files = self.scan_files(state, projection, limit)?;
+        let files = self.scan_files(state, projection, limit).await?;
         if self.rows.is_empty() {
             return Ok(files);
         }
         UnionExec::try_new(vec![files, memory()?])
     }
-}
-
-/// Staged rows, which have column ids in their schema, under the schema of the scan.
-fn with_schema(rows: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = rows.columns().iter().zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()));
-    let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }

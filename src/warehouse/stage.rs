@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, internal_datafusion_err};
+use roaring::RoaringTreemap;
 
+use super::deletes::{Addresses, Place, without};
 use crate::catalog::DataFile;
-use crate::name::ObjectId;
+use crate::name::{FileId, ObjectId};
 
 /// By table. Cloning is cheap: files and rows are shared.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,8 @@ pub struct Staged {
 pub struct StagedTable {
     /// Whether the committed rows are gone for this transaction.
     pub truncated: bool,
+    /// Rows of committed files that are gone for this transaction; none of them was gone before.
+    pub deleted: BTreeMap<FileId, Arc<RoaringTreemap>>,
     /// Files that are written already.
     pub files: Vec<Arc<DataFile>>,
     /// Small inserts, in memory until commit.
@@ -56,7 +61,24 @@ impl StagedTable {
     /// Hides the committed rows and drops the staged ones; their files are left to a sweep.
     pub fn truncate(&mut self) {
         self.truncated = true;
+        self.deleted.clear();
         self.files.clear();
         self.rows.clear();
+    }
+
+    /// Removes rows that a scan of this data gave, wherever they are kept.
+    pub fn delete(&mut self, rows: &Addresses) -> Result<(), DataFusionError> {
+        for (place, positions) in rows.places() {
+            match place {
+                Place::Committed(file) => *Arc::make_mut(self.deleted.entry(file).or_default()) |= positions,
+                Place::Staged(index) => {
+                    let missing = || internal_datafusion_err!("a deleted row is in no file of the transaction");
+                    let file = Arc::make_mut(self.files.get_mut(index).ok_or_else(missing)?);
+                    *Arc::make_mut(&mut file.deletes.inlined) |= positions;
+                }
+                Place::Memory => self.rows = without(&self.rows, positions)?,
+            }
+        }
+        Ok(())
     }
 }

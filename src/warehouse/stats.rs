@@ -186,7 +186,8 @@ pub(super) fn file_statistics(file: &DataFile, columns: &[Column], schema: &Sche
             *statistics = column_statistics(column, stats);
         }
     }
-    statistics
+    // Counts of all rows are none of those that are left, and would be folded into constants.
+    if file.deletes.is_empty() { statistics } else { statistics.to_inexact() }
 }
 
 fn column_statistics(column: &Column, stats: &ColumnStats) -> ColumnStatistics {

@@ -7,6 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNanoType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
@@ -19,7 +20,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::stats::{FloatStats, collect, is_float};
 use super::{Warehouse, file_schema, stored_as_text};
-use crate::catalog::{CatalogState, Column, DataFile, Relation};
+use crate::catalog::{CatalogState, Column, DataFile, Deletes, Relation};
 use crate::error::{About, Report, SqlState};
 use crate::name::QualifiedName;
 
@@ -53,6 +54,9 @@ pub enum WriteError {
     /// `58030`: the warehouse's store failed when the writer was done with the file.
     #[error("could not write a data file")]
     Store(#[from] object_store::Error),
+    /// `58030`: a file of deleted rows could not be read.
+    #[error("could not read a delete file")]
+    Deletes(#[from] DataFusionError),
     /// `XX000`: a column could not be brought to the type of the table or of the file.
     #[error("could not convert a value")]
     Arrow(#[from] ArrowError),
@@ -61,18 +65,24 @@ pub enum WriteError {
     NoStorage(QualifiedName),
 }
 
+impl WriteError {
+    pub(super) fn no_storage(relation: &Relation) -> Self {
+        Self::NoStorage(QualifiedName::bare(relation.name.clone()))
+    }
+}
+
 impl Report for WriteError {
     fn sqlstate(&self) -> SqlState {
         match self {
             Self::Null { .. } => SqlState::NOT_NULL_VIOLATION,
-            Self::Parquet(_) | Self::Store(_) => SqlState::IO_ERROR,
+            Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) => SqlState::IO_ERROR,
             Self::Arrow(_) | Self::NoStorage(_) => SqlState::INTERNAL_ERROR,
         }
     }
     fn detail(&self) -> Option<String> {
         match self {
             Self::Null { row, .. } => Some(format!("Failing row contains ({row}).")),
-            Self::Parquet(_) | Self::Store(_) | Self::Arrow(_) | Self::NoStorage(_) => None,
+            Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => None,
         }
     }
     fn about(&self) -> About {
@@ -83,7 +93,9 @@ impl Report for WriteError {
                 column: Some(column.clone()),
                 constraint: None,
             },
-            Self::Parquet(_) | Self::Store(_) | Self::Arrow(_) | Self::NoStorage(_) => About::default(),
+            Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => {
+                About::default()
+            }
         }
     }
 }
@@ -139,9 +151,7 @@ impl std::fmt::Debug for OpenFile {
 impl TableWriter {
     /// A writer that makes no file before it must. `XX000` if the relation is no table of the warehouse.
     pub fn new(warehouse: &Warehouse, catalog: &CatalogState, relation: &Relation) -> Result<Self, WriteError> {
-        let directory = warehouse
-            .directory(catalog, relation)
-            .ok_or_else(|| WriteError::NoStorage(QualifiedName::bare(relation.name.clone())))?;
+        let directory = warehouse.directory(catalog, relation).ok_or_else(|| WriteError::no_storage(relation))?;
         let schema = file_schema(&relation.columns);
         let target = Target {
             directory,
@@ -270,7 +280,8 @@ impl OpenFile {
         let size_bytes = warehouse.store.head(&path).await?.size;
         let columns = collect(&target.columns, &target.stored, &metadata, &self.floats)?;
         let record_count = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
-        Ok(DataFile { id: None, path: self.name, record_count, size_bytes, footer_bytes: None, columns })
+        let deletes = Deletes::default();
+        Ok(DataFile { id: None, path: self.name, record_count, size_bytes, footer_bytes: None, columns, deletes })
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::support::Server;
 
-const READ: &str = r#"
+pub(crate) const READ: &str = r#"
 import duckdb, glob, os, sys
 site = os.path.dirname(os.path.dirname(duckdb.__file__))
 c = duckdb.connect(config={'allow_unsigned_extensions': 'true'})

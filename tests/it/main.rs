@@ -23,6 +23,7 @@ mod crash;
 mod interop;
 mod lake;
 mod protocol;
+mod random;
 mod s3;
 mod support;
 mod transcript;

@@ -14,6 +14,7 @@ use super::super::{Need, Parameters, PlanResult, Right, Scope, has_subquery, pol
 use super::relation;
 use crate::catalog::{ExternalFormat, Relation, RelationKind};
 use crate::error::{Plain, SqlState, internal, unsupported};
+use crate::govern::PolicyCommand;
 use crate::lake::Location;
 use crate::name::ObjectId;
 use crate::statement::{CopyFormat, CopyOptions, CopySource, CopyStatement, parse_query};
@@ -122,7 +123,7 @@ pub(in crate::plan) fn copy_in(scope: &Scope, copy: &CopyStatement) -> PlanResul
         types: columns.iter().map(|column| column.pg.clone()).collect(),
         shape,
         filter: filter(scope, found, copy)?,
-        checks: with_checks(scope, id, found, false)?,
+        checks: with_checks(scope, id, found, PolicyCommand::Insert, false)?,
         options: copy.options.clone(),
         needs: vec![insert_need(scope, id, found, &columns)],
     })
@@ -226,7 +227,7 @@ pub(in crate::plan) fn copy_from_table(
     });
     let logical = scan.project(wanted.collect::<Vec<_>>())?.build()?;
     let mut plan = super::super::insert::from_plan(scope, id, found, logical, &columns)?;
-    plan.checks = with_checks(scope, id, found, false)?;
+    plan.checks = with_checks(scope, id, found, PolicyCommand::Insert, false)?;
     plan.needs = vec![insert_need(scope, id, found, &columns), reads_files(scope)];
     if let Some(filter) = filter(scope, found, copy)? {
         plan.source = LogicalPlanBuilder::from(plan.source).filter(filter)?.build()?;

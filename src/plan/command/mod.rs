@@ -87,6 +87,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::DetachMask(detach) => policy::detach(scope, &mut ddl, detach)?,
         Command::Query(_)
         | Command::Insert(_)
+        | Command::Modify(_)
         | Command::Explain(_)
         | Command::Copy(_)
         | Command::CreateTableAs(_)

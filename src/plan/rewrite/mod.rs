@@ -17,7 +17,7 @@ use sqlparser::ast::{
 
 pub(super) use self::output::{column_name, numbered, visible_name};
 pub(super) use self::sets::{composite, returns_set};
-pub(super) use self::syntax::{call, cast};
+pub(super) use self::syntax::{arguments, call, cast};
 use self::syntax::{inside, select_of, string};
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};

@@ -102,6 +102,16 @@ pub(super) fn plain_query(body: ast::SetExpr) -> Query {
     }
 }
 
+/// The arguments of a call that are plain expressions.
+pub(in crate::plan) fn arguments(function: &ast::Function) -> Vec<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let expression = |argument: &ast::FunctionArg| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    list.args.iter().filter_map(expression).collect()
+}
+
 pub(super) fn inside(expr: &Expr) -> &Expr {
     match expr {
         Expr::Nested(inner) => inside(inner),

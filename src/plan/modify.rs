@@ -1,0 +1,299 @@
+//! UPDATE and DELETE: a query for the rows to change, with where each of them is and what it becomes.
+//!
+//! The engine's own hooks for them lose conditions, and then change all rows; they are not used.
+
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column as EngineColumn, DFSchema, TableReference};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
+use sqlparser::ast;
+
+use super::insert::{self, WithCheck, positions, with_checks};
+use super::returning::{self, Returning};
+use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite};
+use crate::catalog::{Column, Relation};
+use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
+use crate::govern::{PolicyCommand, Privilege};
+use crate::guard::{FILE_COLUMN, POSITION_COLUMN, masks};
+use crate::name::{ObjectId, QualifiedName, fold};
+use crate::statement::{Modify, RowChange};
+use crate::types::PgType;
+
+/// What a statement's target is called in FROM. No statement can spell it.
+pub(super) const TARGET: &str = "\u{2}target";
+
+/// The table whose rows a statement changes, and which of them it may.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub(super) id: ObjectId,
+    pub(super) row_filter: Option<Expr>,
+}
+
+/// Rows to change.
+#[derive(Debug)]
+pub struct ModifyPlan {
+    /// The table they are in.
+    pub table: ObjectId,
+    /// What the user asked for: where each row is, then the values of SET, then what RETURNING reads of joined tables. Its
+    /// topmost node is a projection.
+    pub source: LogicalPlan,
+    /// The table's name in `source`.
+    pub alias: TableReference,
+    /// UPDATE: for each column of the table its new value over the output of `source`, or `None` if it keeps what it has.
+    /// `None`: DELETE.
+    pub assigned: Option<Vec<Option<Expr>>>,
+    /// Indexes of columns that the user sees through a mask: the statement may not read them.
+    pub masked: Vec<i32>,
+    /// What row policies ask of the changed rows.
+    pub checks: Vec<WithCheck>,
+    /// What the client gets back.
+    pub returning: Option<Returning>,
+    /// Rights on the table. What the source reads needs its own.
+    pub needs: Vec<Need>,
+    /// Types of the parameters by position, as far as they are known.
+    pub parameters: Vec<Option<PgType>>,
+}
+
+pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> PlanResult<ModifyPlan> {
+    let (name, alias) = named(&modify.target)?;
+    let (id, relation) = insert::target(scope, &name)?;
+    let alias = alias.unwrap_or_else(|| name.name.clone());
+    let (command, privilege) = match modify.change {
+        RowChange::Update(_) => (PolicyCommand::Update, Privilege::Update),
+        RowChange::Delete => (PolicyCommand::Delete, Privilege::Delete),
+    };
+    let sets = match &modify.change {
+        RowChange::Update(assignments) => sets(scope, relation, assignments)?,
+        RowChange::Delete => Vec::new(),
+    };
+    let query = source(modify, &alias, &sets)?;
+    let alias = TableReference::bare(alias);
+
+    let bind = |reads: bool| -> PlanResult<(Projection, Vec<Option<PgType>>)> {
+        let mut scope = scope.clone();
+        let row_filter = policy::target_filter(&scope, id, relation, command, reads)?;
+        scope.target = Some(Target { id, row_filter });
+        let (mut query, mut types) = (query.clone(), parameters.types.clone());
+        rewrite::query(&scope, &mut query, &mut types)?;
+        match query::bind(&scope, query, &mut types, vec![])? {
+            LogicalPlan::Projection(projection) => Ok((projection, types)),
+            _ => Err(internal("the source of UPDATE or DELETE is no projection").into()),
+        }
+    };
+    let (mut projection, mut types) = bind(false)?;
+    let reads = modify.returning.is_some() || reads_target(&LogicalPlan::Projection(projection.clone()), &alias)?;
+    if reads && relation.row_security {
+        (projection, types) = bind(true)?;
+    }
+
+    let columns = positions(relation, |column| sets.iter().any(|(set, _)| set.id == column));
+    let mut needs = vec![Need { role: scope.ctx.role, right: Right::Relation { id, privilege, columns } }];
+    let returning = match &modify.returning {
+        Some(items) => {
+            let schema: &DFSchema = projection.input.schema();
+            Some(returning::plan(scope, id, relation, Some((&alias, schema)), items, &mut needs)?)
+        }
+        None => None,
+    };
+    let others = returning.iter().flat_map(|returning| &returning.others).enumerate();
+    let others = others.map(|(index, other)| other.clone().alias(returning::other_name(index)));
+    let exprs = projection.expr.into_iter().chain(others).collect();
+    let source = LogicalPlan::Projection(Projection::try_new(exprs, projection.input)?);
+    let assigned = match modify.change {
+        RowChange::Delete => None,
+        RowChange::Update(_) => {
+            let value = |column: &Column| -> PlanResult<Option<Expr>> {
+                let Some(index) = sets.iter().position(|(set, _)| set.id == column.id) else { return Ok(None) };
+                Ok(Some(insert::assign(scope, &source, index + ADDRESS_COLUMNS, column)?))
+            };
+            Some(relation.columns.iter().map(value).collect::<PlanResult<_>>()?)
+        }
+    };
+    let source = query::with_values(source, &types, parameters)?;
+    let masked = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
+    let masked = masked.iter().filter_map(|mask| i32::try_from(mask.column).ok()).collect();
+    let checks = match modify.change {
+        RowChange::Update(_) => with_checks(scope, id, relation, command, reads)?,
+        RowChange::Delete => Vec::new(),
+    };
+    Ok(ModifyPlan { table: id, source, alias, assigned, masked, checks, returning, needs, parameters: types })
+}
+
+/// The first columns of the source.
+const ADDRESS_COLUMNS: usize = 2;
+
+impl ModifyPlan {
+    /// The rows as they are to be: where each one is, the table's columns, then what RETURNING reads of joined tables.
+    /// Columns that keep their values are read without the rights and masks of the user, who does not get to see them.
+    pub fn rows(&self, relation: &Relation) -> datafusion::common::Result<LogicalPlan> {
+        let LogicalPlan::Projection(projection) = &self.source else {
+            return datafusion::common::internal_err!("the source of UPDATE or DELETE is no projection");
+        };
+        let kept = |index: usize| format!("\u{2}kept{index}");
+        let assigned = |index: usize| self.assigned.as_ref().and_then(|assigned| assigned.get(index)?.as_ref());
+        // What a DELETE does not give back it need not read.
+        let wanted = self.assigned.is_some() || self.returning.is_some();
+        let columns = || relation.columns.iter().enumerate().filter(|_| wanted);
+        let raw = columns().filter(|(index, _)| assigned(*index).is_none()).map(|(index, column)| {
+            Expr::Column(EngineColumn::new(Some(self.alias.clone()), &column.name)).alias(kept(index))
+        });
+        let inner = projection.expr.iter().cloned().chain(raw).collect();
+        let inner = LogicalPlan::Projection(Projection::try_new(inner, projection.input.clone())?);
+        let named = |name: &str| Expr::Column(EngineColumn::new_unqualified(name));
+        let mut outer = vec![named(FILE_COLUMN), named(POSITION_COLUMN)];
+        outer.extend(columns().map(|(index, column)| {
+            assigned(index).cloned().unwrap_or_else(|| named(&kept(index))).alias(&column.name)
+        }));
+        let others = self.returning.iter().flat_map(|returning| &returning.others).enumerate();
+        outer.extend(others.map(|(index, _)| named(&returning::other_name(index))));
+        LogicalPlanBuilder::from(inner).project(outer)?.build()
+    }
+}
+
+/// The table's name, and its alias if it has one.
+fn named(target: &ast::TableFactor) -> PlanResult<(QualifiedName, Option<String>)> {
+    let ast::TableFactor::Table { name, alias, args: None, .. } = target else {
+        return Err(unsupported("a target that is no table").into());
+    };
+    let name = query::qualified(name).ok_or_else(|| unsupported("a relation name with more than a schema"))?;
+    let ident = |ident: &ast::Ident| match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => fold(&ident.value),
+    };
+    match alias {
+        Some(alias) if !alias.columns.is_empty() => Err(unsupported("an alias of the target with columns").into()),
+        alias => Ok((name, alias.as_ref().map(|alias| ident(&alias.name)))),
+    }
+}
+
+/// Columns to set, each with its value. `42703`, `42601`, `428C9`.
+fn sets<'a>(
+    scope: &Scope,
+    relation: &'a Relation,
+    assignments: &[ast::Assignment],
+) -> PlanResult<Vec<(&'a Column, ast::Expr)>> {
+    let mut sets: Vec<(&Column, ast::Expr)> = Vec::new();
+    for assignment in assignments {
+        let pairs = match &assignment.target {
+            ast::AssignmentTarget::ColumnName(name) => vec![(name, assignment.value.clone())],
+            ast::AssignmentTarget::Tuple(names) => names.iter().zip(spread(&assignment.value, names.len())?).collect(),
+        };
+        for (name, value) in pairs {
+            let column = set_column(relation, name)?;
+            if sets.iter().any(|(set, _)| set.id == column.id) {
+                let message = format!("multiple assignments to same column \"{}\"", column.name);
+                return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+            }
+            let value = if insert::is_default(&value) {
+                insert::cast_to(insert::default_source(scope, column)?, column)?
+            } else if insert::is_always(column) {
+                let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
+                let detail = format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name);
+                return Err(Plain::new(SqlState::GENERATED_ALWAYS, message).detail(detail).into());
+            } else if matches!(&value, ast::Expr::Value(value) if has_no_type(&value.value)) {
+                insert::cast_to(value, column)?
+            } else {
+                value
+            };
+            sets.push((column, value));
+        }
+    }
+    Ok(sets)
+}
+
+/// Whether a literal takes the type of what it is assigned to.
+fn has_no_type(value: &ast::Value) -> bool {
+    use ast::Value as V;
+    matches!(value, V::Placeholder(_) | V::SingleQuotedString(_) | V::EscapedStringLiteral(_) | V::Null)
+}
+
+fn set_column<'a>(relation: &'a Relation, name: &ast::ObjectName) -> PlanResult<&'a Column> {
+    let parts = query::qualified(name).ok_or_else(|| unsupported("SET of a part of a column"))?;
+    let wanted = parts.schema.unwrap_or(parts.name);
+    relation.column(&wanted).ok_or_else(|| {
+        let message = format!("column \"{wanted}\" of relation \"{}\" does not exist", relation.name);
+        PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), wanted)
+    })
+}
+
+/// The values of `(a, b) = …`, one for each column.
+fn spread(value: &ast::Expr, count: usize) -> PlanResult<Vec<ast::Expr>> {
+    let values = match value {
+        ast::Expr::Tuple(values) => values.clone(),
+        ast::Expr::Nested(value) => vec![value.as_ref().clone()],
+        ast::Expr::Subquery(query) => of_subquery(query, count)?,
+        ast::Expr::Function(function) if function.name.to_string().eq_ignore_ascii_case("row") => {
+            rewrite::arguments(function)
+        }
+        _ => {
+            let message = "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression";
+            return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+        }
+    };
+    if values.len() != count {
+        return Err(Plain::new(SqlState::SYNTAX_ERROR, "number of columns does not match number of values").into());
+    }
+    Ok(values)
+}
+
+/// A query of several columns as one query for each of them.
+fn of_subquery(query: &ast::Query, count: usize) -> PlanResult<Vec<ast::Expr>> {
+    let refused = || PlanError::from(unsupported("this subquery for several columns of UPDATE"));
+    let ast::SetExpr::Select(select) = query.body.as_ref() else { return Err(refused()) };
+    let plain = |item: &ast::SelectItem| {
+        matches!(item, ast::SelectItem::UnnamedExpr(_) | ast::SelectItem::ExprWithAlias { .. })
+    };
+    if select.distinct.is_some() || (select.projection.len() == count && !select.projection.iter().all(plain)) {
+        return Err(refused());
+    }
+    let of_item = |item: &ast::SelectItem| {
+        let mut select = select.clone();
+        select.projection = vec![item.clone()];
+        let mut query = query.clone();
+        query.body = Box::new(ast::SetExpr::Select(select));
+        ast::Expr::Subquery(Box::new(query))
+    };
+    Ok(select.projection.iter().map(of_item).collect())
+}
+
+/// `SELECT where it is, what is set FROM target, others WHERE selection`.
+fn source(modify: &Modify, alias: &str, sets: &[(&Column, ast::Expr)]) -> PlanResult<ast::Query> {
+    let quoted = |name: &str| ast::Ident::with_quote('"', name);
+    let item = |expr: ast::Expr, name: String| ast::SelectItem::ExprWithAlias { expr, alias: quoted(&name) };
+    let mut items: Vec<ast::SelectItem> = [FILE_COLUMN, POSITION_COLUMN]
+        .iter()
+        .map(|name| item(ast::Expr::CompoundIdentifier(vec![quoted(alias), quoted(name)]), (*name).to_owned()))
+        .collect();
+    let values = sets.iter().enumerate();
+    items.extend(values.map(|(index, (_, value))| item(value.clone(), format!("\u{2}set{index}"))));
+
+    let mut query = *crate::statement::parse_query(&format!("SELECT FROM \"{TARGET}\""))?;
+    let ast::SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(internal("a SELECT that is none").into());
+    };
+    select.projection = items;
+    for table in &mut select.from {
+        if let ast::TableFactor::Table { alias: target, .. } = &mut table.relation {
+            *target = Some(ast::TableAlias { explicit: true, name: quoted(alias), columns: vec![], at: None });
+        }
+    }
+    select.from.extend(modify.others.iter().cloned());
+    select.selection.clone_from(&modify.selection);
+    query.with.clone_from(&modify.with);
+    Ok(query)
+}
+
+/// Whether an expression names a column of the target.
+fn reads_target(plan: &LogicalPlan, alias: &TableReference) -> PlanResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::Column(column) | Expr::OuterReferenceColumn(_, column) = expr {
+                    found |= column.relation.as_ref() == Some(alias) && !column.name.starts_with('\u{2}');
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,168 @@
+//! RETURNING: expressions over the rows that a statement wrote, and over what they were joined with.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::sql::planner::PlannerContext;
+use sqlparser::ast;
+
+use super::insert::positions;
+use super::names::Names;
+use super::{Need, PlanResult, Right, Scope, has_subquery, origin, policy, query, rewrite, typing};
+use crate::catalog::Relation;
+use crate::error::{SqlError, unsupported};
+use crate::govern::Privilege;
+use crate::guard::masks;
+use crate::name::{ObjectId, fold};
+use crate::types::field;
+
+/// What RETURNING gives back, over the table's columns and then `others`.
+#[derive(Clone, Debug)]
+pub struct Returning {
+    /// Masks of the table's columns for this user, applied before the expressions.
+    pub masks: Vec<Option<Expr>>,
+    /// Columns of joined tables that it reads, as the statement's own query has them. In the expressions they go by
+    /// [`other_name`].
+    pub others: Vec<Expr>,
+    /// Over unqualified columns.
+    pub expressions: Vec<Expr>,
+    /// What the client is told of the columns.
+    pub fields: Vec<FieldRef>,
+}
+
+/// What the columns of joined tables are called in RETURNING's expressions.
+pub fn other_name(index: usize) -> String {
+    format!("\u{2}other{index}")
+}
+
+/// `joined`: the table's name in the statement, and the schema of all that the statement reads, the table included;
+/// `None`: the table alone, by its own name.
+pub(super) fn plan(
+    scope: &Scope,
+    id: ObjectId,
+    relation: &Relation,
+    joined: Option<(&TableReference, &DFSchema)>,
+    items: &[ast::SelectItem],
+    needs: &mut Vec<Need>,
+) -> PlanResult<Returning> {
+    let own = TableReference::bare(relation.name.as_str());
+    let fields = relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable));
+    let alone = DFSchema::try_from_qualified_schema(own.clone(), policy::schema_of(fields)?.as_arrow())?;
+    let (target, schema) = joined.unwrap_or((&own, &alone));
+    let mut planner =
+        Planner { scope, schema, target, id, relation, others: vec![], expressions: vec![], fields: vec![] };
+    for item in items {
+        planner.item(item)?;
+    }
+    let Planner { others, expressions, fields, .. } = planner;
+    let named: Vec<&str> = expressions.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
+    let read =
+        positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
+    let role = scope.ctx.role;
+    needs.push(if read.is_empty() {
+        Need { role, right: Right::AnyColumn { id, privilege: Privilege::Select } }
+    } else {
+        Need { role, right: Right::Relation { id, privilege: Privilege::Select, columns: read } }
+    });
+    // Masks are bound like those of a scan.
+    let mut bound_masks = vec![None; relation.columns.len()];
+    let masked = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
+    if !masked.is_empty()
+        && let Some(policies) = policy::bind(scope, id, relation, &[])?
+    {
+        bound_masks = policies.masks;
+    }
+    Ok(Returning { masks: bound_masks, others, expressions, fields })
+}
+
+struct Planner<'a> {
+    scope: &'a Scope,
+    schema: &'a DFSchema,
+    target: &'a TableReference,
+    id: ObjectId,
+    relation: &'a Relation,
+    others: Vec<Expr>,
+    expressions: Vec<Expr>,
+    fields: Vec<FieldRef>,
+}
+
+impl Planner<'_> {
+    fn item(&mut self, item: &ast::SelectItem) -> PlanResult<()> {
+        let (expr, name) = match item {
+            ast::SelectItem::Wildcard(_) => return self.all(None),
+            ast::SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
+                let name = query::qualified(name).filter(|name| name.schema.is_none());
+                let name = name.ok_or_else(|| unsupported("a qualified name before .*"))?;
+                return self.all(Some(&TableReference::bare(name.name)));
+            }
+            ast::SelectItem::UnnamedExpr(expr) => (expr.clone(), rewrite::column_name(expr)),
+            ast::SelectItem::ExprWithAlias { expr, alias } => {
+                let name = if alias.quote_style.is_some() { alias.value.clone() } else { fold(&alias.value) };
+                (expr.clone(), name)
+            }
+            ast::SelectItem::QualifiedWildcard(..) | ast::SelectItem::ExprWithAliases { .. } => {
+                return Err(unsupported("this form of RETURNING").into());
+            }
+        };
+        let mut expr = expr;
+        rewrite::expression(self.scope, &mut expr)?;
+        let names = Names::new(self.scope, vec![]);
+        let bound = query::sql_to_rel(&names).sql_to_expr(expr, self.schema, &mut PlannerContext::new())?;
+        self.push(typing::expression(self.scope, bound, self.schema)?.data, &name)
+    }
+
+    /// `*`, or `table.*`.
+    fn all(&mut self, of: Option<&TableReference>) -> PlanResult<()> {
+        let columns: Vec<Column> = self.schema.columns();
+        let mut found = false;
+        for column in columns {
+            let shown = !column.name.starts_with('\u{2}');
+            if shown && of.is_none_or(|of| column.relation.as_ref() == Some(of)) {
+                found = true;
+                let name = rewrite::visible_name(&column.name).to_owned();
+                self.push(Expr::Column(column), &name)?;
+            }
+        }
+        match of {
+            Some(of) if !found => {
+                let message = format!("missing FROM-clause entry for table \"{}\"", of.table());
+                Err(crate::error::Plain::new(crate::error::SqlState::UNDEFINED_TABLE, message).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn push(&mut self, expr: Expr, name: &str) -> PlanResult<()> {
+        if has_subquery(&expr) {
+            return Err(unsupported("a subquery in RETURNING").into());
+        }
+        let (_, given) = expr.to_field(self.schema)?;
+        let unique = format!("{name}\u{1}{}", self.expressions.len());
+        let own = expr.column_refs().into_iter().all(|column| column.relation.as_ref() == Some(self.target));
+        let given = Field::clone(&given).with_name(name);
+        self.fields.push(Arc::new(if own {
+            origin::of_returned(self.id, self.relation, &expr).note(given)
+        } else {
+            given
+        }));
+        let unqualified = expr.transform(|expr| {
+            let Expr::Column(column) = expr else { return Ok(Transformed::no(expr)) };
+            let name = if column.relation.as_ref() == Some(self.target) {
+                column.name
+            } else {
+                let other = Expr::Column(column);
+                let known = self.others.iter().position(|known| *known == other);
+                other_name(known.unwrap_or_else(|| {
+                    self.others.push(other);
+                    self.others.len() - 1
+                }))
+            };
+            Ok(Transformed::yes(Expr::Column(Column::new_unqualified(name))))
+        });
+        self.expressions.push(unqualified?.data.alias(unique));
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! Random statements that change rows: what is there is what PostgreSQL has after the same statements, at every commit,
+//! after restarts, and for DuckDB at every snapshot.
+
+use std::process::Command;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::interop::READ;
+use crate::support::postgres::Postgres;
+use crate::support::{Client, PASSWORD, Server};
+
+/// What a table holds, in one row; PostgreSQL and DuckDB read it alike.
+const CONTENT: &str = "SELECT count(*), coalesce(sum(id), 0), coalesce(sum(a), 0), count(a),
+    coalesce(sum(length(b)), 0), coalesce(sum(CASE WHEN b LIKE '%x' THEN id ELSE 0 END), 0) FROM ";
+
+struct Statements {
+    random: StdRng,
+    next_id: i64,
+    savepoints: usize,
+    in_block: bool,
+}
+
+impl Statements {
+    fn condition(&mut self) -> String {
+        let (n, m) = (self.random.random_range(2..40), self.random.random_range(0..self.next_id + 10));
+        let k = self.random.random_range(0..n);
+        match self.random.random_range(0..11) {
+            0 => format!("id % {n} = {k}"),
+            1 => format!("id BETWEEN {m} AND {}", m + n * 3),
+            2 => format!("a = {k}"),
+            3 => format!("a IS NULL OR id = {m}"),
+            4 => format!("b LIKE '%{k}'"),
+            5 => format!("id IN (SELECT a FROM m WHERE a % {n} = {k})"),
+            6 => format!("EXISTS (SELECT 1 FROM m x WHERE x.a = m.id AND x.id % {n} <> {k})"),
+            7 => format!("id = (SELECT max(id) FROM m) OR id < {k}"),
+            8 => format!("id NOT IN (SELECT id FROM m WHERE id % {n} <> {k})"),
+            9 => "false".to_owned(),
+            _ => format!("id > {m}"),
+        }
+    }
+
+    fn next(&mut self) -> String {
+        match self.random.random_range(0..100) {
+            0..18 => {
+                let (first, count) = (self.next_id, self.random.random_range(1..6));
+                self.next_id += count;
+                let rows: Vec<String> =
+                    (first..self.next_id).map(|id| format!("({id}, {}, 'b{id}')", id % 11)).collect();
+                format!("INSERT INTO m VALUES {}", rows.join(", "))
+            }
+            18..22 => {
+                let (first, count) = (self.next_id, [50, 1000, 12_000][self.random.random_range(0..3)]);
+                self.next_id += count;
+                format!(
+                    "INSERT INTO m SELECT g, g % 11, 'b' || g FROM generate_series({first}, {}) AS g",
+                    self.next_id - 1
+                )
+            }
+            22..25 => "INSERT INTO m SELECT id, NULL, b FROM m WHERE id % 50 = 0".to_owned(),
+            25..45 => format!("DELETE FROM m WHERE {}", self.condition()),
+            45..75 => {
+                let set = match self.random.random_range(0..5) {
+                    0 => "a = a + 1",
+                    1 => "b = b || 'x', a = id % 7",
+                    2 => "a = NULL",
+                    3 => "(a, b) = (id % 5, 'new')",
+                    _ => "a = (SELECT count(*) FROM m y WHERE y.id < 20)",
+                };
+                format!("UPDATE m SET {set} WHERE {}", self.condition())
+            }
+            75 => "TRUNCATE m".to_owned(),
+            76..80 => "SELECT count(*) FROM m".to_owned(),
+            _ => self.transaction(),
+        }
+    }
+
+    fn transaction(&mut self) -> String {
+        if !self.in_block {
+            (self.in_block, self.savepoints) = (true, 0);
+            return "BEGIN".to_owned();
+        }
+        match self.random.random_range(0..7) {
+            0..2 => {
+                self.savepoints += 1;
+                format!("SAVEPOINT s{}", self.savepoints)
+            }
+            2..4 if self.savepoints > 0 => {
+                let to = self.random.random_range(1..=self.savepoints);
+                self.savepoints = to;
+                format!("ROLLBACK TO s{to}")
+            }
+            4 if self.savepoints > 0 => {
+                self.savepoints -= 1;
+                format!("RELEASE s{}", self.savepoints + 1)
+            }
+            5 => {
+                self.in_block = false;
+                "ROLLBACK".to_owned()
+            }
+            _ => {
+                self.in_block = false;
+                "COMMIT".to_owned()
+            }
+        }
+    }
+}
+
+async fn run(client: &mut Client, sql: &str) -> String {
+    let reply = client.simple(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).pop().unwrap();
+    format!("{} {:?}", reply.tag, reply.rows)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn random_statements_leave_what_postgresql_has() {
+    let postgres = Postgres::start().await;
+    for seed in 1..=3 {
+        postgres.new_database().await;
+        let mut theirs = Client::connect(postgres.address, "boathouse", PASSWORD).await.unwrap();
+        let mut server = Server::start().await;
+        let mut ours = server.connect().await;
+        for client in [&mut theirs, &mut ours] {
+            client.simple("CREATE TABLE m (id bigint, a bigint, b text)").await.unwrap();
+        }
+        let random = StdRng::seed_from_u64(seed);
+        let mut statements = Statements { random, next_id: 0, savepoints: 0, in_block: false };
+        let mut history = vec![run(&mut theirs, &format!("{CONTENT} m")).await];
+        for step in 0..100 {
+            let sql = statements.next();
+            let (wanted, got) = (run(&mut theirs, &sql).await, run(&mut ours, &sql).await);
+            assert_eq!(got, wanted, "seed {seed}, step {step}: {sql}");
+            let content = format!("{CONTENT} m");
+            let (wanted, got) = (run(&mut theirs, &content).await, run(&mut ours, &content).await);
+            assert_eq!(got, wanted, "seed {seed}, after step {step}: {sql}");
+            if !statements.in_block {
+                history.push(wanted);
+                if step % 25 == 0 {
+                    server.restart().await;
+                    ours = server.connect().await;
+                    assert_eq!(run(&mut ours, &content).await, got, "seed {seed}, step {step}: after a restart");
+                }
+            }
+        }
+        drop(ours);
+        server.stop().await;
+        compare_snapshots(&server, seed, history);
+    }
+}
+
+/// What DuckDB reads, snapshot after snapshot, is what was committed, commit after commit.
+fn compare_snapshots(server: &Server, seed: u64, mut history: Vec<String>) {
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    let duckdb = |queries: &[String]| {
+        let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+        let output = Command::new(python).args(["-c", READ]).arg(&metadata).args(queries).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let created = "SELECT min(snapshot_id) FROM l.snapshots() WHERE changes::text LIKE '%tables_created%'".to_owned();
+    let snapshots = duckdb(&[created, "SELECT max(snapshot_id) FROM l.snapshots()".to_owned()]);
+    let (first, last): (i64, i64) = (snapshots[0].parse().unwrap(), snapshots[1].parse().unwrap());
+    let queries: Vec<String> =
+        (first..=last).map(|snapshot| format!("{CONTENT} l.public.m AT (VERSION => {snapshot})")).collect();
+    let mut read: Vec<String> = duckdb(&queries)
+        .iter()
+        .map(|line| line.split('|').map(|value| format!("Some(\"{value}\")")).collect::<Vec<_>>().join(", "))
+        .map(|row| format!("SELECT 1 [[{row}]]"))
+        .collect();
+    // A commit that changes nothing may be a snapshot or none.
+    read.dedup();
+    history.dedup();
+    assert_eq!(read, history, "seed {seed}");
+}
+
+/// Concurrent increments: each that was acknowledged counts, none counts twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_update_is_lost() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE c (id int, n bigint)").await.unwrap();
+    client.simple("INSERT INTO c SELECT g, 0 FROM generate_series(1, 4) AS g").await.unwrap();
+    let address = server.address;
+    let workers = (0..6).map(|worker| {
+        tokio::spawn(async move {
+            let mut client = Client::connect(address, "boathouse", PASSWORD).await.unwrap();
+            let mut done = 0;
+            for round in 0..15 {
+                let sql = format!("UPDATE c SET n = n + 1 WHERE id = {}", 1 + (worker + round) % 4);
+                match client.simple(&sql).await {
+                    Ok(_) => done += 1,
+                    Err(error) => assert_eq!(error.code, "40001"),
+                }
+            }
+            done
+        })
+    });
+    let mut done = 0;
+    for worker in workers.collect::<Vec<_>>() {
+        done += worker.await.unwrap();
+    }
+    assert!(done > 0);
+    assert_eq!(client.value("SELECT sum(n) FROM c").await, Some(done.to_string()));
+    assert_eq!(client.value("SELECT count(*) FROM c").await.as_deref(), Some("4"));
+}
