@@ -12,12 +12,14 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use datafusion::prelude::SessionConfig;
 
 use super::BarrierPlanner;
+use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions};
 
@@ -50,6 +52,9 @@ impl Engine {
         let config = SessionConfig::from(options);
         let table_functions = SessionStateDefaults::default_table_functions().into_iter();
         let table_functions = table_functions.map(|function| (function.name().to_owned(), function)).collect();
+        let mut rules = PhysicalOptimizer::new().rules;
+        rules.insert(0, Arc::new(HideOrderings));
+        rules.push(Arc::new(YieldInJoins));
         let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
@@ -59,7 +64,7 @@ impl Engine {
             .with_table_functions(table_functions)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_query_planner(Arc::new(BarrierPlanner))
-            .with_physical_optimizer_rule(Arc::new(YieldInJoins))
+            .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)
             .build();
         let own = [

@@ -10,6 +10,7 @@ mod from_function;
 mod insert;
 mod modify;
 mod names;
+mod opaque;
 mod origin;
 mod policy;
 mod query;

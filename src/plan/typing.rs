@@ -7,15 +7,17 @@ use arrow::array::Array;
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_nested::expr_fn::{array_position, cardinality};
 use datafusion::logical_expr::expr::{Between, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{
     BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
 };
 
 use super::Scope;
+use super::decorrelate::barrier;
 use crate::catalog::RelationKind;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::QualifiedName;
@@ -39,11 +41,17 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         let names = NamePreserver::new(&node);
         let values = matches!(node, LogicalPlan::Values(_));
+        let keys = null_safe_keys(&node);
         let mapped = node.map_expressions(|expr| {
             let name = names.save(&expr);
             let rewritten = expr.transform_up(|expr| rule(scope, expr, &schema, !recursive))?;
             Ok(if values { rewritten } else { rewritten.update_data(|expr| name.restore(expr)) })
         })?;
+        let mapped = if keys == NullSafe::Compared { mapped.map_data(compare_null_safely)? } else { mapped };
+        if keys == NullSafe::Joined {
+            // Or a later equality would become a key of the same, null-safe join.
+            return mapped.map_data(barrier);
+        }
         mapped.map_data(|node| match node {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
             LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
@@ -58,6 +66,29 @@ pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result
     expr.transform_up(|expr| rule(scope, expr, schema, true))
 }
 
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(..) | Expr::Placeholder(_) => true,
+        Expr::Cast(cast) => is_constant(&cast.expr),
+        Expr::ScalarFunction(function) => function.args.iter().all(is_constant) && !function.args.is_empty(),
+        _ => false,
+    }
+}
+
+/// `IN` with columns in its list as comparisons: the engine compares lists with each other by their text.
+fn any_of(scope: &Scope, expr: &Expr, list: Vec<Expr>, negated: bool, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let (op, all) = if negated { (Operator::NotEq, Operator::And) } else { (Operator::Eq, Operator::Or) };
+    let mut whole: Option<Expr> = None;
+    for item in list {
+        let one = binary(scope, BinaryExpr::new(Box::new(expr.clone()), op, Box::new(item)), schema)?.data;
+        whole = Some(match whole {
+            Some(whole) => Expr::BinaryExpr(BinaryExpr::new(Box::new(whole), all, Box::new(one))),
+            None => one,
+        });
+    }
+    Ok(Transformed::yes(whole.unwrap_or_else(|| lit(negated))))
+}
+
 fn contains_recursion(plan: &LogicalPlan) -> Result<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
@@ -65,6 +96,52 @@ fn contains_recursion(plan: &LogicalPlan) -> Result<bool> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(found)
+}
+
+/// What becomes of IS NOT DISTINCT FROM between columns in a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NullSafe {
+    None,
+    /// A join by nothing else.
+    Joined,
+    /// A condition beside others: the engine would take all of them for null-safe.
+    Compared,
+}
+
+fn null_safe_keys(node: &LogicalPlan) -> NullSafe {
+    let condition = match node {
+        LogicalPlan::Filter(filter) => Some(&filter.predicate),
+        LogicalPlan::Join(join) => join.filter.as_ref(),
+        _ => None,
+    };
+    let is_null_safe = |expr: &Expr| {
+        matches!(expr, Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right })
+            if !left.column_refs().is_empty() && !right.column_refs().is_empty())
+    };
+    let conjuncts = condition.map(split_conjunction).unwrap_or_default();
+    if !conjuncts.iter().any(|expr| expr.exists(|expr| Ok(is_null_safe(expr))).unwrap_or(true)) {
+        NullSafe::None
+    } else if matches!(node, LogicalPlan::Join(join) if join.on.is_empty())
+        && conjuncts.iter().all(|expr| is_null_safe(expr))
+    {
+        NullSafe::Joined
+    } else {
+        NullSafe::Compared
+    }
+}
+
+/// IS NOT DISTINCT FROM between columns in a form that is no key of a join.
+fn compare_null_safely(node: LogicalPlan) -> Result<LogicalPlan> {
+    let compared = node.map_expressions(|expr| {
+        expr.transform_up(|expr| match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }) => {
+                let (null, equal) = ((*left).clone().is_null().and((*right).clone().is_null()), (*left).eq(*right));
+                Ok(Transformed::yes(coalesce(vec![equal, null])))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+    });
+    compared.map(|transformed| transformed.data)
 }
 
 /// `narrow`: whether an integer literal takes the smallest type that holds it.
@@ -84,7 +161,11 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::InList(InList { expr, list, negated }) => {
             let target = pg_type(&expr, schema);
             let list = with_type(scope, list, target.as_ref())?;
-            Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
+            if list.iter().all(is_constant) || expr.is_volatile() {
+                Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
+            } else {
+                any_of(scope, &expr, list, negated, schema)?
+            }
         }
         Expr::ScalarFunction(function) if matches!(function.func.name(), "date_part" | "date_trunc") => {
             if scope.ctx.settings.time_zone() == crate::setting::Zone::UTC {

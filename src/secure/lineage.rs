@@ -120,23 +120,25 @@ impl Lineage {
         if let Some(error) = failed {
             return Err(error);
         }
-        let names_what_it_reads = matches!(
-            plan,
-            P::Projection(_)
-                | P::Filter(_)
-                | P::Sort(_)
-                | P::Limit(_)
-                | P::SubqueryAlias(_)
-                | P::Join(_)
-                | P::Aggregate(_)
-                | P::Window(_)
-                | P::Repartition(_)
-                | P::Subquery(_)
-                | P::TableScan(_)
-                | P::Values(_)
-                | P::EmptyRelation(_)
-                | P::Distinct(Distinct::On(_))
-        );
+        let is_barrier = matches!(plan, P::Extension(extension) if extension.node.name() == "Barrier");
+        let names_what_it_reads = is_barrier
+            || matches!(
+                plan,
+                P::Projection(_)
+                    | P::Filter(_)
+                    | P::Sort(_)
+                    | P::Limit(_)
+                    | P::SubqueryAlias(_)
+                    | P::Join(_)
+                    | P::Aggregate(_)
+                    | P::Window(_)
+                    | P::Repartition(_)
+                    | P::Subquery(_)
+                    | P::TableScan(_)
+                    | P::Values(_)
+                    | P::EmptyRelation(_)
+                    | P::Distinct(Distinct::On(_))
+            );
         if !names_what_it_reads {
             self.mark(&input);
         }

@@ -27,7 +27,7 @@ struct Barrier {
 }
 
 /// A plan of which nothing is known but its columns.
-pub(super) fn barrier(input: LogicalPlan) -> Result<LogicalPlan> {
+pub(in crate::plan) fn barrier(input: LogicalPlan) -> Result<LogicalPlan> {
     let columns = input.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), Arc::clone(field)));
     let schema = DFSchema::new_with_metadata(columns.collect(), input.schema().metadata().clone())?;
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(Barrier { input, schema: Arc::new(schema) }) }))

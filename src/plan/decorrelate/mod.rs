@@ -25,7 +25,7 @@ use datafusion::logical_expr::{
 };
 
 pub use self::barrier::BarrierPlanner;
-use self::barrier::barrier;
+pub(super) use self::barrier::barrier;
 use self::push::{Outer, columns_of};
 pub use self::refs::lateral_left;
 use self::refs::{free, has, subquery_of};

@@ -8,6 +8,39 @@ use super::{integer_literal, is_independent, unqualify};
 use crate::plan::Scope;
 use crate::types::PgType;
 
+/// `FROM a, LATERAL l JOIN b` as `a CROSS JOIN LATERAL l JOIN b`: what is lateral is then the right side of a join, where
+/// the engine looks for it.
+pub(super) fn raise_laterals(from: &mut Vec<ast::TableWithJoins>) {
+    use ast::{JoinConstraint as C, JoinOperator as J, TableFactor as F};
+    let lateral = |factor: &F| match factor {
+        F::Derived { lateral, .. } => *lateral,
+        F::Function { .. } | F::Table { args: Some(_), .. } | F::UNNEST { .. } => true,
+        _ => false,
+    };
+    let keeps = |join: &ast::Join| {
+        matches!(
+            join.join_operator,
+            J::Join(C::On(_) | C::None)
+                | J::Inner(C::On(_) | C::None)
+                | J::Left(C::On(_))
+                | J::LeftOuter(C::On(_))
+                | J::CrossJoin(C::None)
+        )
+    };
+    let last = from.iter().skip(1).rposition(|table| lateral(&table.relation) && !table.joins.is_empty());
+    let Some(count) = last.map(|index| index + 2) else { return };
+    if !from.iter().take(count).all(|table| table.joins.iter().all(keeps)) {
+        return;
+    }
+    let mut tables = from.drain(..count);
+    let Some(mut whole) = tables.next() else { return };
+    for table in tables {
+        whole.joins.push(ast::Join { relation: table.relation, global: false, join_operator: J::CrossJoin(C::None) });
+        whole.joins.extend(table.joins);
+    }
+    from.insert(0, whole);
+}
+
 /// Functions, `unnest` included, become what the engine calls one, or the rows they stand for.
 pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
     if let ast::TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } = factor {

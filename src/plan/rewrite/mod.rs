@@ -7,6 +7,7 @@ mod precedence;
 mod session;
 mod sets;
 mod syntax;
+mod wildcard;
 
 use std::ops::ControlFlow;
 
@@ -37,7 +38,7 @@ fn function_name(function: &ast::Function) -> Option<String> {
 
 /// Rewrites a query in place. `types` receives the parameter types that its text tells.
 pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgType>>) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { scope, types, error: None };
+    let mut rewriter = Rewriter { scope, types, depth: 0, error: None };
     let _flow = VisitMut::visit(query, &mut rewriter);
     rewriter.error.map_or(Ok(()), Err)
 }
@@ -45,7 +46,7 @@ pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgT
 /// Rewrites one expression in place.
 pub(super) fn expression(scope: &Scope, expr: &mut Expr) -> Result<(), SqlError> {
     let mut types = Vec::new();
-    let mut rewriter = Rewriter { scope, types: &mut types, error: None };
+    let mut rewriter = Rewriter { scope, types: &mut types, depth: 0, error: None };
     let _flow = VisitMut::visit(expr, &mut rewriter);
     rewriter.error.map_or(Ok(()), Err)
 }
@@ -53,6 +54,8 @@ pub(super) fn expression(scope: &Scope, expr: &mut Expr) -> Result<(), SqlError>
 struct Rewriter<'a> {
     scope: &'a Scope,
     types: &'a mut Vec<Option<PgType>>,
+    /// How many queries the visited syntax is in.
+    depth: usize,
     error: Option<SqlError>,
 }
 
@@ -184,7 +187,13 @@ fn integer_literal(expr: &Expr) -> Option<PgType> {
 impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
         values_of_columns(&mut query.body);
         if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
@@ -213,8 +222,12 @@ impl VisitorMut for Rewriter<'_> {
             self.error = Some(refusal);
             return ControlFlow::Break(());
         }
+        from::raise_laterals(&mut select.from);
         qualify_wildcards(select);
-        output::name_columns(&mut select.projection);
+        let starred = wildcard::names(self.scope, select);
+        let outermost = self.depth == 1;
+        let may_repeat = |name: &str| starred.as_ref().map_or(outermost, |names| names.contains(name));
+        output::name_columns(&mut select.projection, may_repeat);
         sets::in_select(&mut select.projection);
         ControlFlow::Continue(())
     }
@@ -247,7 +260,14 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         precedence::raise_not(expr);
+        precedence::lower_distinct(expr);
         let replacement = match expr {
+            Expr::Identifier(ident)
+                if ident.quote_style.is_none()
+                    && matches!(fold(&ident.value).as_str(), "current_schema" | "current_role") =>
+            {
+                session::session_call(self.scope, &ObjectName::from(vec![ident.clone()]))
+            }
             Expr::Function(function) => {
                 unqualify(&mut function.name);
                 match &function.args {

@@ -22,8 +22,9 @@ pub(in crate::plan) fn numbered(name: &str, number: usize) -> String {
     if number == 0 { name.to_owned() } else { format!("{name}{UNIQUE}{number}") }
 }
 
-/// Gives every unnamed output column PostgreSQL's name for it, made unique for the engine.
-pub(super) fn name_columns(items: &mut [SelectItem]) {
+/// Gives every unnamed output column PostgreSQL's name for it, made unique for the engine. `may_repeat`: a wildcard beside
+/// it may give the name, too.
+pub(super) fn name_columns(items: &mut [SelectItem], may_repeat: impl Fn(&str) -> bool) {
     let several = items.len() > 1;
     let wildcard = items.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
     let mut taken: HashSet<String> = HashSet::new();
@@ -43,7 +44,7 @@ pub(super) fn name_columns(items: &mut [SelectItem]) {
                 let name = column_name(expr);
                 if column {
                     // Kept as it is, so that its qualifier stays known, unless it would be there twice.
-                    let alias = if several { unique(name.clone(), wildcard) } else { continue };
+                    let alias = if several { unique(name.clone(), wildcard && may_repeat(&name)) } else { continue };
                     if alias.value == name {
                         continue;
                     }
