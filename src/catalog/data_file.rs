@@ -35,7 +35,7 @@ pub struct Deletes {
 }
 
 /// A Parquet file with positions of deleted rows.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DeleteFile {
     /// Set once it is committed.
     pub id: Option<FileId>,

@@ -118,6 +118,9 @@ pub struct TableStorage {
     pub uuid: String,
     /// Below the schema's path; ends with a slash.
     pub path: String,
+    /// The id of the next new column; `None`: the table has its first columns, and the next id is beyond theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_column_id: Option<i32>,
 }
 
 /// Files that somebody else wrote.
@@ -197,6 +200,9 @@ pub struct Column {
     pub nullable: bool,
     /// Source text of the default expression.
     pub default: Option<String>,
+    /// Its value in rows of files that were written before it was added, as text in UTC; `None`: NULL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<String>,
     /// The sequence it draws from by itself; `None` for other columns.
     pub identity: Option<Identity>,
     /// Grants on this column, beside those on the relation; `None` if there are none.

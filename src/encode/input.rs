@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
+    Array, ArrayBuilder, ArrayRef, AsArray, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
     FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
     IntervalMonthDayNanoBuilder, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
     UInt32Builder,
@@ -505,6 +505,27 @@ fn fit(value: Numeric, precision: u8, scale: i8) -> Result<i128, InputError> {
         Some(value) if limit.is_none_or(|limit| value.abs() < limit) => Ok(value),
         _ => Err(overflow),
     }
+}
+
+/// Holds an array of text against the limit of its type. `22001`.
+pub(crate) fn length_checked(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, InputError> {
+    if !matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_)) || array.data_type() != &DataType::Utf8View {
+        return Ok(array);
+    }
+    let text = array.as_string_view();
+    let mut changed = false;
+    let mut builder = StringViewBuilder::with_capacity(text.len());
+    for value in text {
+        match value {
+            Some(value) => {
+                let kept = limited(value, pg)?;
+                changed |= kept.len() != value.len();
+                builder.append_value(kept);
+            }
+            None => builder.append_null(),
+        }
+    }
+    Ok(if changed { Arc::new(builder.finish()) } else { array })
 }
 
 /// Checks varchar's limit and drops char's padding. Surplus blanks are cut off without an error, as SQL wants.

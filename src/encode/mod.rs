@@ -27,7 +27,7 @@ pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
 pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
 pub use input::{ColumnBuilder, InputError, utf8};
-pub(crate) use input::{array_items, limited};
+pub(crate) use input::{array_items, length_checked};
 pub use interval::parse_interval;
 pub use number::{Numeric, parse_bool, parse_numeric};
 pub use row::RowEncoder;

@@ -163,7 +163,7 @@ impl fmt::Display for SqlError {
 impl std::error::Error for SqlError {}
 
 /// A failure that needs no more than a code and a text. For errors that nobody matches on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Plain {
     /// The code that drivers act upon.

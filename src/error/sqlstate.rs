@@ -124,6 +124,8 @@ impl SqlState {
     pub const UNDEFINED_OBJECT: Self = Self("42704");
     /// A column named twice in a list or a definition.
     pub const DUPLICATE_COLUMN: Self = Self("42701");
+    /// Two tables of FROM go by one name.
+    pub const DUPLICATE_ALIAS: Self = Self("42712");
     /// A portal's name that is in use.
     pub const DUPLICATE_CURSOR: Self = Self("42P03");
     /// A prepared statement's name that is in use.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use arrow::array::{Array, AsArray};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
 use datafusion::execution::SendableRecordBatchStream;
@@ -15,13 +15,16 @@ use tokio::task::JoinSet;
 
 use super::returning::{Kept, give_back};
 use super::{Outcome, Stores, query};
-use crate::catalog::{Relation, RelationKind, Sequence};
-use crate::encode::limited;
+use crate::catalog::{Column, Relation, RelationKind, Sequence};
+use crate::encode::length_checked;
 use crate::error::{Plain, SqlError, SqlState, internal};
+use crate::govern::Privilege;
+use crate::guard::{masks, row_security_applies};
+use crate::name::ObjectId;
 use crate::plan::{InsertPlan, Scope, WithCheck, has_subquery};
 use crate::transaction::Transaction;
 use crate::types::PgType;
-use crate::warehouse::{TableWriter, Written};
+use crate::warehouse::{ShownColumns, TableWriter, Written};
 
 pub(super) async fn run(
     scope: &Scope,
@@ -38,8 +41,9 @@ pub(super) async fn run(
     let keep = insert.returning.is_some();
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut writers = JoinSet::new();
+    let shown = shown_columns(scope, insert.table, &relation)?;
     for (partition, stream) in streams.into_iter().enumerate() {
-        let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?;
+        let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?.showing(shown.clone());
         let rows = Arc::clone(&rows);
         writers.spawn(async move { Ok::<_, SqlError>((partition, write(stream, writer, rows, keep).await?)) });
     }
@@ -71,8 +75,30 @@ pub(super) async fn run(
     }
 }
 
+/// The columns of a table that the user may see as they are.
+pub(super) fn shown_columns(scope: &Scope, id: ObjectId, relation: &Relation) -> Result<ShownColumns, SqlError> {
+    let ctx = &scope.ctx;
+    if ctx.superuser {
+        return Ok(ShownColumns::All);
+    }
+    if row_security_applies(ctx, relation) {
+        return Ok(ShownColumns::Only(Vec::new()));
+    }
+    let masked: Vec<usize> = masks(ctx, &scope.reader, id, relation)?.iter().map(|mask| mask.column).collect();
+    let all = ctx.rights(&relation.effective_acl()).contains(Privilege::Select);
+    if all && masked.is_empty() {
+        return Ok(ShownColumns::All);
+    }
+    let readable = |column: &Column| {
+        all || column.acl.as_ref().is_some_and(|acl| acl.held_by(&ctx.roles).contains(Privilege::Select))
+    };
+    let shown =
+        relation.columns.iter().enumerate().filter(|(index, column)| !masked.contains(index) && readable(column));
+    Ok(ShownColumns::Only(shown.map(|(index, _)| index).collect()))
+}
+
 /// The sequences a table draws from, and any that the catalog's defaults may name.
-fn sequences_of(scope: &Scope, table: crate::name::ObjectId) -> Vec<crate::name::ObjectId> {
+fn sequences_of(scope: &Scope, table: ObjectId) -> Vec<ObjectId> {
     let owned = scope.ctx.catalog.relations().filter(|(_, relation)| match &relation.storage {
         RelationKind::Sequence(Sequence { owned_by: Some((owner, _)), .. }) => *owner == table,
         RelationKind::Sequence(Sequence { owned_by: None, .. }) => true,
@@ -170,25 +196,4 @@ impl RowChecks {
         }
         Ok(batch)
     }
-}
-
-/// Holds text against the limit of its type.
-fn length_checked(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, SqlError> {
-    if !matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_)) || array.data_type() != &DataType::Utf8View {
-        return Ok(array);
-    }
-    let text = array.as_string_view();
-    let mut changed = false;
-    let mut builder = StringViewBuilder::with_capacity(text.len());
-    for value in text {
-        match value {
-            Some(value) => {
-                let kept = limited(value, pg)?;
-                changed |= kept.len() != value.len();
-                builder.append_value(kept);
-            }
-            None => builder.append_null(),
-        }
-    }
-    Ok(if changed { Arc::new(builder.finish()) } else { array })
 }

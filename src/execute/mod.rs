@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::execute_stream;
+use futures::TryStreamExt;
 use tokio::sync::Semaphore;
 
 pub use copy::{CopyEncoder, CopyIn};
 
 use crate::error::{Notice, SqlError};
 use crate::pg::Objects;
-use crate::plan::{DdlPlan, Plan, Scope};
+use crate::plan::{DdlPlan, Plan, Scope, Validation};
 use crate::secure::Authorized;
 use crate::statement::CopyFormat;
 use crate::transaction::Transaction;
@@ -125,12 +127,39 @@ pub async fn execute(
                 None => Ok(Outcome::Done(tag.to_owned())),
             }
         }
+        Plan::Rewrite { ddl, fill } => {
+            let tag = ddl.tag;
+            validate(scope, transaction, &ddl).await?;
+            apply(scope, transaction, ddl, notices);
+            // Its scan has the old rows already.
+            transaction.truncate(fill.table);
+            let mut scope = scope.clone();
+            scope.ctx.catalog = Arc::clone(transaction.catalog());
+            insert::run(&scope, stores, transaction, fill).await?;
+            Ok(Outcome::Done(tag.to_owned()))
+        }
         Plan::Ddl(ddl) => {
             let tag = ddl.tag;
+            validate(scope, transaction, &ddl).await?;
             apply(scope, transaction, ddl, notices);
             Ok(Outcome::Done(tag.to_owned()))
         }
     }
+}
+
+/// Holds the rows of tables against what changes of them rely on, also until they are committed.
+async fn validate(scope: &Scope, transaction: &mut Transaction, ddl: &DdlPlan) -> Result<(), SqlError> {
+    for Validation { table, none_of, error } in &ddl.validations {
+        let plan = query::physical(scope, none_of).await?;
+        let mut rows = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+        while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {
+            if batch.num_rows() > 0 {
+                return Err(SqlError::from(error.clone()));
+            }
+        }
+        transaction.rely_on(*table);
+    }
+    Ok(())
 }
 
 fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {

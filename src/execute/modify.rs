@@ -11,7 +11,7 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
-use super::insert::RowChecks;
+use super::insert::{RowChecks, shown_columns};
 use super::returning::{Kept, give_back};
 use super::{Outcome, Stores, query};
 use crate::error::{SqlError, internal};
@@ -38,9 +38,13 @@ pub(super) async fn run(
     let checks = Arc::new(RowChecks::new(scope, &relation, None, &modify.checks)?);
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut workers = JoinSet::new();
+    let shown = shown_columns(scope, modify.table, &relation)?;
     for stream in streams {
-        let writer =
-            if updates { Some(TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?) } else { None };
+        let writer = if updates {
+            Some(TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?.showing(shown.clone()))
+        } else {
+            None
+        };
         let (found, checks) = (Arc::clone(&found), Arc::clone(&checks));
         let keep = modify.returning.is_some();
         workers.spawn(Worker { found, checks, columns: relation.columns.len(), writer, keep }.run(stream));

@@ -44,6 +44,10 @@ pub(super) fn give_back(
     batches: Vec<RecordBatch>,
     tag: String,
 ) -> Result<Outcome, SqlError> {
+    if batches.is_empty() {
+        let (fields, stream) = (returning.fields.clone(), query::ready(&returning.fields, batches));
+        return Ok(Outcome::Returned { fields, stream, tag });
+    }
     let named = |name: &str| Expr::Column(Column::new_unqualified(name));
     let own = relation.columns.iter().map(|column| crate::types::field(&column.name, &column.pg, true));
     let given = batches.first().map(RecordBatch::schema);

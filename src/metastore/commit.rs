@@ -28,6 +28,8 @@ pub struct Commit {
     pub changes: Vec<Change>,
     /// The tables whose rows it changed, each of them once.
     pub tables: Vec<TableCommit>,
+    /// Tables whose rows must be those that it read.
+    pub relied_on: Vec<ObjectId>,
     /// Sequences it drew values from.
     pub sequences: Vec<ObjectId>,
     /// Values of sequences that it created, which go by provisional ids.
@@ -219,6 +221,9 @@ impl Prepared {
         check_names(head, &next, &changes)?;
         check_parents(&next, &changes)?;
 
+        if commit.relied_on.iter().any(|id| head.data(*id).version != commit.base.data(*id).version) {
+            return Err(conflict("A table that the transaction altered was written to at the same time."));
+        }
         let mut next_file_id = head.next_file_id;
         let mut tables = Vec::new();
         let mut data = Vec::new();
@@ -249,6 +254,10 @@ impl Prepared {
             for file in &mut table.added {
                 file.id = Some(FileId(next_file_id));
                 next_file_id += 1;
+                if let Some(deletes) = &mut file.deletes.file {
+                    Arc::make_mut(deletes).id = Some(FileId(next_file_id));
+                    next_file_id += 1;
+                }
                 files.push(Arc::new(file.clone()));
             }
             data.push((table.table, Some(Arc::new(TableData { version: Some(snapshot), files }))));

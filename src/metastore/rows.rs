@@ -47,7 +47,7 @@ pub(super) async fn end_ducklake(
             Some(format!("dropped_schema:{id}"))
         }
         Body::Relation(Relation { storage: RelationKind::Table(_), .. }) => {
-            for table in ["ducklake_table", "ducklake_column", "ducklake_data_file"] {
+            for table in ["ducklake_table", "ducklake_column", "ducklake_data_file", "ducklake_delete_file"] {
                 let sql = format!("UPDATE {table} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
                 tx.execute(&sql, values()).await?;
             }
@@ -223,6 +223,7 @@ async fn put_columns(
                 "NULL".into(),
                 (column.nullable || parent.is_some()).into(),
                 parent.into(),
+                column.initial.clone().filter(|_| parent.is_none()).into(),
                 "literal".into(),
                 "duckdb".into(),
             ]
@@ -242,6 +243,7 @@ async fn put_columns(
         "default_value",
         "nulls_allowed",
         "parent_column",
+        "initial_default",
         "default_value_type",
         "default_value_dialect",
     ];

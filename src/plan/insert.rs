@@ -85,7 +85,12 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
     };
     let mut needs = vec![insert_need(scope, id, relation, &columns)];
     let returning = match &insert.returning {
-        Some(items) => Some(returning::plan(scope, id, relation, None, items, &mut needs)?),
+        Some(items) => {
+            let bound = returning::Bound { types: &mut types, values: parameters.values.as_deref() };
+            let (returning, need) = returning::plan(scope, id, relation, None, items, bound)?;
+            needs.push(need);
+            Some(returning)
+        }
         None => None,
     };
     let source = shape(scope, relation, source, &columns)?;

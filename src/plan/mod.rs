@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 
-pub use command::{ColumnSource, CopyPlan, DdlPlan, file_format};
+pub use command::{ColumnSource, CopyPlan, DdlPlan, Validation, file_format};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{InsertPlan, WithCheck};
@@ -99,6 +99,13 @@ pub enum Plan {
         ddl: DdlPlan,
         /// The rows. `None`: WITH NO DATA, or there is such a table already.
         fill: Option<InsertPlan>,
+    },
+    /// Change a table, and write all its rows again.
+    Rewrite {
+        /// What changes the table.
+        ddl: DdlPlan,
+        /// All its rows, as they are to be.
+        fill: InsertPlan,
     },
     /// Change the catalog.
     Ddl(DdlPlan),
@@ -185,9 +192,12 @@ impl Plan {
             Self::Insert(insert) => insert.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Modify(modify) => modify.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Explain { .. } => Some(vec![Arc::new(crate::types::field("QUERY PLAN", &PgType::Text, false))]),
-            Self::CopyOut(..) | Self::CopyIn(_) | Self::CopyFiles(..) | Self::CreateTableAs { .. } | Self::Ddl(_) => {
-                None
-            }
+            Self::CopyOut(..)
+            | Self::CopyIn(_)
+            | Self::CopyFiles(..)
+            | Self::CreateTableAs { .. }
+            | Self::Rewrite { .. }
+            | Self::Ddl(_) => None,
         }
     }
 
@@ -197,7 +207,11 @@ impl Plan {
             Self::Query(query) | Self::Explain { query, .. } | Self::CopyOut(_, query) => query.parameters.clone(),
             Self::Insert(insert) => insert.parameters.clone(),
             Self::Modify(modify) => modify.parameters.clone(),
-            Self::CopyIn(_) | Self::CopyFiles(..) | Self::CreateTableAs { .. } | Self::Ddl(_) => Vec::new(),
+            Self::CopyIn(_)
+            | Self::CopyFiles(..)
+            | Self::CreateTableAs { .. }
+            | Self::Rewrite { .. }
+            | Self::Ddl(_) => Vec::new(),
         };
         (0..count)
             .map(|index| {
@@ -293,6 +307,10 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
             let (ddl, fill) = command::create_table_as(scope, create, parameters)?;
             Plan::CreateTableAs { ddl, fill }
         }
+        Command::AlterTable(alter) => match command::alter(scope, alter)? {
+            (ddl, Some(fill)) => Plan::Rewrite { ddl, fill },
+            (ddl, None) => Plan::Ddl(ddl),
+        },
         other => Plan::Ddl(command::plan(scope, other)?),
     })
 }

@@ -90,7 +90,10 @@ pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> P
     let returning = match &modify.returning {
         Some(items) => {
             let schema: &DFSchema = projection.input.schema();
-            Some(returning::plan(scope, id, relation, Some((&alias, schema)), items, &mut needs)?)
+            let bound = returning::Bound { types: &mut types, values: parameters.values.as_deref() };
+            let (returning, need) = returning::plan(scope, id, relation, Some((&alias, schema)), items, bound)?;
+            needs.push(need);
+            Some(returning)
         }
         None => None,
     };
@@ -189,7 +192,7 @@ fn sets<'a>(
                 let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
                 let detail = format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name);
                 return Err(Plain::new(SqlState::GENERATED_ALWAYS, message).detail(detail).into());
-            } else if matches!(&value, ast::Expr::Value(value) if has_no_type(&value.value)) {
+            } else if has_no_type(&value) {
                 insert::cast_to(value, column)?
             } else {
                 value
@@ -201,9 +204,15 @@ fn sets<'a>(
 }
 
 /// Whether a literal takes the type of what it is assigned to.
-fn has_no_type(value: &ast::Value) -> bool {
+fn has_no_type(value: &ast::Expr) -> bool {
     use ast::Value as V;
-    matches!(value, V::Placeholder(_) | V::SingleQuotedString(_) | V::EscapedStringLiteral(_) | V::Null)
+    match value {
+        ast::Expr::Nested(inner) => has_no_type(inner),
+        ast::Expr::Value(value) => {
+            matches!(value.value, V::Placeholder(_) | V::SingleQuotedString(_) | V::EscapedStringLiteral(_) | V::Null)
+        }
+        _ => false,
+    }
 }
 
 fn set_column<'a>(relation: &'a Relation, name: &ast::ObjectName) -> PlanResult<&'a Column> {
@@ -266,14 +275,22 @@ fn source(modify: &Modify, alias: &str, sets: &[(&Column, ast::Expr)]) -> PlanRe
     let values = sets.iter().enumerate();
     items.extend(values.map(|(index, (_, value))| item(value.clone(), format!("\u{2}set{index}"))));
 
-    let mut query = *crate::statement::parse_query(&format!("SELECT FROM \"{TARGET}\""))?;
+    let mut query = *crate::statement::parse_query("SELECT FROM target")?;
     let ast::SetExpr::Select(select) = query.body.as_mut() else {
         return Err(internal("a SELECT that is none").into());
     };
     select.projection = items;
     for table in &mut select.from {
-        if let ast::TableFactor::Table { alias: target, .. } = &mut table.relation {
+        if let ast::TableFactor::Table { name, alias: target, .. } = &mut table.relation {
+            *name = ast::ObjectName::from(vec![quoted(TARGET)]);
             *target = Some(ast::TableAlias { explicit: true, name: quoted(alias), columns: vec![], at: None });
+        }
+    }
+    for other in &modify.others {
+        let factors = std::iter::once(&other.relation).chain(other.joins.iter().map(|join| &join.relation));
+        if factors.filter_map(rewrite::called).any(|name| name == alias) {
+            let message = format!("table name \"{alias}\" specified more than once");
+            return Err(Plain::new(SqlState::DUPLICATE_ALIAS, message).into());
         }
     }
     select.from.extend(modify.others.iter().cloned());

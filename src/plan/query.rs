@@ -130,17 +130,18 @@ pub(super) fn view(
         let mut types = Vec::new();
         rewrite::query(scope, &mut query, &mut types)?;
         let logical = bind(scope, query, &mut types, within)?;
-        let columns: Vec<Expr> = logical
-            .schema()
-            .iter()
-            .zip(&relation.columns)
-            .map(|((qualifier, field), column)| {
-                Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(&column.name)
-            })
-            .collect();
-        if columns.len() != relation.columns.len() {
-            return Err(unsupported("a view whose base table has changed its columns").into());
-        }
+        let given: Vec<_> = logical.schema().iter().collect();
+        // A table may have got columns since that `*` in the view stands for.
+        let same_count = given.len() == relation.columns.len();
+        let column = |(index, column): (usize, &crate::catalog::Column)| {
+            let named =
+                |(_, field): &&(Option<&TableReference>, &FieldRef)| rewrite::visible_name(field.name()) == column.name;
+            let found = if same_count { given.get(index) } else { given.iter().find(named) };
+            let (qualifier, field) =
+                found.ok_or_else(|| unsupported("a view whose base table has changed its columns"))?;
+            Ok(Expr::Column(Column::new(qualifier.cloned(), field.name())).alias(&column.name))
+        };
+        let columns = relation.columns.iter().enumerate().map(column).collect::<PlanResult<Vec<Expr>>>()?;
         LogicalPlanBuilder::from(logical)
             .project(columns)
             .and_then(LogicalPlanBuilder::build)

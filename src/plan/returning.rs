@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
@@ -17,7 +18,7 @@ use crate::error::{SqlError, unsupported};
 use crate::govern::Privilege;
 use crate::guard::masks;
 use crate::name::{ObjectId, fold};
-use crate::types::field;
+use crate::types::{PgType, arrow_type, field, of_field};
 
 /// What RETURNING gives back, over the table's columns and then `others`.
 #[derive(Clone, Debug)]
@@ -38,7 +39,7 @@ pub fn other_name(index: usize) -> String {
     format!("\u{2}other{index}")
 }
 
-/// `joined`: the table's name in the statement, and the schema of all that the statement reads, the table included;
+/// Also tells what right on the table it needs. `joined`: the table's name in the statement, and the schema of all that the statement reads, the table included;
 /// `None`: the table alone, by its own name.
 pub(super) fn plan(
     scope: &Scope,
@@ -46,14 +47,14 @@ pub(super) fn plan(
     relation: &Relation,
     joined: Option<(&TableReference, &DFSchema)>,
     items: &[ast::SelectItem],
-    needs: &mut Vec<Need>,
-) -> PlanResult<Returning> {
+    parameters: Bound<'_>,
+) -> PlanResult<(Returning, Need)> {
     let own = TableReference::bare(relation.name.as_str());
     let fields = relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable));
     let alone = DFSchema::try_from_qualified_schema(own.clone(), policy::schema_of(fields)?.as_arrow())?;
     let (target, schema) = joined.unwrap_or((&own, &alone));
-    let mut planner =
-        Planner { scope, schema, target, id, relation, others: vec![], expressions: vec![], fields: vec![] };
+    let (others, expressions, fields) = (vec![], vec![], vec![]);
+    let mut planner = Planner { scope, schema, target, id, relation, parameters, others, expressions, fields };
     for item in items {
         planner.item(item)?;
     }
@@ -62,11 +63,11 @@ pub(super) fn plan(
     let read =
         positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
     let role = scope.ctx.role;
-    needs.push(if read.is_empty() {
+    let need = if read.is_empty() {
         Need { role, right: Right::AnyColumn { id, privilege: Privilege::Select } }
     } else {
         Need { role, right: Right::Relation { id, privilege: Privilege::Select, columns: read } }
-    });
+    };
     // Masks are bound like those of a scan.
     let mut bound_masks = vec![None; relation.columns.len()];
     let masked = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
@@ -75,7 +76,39 @@ pub(super) fn plan(
     {
         bound_masks = policies.masks;
     }
-    Ok(Returning { masks: bound_masks, others, expressions, fields })
+    Ok((Returning { masks: bound_masks, others, expressions, fields }, need))
+}
+
+/// The statement's parameters: types by position, and values when it is to run.
+pub(super) struct Bound<'a> {
+    pub(super) types: &'a mut Vec<Option<PgType>>,
+    pub(super) values: Option<&'a [ScalarValue]>,
+}
+
+impl Bound<'_> {
+    /// Puts values in the places of parameters, and notes the types of those that had none.
+    fn fill(&mut self, expr: Expr, schema: &DFSchema) -> datafusion::common::Result<Expr> {
+        let (expr, _) = expr.infer_placeholder_types(schema)?;
+        let filled = expr.transform(|expr| {
+            let Expr::Placeholder(placeholder) = &expr else { return Ok(Transformed::no(expr)) };
+            let index = placeholder.id.strip_prefix('$').and_then(|number| number.parse::<usize>().ok());
+            let Some(index) = index.and_then(|number| number.checked_sub(1)) else { return Ok(Transformed::no(expr)) };
+            if self.types.len() <= index {
+                self.types.resize(index + 1, None);
+            }
+            let inferred = || placeholder.field.as_ref().map_or(PgType::Text, |field| of_field(field));
+            let pg = self.types.get_mut(index).map_or(PgType::Text, |slot| slot.get_or_insert_with(inferred).clone());
+            let null = || ScalarValue::try_from(&arrow_type(&pg));
+            // Before it runs, any value of the type will do.
+            let value = match self.values.and_then(|values| values.get(index)) {
+                Some(value) => value.cast_to(&arrow_type(&pg))?,
+                None => null()?,
+            };
+            let metadata = FieldMetadata::from(field("", &pg, true).metadata().clone());
+            Ok(Transformed::yes(Expr::Literal(value, Some(metadata))))
+        });
+        filled.map(|transformed| transformed.data)
+    }
 }
 
 struct Planner<'a> {
@@ -84,6 +117,7 @@ struct Planner<'a> {
     target: &'a TableReference,
     id: ObjectId,
     relation: &'a Relation,
+    parameters: Bound<'a>,
     others: Vec<Expr>,
     expressions: Vec<Expr>,
     fields: Vec<FieldRef>,
@@ -108,9 +142,13 @@ impl Planner<'_> {
             }
         };
         let mut expr = expr;
-        rewrite::expression(self.scope, &mut expr)?;
+        rewrite::typed_expression(self.scope, &mut expr, self.parameters.types)?;
         let names = Names::new(self.scope, vec![]);
-        let bound = query::sql_to_rel(&names).sql_to_expr(expr, self.schema, &mut PlannerContext::new())?;
+        let declared = self.parameters.types.iter();
+        let declared = declared.map(|pg| pg.as_ref().map(|pg| Arc::new(field("", pg, true)) as FieldRef)).collect();
+        let mut context = PlannerContext::new().with_prepare_param_data_types(declared);
+        let bound = query::sql_to_rel(&names).sql_to_expr(expr, self.schema, &mut context)?;
+        let bound = self.parameters.fill(bound, self.schema)?;
         self.push(typing::expression(self.scope, bound, self.schema)?.data, &name)
     }
 

@@ -79,6 +79,11 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             };
             Plan::CreateTableAs { ddl, fill }
         }
+        // Who owns the table may have its rows written again; the plan reads nothing else.
+        Plan::Rewrite { ddl, fill } => {
+            check(ctx, &ddl.needs)?;
+            Plan::Rewrite { ddl, fill }
+        }
         Plan::Ddl(mut ddl) => {
             check(ctx, &ddl.needs)?;
             if let Some(refusal) = ddl.refusal.take() {

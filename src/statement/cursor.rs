@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sqlparser::ast;
-use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
@@ -35,7 +35,9 @@ impl<'a> Cursor<'a> {
         let tokens =
             Tokenizer::new(&DIALECT, text.sql()).tokenize_with_location().map_err(|error| token_error(text, &error))?;
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-        let tokens = without_table_queries(tokens.collect());
+        let tokens: Vec<_> = tokens.collect();
+        refuse_own_names(text, &tokens)?;
+        let tokens = without_table_queries(tokens);
         let parameters = tokens
             .iter()
             .enumerate()
@@ -237,6 +239,11 @@ impl<'a> Cursor<'a> {
         self.parsed(Parser::parse_expr)
     }
 
+    /// An expression that `IS`, `NOT NULL` and the like do not belong to, as a column's default; and its source text.
+    pub(super) fn default_expression(&mut self) -> Result<(ast::Expr, String), SyntaxError> {
+        self.parsed(|parser| parser.parse_subexpr(DIALECT.prec_value(Precedence::Is)))
+    }
+
     /// A query, and its source text.
     pub(super) fn query(&mut self) -> Result<(Box<ast::Query>, String), SyntaxError> {
         self.parsed(Parser::parse_query)
@@ -372,6 +379,19 @@ fn starts_query(before: &[TokenWithSpan]) -> bool {
         // Elsewhere it names a column.
         [.., last] if is_word(last, "as") => first("create") && no_query_yet(),
         _ => first("insert") && no_query_yet(),
+    }
+}
+
+/// Names with control characters are the planner's own.
+fn refuse_own_names(text: &Text, tokens: &[TokenWithSpan]) -> Result<(), SyntaxError> {
+    let own =
+        |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value.contains(char::is_control));
+    match tokens.iter().find(own) {
+        Some(token) => Err(SyntaxError::Unsupported {
+            feature: "an identifier with control characters".to_owned(),
+            position: text.at(token.span.start),
+        }),
+        None => Ok(()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Queries and INSERT are read by sqlparser's PostgreSQL dialect; every other command has a recursive-descent parser of
 //! its own here, on sqlparser's tokenizer.
 
+mod alter;
 mod class;
 mod copy;
 mod cursor;
@@ -17,6 +18,7 @@ mod transaction;
 
 use std::sync::Arc;
 
+pub use alter::{AlterColumn, AlterTable, AlterTableAction};
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
@@ -26,8 +28,8 @@ pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use setting::{SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
-    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
-    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, Truncate,
+    ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema, CreateTable,
+    CreateTableAs, CreateView, Drop, DropKind, IdentityOption, Truncate,
 };
 pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
@@ -331,7 +333,7 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 
 fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["table"]) || c.words(&["external", "table"]) || c.words(&["foreign", "table"]) {
-        return table::alter(c);
+        return alter::parse(c);
     }
     if c.words(&["policy"]) {
         return policy::alter(c);

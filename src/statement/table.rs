@@ -122,28 +122,6 @@ pub struct CreateCredential {
     pub options: BTreeMap<String, String>,
 }
 
-/// `ALTER [EXTERNAL | FOREIGN] TABLE [IF EXISTS] name action, …`.
-#[derive(Clone, Debug)]
-pub struct AlterTable {
-    /// The table, as written: unresolved.
-    pub name: QualifiedName,
-    /// `IF EXISTS`: a table that is not there is passed over with a notice.
-    pub if_exists: bool,
-    /// In the order in which they were written and are carried out.
-    pub actions: Vec<AlterTableAction>,
-}
-
-/// What ALTER TABLE can do.
-#[derive(Clone, Debug)]
-pub enum AlterTableAction {
-    /// `ENABLE` (true) or `DISABLE ROW LEVEL SECURITY`: whether row policies are in force.
-    RowSecurity(bool),
-    /// `FORCE` (true) or `NO FORCE ROW LEVEL SECURITY`: whether row policies hold for the owner as well.
-    ForceRowSecurity(bool),
-    /// `OWNER TO role`: the new owner, also of the sequences of its identity columns.
-    Owner(RoleSpec),
-}
-
 /// `DROP kind [IF EXISTS] name, … [CASCADE | RESTRICT]`, but for roles.
 #[derive(Clone, Debug)]
 pub struct Drop {
@@ -278,7 +256,7 @@ fn create_as(
     Ok(Command::CreateTableAs(CreateTableAs { name, if_not_exists, columns, query, with_data }))
 }
 
-fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {
+pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {
     let mut column = ColumnDefinition { name, pg: PgType::Text, not_null: false, default: None, identity: None };
     let serial = [
         ("smallserial", PgType::Int2),
@@ -302,7 +280,7 @@ fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinitio
         } else if c.words(&["null"]) {
             // The default.
         } else if c.words(&["default"]) {
-            column.default = Some(c.expression()?.1);
+            column.default = Some(c.default_expression()?.1);
         } else if c.words(&["generated", "always", "as", "identity"]) {
             column.identity = Some(identity(c, IdentityKind::Always)?);
             column.not_null = true;
@@ -440,34 +418,6 @@ pub(super) fn create_credential(c: &mut Cursor<'_>) -> Result<Command, SyntaxErr
     let _either = c.words(&["with"]) || c.words(&["options"]);
     let options = option_list(c)?;
     Ok(Command::CreateCredential(CreateCredential { name, if_not_exists, options }))
-}
-
-pub(super) fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
-    let if_exists = c.if_exists();
-    let _only = c.words(&["only"]);
-    let name = c.qualified_name()?;
-    let actions = c.list(|c| {
-        Ok(if c.words(&["enable", "row", "level", "security"]) {
-            AlterTableAction::RowSecurity(true)
-        } else if c.words(&["disable", "row", "level", "security"]) {
-            AlterTableAction::RowSecurity(false)
-        } else if c.words(&["force", "row", "level", "security"]) {
-            AlterTableAction::ForceRowSecurity(true)
-        } else if c.words(&["no", "force", "row", "level", "security"]) {
-            AlterTableAction::ForceRowSecurity(false)
-        } else if c.words(&["owner", "to"]) {
-            AlterTableAction::Owner(RoleSpec::parse(c)?)
-        } else {
-            return Err(c.unsupported_or_unexpected(
-                "ALTER TABLE …",
-                &[
-                    "add", "drop", "alter", "rename", "set", "reset", "attach", "detach", "inherit", "enable",
-                    "disable", "cluster", "validate",
-                ],
-            ));
-        })
-    })?;
-    Ok(Command::AlterTable(AlterTable { name, if_exists, actions }))
 }
 
 pub(super) fn drop(c: &mut Cursor<'_>, kind: DropKind) -> Result<Command, SyntaxError> {

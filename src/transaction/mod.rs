@@ -11,7 +11,7 @@ use crate::catalog::{CatalogState, Change, DataFile, Relation};
 use crate::error::{SqlError, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::ObjectId;
-use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written};
+use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written, evolved};
 
 /// Deleted rows of a data file that are kept in the metadata database; more become a file.
 const INLINED_DELETES_MAX: u64 = 10_000;
@@ -26,6 +26,8 @@ pub struct Transaction {
     changes: Vec<Change>,
     staged: Arc<Staged>,
     sequences: BTreeSet<ObjectId>,
+    /// Tables whose rows nobody else may have changed when it commits.
+    relied_on: BTreeSet<ObjectId>,
     /// Values of sequences that it created.
     own_sequences: Arc<Sequences>,
     /// The lowest provisional id that was given, so that none is given twice.
@@ -53,6 +55,7 @@ impl Transaction {
             changes: Vec::new(),
             staged: Arc::default(),
             sequences: BTreeSet::new(),
+            relied_on: BTreeSet::new(),
             own_sequences: Arc::default(),
             lowest_id: ObjectId(0),
             started_us,
@@ -135,6 +138,11 @@ impl Transaction {
         self.sequences.extend(sequences);
     }
 
+    /// Notes that what it did holds only for the rows that a table has now.
+    pub fn rely_on(&mut self, table: ObjectId) {
+        self.relied_on.insert(table);
+    }
+
     /// Makes everything durable and visible, or nothing. Tells the final ids of what it created. `40001` if others were
     /// faster.
     pub async fn commit(
@@ -163,6 +171,7 @@ impl Transaction {
             changes: self.changes.clone(),
             tables,
             sequences: self.sequences.iter().copied().collect(),
+            relied_on: self.relied_on.iter().copied().collect(),
             own_sequences: Arc::clone(&self.own_sequences),
             author,
         };
@@ -197,7 +206,7 @@ impl Transaction {
         if !staged.rows.is_empty() {
             let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
             for rows in &staged.rows {
-                writer.write(rows.clone()).await?;
+                writer.write(evolved(rows, relation).map_err(SqlError::from_engine)?).await?;
             }
             added.extend(writer.finish_to_files().await?);
         }

@@ -17,8 +17,8 @@ use super::field_id;
 /// Binds columns by id. Virtual columns, which have none, by name.
 #[derive(Clone, Debug)]
 pub(super) struct ByColumnId {
-    /// By column name.
-    pub(super) ids: HashMap<String, i32>,
+    /// Each column's id, and what it has in files that lack it; by name.
+    pub(super) columns: HashMap<String, (i32, ScalarValue)>,
 }
 
 #[derive(Debug)]
@@ -44,8 +44,9 @@ impl PhysicalExprAdapterFactory for ByColumnId {
         }
         let mut by_name = HashMap::new();
         for field in logical.fields() {
-            let index = match self.ids.get(field.name()) {
-                Some(id) => by_id.get(id).copied(),
+            let known = self.columns.get(field.name());
+            let index = match known {
+                Some((id, _)) => by_id.get(id).copied(),
                 None => Some(physical.index_of(field.name())?),
             };
             let bound = match index {
@@ -56,7 +57,13 @@ impl PhysicalExprAdapterFactory for ByColumnId {
                         .then(|| Arc::new(Field::new(field.name(), field.data_type().clone(), field.is_nullable())));
                     Bound::Physical { column: Column::new(stored.name(), index), cast_to }
                 }
-                None => Bound::Absent(Arc::new(Literal::new(ScalarValue::try_from(field.data_type())?))),
+                None => {
+                    let value = match known {
+                        Some((_, initial)) => initial.cast_to(field.data_type())?,
+                        None => ScalarValue::try_from(field.data_type())?,
+                    };
+                    Bound::Absent(Arc::new(Literal::new(value)))
+                }
             };
             by_name.insert(field.name().clone(), bound);
         }

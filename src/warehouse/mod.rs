@@ -4,6 +4,7 @@
 
 mod adapter;
 mod deletes;
+mod evolve;
 mod scan;
 mod stage;
 mod stats;
@@ -19,9 +20,10 @@ use object_store::local::LocalFileSystem;
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 pub use deletes::Addresses;
+pub use evolve::evolved;
 pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
-pub use write::{TableWriter, WriteError, Written};
+pub use write::{ShownColumns, TableWriter, WriteError, Written};
 
 use crate::catalog::{CatalogState, Column, Relation, RelationKind, element_id};
 use crate::types::{PgType, field};

@@ -23,6 +23,7 @@ use parquet::arrow::RowNumber;
 
 use super::adapter::ByColumnId;
 use super::deletes::{Place, live_rows};
+use super::evolve::{evolved, initial};
 use super::stats::file_statistics;
 use super::{StagedTable, Warehouse};
 use crate::catalog::{CatalogState, Column, DataFile, Relation};
@@ -87,7 +88,7 @@ impl WarehouseTable {
             own,
             schema,
             files,
-            rows: staged.rows.clone(),
+            rows: staged.rows.iter().map(|rows| evolved(rows, relation)).collect::<Result<_>>().ok()?,
         })
     }
 
@@ -119,7 +120,8 @@ impl WarehouseTable {
         let source = ParquetSource::new(table_schema.build())
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
-        let ids = self.columns.iter().map(|column| (column.name.clone(), column.id)).collect();
+        let known = |column: &Column| Ok((column.name.clone(), (column.id, initial(column)?)));
+        let columns = self.columns.iter().map(known).collect::<Result<_>>()?;
         let mut statistics = Vec::with_capacity(self.files.len());
         let mut group = Vec::with_capacity(self.files.len());
         for (place, file) in &self.files {
@@ -140,7 +142,7 @@ impl WarehouseTable {
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(vec![FileGroup::new(group)])
             .with_statistics(Statistics::try_merge_iter(&statistics, &self.schema)?)
-            .with_expr_adapter(Some(Arc::new(ByColumnId { ids })))
+            .with_expr_adapter(Some(Arc::new(ByColumnId { columns })))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();

@@ -21,6 +21,7 @@ use parquet::schema::types::ColumnPath;
 use super::stats::{FloatStats, collect, is_float};
 use super::{Warehouse, file_schema, stored_as_text};
 use crate::catalog::{CatalogState, Column, DataFile, Deletes, Relation};
+use crate::encode::describe_row;
 use crate::error::{About, Report, SqlState};
 use crate::name::QualifiedName;
 
@@ -45,8 +46,8 @@ pub enum WriteError {
         schema: String,
         /// The name of the column that is NOT NULL.
         column: String,
-        /// All values of the row as text, for DETAIL.
-        row: String,
+        /// The row as DETAIL shows it; `None`: nothing of it may be shown.
+        row: Option<String>,
     },
     /// `58030`: the Parquet writer failed, or the store beneath it.
     #[error("could not write a data file")]
@@ -81,7 +82,7 @@ impl Report for WriteError {
     }
     fn detail(&self) -> Option<String> {
         match self {
-            Self::Null { row, .. } => Some(format!("Failing row contains ({row}).")),
+            Self::Null { row, .. } => row.as_ref().map(|row| format!("Failing row contains {row}.")),
             Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => None,
         }
     }
@@ -95,6 +96,30 @@ impl Report for WriteError {
             },
             Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => {
                 About::default()
+            }
+        }
+    }
+}
+
+/// What an error may tell of a row: whoever wrote it need not have the right to read all of it.
+#[derive(Clone, Debug, Default)]
+pub enum ShownColumns {
+    /// All columns.
+    #[default]
+    All,
+    /// Those with these indexes, which may be none.
+    Only(Vec<usize>),
+}
+
+impl ShownColumns {
+    fn describe(&self, columns: &[Column], batch: &RecordBatch, row: usize) -> Result<Option<String>, ArrowError> {
+        match self {
+            Self::All => Ok(Some(format!("({})", describe_row(batch, row)?))),
+            Self::Only(indexes) if indexes.is_empty() => Ok(None),
+            Self::Only(indexes) => {
+                let names = indexes.iter().filter_map(|index| columns.get(*index)).map(|column| column.name.as_str());
+                let names = names.collect::<Vec<_>>().join(", ");
+                Ok(Some(format!("({names}) = ({})", describe_row(&batch.project(indexes)?, row)?)))
             }
         }
     }
@@ -117,6 +142,7 @@ pub struct Written {
 pub struct TableWriter {
     warehouse: Warehouse,
     target: Arc<Target>,
+    shown: ShownColumns,
     memory: Vec<RecordBatch>,
     memory_rows: usize,
     memory_bytes: usize,
@@ -164,12 +190,20 @@ impl TableWriter {
         Ok(Self {
             warehouse: warehouse.clone(),
             target: Arc::new(target),
+            shown: ShownColumns::default(),
             memory: Vec::new(),
             memory_rows: 0,
             memory_bytes: 0,
             open: None,
             written: Written::default(),
         })
+    }
+
+    /// Says less about rows that cannot be written.
+    #[must_use]
+    pub fn showing(mut self, shown: ShownColumns) -> Self {
+        self.shown = shown;
+        self
     }
 
     /// Takes rows whose columns are the table's, in order and type. `23502` if a NULL is where none may be.
@@ -246,7 +280,7 @@ impl TableWriter {
                 relation: self.target.relation.clone(),
                 schema: self.target.schema_name.clone(),
                 column: column.name.clone(),
-                row: crate::encode::describe_row(batch, row)?,
+                row: self.shown.describe(&self.target.columns, batch, row)?,
             });
         }
         Ok(())

@@ -203,3 +203,29 @@ async fn no_update_is_lost() {
     assert_eq!(client.value("SELECT sum(n) FROM c").await, Some(done.to_string()));
     assert_eq!(client.value("SELECT count(*) FROM c").await.as_deref(), Some("4"));
 }
+
+/// More deleted rows of a file than the metadata database keeps, deleted by the transaction that wrote the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_deleted_rows_survive_a_restart() {
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE big (id int); CREATE TABLE gone (id int)").await.unwrap();
+    let own = "BEGIN; INSERT INTO big SELECT g FROM generate_series(1, 200000) AS g;
+               DELETE FROM big WHERE id % 10 = 0; COMMIT";
+    client.simple(own).await.unwrap();
+    client.simple("DELETE FROM big WHERE id % 10 = 1").await.unwrap();
+    client.simple("DELETE FROM big WHERE id IN (2, 3)").await.unwrap();
+    client
+        .simple("INSERT INTO gone SELECT id FROM big; DELETE FROM gone WHERE id % 4 = 3; DROP TABLE gone")
+        .await
+        .unwrap();
+    let content = "SELECT count(*) || ' ' || sum(id) FROM big";
+    let before = client.value(content).await;
+    assert_eq!(before.as_deref(), Some("159998 16000079995"));
+    server.restart().await;
+    client = server.connect().await;
+    assert_eq!(client.value(content).await, before);
+    client.simple("DELETE FROM big WHERE id % 10 > 4").await.unwrap();
+    server.restart().await;
+    assert_eq!(server.connect().await.value("SELECT count(*) FROM big").await.as_deref(), Some("59998"));
+}

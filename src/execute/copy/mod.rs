@@ -27,7 +27,7 @@ use self::fields::Fields;
 use self::parse::{Parsed, parse_chunk, shown};
 use self::split::{Chunk, Splitter};
 use super::Stores;
-use super::insert::RowChecks;
+use super::insert::{RowChecks, shown_columns};
 use crate::error::{Notice, Plain, SqlError, SqlState, internal};
 use crate::lake::Location;
 use crate::name::ObjectId;
@@ -195,8 +195,9 @@ impl CopyIn {
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let receiver = Arc::new(Mutex::new(receiver));
         let ended = Arc::new(AtomicBool::new(false));
+        let shown = shown_columns(scope, table, relation)?;
         for _ in 0..stores.workers.max(1) {
-            let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
+            let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?.showing(shown.clone());
             let (layout, shape) = (Arc::clone(&layout), Arc::clone(&shape));
             let (chunks, ended, turns) = (Arc::clone(&receiver), Arc::clone(&ended), Arc::clone(&stores.turns));
             tasks.spawn(Worker { chunks, ended, turns, writer, layout, shape }.run());

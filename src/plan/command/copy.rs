@@ -194,6 +194,7 @@ pub(in crate::plan) fn copy_from_table(
             pg,
             nullable: true,
             default: None,
+            initial: None,
             identity: None,
             acl: None,
             comment: None,

@@ -1,15 +1,19 @@
 //! Commands that change the catalog: each becomes the changes it asks for and the rights it needs. COPY, too, finds its
 //! table and columns here.
 
+mod alter;
 mod copy;
 mod grant;
 mod policy;
 mod role;
 mod table;
 
+pub(super) use alter::alter;
 pub use copy::{ColumnSource, CopyPlan, file_format};
 pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
 pub(super) use table::create_table_as;
+
+use datafusion::logical_expr::LogicalPlan;
 
 use super::{Need, PlanResult, Right, Scope};
 use crate::catalog::{Body, Change, Column, Relation};
@@ -34,6 +38,19 @@ pub struct DdlPlan {
     pub refusal: Option<Plain>,
     /// Sequences that start again.
     pub restart: Vec<ObjectId>,
+    /// What must hold of rows that are there.
+    pub validations: Vec<Validation>,
+}
+
+/// A condition on a table's rows that a change of the table relies on.
+#[derive(Debug)]
+pub struct Validation {
+    /// The table.
+    pub table: ObjectId,
+    /// Finds a row that breaks it.
+    pub none_of: LogicalPlan,
+    /// What is said of such a row.
+    pub error: Plain,
 }
 
 impl DdlPlan {
@@ -69,7 +86,6 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreateExternalTable(create) => table::create_external(scope, &mut ddl, create)?,
         Command::CreateView(create) => table::create_view(scope, &mut ddl, create)?,
         Command::CreateCredential(create) => table::create_credential(scope, &mut ddl, create)?,
-        Command::AlterTable(alter) => table::alter(scope, &mut ddl, alter)?,
         Command::Drop(drop) => table::drop(scope, &mut ddl, drop)?,
         Command::Truncate(truncate) => table::truncate(scope, &mut ddl, truncate)?,
         Command::Comment(comment) => table::comment(scope, &mut ddl, comment)?,
@@ -85,7 +101,8 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreateMaskingPolicy(create) => policy::create_masking(scope, &mut ddl, create)?,
         Command::AttachMask(attach) => policy::attach(scope, &mut ddl, attach)?,
         Command::DetachMask(detach) => policy::detach(scope, &mut ddl, detach)?,
-        Command::Query(_)
+        Command::AlterTable(_)
+        | Command::Query(_)
         | Command::Insert(_)
         | Command::Modify(_)
         | Command::Explain(_)

@@ -15,8 +15,8 @@ use crate::govern::Privilege;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
-    AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
-    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, Truncate,
+    ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema, CreateTable,
+    CreateTableAs, CreateView, Drop, DropKind, Truncate,
 };
 use crate::types::{PgType, of_field};
 use crate::warehouse::folder;
@@ -71,12 +71,26 @@ fn new_relation(scope: &Scope, schema: ObjectId, name: &str, columns: Vec<Column
     }
 }
 
-fn plain_column(id: i32, name: &str, pg: PgType) -> Column {
-    Column { id, name: name.to_owned(), pg, nullable: true, default: None, identity: None, acl: None, comment: None }
+pub(super) fn plain_column(id: i32, name: &str, pg: PgType) -> Column {
+    Column {
+        id,
+        name: name.to_owned(),
+        pg,
+        nullable: true,
+        default: None,
+        initial: None,
+        identity: None,
+        acl: None,
+        comment: None,
+    }
 }
 
 fn table_storage(name: &str) -> RelationKind {
-    RelationKind::Table(TableStorage { uuid: uuid::Uuid::now_v7().to_string(), path: folder(name) })
+    RelationKind::Table(TableStorage {
+        uuid: uuid::Uuid::now_v7().to_string(),
+        path: folder(name),
+        next_column_id: None,
+    })
 }
 
 /// Numbers the columns. `42701` for a name that is there twice.
@@ -163,7 +177,7 @@ fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> 
 }
 
 /// Types that the warehouse keeps. `0A000`, `42P16`.
-fn storable(pg: &PgType) -> PlanResult<()> {
+pub(super) fn storable(pg: &PgType) -> PlanResult<()> {
     match pg {
         PgType::Numeric(None) => Err(unsupported("a numeric column without precision")
             .hint("Give a precision and scale, such as numeric(38,10).")
@@ -342,44 +356,8 @@ pub(super) fn create_credential(scope: &Scope, ddl: &mut DdlPlan, create: &Creat
     Ok(())
 }
 
-pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterTable) -> PlanResult<()> {
-    let (id, old) = match relation(scope, &alter.name) {
-        Ok(found) => found,
-        Err(_) if alter.if_exists => {
-            ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("relation \"{}\" does not exist, skipping", alter.name));
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    ddl.need(scope, Right::Own(id));
-    let mut new = old.clone();
-    for action in &alter.actions {
-        let policies = matches!(new.storage, RelationKind::Table(_) | RelationKind::External(_));
-        match action {
-            AlterTableAction::RowSecurity(_) | AlterTableAction::ForceRowSecurity(_) if !policies => {
-                let message = format!("\"{}\" is not a table", new.name);
-                return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
-            }
-            AlterTableAction::RowSecurity(on) => new.row_security = *on,
-            AlterTableAction::ForceRowSecurity(on) => new.force_row_security = *on,
-            AlterTableAction::Owner(spec) => {
-                let owner = role_id(scope, spec)?;
-                ddl.need(scope, Right::Member(owner));
-                change_owner(&mut new, owner);
-                for (sequence_id, sequence) in owned_sequences(scope, id) {
-                    let mut sequence = sequence.clone();
-                    change_owner(&mut sequence, owner);
-                    ddl.put(sequence_id, Body::Relation(sequence));
-                }
-            }
-        }
-    }
-    ddl.put(id, Body::Relation(new));
-    Ok(())
-}
-
 /// The old owner's rights, and what he granted, go over to the new one.
-fn change_owner(relation: &mut Relation, owner: ObjectId) {
+pub(super) fn change_owner(relation: &mut Relation, owner: ObjectId) {
     let old = std::mem::replace(&mut relation.owner, owner);
     let columns = relation.columns.iter_mut().filter_map(|column| column.acl.as_mut());
     for item in relation.acl.iter_mut().chain(columns).flat_map(|acl| acl.0.iter_mut()) {
@@ -392,7 +370,7 @@ fn change_owner(relation: &mut Relation, owner: ObjectId) {
     }
 }
 
-fn owned_sequences(scope: &Scope, table: ObjectId) -> impl Iterator<Item = (ObjectId, &Relation)> {
+pub(super) fn owned_sequences(scope: &Scope, table: ObjectId) -> impl Iterator<Item = (ObjectId, &Relation)> {
     scope.catalog().relations().filter(move |(_, relation)| {
         matches!(&relation.storage, RelationKind::Sequence(Sequence { owned_by: Some((owner, _)), .. }) if *owner == table)
     })

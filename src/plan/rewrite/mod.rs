@@ -20,6 +20,7 @@ pub(super) use self::output::{column_name, numbered, visible_name};
 pub(super) use self::sets::{composite, returns_set};
 pub(super) use self::syntax::{arguments, call, cast};
 use self::syntax::{inside, select_of, string};
+pub(super) use self::wildcard::called;
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
@@ -45,8 +46,16 @@ pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgT
 
 /// Rewrites one expression in place.
 pub(super) fn expression(scope: &Scope, expr: &mut Expr) -> Result<(), SqlError> {
-    let mut types = Vec::new();
-    let mut rewriter = Rewriter { scope, types: &mut types, depth: 0, error: None };
+    typed_expression(scope, expr, &mut Vec::new())
+}
+
+/// The same for one with parameters.
+pub(super) fn typed_expression(
+    scope: &Scope,
+    expr: &mut Expr,
+    types: &mut Vec<Option<PgType>>,
+) -> Result<(), SqlError> {
+    let mut rewriter = Rewriter { scope, types, depth: 0, error: None };
     let _flow = VisitMut::visit(expr, &mut rewriter);
     rewriter.error.map_or(Ok(()), Err)
 }
@@ -243,6 +252,10 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if matches!(expr, Expr::Wildcard(_) | Expr::QualifiedWildcard(..)) {
+            self.error = Some(crate::error::unsupported("a whole row as a value").into());
+            return ControlFlow::Break(());
+        }
         self.suggest_operands(expr);
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && placeholder(inner).is_some()

@@ -43,7 +43,7 @@ fn ident(ident: &ast::Ident) -> String {
 }
 
 /// What a table goes by.
-fn called(factor: &TableFactor) -> Option<String> {
+pub(in crate::plan) fn called(factor: &TableFactor) -> Option<String> {
     match factor {
         TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
             Some(ident(&alias.name))

@@ -1,0 +1,161 @@
+//! ALTER TABLE.
+
+use sqlparser::ast;
+
+use super::Command;
+use super::cursor::Cursor;
+use super::role::RoleSpec;
+use super::table::{ColumnDefinition, column_definition};
+use super::text::SyntaxError;
+use crate::name::QualifiedName;
+use crate::types::PgType;
+
+/// `ALTER [EXTERNAL | FOREIGN] TABLE [IF EXISTS] name action, …`.
+#[derive(Clone, Debug)]
+pub struct AlterTable {
+    /// The table, as written: unresolved.
+    pub name: QualifiedName,
+    /// `IF EXISTS`: a table that is not there is passed over with a notice.
+    pub if_exists: bool,
+    /// In the order in which they were written and are carried out.
+    pub actions: Vec<AlterTableAction>,
+}
+
+/// What ALTER TABLE can do.
+#[derive(Clone, Debug)]
+pub enum AlterTableAction {
+    /// `ENABLE` (true) or `DISABLE ROW LEVEL SECURITY`: whether row policies are in force.
+    RowSecurity(bool),
+    /// `FORCE` (true) or `NO FORCE ROW LEVEL SECURITY`: whether row policies hold for the owner as well.
+    ForceRowSecurity(bool),
+    /// `OWNER TO role`: the new owner, also of the sequences of its identity columns.
+    Owner(RoleSpec),
+    /// `RENAME TO name`.
+    Rename(String),
+    /// `ADD [COLUMN]`.
+    AddColumn {
+        /// `IF NOT EXISTS`: a column of that name stays as it is, with a notice.
+        if_not_exists: bool,
+        /// The new column, which comes last.
+        column: Box<ColumnDefinition>,
+    },
+    /// `DROP [COLUMN]`.
+    DropColumn {
+        /// `IF EXISTS`: a column that is not there is passed over with a notice.
+        if_exists: bool,
+        /// Its name.
+        column: String,
+        /// `CASCADE`: views that read it go too. False: RESTRICT, they make it `2BP01`.
+        cascade: bool,
+    },
+    /// `RENAME [COLUMN] column TO name`.
+    RenameColumn {
+        /// Its name so far.
+        column: String,
+        /// Its name from now on.
+        to: String,
+    },
+    /// `ALTER [COLUMN] column …`.
+    AlterColumn(String, AlterColumn),
+}
+
+/// What ALTER COLUMN can do.
+#[derive(Clone, Debug)]
+pub enum AlterColumn {
+    /// `SET DEFAULT expression`, its source text; `None`: `DROP DEFAULT`.
+    Default(Option<String>),
+    /// `SET NOT NULL` (true) or `DROP NOT NULL`.
+    NotNull(bool),
+    /// `[SET DATA] TYPE type [USING expression]`.
+    Type {
+        /// The new type.
+        pg: PgType,
+        /// What the new values are, over the table's columns; `None`: the old value, cast.
+        using: Option<Box<ast::Expr>>,
+    },
+}
+
+pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_exists = c.if_exists();
+    let _only = c.words(&["only"]);
+    let name = c.qualified_name()?;
+    let actions = c.list(action)?;
+    Ok(Command::AlterTable(AlterTable { name, if_exists, actions }))
+}
+
+fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
+    Ok(if c.words(&["enable", "row", "level", "security"]) {
+        AlterTableAction::RowSecurity(true)
+    } else if c.words(&["disable", "row", "level", "security"]) {
+        AlterTableAction::RowSecurity(false)
+    } else if c.words(&["force", "row", "level", "security"]) {
+        AlterTableAction::ForceRowSecurity(true)
+    } else if c.words(&["no", "force", "row", "level", "security"]) {
+        AlterTableAction::ForceRowSecurity(false)
+    } else if c.words(&["owner", "to"]) {
+        AlterTableAction::Owner(RoleSpec::parse(c)?)
+    } else if c.words(&["rename", "to"]) {
+        AlterTableAction::Rename(c.ident()?)
+    } else if c.words(&["rename"]) {
+        let _noise = c.words(&["column"]);
+        if c.peek_any(&["constraint"]) {
+            return Err(c.unsupported("RENAME CONSTRAINT"));
+        }
+        let column = c.ident()?;
+        c.expect_words(&["to"])?;
+        AlterTableAction::RenameColumn { column, to: c.ident()? }
+    } else if c.words(&["add"]) {
+        let _noise = c.words(&["column"]);
+        if c.peek_any(CONSTRAINTS) {
+            return Err(c.unsupported_or_unexpected("table constraint", CONSTRAINTS));
+        }
+        let if_not_exists = c.if_not_exists();
+        let name = c.ident()?;
+        AlterTableAction::AddColumn { if_not_exists, column: Box::new(column_definition(c, name)?) }
+    } else if c.words(&["drop"]) {
+        let _noise = c.words(&["column"]);
+        if c.peek_any(&["constraint"]) {
+            return Err(c.unsupported("DROP CONSTRAINT"));
+        }
+        let if_exists = c.if_exists();
+        let column = c.ident()?;
+        let cascade = c.words(&["cascade"]);
+        let _default = !cascade && c.words(&["restrict"]);
+        AlterTableAction::DropColumn { if_exists, column, cascade }
+    } else if c.words(&["alter"]) {
+        let _noise = c.words(&["column"]);
+        if c.peek_any(&["constraint"]) {
+            return Err(c.unsupported("ALTER CONSTRAINT"));
+        }
+        let column = c.ident()?;
+        AlterTableAction::AlterColumn(column, alter_column(c)?)
+    } else {
+        return Err(c.unsupported_or_unexpected(
+            "ALTER TABLE …",
+            &["set", "reset", "attach", "detach", "inherit", "enable", "disable", "cluster", "validate"],
+        ));
+    })
+}
+
+const CONSTRAINTS: &[&str] = &["constraint", "primary", "unique", "foreign", "check", "exclude"];
+
+fn alter_column(c: &mut Cursor<'_>) -> Result<AlterColumn, SyntaxError> {
+    Ok(if c.words(&["set", "default"]) {
+        AlterColumn::Default(Some(c.expression()?.1))
+    } else if c.words(&["drop", "default"]) {
+        AlterColumn::Default(None)
+    } else if c.words(&["set", "not", "null"]) {
+        AlterColumn::NotNull(true)
+    } else if c.words(&["drop", "not", "null"]) {
+        AlterColumn::NotNull(false)
+    } else if c.words(&["set", "data", "type"]) || c.words(&["type"]) {
+        let pg = c.data_type()?;
+        if c.peek_any(&["collate"]) {
+            return Err(c.unsupported("COLLATE"));
+        }
+        let using = if c.words(&["using"]) { Some(Box::new(c.expression()?.0)) } else { None };
+        AlterColumn::Type { pg, using }
+    } else {
+        return Err(c.unsupported_or_unexpected("ALTER COLUMN …", &["set", "drop", "add", "reset", "restart"]));
+    })
+}
