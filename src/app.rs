@@ -60,6 +60,7 @@ impl App {
             lake,
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
+            contended: Arc::default(),
         });
 
         let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {

@@ -51,6 +51,8 @@ pub struct Shared {
     pub workers: usize,
     /// How many chunks of COPY data are read and written at once, by all connections.
     pub turns: Arc<Semaphore>,
+    /// Held by who runs a statement again because others were faster: one at a time, so that each gets done.
+    pub contended: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A connected user's state: roles, settings, transaction, prepared statements and portals.
@@ -108,6 +110,11 @@ impl Session {
         session.show_roles();
         session.initial = session.settings.clone();
         Ok(session)
+    }
+
+    /// See [`Shared::contended`].
+    pub fn contended(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.shared.contended)
     }
 
     /// Who logged in.

@@ -20,7 +20,7 @@ use crate::session::{Session, parse_message};
 use crate::statement::Statement;
 
 /// Times a statement of its own transaction is run before a conflict becomes the client's.
-const COMMIT_ATTEMPTS_MAX: u32 = 5;
+const COMMIT_ATTEMPTS_MAX: u32 = 100;
 
 pub(super) struct Connection {
     server: Arc<Server>,
@@ -233,27 +233,43 @@ impl Connection {
         }
     }
 
-    /// Runs a statement and sends its rows. The last one of a message is committed before its tag is sent; one that is
-    /// alone is run again if others were faster.
+    /// Runs a statement and sends its rows. The last one of a message is committed before its tag is sent.
     async fn simple_statement(&mut self, statement: &Statement, alone: bool, last: bool) -> Result<String, Stop> {
+        let mut watch = self.watch();
+        let outcome = self.perform(statement, &Parameters::default(), alone, &mut watch).await?;
+        let tag = self.finish(outcome, &mut watch, None).await?;
+        if last {
+            self.session.end_implicit().await?;
+        }
+        Ok(tag)
+    }
+
+    /// Runs a statement. `alone`: it is all of its transaction, which ends here unless rows are still to be read, and is
+    /// tried again if others were faster.
+    pub(super) async fn perform(
+        &mut self,
+        statement: &Statement,
+        parameters: &Parameters,
+        alone: bool,
+        watch: &mut Watch,
+    ) -> Result<Outcome, Stop> {
+        let alone = alone && self.session.is_idle();
+        let contended = self.session.contended();
+        let mut turn = None;
         let mut attempt = 1;
         loop {
-            let mut watch = self.watch();
-            let started = watch.run(&mut self.link, self.session.run(statement, Parameters::default())).await;
-            let outcome = started??;
-            let retryable = alone && matches!(outcome, Outcome::Done(_));
-            let tag = self.finish(outcome, &mut watch, None).await?;
-            if !last {
-                return Ok(tag);
+            let outcome = watch.run(&mut self.link, self.session.run(statement, parameters.clone())).await??;
+            if !alone || !matches!(outcome, Outcome::Done(_) | Outcome::Returned { .. }) {
+                return Ok(outcome);
             }
             match self.session.end_implicit().await {
-                Ok(()) => return Ok(tag),
-                Err(error)
-                    if retryable
-                        && error.sqlstate() == SqlState::SERIALIZATION_FAILURE
-                        && attempt < COMMIT_ATTEMPTS_MAX =>
-                {
+                Ok(()) => return Ok(outcome),
+                Err(error) if error.sqlstate() == SqlState::SERIALIZATION_FAILURE && attempt < COMMIT_ATTEMPTS_MAX => {
                     attempt += 1;
+                    drop(self.session.take_notices());
+                    if turn.is_none() {
+                        turn = Some(watch.run(&mut self.link, contended.lock()).await?);
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }

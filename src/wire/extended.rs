@@ -10,6 +10,7 @@ use crate::encode::{Format, RowEncoder};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::session::{BoundValue, Portal, PortalRows};
+use crate::statement::Command;
 use crate::types::PgType;
 
 impl Connection {
@@ -103,8 +104,13 @@ impl Connection {
                 self.session.put_portal(name, portal);
                 return Ok(());
             };
-            let parameters = portal.parameters.clone();
-            let outcome = watch.run(&mut self.link, self.session.run(&statement, parameters)).await??;
+            // Nobody is owed an answer before Flush or Sync, and whether it is Sync decides what can be done at a conflict.
+            let writes = matches!(statement.command, Command::Insert(_) | Command::Modify(_));
+            while writes && self.session.is_idle() && !self.link.has_input() {
+                self.link.fill().await?;
+            }
+            let alone = self.link.next_is(b'S');
+            let outcome = self.perform(&statement, &portal.parameters, alone, &mut watch).await?;
             match outcome {
                 Outcome::Rows { fields, stream, tag } => {
                     same_result(&portal, &fields)?;
