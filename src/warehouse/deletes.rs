@@ -25,7 +25,7 @@ const POSITION_ID: &str = "2147483645";
 /// The file of the rows that a transaction keeps in memory.
 const MEMORY: i64 = i64::MIN;
 
-/// Rows by their addresses: a file, as [`DataFile::address`] numbers it, and positions in it.
+/// Rows by their addresses: the number of a file, and positions in it.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses(BTreeMap<i64, RoaringTreemap>);
 
