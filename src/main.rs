@@ -9,6 +9,7 @@ use boathouse::app::{App, is_healthy};
 use boathouse::config::{Config, ConfigError, initial_password};
 use boathouse::demo::{DemoDirectory, tour};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -131,9 +132,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if let Some(password) = &app.generated_password {
         say(&format!("password of user boathouse (shown once): {password}"));
     }
-    say(&format!("listening on {}", app.address()?));
-    run_until_signal(app).await;
-    Ok(())
+    let address = app.address()?;
+    announce_and_run(app, address).await
 }
 
 async fn demo(listen: SocketAddr) -> anyhow::Result<()> {
@@ -153,30 +153,23 @@ async fn demo(listen: SocketAddr) -> anyhow::Result<()> {
         address.ip(),
         address.port()
     ));
-    say(&format!("listening on {address}"));
-    run_until_signal(app).await;
-    Ok(())
+    announce_and_run(app, address).await
 }
 
-async fn run_until_signal(app: App) {
+/// Says that the server is there, and serves until a signal comes. Whoever reads the line may send one at once.
+async fn announce_and_run(app: App, address: SocketAddr) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    say(&format!("listening on {address}"));
     let shutdown = app.shutdown();
     tokio::spawn(async move {
-        wait_for_signal().await;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
         shutdown.cancel();
     });
     app.run().await;
-}
-
-async fn wait_for_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    Ok(())
 }
 
 /// What the operator asked for goes to standard output; whether anybody reads it is not our concern.

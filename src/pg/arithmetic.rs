@@ -115,7 +115,8 @@ impl ToInteger {
         let needed = needed && matches!(source, DataType::List(_)) == matches!(target, DataType::List(_));
         needed.then(|| Self {
             target: target.clone(),
-            signature: Signature::exact(vec![source.clone()], Volatility::Immutable),
+            // A parameter's value may be of another scale than its type.
+            signature: Signature::any(1, Volatility::Immutable),
         })
     }
 

@@ -54,9 +54,11 @@ pub(super) fn bind(
     let names = Names::new(scope, within);
     let statement = ast::Statement::Query(Box::new(query));
     let logical = to_plan(&names, statement.clone(), types)?;
-    typing::suggest_arrays(&logical, types).map_err(PlanError::Engine)?;
+    let known = types.clone();
+    typing::suggest(&logical, types).map_err(PlanError::Engine)?;
     let found = logical.get_parameter_fields().map_err(PlanError::Engine)?;
-    let logical = if infer(&found, types) { to_plan(&names, statement, types)? } else { logical };
+    infer(&found, types);
+    let logical = if *types == known { logical } else { to_plan(&names, statement, types)? };
     typing::apply(scope, logical).map_err(PlanError::Engine)
 }
 
@@ -72,9 +74,8 @@ pub(super) fn sql_to_rel<'a>(names: &'a Names<'a>) -> SqlToRel<'a, Names<'a>> {
     SqlToRel::new_with_options(names, options)
 }
 
-/// Fills in what binding found out. Returns whether anything is new.
-fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgType>>) -> bool {
-    let mut new = false;
+/// Fills in what binding found out.
+fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgType>>) {
     let found: BTreeMap<&String, &Option<FieldRef>> = found.iter().collect();
     for (name, inferred) in found {
         let Some(index) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1))
@@ -86,10 +87,8 @@ fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgTyp
         }
         if let Some(slot) = types.get_mut(index).filter(|slot| slot.is_none()) {
             *slot = Some(inferred.as_ref().map_or(PgType::Text, |field| of_field(field)));
-            new = true;
         }
     }
-    new
 }
 
 /// Puts the parameters' values in their places.

@@ -234,30 +234,59 @@ fn widen_bigint(arguments: &mut [Expr], schema: &DFSchema) -> Result<bool> {
     Ok(true)
 }
 
-/// Gives a parameter without a type in `value = ANY ($1)` that of an array of the value's type.
-pub(super) fn suggest_arrays(plan: &LogicalPlan, types: &mut Vec<Option<PgType>>) -> Result<()> {
+/// Types of parameters that the engine does not infer: in `value = ANY ($1)` that of an array of the value's type, among
+/// the results of CASE, COALESCE and their like that of the others.
+pub(super) fn suggest(plan: &LogicalPlan, types: &mut Vec<Option<PgType>>) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Expr::ScalarFunction(function) = expr
-                    && function.func.name() == "array_has"
-                    && let [Expr::Placeholder(placeholder), value] = function.args.as_slice()
-                    && let Some(index) = placeholder.id.strip_prefix('$').and_then(|id| id.parse::<usize>().ok())
-                    && let Some(pg) = pg_type(value, &schema).filter(|pg| pg.element().is_none())
-                {
-                    if types.len() < index {
-                        types.resize(index, None);
+                match expr {
+                    Expr::ScalarFunction(function) if function.func.name() == "array_has" => {
+                        if let [array, value] = function.args.as_slice()
+                            && let Some(pg) = pg_type(value, &schema).filter(|pg| pg.element().is_none())
+                        {
+                            suggest_one(array, &PgType::Array(Box::new(pg)), types);
+                        }
                     }
-                    if let Some(slot) = index.checked_sub(1).and_then(|index| types.get_mut(index)) {
-                        slot.get_or_insert_with(|| PgType::Array(Box::new(pg)));
+                    Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
+                        suggest_alike(&function.args.iter().collect::<Vec<_>>(), &schema, types);
                     }
+                    Expr::Case(case) => {
+                        let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+                        let results = results.chain(case.else_expr.as_deref()).collect::<Vec<_>>();
+                        suggest_alike(&results, &schema, types);
+                    }
+                    _ => {}
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
     Ok(())
+}
+
+fn suggest_alike(exprs: &[&Expr], schema: &DFSchema, types: &mut Vec<Option<PgType>>) {
+    let others = || exprs.iter().copied().filter(|expr| !matches!(expr, Expr::Placeholder(_)));
+    let first = || others().find_map(|expr| pg_type(expr, schema));
+    if let Some(pg) = common_type(others(), schema).or_else(first) {
+        for expr in exprs {
+            suggest_one(expr, &pg, types);
+        }
+    }
+}
+
+/// A type for a parameter that has none; nothing for any other expression.
+fn suggest_one(expr: &Expr, pg: &PgType, types: &mut Vec<Option<PgType>>) {
+    let Expr::Placeholder(placeholder) = expr else { return };
+    let number = placeholder.id.strip_prefix('$').and_then(|id| id.parse::<usize>().ok());
+    let Some(index) = number.and_then(|number| number.checked_sub(1)) else { return };
+    if types.len() <= index {
+        types.resize(index + 1, None);
+    }
+    if let Some(slot) = types.get_mut(index) {
+        slot.get_or_insert_with(|| pg.clone());
+    }
 }
 
 /// The PostgreSQL type of an expression, if it can be told.
@@ -346,7 +375,8 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
         return Ok(Transformed::yes(literal(scope, &target, &format!("{value}e{}", -i32::from(*scale)))?));
     }
     let Some(source) = pg_type(&cast.expr, schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
-    if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) {
+    // What the client declared is cast like any other value; without a declaration it is of the type at once.
+    if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) && source == target {
         return Ok(Transformed::no(Expr::Cast(cast)));
     }
     let function =

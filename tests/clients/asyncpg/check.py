@@ -45,7 +45,19 @@ async def main():
     assert [record["id"] for record in await statement.fetch(10, ["3", "5"])] == [3, 5]
     rows = await connection.fetch("SELECT oid::regclass::text, relkind FROM pg_class WHERE relname = ANY ($1) ORDER BY 1", ["a", "pg_class"])
     assert [tuple(record) for record in rows] == [("a", b"r"), ("pg_class", b"r")], rows
-    await connection.execute("DROP TABLE a")
+    await connection.execute("CREATE TABLE u (a int, i8 bigint, n numeric(8,2), ia int[])")
+    await connection.execute("INSERT INTO u VALUES (1, 1)")
+    for sql, arguments, wanted in [
+        ("UPDATE u SET a = ($1) RETURNING a", [5], (5,)),
+        ("UPDATE u SET a = CASE WHEN a = $1 THEN $2 ELSE a END RETURNING a", [5, 6], (6,)),
+        ("UPDATE u SET a = coalesce($1, a) RETURNING a", [7], (7,)),
+        ("UPDATE u SET a = $1 WHERE a = $2 RETURNING a + $1, $3::text", [8, 7, "x"], (16, "x")),
+        ("UPDATE u SET ia = $1, n = $2 RETURNING ia, n", [[1], decimal.Decimal("1.5")], ([1], decimal.Decimal("1.50"))),
+        ("DELETE FROM u WHERE a = $1 RETURNING $1 + i8", [8], (9,)),
+    ]:
+        assert tuple(await connection.fetchrow(sql, *arguments)) == wanted, sql
+    assert await connection.execute("DELETE FROM u") == "DELETE 0"
+    await connection.execute("DROP TABLE a; DROP TABLE u")
     await connection.close()
 
 

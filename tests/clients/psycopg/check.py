@@ -34,6 +34,14 @@ with psycopg.connect(sys.argv[1], autocommit=False) as connection:
         assert list(copy.rows()) == [("0", None), ("1", "v1"), ("2", "v2")]
     for number in range(10):  # prepared by the driver after five runs
         assert cursor.execute("SELECT v FROM q WHERE k = %s", (number + 1,)).fetchone()[0] == (None if number == 6 else f"v{number + 1}")
+    cursor.execute("CREATE TABLE u (a int, n numeric(8,2))")
+    cursor.execute("INSERT INTO u VALUES (%s, %s)", (decimal.Decimal("2.5"), 1))
+    for value, wanted in [(decimal.Decimal("2.7"), 3), (2.7, 3), (3.5, 4), (decimal.Decimal("-0.6"), -1), (5, 5)]:
+        assert cursor.execute("UPDATE u SET a = %s RETURNING a", (value,)).fetchone() == (wanted,), value
+    assert cursor.execute("UPDATE u SET a = a + %s", (decimal.Decimal("2.7"),)).rowcount == 1
+    assert cursor.execute("SELECT a, %s::int FROM u WHERE a = %s", (decimal.Decimal("0.5"), 8)).fetchone() == (8, 1)
+    assert cursor.execute("DELETE FROM u WHERE a = %s", (8,)).rowcount == 1
+    connection.commit()
     with connection.pipeline():
         first = connection.execute("SELECT 1")
         second = connection.execute("SELECT %s::int + 1", (2,))

@@ -4,7 +4,7 @@ import sys
 from decimal import Decimal
 
 from psycopg import conninfo
-from sqlalchemy import Column, Date, Identity, MetaData, Numeric, String, Table, URL, create_engine, func, inspect, select, text
+from sqlalchemy import Column, Date, Identity, MetaData, Numeric, String, Table, URL, create_engine, delete, func, inspect, select, text, update
 from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -80,6 +80,24 @@ def check(driver):
         assert session.scalar(select(func.count()).select_from(Person)) == 2
         found = session.scalars(select(Person).where(Person.name.like("A%"))).one()
         assert (found.born, found.score) == (datetime.date(1815, 12, 10), Decimal("9.50"))
+        # Changes and deletions, of one object and of many.
+        found.score += 1
+        found.born = None
+        session.commit()
+        session.refresh(found)
+        assert (found.born, found.score) == (None, Decimal("10.50"))
+        assert session.execute(update(Person).where(Person.score.is_(None)).values(score=Person.id * 2)).rowcount == 1
+        returned = session.execute(update(Person).values(name=func.upper(Person.name)).returning(Person.id, Person.name)).all()
+        assert sorted(returned) == [(1, "ADA"), (2, "BOB")], returned
+        session.delete(found)
+        session.commit()
+        assert session.execute(delete(Person).returning(Person.name)).scalars().all() == ["BOB"]
+        session.commit()
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE shop.person ADD COLUMN email varchar(60) DEFAULT 'none', DROP COLUMN born"))
+        connection.execute(text("ALTER TABLE shop.person RENAME score TO points"))
+    columns = [(column["name"], str(column["type"])) for column in inspect(engine).get_columns("person", schema="shop")]
+    assert columns == [("id", "INTEGER"), ("name", "VARCHAR(40)"), ("points", "NUMERIC(6, 2)"), ("email", "VARCHAR(60)")], columns
     Base.metadata.drop_all(engine)
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA shop CASCADE"))
