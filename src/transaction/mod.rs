@@ -166,6 +166,7 @@ impl Transaction {
                 }
             }
         }
+        let written: Vec<(ObjectId, Vec<String>)> = tables.iter().map(|table| (table.table, paths(table))).collect();
         let commit = Commit {
             base: Arc::clone(&self.base),
             changes: self.changes.clone(),
@@ -180,6 +181,11 @@ impl Transaction {
             Err(error @ CommitError::Unknown { .. }) => Err(error.into()),
             Err(error) => {
                 self.discard_files(warehouse).await;
+                for (id, paths) in &written {
+                    if let Some(relation) = self.catalog.relation(*id) {
+                        warehouse.discard(&self.catalog, relation, paths).await;
+                    }
+                }
                 Err(error.into())
             }
         }
@@ -243,8 +249,8 @@ impl Transaction {
             let Some(relation) = self.catalog.relation(id) else { continue };
             let kept = point.staged.get(id).map(|table| table.files.as_slice()).unwrap_or_default();
             let is_new = |file: &&Arc<DataFile>| !kept.iter().any(|kept| kept.path == file.path);
-            let files: Vec<DataFile> = staged.files.iter().filter(is_new).map(|file| file.as_ref().clone()).collect();
-            warehouse.discard(&self.catalog, relation, &files).await;
+            let paths: Vec<String> = staged.files.iter().filter(is_new).map(|file| file.path.clone()).collect();
+            warehouse.discard(&self.catalog, relation, &paths).await;
         }
         self.base = Arc::clone(&point.base);
         self.catalog = Arc::clone(&point.catalog);
@@ -258,13 +264,21 @@ impl Transaction {
         self.discard_files(warehouse).await;
     }
 
-    /// Deletes what its statements wrote. What was written for a commit that failed is left to the sweep.
+    /// Deletes what its statements wrote.
     async fn discard_files(&self, warehouse: &Warehouse) {
         for (id, staged) in self.staged.iter() {
             if let Some(relation) = self.catalog.relation(id) {
-                let files: Vec<DataFile> = staged.files.iter().map(|file| file.as_ref().clone()).collect();
-                warehouse.discard(&self.catalog, relation, &files).await;
+                let paths: Vec<String> = staged.files.iter().map(|file| file.path.clone()).collect();
+                warehouse.discard(&self.catalog, relation, &paths).await;
             }
         }
     }
+}
+
+/// All files of a commit, below the table's path.
+fn paths(table: &TableCommit) -> Vec<String> {
+    let deletes = table.added.iter().filter_map(|file| file.deletes.file.as_deref());
+    let deletes = deletes.chain(table.deleted.values().filter_map(|rows| rows.file.as_ref()));
+    let added = table.added.iter().map(|file| &file.path);
+    added.chain(deletes.map(|file| &file.path)).cloned().collect()
 }

@@ -8,7 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
 use super::Warehouse;
-use crate::catalog::{CatalogState, DataFile, Relation};
+use crate::catalog::{CatalogState, Relation};
 
 /// Deletes what a killed process leaves of files it was writing: the local store writes `name#1` first, renames it when it
 /// is complete, and does not list it.
@@ -58,11 +58,12 @@ impl Warehouse {
     }
 
     /// Deletes files of a transaction that was rolled back. What cannot be deleted now, a sweep finds later.
-    pub async fn discard(&self, catalog: &CatalogState, relation: &Relation, files: &[DataFile]) {
+    pub async fn discard(&self, catalog: &CatalogState, relation: &Relation, paths: &[String]) {
         let Some(directory) = self.directory(catalog, relation) else { return };
-        for file in files {
-            if let Err(error) = self.store.delete(&directory.clone().join(file.path.as_str())).await {
-                tracing::warn!(path = %file.path, %error, "a discarded data file could not be deleted");
+        for path in paths {
+            match self.store.delete(&directory.clone().join(path.as_str())).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => tracing::warn!(%path, %error, "a discarded data file could not be deleted"),
             }
         }
     }

@@ -204,6 +204,10 @@ async fn no_update_is_lost() {
         worker.await.unwrap();
     }
     assert_eq!(client.value("SELECT sum(n) FROM c").await.as_deref(), Some("90"));
+    // What lost a race left no file behind: each commit wrote one, and the table was filled by one more.
+    let folder = server.directory.path().join("data/warehouse");
+    let files = Command::new("find").arg(folder).args(["-type", "f"]).output().unwrap();
+    assert_eq!(String::from_utf8(files.stdout).unwrap().lines().count(), 91);
     assert_eq!(client.value("SELECT count(*) FROM c").await.as_deref(), Some("4"));
 }
 
