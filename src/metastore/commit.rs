@@ -217,6 +217,7 @@ impl Prepared {
                 ));
             }
         }
+        check_definitions(head, &commit.base, &changes)?;
         let mut next = head.clone().with(snapshot, changes.iter().cloned());
         check_names(head, &next, &changes)?;
         check_parents(&next, &changes)?;
@@ -572,6 +573,36 @@ fn check_names(head: &CatalogState, next: &CatalogState, changes: &[Change]) -> 
                 Namespace::Credential => ("storage credential", SqlState::DUPLICATE_OBJECT),
             };
             return Err(CommitError::Duplicate { kind, name: name.clone(), code });
+        }
+    }
+    Ok(())
+}
+
+/// What refers to columns of a table was checked against the table that the transaction read, and a table that is altered
+/// against what referred to it then: neither may have changed since.
+fn check_definitions(head: &CatalogState, base: &CatalogState, changes: &[Change]) -> Result<(), CommitError> {
+    let version = |state: &CatalogState, id: ObjectId| state.entry(id).map(|entry| entry.version);
+    let changed_since = |id: ObjectId| version(head, id) != version(base, id);
+    for change in changes {
+        let Change::Put(id, body) = change else { continue };
+        let table = match body.as_ref() {
+            Body::RowPolicy(policy) => Some(policy.relation),
+            Body::MaskAttachment(mask) => Some(mask.relation),
+            _ => None,
+        };
+        if table.is_some_and(|table| head.entry(table).is_some() && changed_since(table)) {
+            return Err(conflict("A table was altered while a policy on it was made."));
+        }
+        let old = head.relation(*id);
+        let altered = matches!((old, body.as_ref()), (Some(old), Body::Relation(new)) if old.columns != new.columns || old.name != new.name);
+        let refers = |body: &Body| match body {
+            Body::RowPolicy(_) => true,
+            Body::MaskAttachment(mask) => mask.relation == *id,
+            Body::Relation(relation) => matches!(relation.storage, RelationKind::View(_)),
+            _ => false,
+        };
+        if altered && head.entries().any(|entry| refers(&entry.body) && changed_since(entry.id)) {
+            return Err(conflict("A view or policy was made while a table was altered."));
         }
     }
     Ok(())

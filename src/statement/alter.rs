@@ -79,8 +79,16 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let if_exists = c.if_exists();
     let _only = c.words(&["only"]);
     let name = c.qualified_name()?;
-    let actions = c.list(action)?;
+    // A new name stands alone, as in PostgreSQL.
+    let actions = if c.peek_any(&["rename"]) { vec![action(c)?] } else { c.list(action)? };
+    if actions.len() > 1 && actions.iter().any(is_rename) {
+        return Err(c.unexpected());
+    }
     Ok(Command::AlterTable(AlterTable { name, if_exists, actions }))
+}
+
+fn is_rename(action: &AlterTableAction) -> bool {
+    matches!(action, AlterTableAction::Rename(_) | AlterTableAction::RenameColumn { .. })
 }
 
 fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {

@@ -44,6 +44,7 @@ pub struct Savepoint {
     changes: usize,
     staged: Arc<Staged>,
     sequences: BTreeSet<ObjectId>,
+    relied_on: BTreeSet<ObjectId>,
 }
 
 impl Transaction {
@@ -240,6 +241,7 @@ impl Transaction {
             changes: self.changes.len(),
             staged: Arc::clone(&self.staged),
             sequences: self.sequences.clone(),
+            relied_on: self.relied_on.clone(),
         }
     }
 
@@ -257,6 +259,7 @@ impl Transaction {
         self.changes.truncate(point.changes);
         self.staged = Arc::clone(&point.staged);
         self.sequences.clone_from(&point.sequences);
+        self.relied_on.clone_from(&point.relied_on);
     }
 
     /// Deletes the files it wrote.

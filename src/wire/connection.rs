@@ -23,7 +23,7 @@ use crate::statement::Statement;
 const COMMIT_ATTEMPTS_MAX: u32 = 100;
 
 pub(super) struct Connection {
-    server: Arc<Server>,
+    pub(super) server: Arc<Server>,
     pub(super) link: Link,
     pub(super) session: Session,
     pid: i32,

@@ -107,7 +107,10 @@ impl Connection {
             // Nobody is owed an answer before Flush or Sync, and whether it is Sync decides what can be done at a conflict.
             let writes = matches!(statement.command, Command::Insert(_) | Command::Modify(_));
             while writes && self.session.is_idle() && !self.link.has_input() {
-                self.link.fill().await?;
+                tokio::select! {
+                    filled = self.link.fill() => filled?,
+                    () = self.server.shutdown.cancelled() => break,
+                }
             }
             let alone = self.link.next_is(b'S');
             let outcome = self.perform(&statement, &portal.parameters, alone, &mut watch).await?;

@@ -265,3 +265,24 @@ async fn files_of_deleted_rows_survive_a_restart() {
     server.restart().await;
     assert_eq!(server.connect().await.value("SELECT count(*) FROM big").await.as_deref(), Some("59998"));
 }
+
+/// A policy and a change of what it names do not both commit.
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_and_altered_columns_exclude_each_other() {
+    let server = Server::start().await;
+    let (mut a, mut b) = (server.connect().await, server.connect().await);
+    a.simple("CREATE TABLE t (a int, b int); INSERT INTO t VALUES (1, 2)").await.unwrap();
+    b.simple("BEGIN; CREATE POLICY p ON t USING (a > 1)").await.unwrap();
+    a.simple("ALTER TABLE t RENAME a TO c").await.unwrap();
+    assert_eq!(b.simple("COMMIT").await.unwrap_err().code, "40001");
+    b.simple("BEGIN; ALTER TABLE t RENAME c TO a").await.unwrap();
+    a.simple("CREATE POLICY p ON t USING (c > 1)").await.unwrap();
+    assert_eq!(b.simple("COMMIT").await.unwrap_err().code, "40001");
+    b.simple("BEGIN; ALTER TABLE t ADD COLUMN d int").await.unwrap();
+    a.simple("INSERT INTO t VALUES (3, 4)").await.unwrap();
+    b.simple("COMMIT").await.unwrap();
+    assert_eq!(a.value("SELECT count(*) FROM t WHERE d IS NULL").await.as_deref(), Some("2"));
+    b.simple("BEGIN; ALTER TABLE t ALTER COLUMN b SET NOT NULL").await.unwrap();
+    a.simple("INSERT INTO t VALUES (5, NULL)").await.unwrap();
+    assert_eq!(b.simple("COMMIT").await.unwrap_err().code, "40001");
+}

@@ -9,15 +9,18 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast;
 
 use super::super::insert::{InsertPlan, assign, default_value, from_plan};
-use super::super::{PlanResult, Right, Scope, has_subquery, policy, query, with_changes};
+use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes};
+use super::dependents::Changed;
 use super::table::{change_owner, owned_sequences, plain_column, storable};
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{Body, Change, Column, Namespace, Relation, RelationKind, TableStorage};
-use crate::encode::{Style, length_checked, scalar_text};
+use crate::encode::{ColumnBuilder, Style, length_checked, scalar_text};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
+use crate::guard::masks;
 use crate::name::ObjectId;
+use crate::setting::Zone;
 use crate::statement::{AlterColumn, AlterTable, AlterTableAction, ColumnDefinition};
-use crate::types::PgType;
+use crate::types::{PgType, arrow_type};
 
 /// The catalog's changes, and the table's new rows if they have to be written again.
 pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
@@ -31,16 +34,18 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
         Err(error) => return Err(error),
     };
     ddl.need(scope, Right::Own(id));
-    let mut table = Altered { scope, id, old, new: old.clone(), dropped: BTreeSet::new(), rewritten: Vec::new() };
+    let mut table = Altered { scope, id, old, new: old.clone(), required: BTreeSet::new(), rewritten: Vec::new() };
     for action in &alter.actions {
         table.apply(&mut ddl, action)?;
     }
-    if table.new == *old {
+    if table.new == *old && table.rewritten.is_empty() {
         return Ok((ddl, None));
     }
+    table.require(&mut ddl)?;
     ddl.put(id, Body::Relation(table.new.clone()));
     let cascades = |action: &AlterTableAction| matches!(action, AlterTableAction::DropColumn { cascade: true, .. });
-    table.keep_dependents(&mut ddl, alter.actions.iter().any(cascades))?;
+    let changed = Changed { scope, id, old, new: &table.new };
+    changed.keep_dependents(&mut ddl, alter.actions.iter().any(cascades))?;
     let fill = if table.rewritten.is_empty() { None } else { Some(table.rewrite(&ddl)?) };
     Ok((ddl, fill))
 }
@@ -50,8 +55,8 @@ struct Altered<'a> {
     id: ObjectId,
     old: &'a Relation,
     new: Relation,
-    /// Ids of columns that go.
-    dropped: BTreeSet<i32>,
+    /// Ids of columns that may have no NULL in rows that are there.
+    required: BTreeSet<i32>,
     /// Ids of columns whose values are computed anew, with USING.
     rewritten: Vec<(i32, Option<ast::Expr>)>,
 }
@@ -97,7 +102,12 @@ impl Altered<'_> {
                 let found = column(&self.new, name)?.clone();
                 match change {
                     AlterColumn::Default(default) => self.default(&found, default.as_deref())?,
-                    AlterColumn::NotNull(true) => self.not_null(ddl, &found)?,
+                    AlterColumn::NotNull(true) => {
+                        if found.nullable && found.initial.is_none() || self.old.column_by_id(found.id).is_some() {
+                            self.required.insert(found.id);
+                        }
+                        self.change(found.id, |column| column.nullable = false);
+                    }
                     AlterColumn::NotNull(false) if found.identity.is_some() => {
                         return Err(identity_column(&found, &self.new).into());
                     }
@@ -151,14 +161,14 @@ impl Altered<'_> {
         column.default.clone_from(&definition.default);
         if column.default.is_some() {
             let value = default_value(self.scope, &column)?;
-            if value.is_volatile() {
+            if value.is_volatile() || !has_common_text(&column.pg) {
                 self.rewritten.push((next, None));
             } else {
                 column.initial = constant(self.scope, &value, &column.pg)?;
             }
         }
-        if !column.nullable && column.initial.is_none() && !self.rewritten.iter().any(|(id, _)| *id == next) {
-            self.validate(ddl, None, &column)?;
+        if !column.nullable && column.initial.is_none() {
+            self.required.insert(next);
         }
         self.new.columns.push(column);
         Ok(())
@@ -185,7 +195,8 @@ impl Altered<'_> {
         if let Some(identity) = &found.identity {
             ddl.changes.push(Change::Delete(identity.sequence));
         }
-        self.dropped.insert(id);
+        self.required.remove(&id);
+        self.rewritten.retain(|(rewritten, _)| *rewritten != id);
         self.new.columns.retain(|column| column.id != id);
         Ok(())
     }
@@ -201,15 +212,13 @@ impl Altered<'_> {
         Ok(())
     }
 
-    fn not_null(&mut self, ddl: &mut DdlPlan, found: &Column) -> PlanResult<()> {
-        if found.nullable {
-            if let Some(old) = self.old.column_by_id(found.id) {
-                let named = Expr::Column(EngineColumn::new(Some(TABLE), &old.name)).is_null();
-                self.validate(ddl, Some(named), found)?;
-            } else if found.initial.is_none() {
-                self.validate(ddl, None, found)?;
-            }
-            self.change(found.id, |column| column.nullable = false);
+    /// Asks for no NULL in columns that may have none. A table that is written again is held to that as it is written.
+    fn require(&self, ddl: &mut DdlPlan) -> PlanResult<()> {
+        let wanted = self.new.columns.iter().filter(|column| self.required.contains(&column.id));
+        for column in wanted.filter(|_| self.rewritten.is_empty()) {
+            let old = self.old.column_by_id(column.id);
+            let null = old.map(|old| Expr::Column(EngineColumn::new(Some(TABLE), &old.name)).is_null());
+            self.validate(ddl, null, column)?;
         }
         Ok(())
     }
@@ -235,7 +244,10 @@ impl Altered<'_> {
         if found.pg == *pg && using.is_none() {
             return Ok(());
         }
-        let widened = Column { pg: pg.clone(), ..found.clone() };
+        let widening = using.is_none() && is_widening(&found.pg, pg);
+        // What rows had before the column was there is text of the old type.
+        let initial = found.initial.clone().filter(|_| widening);
+        let widened = Column { pg: pg.clone(), initial, ..found.clone() };
         if widened.default.is_some() && found.identity.is_none() {
             default_value(self.scope, &widened).map_err(|_error| {
                 let message =
@@ -243,7 +255,7 @@ impl Altered<'_> {
                 Plain::new(SqlState::DATATYPE_MISMATCH, message)
             })?;
         }
-        if using.is_some() || !is_widening(&found.pg, pg) {
+        if !widening {
             self.rewritten.retain(|(id, _)| *id != found.id);
             self.rewritten.push((found.id, using.cloned()));
         }
@@ -258,6 +270,9 @@ impl Altered<'_> {
         let mut inner = (*scope).clone();
         inner.ctx = with_changes(&scope.ctx, &ddl.changes);
         let source = scan(scope, id, old)?;
+        let masked = masks(&scope.ctx, &scope.reader, id, old).map_err(SqlError::from)?;
+        let masked = masked.iter().filter_map(|mask| old.columns.get(mask.column));
+        let masked: Vec<String> = masked.map(|column| column.name.clone()).collect();
         let schema: DFSchema = source.schema().as_ref().clone();
         let mut values = Vec::with_capacity(new.columns.len());
         for column in &new.columns {
@@ -272,8 +287,14 @@ impl Altered<'_> {
                     bound
                 }
                 (Some(before), _) => Expr::Column(EngineColumn::new(Some(TABLE), &before.name)),
-                (None, _) => default_value(&inner, column)?,
+                (None, Some(_)) => default_value(&inner, column)?,
+                (None, None) => Expr::Literal(initial_value(column)?, None),
             };
+            let read: Vec<_> = value.column_refs().into_iter().map(|column| column.name.clone()).collect();
+            if using.is_some() && masked.iter().any(|name| read.contains(name)) {
+                let message = "cannot read a masked column in ALTER TABLE";
+                return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+            }
             values.push(value.alias(&column.name));
         }
         let source: LogicalPlan = source.project(values)?.build()?;
@@ -298,62 +319,6 @@ impl Altered<'_> {
         let plan = from_plan(&inner, id, new, source, &columns)?;
         Ok(InsertPlan { tag: "ALTER TABLE", ..plan })
     }
-
-    /// What refers to the table goes on to do so, or falls with a column, or forbids the change.
-    fn keep_dependents(&self, ddl: &mut DdlPlan, cascade: bool) -> PlanResult<()> {
-        let Self { scope, id, old, new, dropped, .. } = self;
-        let id = *id;
-        if old.name == new.name && old.columns == new.columns {
-            return Ok(());
-        }
-        let mut after = (*scope).clone();
-        after.ctx = with_changes(&scope.ctx, &ddl.changes);
-        let names = |ids: &BTreeSet<i32>| {
-            let columns = old.columns.iter().filter(|column| ids.contains(&column.id));
-            columns.map(|column| column.name.clone()).collect::<Vec<_>>().join(", ")
-        };
-        let refused = |what: String| {
-            if dropped.is_empty() {
-                Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "cannot alter what a view or policy uses").detail(what)
-            } else {
-                let column = names(dropped);
-                let message =
-                    format!("cannot drop column {column} of table {} because other objects depend on it", old.name);
-                Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-                    .detail(what)
-                    .hint("Use DROP ... CASCADE to drop the dependent objects too.")
-            }
-        };
-        for entry in scope.catalog().entries() {
-            match &entry.body {
-                Body::RowPolicy(row) if row.relation == id => {
-                    let bound = scope.with_path(&row.search_path);
-                    let mut sources = row.using.iter().chain(&row.check);
-                    let holds = |source: &String| policy::boolean(&bound, new, source, &[id]).is_ok();
-                    if !sources.all(holds) {
-                        return Err(refused(format!("policy {} on table {} depends on it", row.name, old.name)).into());
-                    }
-                }
-                Body::MaskAttachment(mask) if mask.relation == id => {
-                    if dropped.contains(&mask.column) {
-                        ddl.changes.push(Change::Delete(entry.id));
-                    } else if mask.inputs.iter().any(|input| dropped.contains(input)) {
-                        return Err(refused("a masking policy reads it".to_owned()).into());
-                    }
-                }
-                Body::Relation(view) if view_holds(scope, view)? && !view_holds(&after, view)? => {
-                    let name = scope.ctx.display_name(entry.id);
-                    if !cascade {
-                        return Err(refused(format!("view {name} depends on it")).into());
-                    }
-                    ddl.changes.push(Change::Delete(entry.id));
-                    ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("drop cascades to view {name}"));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What the table is called in plans over its old rows.
@@ -363,15 +328,6 @@ const TABLE: &str = "old";
 fn scan(scope: &Scope, id: ObjectId, relation: &Relation) -> PlanResult<LogicalPlanBuilder> {
     let table = scope.guard.open(&scope.ctx, id, relation, None, &scope.engine.state())?;
     Ok(LogicalPlanBuilder::scan(TABLE, provider_as_source(table), None)?)
-}
-
-/// Whether a view's query still gives the view's columns.
-fn view_holds(scope: &Scope, relation: &Relation) -> PlanResult<bool> {
-    let RelationKind::View(view) = &relation.storage else { return Ok(true) };
-    let inner = scope.as_role(relation.owner, &view.search_path);
-    let Ok(plan) = query::view(&inner, relation, view, vec![]) else { return Ok(false) };
-    let same = |(field, column): (&arrow::datatypes::FieldRef, &Column)| crate::types::of_field(field) == column.pg;
-    Ok(plan.schema().fields().iter().zip(&relation.columns).all(same))
 }
 
 /// Ids are never given twice: files keep the columns that they were written with.
@@ -395,7 +351,29 @@ fn constant(scope: &Scope, value: &Expr, pg: &PgType) -> PlanResult<Option<Strin
     if value.is_null() {
         return Ok(None);
     }
-    Ok(Some(scalar_text(&value, pg, &Style::utc()).map_err(internal)?))
+    let text = scalar_text(&value, pg, &Style::utc()).map_err(internal)?;
+    let calendar = matches!(pg, PgType::Date | PgType::Timestamp | PgType::Timestamptz);
+    if text.contains('\0') || calendar && (text.contains("BC") || text.contains("infinity")) {
+        return Err(unsupported("this default of a new column").into());
+    }
+    Ok(Some(text))
+}
+
+/// What a column has in rows that were there before it.
+fn initial_value(column: &Column) -> PlanResult<ScalarValue> {
+    let Some(text) = &column.initial else { return Ok(ScalarValue::try_from(&arrow_type(&column.pg))?) };
+    let mut builder = ColumnBuilder::new(&column.pg, Zone::UTC).map_err(SqlError::from)?;
+    builder.append_text(text).map_err(SqlError::from)?;
+    Ok(ScalarValue::try_from_array(&builder.finish(), 0)?)
+}
+
+/// Whether values of the type have one text for all who read DuckLake's catalog.
+fn has_common_text(pg: &PgType) -> bool {
+    use PgType as T;
+    matches!(
+        pg,
+        T::Bool | T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8 | T::Numeric(_) | T::Text | T::Varchar(_)
+    ) || matches!(pg, T::Date | T::Time | T::Timestamp | T::Timestamptz | T::Uuid | T::Json | T::Jsonb)
 }
 
 /// Whether files with the old type can be read as the new one, and what they say of their values still holds.

@@ -3,6 +3,7 @@
 
 mod alter;
 mod copy;
+mod dependents;
 mod grant;
 mod policy;
 mod role;

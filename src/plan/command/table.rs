@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::insert::{InsertPlan, default_value, from_query};
 use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
+use super::dependents::policy_reads;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
     Body, Change, Column, Credential, ExternalTable, Identity, Namespace, Relation, RelationKind, Schema, Sequence,
@@ -478,9 +479,12 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 Body::Relation(relation) => gone.contains(&relation.schema) || reads(scope, relation, &gone),
                 // A masking policy in use stays: dropping it would unmask.
                 Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
+                Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
                 _ => false,
             };
-            if falls_with || (depends && drop.cascade && !matches!(entry.body, Body::MaskAttachment(_))) {
+            if falls_with
+                || (depends && drop.cascade && !matches!(entry.body, Body::MaskAttachment(_) | Body::RowPolicy(_)))
+            {
                 gone.insert(entry.id);
             } else if depends {
                 blocking.get_or_insert(entry.id);
