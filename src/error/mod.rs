@@ -39,7 +39,7 @@ pub trait Report: std::error::Error + Send + Sync + 'static {
     }
 }
 
-/// The schema, table, column and constraint fields of an error message.
+/// The schema, table, column, constraint and routine fields of an error message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// The schema's name; `None`: the failure is about none.
@@ -50,6 +50,8 @@ pub struct About {
     pub column: Option<String>,
     /// The constraint's name; `None`: the failure is about none.
     pub constraint: Option<String>,
+    /// The name of PostgreSQL's routine, where drivers go by it.
+    pub routine: Option<&'static str>,
 }
 
 /// Any failure, ready for a client. Cheap to clone, because a failure inside a stream may reach several readers.

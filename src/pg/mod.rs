@@ -8,6 +8,7 @@ mod sequence;
 mod single_value;
 pub mod system;
 mod unified;
+mod volatile;
 
 pub use arithmetic::{CheckedArithmetic, ToInteger};
 pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
@@ -17,3 +18,4 @@ pub use sequence::{NextValue, placeholder_functions};
 pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};
 pub use unified::Unified;
+pub use volatile::volatile_functions;

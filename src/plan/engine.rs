@@ -21,7 +21,10 @@ use datafusion::prelude::SessionConfig;
 use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
-use crate::pg::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions};
+use crate::pg::{
+    ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions,
+    volatile_functions,
+};
 
 /// Consumers named when memory runs out.
 const CONSUMERS_SHOWN: usize = 5;
@@ -74,7 +77,9 @@ impl Engine {
             ScalarUDF::new_from_impl(Subscripts::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];
-        for function in placeholder_functions().into_iter().chain(own).chain(json_functions()) {
+        for function in
+            placeholder_functions().into_iter().chain(own).chain(json_functions()).chain(volatile_functions())
+        {
             use datafusion::logical_expr::registry::FunctionRegistry;
             template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;
         }

@@ -199,6 +199,13 @@ fn check(query: &Query, scope: &Scope) -> PlanResult<()> {
     checker.error.map_or(Ok(()), Err)
 }
 
+/// The same for an expression that is in no query.
+pub(super) fn check_expression(expr: &ast::Expr, scope: &Scope) -> Result<(), SqlError> {
+    let mut checker = Checker { scope, ctes: Vec::new(), error: None };
+    let _flow = Visit::visit(expr, &mut checker);
+    checker.error.map_or(Ok(()), |error| Err(error.unlocated()))
+}
+
 struct Checker<'a> {
     scope: &'a Scope,
     /// Names of WITH queries, of all levels: a shadowed table is found when it is bound.

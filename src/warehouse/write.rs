@@ -92,7 +92,7 @@ impl Report for WriteError {
                 schema: Some(schema.clone()),
                 table: Some(relation.clone()),
                 column: Some(column.clone()),
-                constraint: None,
+                ..About::default()
             },
             Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => {
                 About::default()

@@ -7,7 +7,7 @@ use super::link::{Fault, Stop, Watch};
 use super::message::{Bind, Message, Target, violation};
 use super::reply::Bare;
 use crate::encode::{Format, RowEncoder};
-use crate::error::{Plain, SqlError, SqlState};
+use crate::error::{About, Plain, Report, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::session::{BoundValue, Portal, PortalRows};
 use crate::statement::Command;
@@ -206,6 +206,21 @@ fn parameter_type(oid: u32) -> Result<Option<PgType>, SqlError> {
     }
 }
 
+/// `0A000`: a prepared statement would give other columns than the client was told of. Drivers that know the routine
+/// prepare it anew.
+#[derive(Debug, thiserror::Error)]
+#[error("cached plan must not change result type")]
+struct ResultChanged;
+
+impl Report for ResultChanged {
+    fn sqlstate(&self) -> SqlState {
+        SqlState::FEATURE_NOT_SUPPORTED
+    }
+    fn about(&self) -> About {
+        About { routine: Some("RevalidateCachedQuery"), ..About::default() }
+    }
+}
+
 /// The client knows the columns from before: they may not be others now.
 fn same_result(portal: &Portal, fields: &[arrow::datatypes::FieldRef]) -> Result<(), SqlError> {
     let known = portal.prepared.description.fields.as_deref().unwrap_or_default();
@@ -214,9 +229,5 @@ fn same_result(portal: &Portal, fields: &[arrow::datatypes::FieldRef]) -> Result
             .iter()
             .zip(fields)
             .all(|(known, now)| crate::types::of_field(known).oid() == crate::types::of_field(now).oid());
-    if same {
-        Ok(())
-    } else {
-        Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "cached plan must not change result type").into())
-    }
+    if same { Ok(()) } else { Err(ResultChanged.into()) }
 }

@@ -138,6 +138,7 @@ impl Reply<'_> {
             field(out, b't', about.table.as_deref());
             field(out, b'c', about.column.as_deref());
             field(out, b'n', about.constraint.as_deref());
+            field(out, b'R', about.routine);
             out.push(0);
         });
     }

@@ -57,7 +57,10 @@ pub(super) fn typed_expression(
 ) -> Result<(), SqlError> {
     let mut rewriter = Rewriter { scope, types, depth: 0, error: None };
     let _flow = VisitMut::visit(expr, &mut rewriter);
-    rewriter.error.map_or(Ok(()), Err)
+    match rewriter.error {
+        Some(error) => Err(error),
+        None => super::query::check_expression(expr, scope),
+    }
 }
 
 struct Rewriter<'a> {

@@ -57,6 +57,11 @@ async def main():
     ]:
         assert tuple(await connection.fetchrow(sql, *arguments)) == wanted, sql
     assert await connection.execute("DELETE FROM u") == "DELETE 0"
+    # A statement that the driver has prepared is prepared anew when the table has other columns.
+    await connection.execute("INSERT INTO u (a) VALUES (1)")
+    assert len(await connection.fetchrow("SELECT * FROM u")) == 4
+    await connection.execute("ALTER TABLE u ADD COLUMN z text DEFAULT 'z'")
+    assert (await connection.fetchrow("SELECT * FROM u"))["z"] == "z"
     await connection.execute("DROP TABLE a; DROP TABLE u")
     await connection.close()
 
