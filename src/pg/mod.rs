@@ -9,6 +9,7 @@ mod single_value;
 pub mod system;
 mod unified;
 mod volatile;
+mod zone;
 
 pub use arithmetic::{CheckedArithmetic, ToInteger};
 pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
@@ -19,3 +20,4 @@ pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};
 pub use unified::Unified;
 pub use volatile::volatile_functions;
+pub use zone::AtTimeZone;

@@ -22,7 +22,7 @@ use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{
-    ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions,
+    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions,
     volatile_functions,
 };
 
@@ -74,6 +74,7 @@ impl Engine {
             ScalarUDF::new_from_impl(ArrayMark::new(ARRAY_SUBQUERY)),
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
+            ScalarUDF::new_from_impl(AtTimeZone::default()),
             ScalarUDF::new_from_impl(Subscripts::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];

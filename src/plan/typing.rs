@@ -185,6 +185,18 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let expr = Expr::WindowFunction(window);
             if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
+        // A date, and a literal, is a moment for AT TIME ZONE.
+        Expr::ScalarFunction(mut function) if function.func.name() == "timezone" => {
+            if let Some(moment) = function.args.get_mut(1)
+                && let Some(pg) = pg_type(moment, schema)
+                && (pg == PgType::Date || pg.is_text() && matches!(moment, Expr::Literal(..)))
+            {
+                let given = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
+                let target = Arc::new(field("", &PgType::Timestamptz, true));
+                *moment = cast(scope, Cast::new_from_field(Box::new(given), target), schema)?.data;
+            }
+            Transformed::yes(Expr::ScalarFunction(function))
+        }
         Expr::ScalarFunction(function) if matches!(function.func.name(), "array_has" | "array_element") => {
             array_function(scope, function, schema)?
         }

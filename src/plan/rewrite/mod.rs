@@ -303,6 +303,10 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 None
             }
+            Expr::AtTimeZone { timestamp, time_zone } => {
+                let (timestamp, zone) = (timestamp.as_ref().clone(), time_zone.as_ref().clone());
+                Some(call(Ident::new("timezone"), vec![zone, timestamp]))
+            }
             // The engine plans the items of ARRAY[…] without the outer query in sight; those of a call it does not.
             Expr::Array(array) if !array.elem.is_empty() => {
                 Some(call(Ident::new("make_array"), std::mem::take(&mut array.elem)))
