@@ -22,26 +22,7 @@ use crate::plan::{Need, Right, lateral_left};
 
 /// The SELECT rights a query needs, its views' queries included.
 pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, SqlError> {
-    let lineage = Lineage::of(plan)?;
-    let mut needs = Vec::new();
-    for (id, columns) in lineage.read {
-        let right = if columns.is_empty() {
-            Right::AnyColumn { id, privilege: Privilege::Select }
-        } else {
-            Right::Relation { id, privilege: Privilege::Select, columns: columns.into_iter().collect() }
-        };
-        needs.push(Need { role, right });
-    }
-    needs.extend(lineage.sequences.into_iter().map(|id| Need { role, right: Right::Sequence(id) }));
-    for (checked_as, plan) in lineage.views {
-        needs.extend(self::needs(checked_as, &plan)?);
-    }
-    Ok(needs)
-}
-
-/// The columns that a statement reads of the table whose rows it changes.
-pub(super) fn read_of_target(plan: &LogicalPlan) -> Result<BTreeSet<i32>, SqlError> {
-    Ok(Lineage::of(plan)?.read_of_target)
+    Lineage::of(plan)?.needs(role)
 }
 
 /// A base column.
@@ -62,16 +43,18 @@ struct Output {
 
 type Scope = Vec<Output>;
 
-struct Lineage {
+/// What a query reads.
+pub(super) struct Lineage {
     read: BTreeMap<ObjectId, BTreeSet<i32>>,
-    read_of_target: BTreeSet<i32>,
+    /// Columns of the table whose rows the statement changes.
+    pub(super) read_of_target: BTreeSet<i32>,
     views: Vec<(ObjectId, LogicalPlan)>,
     /// Those that `nextval` is called for.
     sequences: BTreeSet<ObjectId>,
 }
 
 impl Lineage {
-    fn of(plan: &LogicalPlan) -> Result<Self, SqlError> {
+    pub(super) fn of(plan: &LogicalPlan) -> Result<Self, SqlError> {
         let mut lineage = Self {
             read: BTreeMap::new(),
             read_of_target: BTreeSet::new(),
@@ -81,6 +64,30 @@ impl Lineage {
         let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
         lineage.mark(&output);
         Ok(lineage)
+    }
+
+    /// Rights for all of it, and for what its views read.
+    pub(super) fn needs(self, role: ObjectId) -> Result<Vec<Need>, SqlError> {
+        let sequences = self.sequence_needs(role);
+        let mut needs = Vec::new();
+        for (id, columns) in self.read {
+            let right = if columns.is_empty() {
+                Right::AnyColumn { id, privilege: Privilege::Select }
+            } else {
+                Right::Relation { id, privilege: Privilege::Select, columns: columns.into_iter().collect() }
+            };
+            needs.push(Need { role, right });
+        }
+        needs.extend(sequences);
+        for (checked_as, plan) in self.views {
+            needs.extend(self::needs(checked_as, &plan)?);
+        }
+        Ok(needs)
+    }
+
+    /// Rights for the sequences that it draws from.
+    pub(super) fn sequence_needs(&self, role: ObjectId) -> Vec<Need> {
+        self.sequences.iter().map(|id| Need { role, right: Right::Sequence(*id) }).collect()
     }
 
     fn mark(&mut self, scope: &[Output]) {

@@ -9,6 +9,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
+use self::lineage::Lineage;
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::guard::ViewTable;
@@ -48,11 +49,12 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
         }
         Plan::Modify(mut modify) => {
             check(ctx, &modify.needs)?;
-            let read = lineage::read_of_target(&modify.source)?;
-            if let Some(column) = modify.masked.iter().find(|column| read.contains(column)) {
+            let lineage = Lineage::of(&modify.source)?;
+            if let Some(column) = modify.masked.iter().find(|column| lineage.read_of_target.contains(column)) {
                 return Err(masked_column(ctx, &modify, *column).into());
             }
-            modify.source = authorize_logical(ctx, modify.source)?;
+            check(ctx, &lineage.needs(ctx.role)?)?;
+            modify.source = expand_views(modify.source)?;
             Plan::Modify(modify)
         }
         Plan::CopyOut(copy, mut query) => {
@@ -79,9 +81,10 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             };
             Plan::CreateTableAs { ddl, fill }
         }
-        // Who owns the table may have its rows written again; the plan reads nothing else.
+        // Who owns the table may have its rows written again. The plan reads nothing else, but a default may draw.
         Plan::Rewrite { ddl, fill } => {
             check(ctx, &ddl.needs)?;
+            check(ctx, &Lineage::of(&fill.source)?.sequence_needs(ctx.role))?;
             Plan::Rewrite { ddl, fill }
         }
         Plan::Ddl(mut ddl) => {

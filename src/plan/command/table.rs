@@ -98,6 +98,10 @@ fn table_storage(name: &str) -> RelationKind {
 fn number(names_and_types: impl Iterator<Item = (String, PgType)>) -> PlanResult<Vec<Column>> {
     let mut columns: Vec<Column> = Vec::new();
     for (name, pg) in names_and_types {
+        // A file may have any names; these are the planner's own.
+        if name.contains(['\u{1}', '\u{2}']) {
+            return Err(unsupported("a column name with control characters").into());
+        }
         if columns.iter().any(|column| column.name == name) {
             let message = format!("column \"{name}\" specified more than once");
             return Err(Plain::new(SqlState::DUPLICATE_COLUMN, message).into());
