@@ -15,12 +15,9 @@ use super::insert::{RowChecks, shown_columns};
 use super::returning::{Kept, give_back};
 use super::{Outcome, Stores, query};
 use crate::error::{SqlError, internal};
-use crate::plan::{ModifyPlan, Scope};
+use crate::plan::{ADDRESS_COLUMNS, ModifyPlan, Scope};
 use crate::transaction::Transaction;
 use crate::warehouse::{Addresses, TableWriter, Written};
-
-/// Columns in front of the table's: see [`ModifyPlan::rows`].
-const ADDRESS_COLUMNS: usize = 2;
 
 pub(super) async fn run(
     scope: &Scope,

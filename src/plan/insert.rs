@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef, Schema};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
@@ -14,7 +17,7 @@ use super::names::Names;
 use super::returning::{self, Returning};
 use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite, typing};
 use crate::catalog::{Column, IdentityKind, Relation, RelationKind};
-use crate::error::{Plain, SqlState, unsupported};
+use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::name::{ObjectId, QualifiedName, fold};
 use crate::statement::parse_expression;
@@ -343,6 +346,14 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
     let bound = typing::expression(scope, bound, &empty)?.data;
     let cast = Expr::Cast(Cast::new_from_field(Box::new(bound), target));
     Ok(typing::expression(scope, cast, &empty)?.data)
+}
+
+/// A default's values for some rows.
+pub fn evaluate_default(default: &Arc<dyn PhysicalExpr>, rows: usize) -> Result<ArrayRef, SqlError> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    let empty = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
+        .map_err(|error| SqlError::from_engine(error.into()))?;
+    default.evaluate(&empty).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)
 }
 
 fn rewritten_default(scope: &Scope, source: &str) -> PlanResult<ast::Expr> {

@@ -25,8 +25,8 @@ use arrow::datatypes::FieldRef;
 pub use command::{ColumnSource, CopyPlan, DdlPlan, Validation, file_format};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
-pub use insert::{InsertPlan, WithCheck};
-pub use modify::{ModifyPlan, Target};
+pub use insert::{InsertPlan, WithCheck, evaluate_default};
+pub use modify::{ADDRESS_COLUMNS, ModifyPlan, Target};
 pub use query::QueryPlan;
 pub use returning::{Returning, other_name};
 
@@ -74,7 +74,7 @@ pub struct Facts {
 pub enum Plan {
     /// Send a query's rows to the client.
     Query(QueryPlan),
-    /// Write rows to a table: INSERT, or COPY from a location.
+    /// Write rows to a table: INSERT, or COPY of files that have columns and types of their own.
     Insert(InsertPlan),
     /// Change or delete rows of a table.
     Modify(ModifyPlan),

@@ -121,8 +121,8 @@ pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> P
     Ok(ModifyPlan { table: id, source, alias, assigned, masked, checks, returning, needs, parameters: types })
 }
 
-/// The first columns of the source.
-const ADDRESS_COLUMNS: usize = 2;
+/// The first columns of [`ModifyPlan::source`] and [`ModifyPlan::rows`]: the file and the position of each row.
+pub const ADDRESS_COLUMNS: usize = 2;
 
 impl ModifyPlan {
     /// The rows as they are to be: where each one is, the table's columns, then what RETURNING reads of joined tables.

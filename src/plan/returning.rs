@@ -39,8 +39,8 @@ pub fn other_name(index: usize) -> String {
     format!("\u{2}other{index}")
 }
 
-/// Also tells what right on the table it needs. `joined`: the table's name in the statement, and the schema of all that the statement reads, the table included;
-/// `None`: the table alone, by its own name.
+/// Also tells what right on the table it needs. `joined`: the table's name in the statement, and the schema of all that
+/// the statement reads, the table included; `None`: the table alone, by its own name.
 pub(super) fn plan(
     scope: &Scope,
     id: ObjectId,

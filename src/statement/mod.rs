@@ -1,6 +1,6 @@
 //! Text → statements. No catalog, no I/O.
 //!
-//! Queries and INSERT are read by sqlparser's PostgreSQL dialect; every other command has a recursive-descent parser of
+//! Queries, INSERT, UPDATE and DELETE are read by sqlparser's PostgreSQL dialect; every other command has a recursive-descent parser of
 //! its own here, on sqlparser's tokenizer.
 
 mod alter;

@@ -13,7 +13,7 @@ use crate::setting::Zone;
 use crate::types::arrow_type;
 
 /// What a column has in rows that were written before it was there.
-pub(super) fn initial(column: &Column) -> Result<ScalarValue> {
+pub fn initial(column: &Column) -> Result<ScalarValue> {
     let Some(text) = &column.initial else { return ScalarValue::try_from(&arrow_type(&column.pg)) };
     let external = |error| DataFusionError::External(Box::new(error));
     let mut builder = ColumnBuilder::new(&column.pg, Zone::UTC).map_err(external)?;

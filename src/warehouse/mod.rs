@@ -20,7 +20,7 @@ use object_store::local::LocalFileSystem;
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 pub use deletes::Addresses;
-pub use evolve::evolved;
+pub use evolve::{evolved, initial};
 pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
 pub use write::{ShownColumns, TableWriter, WriteError, Written};

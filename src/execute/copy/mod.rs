@@ -31,7 +31,7 @@ use super::insert::{RowChecks, shown_columns};
 use crate::error::{Notice, Plain, SqlError, SqlState, internal};
 use crate::lake::Location;
 use crate::name::ObjectId;
-use crate::plan::{ColumnSource, CopyPlan, Scope};
+use crate::plan::{ColumnSource, CopyPlan, Scope, evaluate_default};
 use crate::setting::Zone;
 use crate::statement::{CopyFormat, CopyOptions, Header, Verbosity};
 use crate::transaction::Transaction;
@@ -438,13 +438,13 @@ impl Shape {
                     let column = column.ok_or_else(|| internal("COPY has fewer columns than planned"))?;
                     match default {
                         Some(default) if !column.defaults.is_empty() => {
-                            let values = evaluate(default, column.defaults.len())?;
+                            let values = evaluate_default(default, column.defaults.len())?;
                             with_defaults(&column.values, &values, &column.defaults)?
                         }
                         _ => Arc::clone(&column.values),
                     }
                 }
-                Shaped::Default(expr) => evaluate(expr, rows)?,
+                Shaped::Default(expr) => evaluate_default(expr, rows)?,
             });
         }
         let fields = columns
@@ -457,15 +457,6 @@ impl Shape {
             .map_err(|error| SqlError::from_engine(error.into()))?;
         self.checks.apply(&batch)
     }
-}
-
-/// A default's values for some rows.
-fn evaluate(default: &Arc<dyn PhysicalExpr>, rows: usize) -> Result<ArrayRef, SqlError> {
-    let schema = Arc::new(arrow::datatypes::Schema::empty());
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let empty = RecordBatch::try_new_with_options(schema, vec![], &options)
-        .map_err(|error| SqlError::from_engine(error.into()))?;
-    default.evaluate(&empty).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)
 }
 
 /// A column with other values in some rows, which are given in order.

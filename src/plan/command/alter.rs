@@ -8,19 +8,19 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast;
 
-use super::super::insert::{InsertPlan, assign, default_value, from_plan};
+use super::super::insert::{InsertPlan, assign, default_value, evaluate_default, from_plan};
 use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes};
 use super::dependents::Changed;
 use super::table::{change_owner, owned_sequences, plain_column, storable};
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{Body, Change, Column, Namespace, Relation, RelationKind, TableStorage};
-use crate::encode::{ColumnBuilder, Style, length_checked, scalar_text};
+use crate::encode::{Style, length_checked, scalar_text};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::masks;
 use crate::name::ObjectId;
-use crate::setting::Zone;
 use crate::statement::{AlterColumn, AlterTable, AlterTableAction, ColumnDefinition};
-use crate::types::{PgType, arrow_type};
+use crate::types::PgType;
+use crate::warehouse::initial;
 
 /// The catalog's changes, and the table's new rows if they have to be written again.
 pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
@@ -288,7 +288,7 @@ impl Altered<'_> {
                 }
                 (Some(before), _) => Expr::Column(EngineColumn::new(Some(TABLE), &before.name)),
                 (None, Some(_)) => default_value(&inner, column)?,
-                (None, None) => Expr::Literal(initial_value(column)?, None),
+                (None, None) => Expr::Literal(initial(column)?, None),
             };
             let read: Vec<_> = value.column_refs().into_iter().map(|column| column.name.clone()).collect();
             if using.is_some() && masked.iter().any(|name| read.contains(name)) {
@@ -339,13 +339,8 @@ fn next_column_id(relation: &Relation) -> i32 {
 
 /// The text of a value that is the same for all rows; `None`: NULL.
 fn constant(scope: &Scope, value: &Expr, pg: &PgType) -> PlanResult<Option<String>> {
-    use arrow::record_batch::{RecordBatch, RecordBatchOptions};
     let physical = scope.engine.state().create_physical_expr(value.clone(), &DFSchema::empty())?;
-    let options = RecordBatchOptions::new().with_row_count(Some(1));
-    let schema = std::sync::Arc::new(arrow::datatypes::Schema::empty());
-    let row = RecordBatch::try_new_with_options(schema, vec![], &options)
-        .map_err(|error| SqlError::from_engine(error.into()))?;
-    let array = physical.evaluate(&row)?.into_array(1)?;
+    let array = evaluate_default(&physical, 1)?;
     let array = length_checked(array, pg).map_err(SqlError::from)?;
     let value = ScalarValue::try_from_array(&array, 0)?;
     if value.is_null() {
@@ -357,14 +352,6 @@ fn constant(scope: &Scope, value: &Expr, pg: &PgType) -> PlanResult<Option<Strin
         return Err(unsupported("this default of a new column").into());
     }
     Ok(Some(text))
-}
-
-/// What a column has in rows that were there before it.
-fn initial_value(column: &Column) -> PlanResult<ScalarValue> {
-    let Some(text) = &column.initial else { return Ok(ScalarValue::try_from(&arrow_type(&column.pg))?) };
-    let mut builder = ColumnBuilder::new(&column.pg, Zone::UTC).map_err(SqlError::from)?;
-    builder.append_text(text).map_err(SqlError::from)?;
-    Ok(ScalarValue::try_from_array(&builder.finish(), 0)?)
 }
 
 /// Whether values of the type have one text for all who read DuckLake's catalog.

@@ -12,6 +12,7 @@ use super::super::insert::{
 use super::super::query::{self, QueryPlan};
 use super::super::{Need, Parameters, PlanResult, Right, Scope, has_subquery, policy};
 use super::relation;
+use super::table::plain_column;
 use crate::catalog::{ExternalFormat, Relation, RelationKind};
 use crate::error::{Plain, SqlState, internal, unsupported};
 use crate::govern::PolicyCommand;
@@ -188,17 +189,7 @@ pub(in crate::plan) fn copy_from_table(
         // JSON is read as the table's types; Parquet has its own.
         let pg =
             wanted.filter(|_| format == ExternalFormat::Json).map_or_else(|| pg.clone(), |column| column.pg.clone());
-        crate::catalog::Column {
-            id: i32::try_from(index).unwrap_or(0) + 1,
-            name: name.clone(),
-            pg,
-            nullable: true,
-            default: None,
-            initial: None,
-            identity: None,
-            acl: None,
-            comment: None,
-        }
+        plain_column(i32::try_from(index).unwrap_or(0) + 1, name, pg)
     });
     let external = Relation {
         schema: found.schema,
