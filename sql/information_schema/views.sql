@@ -141,3 +141,86 @@ JOIN pg_namespace n ON c.relnamespace = n.oid
 WHERE pg_has_role(c.relowner, 'USAGE')
    OR has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
    OR has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE, REFERENCES');
+
+CREATE VIEW table_constraints AS
+SELECT current_database() AS constraint_catalog, n.nspname AS constraint_schema, c.conname AS constraint_name,
+       current_database() AS table_catalog, nr.nspname AS table_schema, r.relname AS table_name,
+       CASE c.contype WHEN 'c' THEN 'CHECK' WHEN 'f' THEN 'FOREIGN KEY' WHEN 'p' THEN 'PRIMARY KEY'
+                      WHEN 'u' THEN 'UNIQUE' END AS constraint_type,
+       CASE WHEN c.condeferrable THEN 'YES' ELSE 'NO' END AS is_deferrable,
+       CASE WHEN c.condeferred THEN 'YES' ELSE 'NO' END AS initially_deferred,
+       CASE WHEN c.conenforced THEN 'YES' ELSE 'NO' END AS enforced,
+       CASE WHEN c.contype = 'u' THEN CASE WHEN i.indnullsnotdistinct THEN 'NO' ELSE 'YES' END END AS nulls_distinct
+FROM pg_constraint c
+JOIN pg_namespace n ON n.oid = c.connamespace
+JOIN pg_class r ON r.oid = c.conrelid
+JOIN pg_namespace nr ON nr.oid = r.relnamespace
+LEFT JOIN pg_index i ON i.indexrelid = c.conindid
+WHERE pg_has_role(r.relowner, 'USAGE')
+   OR has_table_privilege(r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+   OR has_any_column_privilege(r.oid, 'INSERT, UPDATE, REFERENCES');
+
+CREATE VIEW key_column_usage AS
+SELECT current_database() AS constraint_catalog, n.nspname AS constraint_schema, c.conname AS constraint_name,
+       current_database() AS table_catalog, nr.nspname AS table_schema, r.relname AS table_name,
+       a.attname AS column_name, array_position(c.conkey, a.attnum) AS ordinal_position,
+       CASE WHEN c.contype = 'f'
+            THEN array_position(u.indkey, c.confkey[array_position(c.conkey, a.attnum)])
+            END AS position_in_unique_constraint
+FROM pg_constraint c
+JOIN pg_namespace n ON n.oid = c.connamespace
+JOIN pg_class r ON r.oid = c.conrelid
+JOIN pg_namespace nr ON nr.oid = r.relnamespace
+JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = ANY (c.conkey)
+LEFT JOIN pg_index u ON u.indexrelid = c.conindid
+WHERE c.contype IN ('p', 'u', 'f')
+  AND (pg_has_role(r.relowner, 'USAGE')
+       OR has_column_privilege(r.oid, a.attnum, 'SELECT, INSERT, UPDATE, REFERENCES'));
+
+CREATE VIEW constraint_column_usage AS
+SELECT current_database() AS table_catalog, nr.nspname AS table_schema, r.relname AS table_name,
+       a.attname AS column_name, current_database() AS constraint_catalog, n.nspname AS constraint_schema,
+       c.conname AS constraint_name
+FROM pg_constraint c
+JOIN pg_namespace n ON n.oid = c.connamespace
+JOIN pg_class r ON r.oid = CASE c.contype WHEN 'f' THEN c.confrelid ELSE c.conrelid END
+JOIN pg_namespace nr ON nr.oid = r.relnamespace
+JOIN pg_attribute a ON a.attrelid = r.oid
+WHERE ((c.contype = 'f' AND a.attnum = ANY (c.confkey)) OR (c.contype <> 'f' AND a.attnum = ANY (c.conkey)))
+  AND pg_has_role(r.relowner, 'USAGE');
+
+CREATE VIEW constraint_table_usage AS
+SELECT current_database() AS table_catalog, nr.nspname AS table_schema, r.relname AS table_name,
+       current_database() AS constraint_catalog, n.nspname AS constraint_schema, c.conname AS constraint_name
+FROM pg_constraint c
+JOIN pg_namespace n ON n.oid = c.connamespace
+JOIN pg_class r ON r.oid = CASE c.contype WHEN 'f' THEN c.confrelid ELSE c.conrelid END
+JOIN pg_namespace nr ON nr.oid = r.relnamespace
+WHERE c.contype IN ('f', 'p', 'u') AND pg_has_role(r.relowner, 'USAGE');
+
+CREATE VIEW check_constraints AS
+SELECT current_database() AS constraint_catalog, n.nspname AS constraint_schema, c.conname AS constraint_name,
+       '(' || pg_get_expr(c.conbin, c.conrelid) || ')' AS check_clause
+FROM pg_constraint c
+JOIN pg_namespace n ON n.oid = c.connamespace
+JOIN pg_class r ON r.oid = c.conrelid
+WHERE c.contype = 'c' AND pg_has_role(r.relowner, 'USAGE');
+
+CREATE VIEW referential_constraints AS
+SELECT current_database() AS constraint_catalog, n.nspname AS constraint_schema, c.conname AS constraint_name,
+       current_database() AS unique_constraint_catalog, nu.nspname AS unique_constraint_schema,
+       u.conname AS unique_constraint_name,
+       CASE c.confmatchtype WHEN 'f' THEN 'FULL' WHEN 'p' THEN 'PARTIAL' WHEN 's' THEN 'NONE' END AS match_option,
+       CASE c.confupdtype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
+                          WHEN 'r' THEN 'RESTRICT' WHEN 'a' THEN 'NO ACTION' END AS update_rule,
+       CASE c.confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT'
+                          WHEN 'r' THEN 'RESTRICT' WHEN 'a' THEN 'NO ACTION' END AS delete_rule
+FROM pg_constraint c
+JOIN pg_namespace n ON n.oid = c.connamespace
+JOIN pg_class r ON r.oid = c.conrelid
+LEFT JOIN pg_constraint u ON u.conindid = c.conindid AND u.contype IN ('p', 'u')
+LEFT JOIN pg_namespace nu ON nu.oid = u.connamespace
+WHERE c.contype = 'f'
+  AND (pg_has_role(r.relowner, 'USAGE')
+       OR has_table_privilege(r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
+       OR has_any_column_privilege(r.oid, 'INSERT, UPDATE, REFERENCES'));

@@ -21,6 +21,16 @@ CREATE VIEW pg_group AS
 SELECT rolname AS groname, oid AS grosysid, ARRAY(SELECT member FROM pg_auth_members WHERE roleid = a.oid) AS grolist
 FROM pg_authid a WHERE NOT rolcanlogin;
 
+CREATE VIEW pg_indexes AS
+SELECT n.nspname AS schemaname, c.relname AS tablename, i.relname AS indexname, t.spcname AS tablespace,
+       pg_get_indexdef(i.oid) AS indexdef
+FROM pg_index x
+JOIN pg_class c ON c.oid = x.indrelid
+JOIN pg_class i ON i.oid = x.indexrelid
+LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_tablespace t ON t.oid = i.reltablespace
+WHERE c.relkind IN ('r', 'm', 'p') AND i.relkind IN ('i', 'I');
+
 CREATE VIEW pg_tables AS
 SELECT n.nspname AS schemaname, c.relname AS tablename, pg_get_userbyid(c.relowner) AS tableowner,
        t.spcname AS tablespace, c.relhasindex AS hasindexes, c.relhasrules AS hasrules,

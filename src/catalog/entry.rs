@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
+use super::{Constraint, ConstraintKind, Index};
 use crate::govern::{Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, field};
@@ -95,6 +96,12 @@ pub struct Relation {
     /// What COMMENT ON said of it, if anything.
     #[serde(default)]
     pub comment: Option<String>,
+    /// What must hold of its rows, in the order in which it was declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+    /// Its indexes, those of its keys included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<ObjectId>,
 }
 
 /// What a relation is, and where its rows come from.
@@ -109,6 +116,8 @@ pub enum RelationKind {
     View(View),
     /// No rows: a source of numbers. How far it has come is kept outside the catalog.
     Sequence(Sequence),
+    /// No rows of its own: a key of a table.
+    Index(Index),
 }
 
 /// Where a warehouse table's files lie.
@@ -277,6 +286,7 @@ impl Relation {
             RelationKind::External(_) => 'f',
             RelationKind::View(_) => 'v',
             RelationKind::Sequence(_) => 'S',
+            RelationKind::Index(_) => 'i',
         }
     }
 
@@ -287,6 +297,7 @@ impl Relation {
             RelationKind::External(_) => "foreign table",
             RelationKind::View(_) => "view",
             RelationKind::Sequence(_) => "sequence",
+            RelationKind::Index(_) => "index",
         }
     }
 
@@ -295,6 +306,7 @@ impl Relation {
         match self.storage {
             RelationKind::Sequence(_) => PrivilegeSet::sequence(),
             RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) => PrivilegeSet::table(),
+            RelationKind::Index(_) => PrivilegeSet::EMPTY,
         }
     }
 
@@ -352,8 +364,22 @@ impl Body {
                         map(&mut identity.sequence);
                     }
                 }
-                if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &mut relation.storage {
-                    map(table);
+                match &mut relation.storage {
+                    RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. })
+                    | RelationKind::Index(Index { table, .. }) => map(table),
+                    _ => {}
+                }
+                relation.indexes.iter_mut().for_each(map);
+                for constraint in &mut relation.constraints {
+                    map(&mut constraint.id);
+                    match &mut constraint.kind {
+                        ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => map(index),
+                        ConstraintKind::Foreign(key) => {
+                            map(&mut key.table);
+                            map(&mut key.index);
+                        }
+                        ConstraintKind::Check(_) => {}
+                    }
                 }
             }
             Self::Role(role) => {
@@ -376,10 +402,27 @@ impl Body {
         }
     }
 
+    /// Ids of parts that have ids of their own and no entry.
+    pub fn parts(&self) -> Vec<ObjectId> {
+        match self {
+            Self::Relation(relation) => relation.constraints.iter().map(|constraint| constraint.id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Objects that must exist for this one to make sense.
     pub fn parents(&self) -> Vec<ObjectId> {
         match self {
-            Self::Relation(relation) => vec![relation.schema, relation.owner],
+            Self::Relation(relation) => {
+                let table = relation.as_index().map(|index| index.table);
+                let foreign = relation.constraints.iter().filter_map(|constraint| match &constraint.kind {
+                    ConstraintKind::Foreign(key) => Some([key.table, key.index]),
+                    _ => None,
+                });
+                let mut parents = vec![relation.schema, relation.owner];
+                parents.extend(table.into_iter().chain(foreign.flatten()).chain(relation.indexes.iter().copied()));
+                parents
+            }
             Self::RowPolicy(policy) => vec![policy.relation],
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
             Self::Role(role) => role.member_of.iter().map(|membership| membership.role).collect(),

@@ -3,10 +3,12 @@
 //! A [`CatalogState`] never changes. A transaction's own changes make a new state on top of the one it reads
 //! ([`CatalogState::with`]); a commit publishes the next one.
 
+mod constraint;
 mod data_file;
 mod entry;
 mod state;
 
+pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, IndexKey};
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
     Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation,

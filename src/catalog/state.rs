@@ -65,6 +65,14 @@ impl Change {
             Self::Put(id, _) | Self::Delete(id) => *id,
         }
     }
+
+    /// The lowest id of the object and its parts.
+    pub fn lowest_id(&self) -> ObjectId {
+        match self {
+            Self::Put(id, body) => body.parts().into_iter().fold(*id, ObjectId::min),
+            Self::Delete(id) => *id,
+        }
+    }
 }
 
 impl CatalogState {

@@ -65,6 +65,10 @@ impl SqlState {
     // Class 23: integrity
     /// A NULL for a column that is NOT NULL.
     pub const NOT_NULL_VIOLATION: Self = Self("23502");
+    /// A key that another row has already.
+    pub const UNIQUE_VIOLATION: Self = Self("23505");
+    /// A row for which the condition of a CHECK constraint is false.
+    pub const CHECK_VIOLATION: Self = Self("23514");
     // Class 25: transaction state
     /// A command that may not come inside a transaction, or not that late in one. For a second BEGIN a warning.
     pub const ACTIVE_TRANSACTION: Self = Self("25001");
@@ -140,6 +144,8 @@ impl SqlState {
     pub const AMBIGUOUS_COLUMN: Self = Self("42702");
     /// A text that is no well-formed name, as for `regclass`.
     pub const INVALID_NAME: Self = Self("42602");
+    /// A foreign key whose columns do not fit those of the key it refers to.
+    pub const INVALID_FOREIGN_KEY: Self = Self("42830");
     /// A CREATE OR REPLACE VIEW that would change or drop columns.
     pub const INVALID_TABLE_DEFINITION: Self = Self("42P16");
     /// A policy that reads its own table, and so would never end.

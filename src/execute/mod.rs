@@ -3,13 +3,16 @@
 mod copy;
 mod explain;
 mod insert;
+mod keys;
 mod modify;
 mod query;
 mod returning;
+mod rows;
 
 use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
+use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
@@ -17,6 +20,7 @@ use tokio::sync::Semaphore;
 
 pub use copy::{CopyEncoder, CopyIn};
 
+use crate::encode::describe_row;
 use crate::error::{Notice, SqlError};
 use crate::pg::Objects;
 use crate::plan::{DdlPlan, Plan, Scope, Validation};
@@ -149,17 +153,27 @@ pub async fn execute(
 
 /// Holds the rows of tables against what changes of them rely on, also until they are committed.
 async fn validate(scope: &Scope, transaction: &mut Transaction, ddl: &DdlPlan) -> Result<(), SqlError> {
-    for Validation { table, none_of, error } in &ddl.validations {
+    for Validation { table, none_of, error, key } in &ddl.validations {
         let plan = query::physical(scope, none_of).await?;
         let mut rows = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
         while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {
             if batch.num_rows() > 0 {
-                return Err(SqlError::from(error.clone()));
+                let error = error.clone();
+                return Err(match key.as_ref().and_then(|names| described(names, &batch)) {
+                    Some(key) => error.detail(format!("Key {key} is duplicated.")).into(),
+                    None => error.into(),
+                });
             }
         }
         transaction.rely_on(*table);
     }
     Ok(())
+}
+
+/// `(a, b)=(1, 2)`: the first row's first columns.
+fn described(names: &[String], batch: &RecordBatch) -> Option<String> {
+    let columns = batch.project(&(0..names.len()).collect::<Vec<_>>()).ok()?;
+    Some(format!("({})=({})", names.join(", "), describe_row(&columns, 0).ok()?))
 }
 
 fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {

@@ -11,9 +11,10 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
-use super::insert::{RowChecks, shown_columns};
 use super::returning::{Kept, give_back};
+use super::rows::RowChecks;
 use super::{Outcome, Stores, query};
+use crate::catalog::Index;
 use crate::error::{SqlError, internal};
 use crate::plan::{ADDRESS_COLUMNS, ModifyPlan, Scope};
 use crate::transaction::Transaction;
@@ -32,16 +33,17 @@ pub(super) async fn run(
     let plan = query::physical(scope, &modify.rows(&relation).map_err(SqlError::from_engine)?).await?;
     let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     let found = Arc::new(Mutex::new(Addresses::default()));
-    let checks = Arc::new(RowChecks::new(scope, &relation, None, &modify.checks)?);
+    let sets = |column: i32| {
+        let position = relation.columns.iter().position(|known| known.id == column);
+        position.is_some_and(|position| modify.sets(position))
+    };
+    let touches = |index: &Index| index.columns().into_iter().any(sets);
+    let checks = Arc::new(RowChecks::new(scope, modify.table, &relation, None, &modify.checks, touches)?);
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut workers = JoinSet::new();
-    let shown = shown_columns(scope, modify.table, &relation)?;
     for stream in streams {
-        let writer = if updates {
-            Some(TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?.showing(shown.clone()))
-        } else {
-            None
-        };
+        let writer =
+            if updates { Some(TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?) } else { None };
         let (found, checks) = (Arc::clone(&found), Arc::clone(&checks));
         let keep = modify.returning.is_some();
         workers.spawn(Worker { found, checks, columns: relation.columns.len(), writer, keep }.run(stream));
@@ -56,9 +58,13 @@ pub(super) async fn run(
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
     // First: the addresses are those of the data as it was.
     transaction.delete(modify.table, &found)?;
+    let new = checks.keys_are_new(transaction).await;
     for written in all {
+        // Also after a failure: the transaction's end deletes the files.
         transaction.stage(modify.table, written);
     }
+    new?;
+    checks.finish(transaction).await?;
     transaction.drew_from(drawn);
     let tag = format!("{} {}", if updates { "UPDATE" } else { "DELETE" }, found.len());
     match &modify.returning {

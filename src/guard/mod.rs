@@ -122,7 +122,7 @@ impl Guard {
                     .ok_or_else(lost)?,
             ),
             RelationKind::External(external) => Arc::new(LakeTable::new(&self.lake, &ctx.catalog, relation, external)?),
-            RelationKind::View(_) | RelationKind::Sequence(_) => return Err(lost()),
+            RelationKind::View(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => return Err(lost()),
         })
     }
 }

@@ -4,19 +4,21 @@
 //! Conflicts are found by comparing with the head itself, object by object, not by parsing what others wrote about
 //! their changes: an object that the transaction changes must still have the version it read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 
+use super::claims::{RecentClaims, Verdict};
 use super::db::{Tx, Value};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
 use super::{Metastore, MetastoreError};
 use crate::catalog::{
-    Body, CatalogState, Change, DataFile, DeleteFile, NameKey, Namespace, RelationKind, TableData, name_key,
+    Body, CatalogState, Change, Claims, DataFile, DeleteFile, NameKey, Namespace, Relation, RelationKind, TableData,
+    name_key,
 };
-use crate::error::{Report, SqlState};
+use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
 /// All a transaction did.
@@ -49,6 +51,8 @@ pub struct TableCommit {
     pub truncated: bool,
     /// Rows of committed files that are gone; empty if it is truncated.
     pub deleted: BTreeMap<FileId, DeletedRows>,
+    /// Keys of its new rows, by unique index.
+    pub claims: BTreeMap<ObjectId, Arc<Claims>>,
 }
 
 /// Rows of one committed data file that a transaction deleted.
@@ -83,6 +87,16 @@ pub enum CommitError {
         /// `42P06` for a schema, `42P07` for a relation, `42710` for others.
         code: SqlState,
     },
+    /// `23505`: a row with the same key was committed since the transaction looked; nothing was committed.
+    #[error("duplicate key value violates unique constraint \"{constraint}\"")]
+    Key {
+        /// The name of the table's schema.
+        schema: String,
+        /// The table's name.
+        table: String,
+        /// The name of the constraint, or of the unique index.
+        constraint: String,
+    },
     /// `08007`: COMMIT failed, and whether it took place could not be found out.
     #[error("the outcome of the commit is unknown")]
     Unknown {
@@ -99,6 +113,7 @@ impl Report for CommitError {
         match self {
             Self::Conflict { .. } => SqlState::SERIALIZATION_FAILURE,
             Self::Duplicate { code, .. } => *code,
+            Self::Key { .. } => SqlState::UNIQUE_VIOLATION,
             Self::Unknown { .. } => SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
             Self::Metastore(error) => error.sqlstate(),
         }
@@ -106,6 +121,7 @@ impl Report for CommitError {
     fn detail(&self) -> Option<String> {
         match self {
             Self::Conflict { detail } => Some(detail.clone()),
+            Self::Key { .. } => Some("A row with the same key was committed at the same time.".to_owned()),
             Self::Duplicate { .. } | Self::Unknown { .. } | Self::Metastore(_) => None,
         }
     }
@@ -113,7 +129,20 @@ impl Report for CommitError {
         match self {
             Self::Conflict { .. } => Some("Run the transaction again.".to_owned()),
             Self::Unknown { .. } => Some("Look whether its changes are there before running it again.".to_owned()),
-            Self::Duplicate { .. } | Self::Metastore(_) => None,
+            Self::Duplicate { .. } | Self::Key { .. } | Self::Metastore(_) => None,
+        }
+    }
+    fn about(&self) -> About {
+        match self {
+            Self::Key { schema, table, constraint } => About {
+                schema: Some(schema.clone()),
+                table: Some(table.clone()),
+                constraint: Some(constraint.clone()),
+                ..About::default()
+            },
+            Self::Conflict { .. } | Self::Duplicate { .. } | Self::Unknown { .. } | Self::Metastore(_) => {
+                About::default()
+            }
         }
     }
 }
@@ -128,7 +157,7 @@ impl Metastore {
         let mut tx = self.db.begin().await?;
         let head = self.head();
         let own = Arc::clone(&commit.own_sequences);
-        let plan = Prepared::new(&head, commit)?;
+        let plan = Prepared::new(&head, commit, &self.recent())?;
         let marker = uuid::Uuid::now_v7().to_string();
         plan.write(
             &mut tx,
@@ -140,7 +169,7 @@ impl Metastore {
         )
         .await?;
         if let Err(error) = tx.commit().await
-            && !self.has_committed(&marker).await?
+            && !has_committed(&mut tx, &marker).await?
         {
             return Err(CommitError::Metastore(error));
         }
@@ -149,20 +178,28 @@ impl Metastore {
                 self.sequences.set(*id, Some(last));
             }
         }
-        Ok((self.publish(plan.next), plan.ids))
+        let mut recent = self.recent();
+        for (index, claims) in plan.tables.iter().flat_map(|table| &table.claims) {
+            let index = plan.ids.get(index).copied().unwrap_or(*index);
+            recent.add(plan.next.snapshot, index, claims);
+        }
+        drop(recent);
+        let head = self.publish(plan.next);
+        // Nobody else began before the new head was there.
+        drop(tx);
+        Ok((head, plan.ids))
     }
+}
 
-    /// After a COMMIT that failed: whether it took place nevertheless.
-    async fn has_committed(&self, marker: &str) -> Result<bool, CommitError> {
-        let look = async {
-            let mut tx = self.db.begin().await?;
-            let sql = "SELECT count(*) FROM ducklake_snapshot_changes WHERE commit_extra_info = $1";
-            let rows = tx.query(sql, vec![marker.into()]).await?;
-            tx.commit().await?;
-            rows.first().map_or(Ok(false), |row| Ok(row.int(0)? > 0))
-        };
-        look.await.map_err(|source| CommitError::Unknown { source })
-    }
+/// After a COMMIT that failed: whether it took place nevertheless.
+async fn has_committed(tx: &mut Tx<'_>, marker: &str) -> Result<bool, CommitError> {
+    let sql = "SELECT count(*) FROM ducklake_snapshot_changes WHERE commit_extra_info = $1";
+    let look = async {
+        tx.roll_back().await?;
+        let rows = tx.query(sql, vec![marker.into()]).await?;
+        rows.first().map_or(Ok(false), |row| Ok(row.int(0)? > 0))
+    };
+    look.await.map_err(|source| CommitError::Unknown { source })
 }
 
 /// A commit that was checked and whose ids are final.
@@ -176,7 +213,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(head: &CatalogState, commit: Commit) -> Result<Self, CommitError> {
+    fn new(head: &CatalogState, commit: Commit, recent: &RecentClaims) -> Result<Self, CommitError> {
         let snapshot = SnapshotId(head.snapshot.0 + 1);
         // Only the last change of an object counts; one that was created and dropped again leaves no trace.
         let mut latest: BTreeMap<ObjectId, Change> = BTreeMap::new();
@@ -188,8 +225,14 @@ impl Prepared {
         let mut ids = Resolved::new();
         let mut next_catalog_id = head.next_catalog_id;
         // Provisional ids count downwards: the oldest object gets the lowest id.
-        for id in latest.keys().rev().filter(|id| id.is_provisional()) {
-            ids.insert(*id, ObjectId(next_catalog_id));
+        let mut new: BTreeSet<ObjectId> = latest.keys().copied().collect();
+        for change in latest.values() {
+            if let Change::Put(_, body) = change {
+                new.extend(body.parts());
+            }
+        }
+        for id in new.into_iter().rev().filter(|id| id.is_provisional()) {
+            ids.insert(id, ObjectId(next_catalog_id));
             next_catalog_id += 1;
         }
         let resolve = |id: ObjectId| ids.get(&id).copied().unwrap_or(id);
@@ -237,30 +280,25 @@ impl Prepared {
                 return Err(conflict("A table that the transaction wrote to was dropped at the same time."));
             };
             let changed_here = changes.iter().any(|change| change.id() == table.table);
-            if !changed_here && commit.base.relation(table.table).is_none_or(|then| then.columns != relation.columns) {
+            let (now, then) = (head.data(table.table), commit.base.data(table.table));
+            let holds = |then: &Relation| {
+                then.columns == relation.columns
+                    && then.constraints == relation.constraints
+                    && then.indexes == relation.indexes
+            };
+            if !changed_here && !commit.base.relation(table.table).is_some_and(holds) {
                 return Err(conflict("A table that the transaction wrote to was altered at the same time."));
             }
-            let now = head.data(table.table);
-            if table.truncated && now.version != commit.base.data(table.table).version {
-                return Err(conflict("A table that the transaction truncated was written to at the same time."));
-            }
-            let mut files = if table.truncated { Vec::new() } else { now.files.clone() };
-            for (id, rows) in &mut table.deleted {
-                let file = files.iter_mut().find(|file| file.id == Some(*id));
-                let file = file.ok_or_else(|| conflict("A row that the transaction changed is gone."))?;
-                let then = commit.base.data(table.table).files.iter().find(|file| file.id == Some(*id)).cloned();
-                delete_rows(Arc::make_mut(file), then.as_deref(), rows, &mut next_file_id)?;
-            }
-            files.retain(|file| file.live_count() > 0);
-            for file in &mut table.added {
-                file.id = Some(FileId(next_file_id));
-                next_file_id += 1;
-                if let Some(deletes) = &mut file.deletes.file {
-                    Arc::make_mut(deletes).id = Some(FileId(next_file_id));
-                    next_file_id += 1;
+            if now.version != then.version {
+                if table.truncated {
+                    return Err(conflict("A table that the transaction truncated was written to at the same time."));
                 }
-                files.push(Arc::new(file.clone()));
+                for (index, claims) in &table.claims {
+                    let verdict = recent.verdict(commit.base.snapshot, *index, claims);
+                    check_keys(&next, relation, *index, claims, verdict)?;
+                }
             }
+            let files = merged(&now, &then, &mut table, &mut next_file_id)?;
             data.push((table.table, Some(Arc::new(TableData { version: Some(snapshot), files }))));
             tables.push(table);
         }
@@ -520,6 +558,56 @@ impl Prepared {
             Change::Delete(_) => None,
         });
         tx.insert("ducklake_schema_versions", &["begin_snapshot", "schema_version", "table_id"], rows.collect()).await
+    }
+}
+
+/// The files of a table after the commit: those of the head without the rows that go, and the new ones. `then`: what the
+/// transaction saw.
+fn merged(
+    now: &TableData,
+    then: &TableData,
+    table: &mut TableCommit,
+    next_file_id: &mut i64,
+) -> Result<Vec<Arc<DataFile>>, CommitError> {
+    let mut files = if table.truncated { Vec::new() } else { now.files.clone() };
+    for (id, rows) in &mut table.deleted {
+        let file = files.iter_mut().find(|file| file.id == Some(*id));
+        let file = file.ok_or_else(|| conflict("A row that the transaction changed is gone."))?;
+        let then = then.files.iter().find(|file| file.id == Some(*id));
+        delete_rows(Arc::make_mut(file), then.map(Arc::as_ref), rows, next_file_id)?;
+    }
+    files.retain(|file| file.live_count() > 0);
+    let mut take_id = || {
+        *next_file_id += 1;
+        Some(FileId(*next_file_id - 1))
+    };
+    for file in &mut table.added {
+        file.id = take_id();
+        if let Some(deletes) = &mut file.deletes.file {
+            Arc::make_mut(deletes).id = take_id();
+        }
+        files.push(Arc::new(file.clone()));
+    }
+    Ok(files)
+}
+
+/// Keys that others gave their rows since are not free.
+fn check_keys(
+    state: &CatalogState,
+    table: &Relation,
+    index: ObjectId,
+    claims: &Claims,
+    verdict: Verdict,
+) -> Result<(), CommitError> {
+    match verdict {
+        Verdict::Free => Ok(()),
+        Verdict::Taken if !claims.arbitrated => {
+            let schema = state.schema(table.schema).map(|schema| schema.name.clone()).unwrap_or_default();
+            let constraint = state.relation(index).map(|index| index.name.clone()).unwrap_or_default();
+            Err(CommitError::Key { schema, table: table.name.clone(), constraint })
+        }
+        Verdict::Taken => Err(conflict("A row with the same key was committed at the same time.")),
+        Verdict::Unknown => Err(conflict("Too many keys were committed since the transaction began.")),
     }
 }
 

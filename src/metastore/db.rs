@@ -179,9 +179,18 @@ impl Tx<'_> {
         self.query(sql, vec![prefix.into()]).await?.iter().map(|row| row.text(0)).collect()
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), MetastoreError> {
+    /// Makes it durable. Until it is dropped nobody else begins.
+    pub(super) async fn commit(&mut self) -> Result<(), MetastoreError> {
         self.raw("COMMIT").await?;
         self.connection.in_transaction = false;
+        Ok(())
+    }
+
+    /// Undoes what is not committed, if anything is left of the transaction.
+    pub(super) async fn roll_back(&mut self) -> Result<(), MetastoreError> {
+        if self.connection.in_transaction && self.raw("ROLLBACK").await.is_ok() {
+            self.connection.in_transaction = false;
+        }
         Ok(())
     }
 }

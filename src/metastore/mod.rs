@@ -3,6 +3,7 @@
 //! [`Metastore`] keeps the newest committed [`CatalogState`] in memory, so that planning costs no SQL, and is the only
 //! place that speaks SQL to the database.
 
+mod claims;
 mod commit;
 mod db;
 mod load;
@@ -12,8 +13,9 @@ mod sequence;
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use claims::RecentClaims;
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
 use db::Db;
 pub use sequence::Sequences;
@@ -78,6 +80,7 @@ pub struct Metastore {
     db: Db,
     head: RwLock<Arc<CatalogState>>,
     sequences: Arc<Sequences>,
+    recent: Mutex<RecentClaims>,
     /// Held for the server's life: a second server on the same directory is refused.
     _lock: File,
 }
@@ -97,17 +100,22 @@ impl Metastore {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
         let sequences = Arc::new(Sequences::new(load::sequences(&db).await?));
-        Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, _lock: lock })
+        let recent = Mutex::new(RecentClaims::new(head.snapshot));
+        Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, recent, _lock: lock })
     }
 
     /// The newest committed catalog.
     pub fn head(&self) -> Arc<CatalogState> {
-        Arc::clone(&self.head.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+        Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, RecentClaims> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn publish(&self, state: CatalogState) -> Arc<CatalogState> {
         let state = Arc::new(state);
-        *self.head.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&state);
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&state);
         state
     }
 

@@ -109,7 +109,7 @@ pub(super) async fn put_ducklake(
                 put_view(tx, snapshot, id, relation, view).await?;
                 Some(format!("created_view:{}", qualified(state, relation)))
             }
-            RelationKind::External(_) | RelationKind::Sequence(_) => None,
+            RelationKind::External(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => None,
         },
         Body::Database(_)
         | Body::Role(_)

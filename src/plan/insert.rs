@@ -15,8 +15,8 @@ use sqlparser::parser::Parser;
 
 use super::names::Names;
 use super::returning::{self, Returning};
-use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite, typing};
-use crate::catalog::{Column, IdentityKind, Relation, RelationKind};
+use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, command, policy, query, rewrite, typing};
+use crate::catalog::{Column, ConstraintKind, IdentityKind, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::name::{ObjectId, QualifiedName, fold};
@@ -30,8 +30,8 @@ pub struct InsertPlan {
     pub table: ObjectId,
     /// Gives the table's columns, all of them, in order.
     pub source: LogicalPlan,
-    /// What row policies ask of the new rows; empty: nothing.
-    pub checks: Vec<WithCheck>,
+    /// What row policies and constraints ask of the new rows; empty: nothing.
+    pub checks: Vec<RowCheck>,
     /// What the client gets back; `None`: the number of rows only.
     pub returning: Option<Returning>,
     /// Rights on the table. What the source reads needs its own.
@@ -44,11 +44,20 @@ pub struct InsertPlan {
 
 /// A condition that every new row must satisfy.
 #[derive(Clone, Debug)]
-pub struct WithCheck {
-    /// The restrictive policy that asks for it.
-    pub policy: Option<String>,
-    /// Over the table's columns. NULL is no better than false: `42501`.
+pub struct RowCheck {
+    /// Who asks for it.
+    pub asked_by: AskedBy,
+    /// Over the table's columns.
     pub condition: Expr,
+}
+
+/// Who asks for a condition on new rows.
+#[derive(Clone, Debug)]
+pub enum AskedBy {
+    /// WITH CHECK of row policies, by name if it is a restrictive one. NULL is no better than false: `42501`.
+    Policy(Option<String>),
+    /// The CHECK constraint of this name. NULL is as good as true; else `23514`.
+    Constraint(String),
 }
 
 pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters) -> PlanResult<InsertPlan> {
@@ -127,7 +136,7 @@ pub(super) fn from_plan(
     Ok(InsertPlan {
         table: id,
         source,
-        checks: Vec::new(),
+        checks: constraint_checks(scope, relation)?,
         returning: None,
         needs: Vec::new(),
         parameters: Vec::new(),
@@ -149,7 +158,14 @@ pub(super) fn target<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(
             let message = format!("cannot change sequence \"{}\"", relation.name);
             Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into())
         }
+        RelationKind::Index(_) => Err(cannot_open(relation).into()),
     }
+}
+
+/// `42809` for an index in the place of a table.
+pub(super) fn cannot_open(relation: &Relation) -> Plain {
+    let message = format!("cannot open relation \"{}\"", relation.name);
+    Plain::new(SqlState::WRONG_OBJECT_TYPE, message).detail("This operation is not supported for indexes.")
 }
 
 /// The named columns, or all. `42703`, `42701`.
@@ -362,18 +378,31 @@ fn rewritten_default(scope: &Scope, source: &str) -> PlanResult<ast::Expr> {
     Ok(parsed)
 }
 
-/// What row policies ask of rows that a command writes; `reads`: it gives them back, or reads those they come from.
+/// What CHECK constraints ask of rows, in the order of their names.
+fn constraint_checks(scope: &Scope, relation: &Relation) -> PlanResult<Vec<RowCheck>> {
+    let mut all = Vec::new();
+    for constraint in &relation.constraints {
+        if let ConstraintKind::Check(check) = &constraint.kind {
+            let condition = command::bind_check(scope, relation, &check.condition)?;
+            all.push((constraint.name.clone(), condition));
+        }
+    }
+    all.sort_by(|(left, _), (right, _)| left.cmp(right));
+    Ok(all.into_iter().map(|(name, condition)| RowCheck { asked_by: AskedBy::Constraint(name), condition }).collect())
+}
+
+/// What constraints and row policies ask of rows that a command writes; `reads`: it gives them back, or reads those they come from.
 pub(super) fn with_checks(
     scope: &Scope,
     id: ObjectId,
     relation: &Relation,
     command: PolicyCommand,
     reads: bool,
-) -> PlanResult<Vec<WithCheck>> {
-    let mut all = Vec::new();
+) -> PlanResult<Vec<RowCheck>> {
+    let mut all = constraint_checks(scope, relation)?;
     for command in [Some(command), reads.then_some(PolicyCommand::Select)].into_iter().flatten() {
         for (policy, condition) in policy::checks(scope, id, relation, command)?.unwrap_or_default() {
-            all.push(WithCheck { policy, condition });
+            all.push(RowCheck { asked_by: AskedBy::Policy(policy), condition });
         }
     }
     Ok(all)

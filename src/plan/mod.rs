@@ -22,10 +22,10 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 
-pub use command::{ColumnSource, CopyPlan, DdlPlan, Validation, file_format};
+pub use command::{ColumnSource, CopyPlan, DdlPlan, Validation, duplicates, file_format};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
-pub use insert::{InsertPlan, WithCheck, evaluate_default};
+pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};
 pub use modify::{ADDRESS_COLUMNS, ModifyPlan, Target};
 pub use query::QueryPlan;
 pub use returning::{Returning, other_name};

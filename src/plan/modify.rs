@@ -7,7 +7,7 @@ use datafusion::common::{Column as EngineColumn, DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection};
 use sqlparser::ast;
 
-use super::insert::{self, WithCheck, positions, with_checks};
+use super::insert::{self, RowCheck, positions, with_checks};
 use super::returning::{self, Returning};
 use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite};
 use crate::catalog::{Column, Relation};
@@ -43,8 +43,8 @@ pub struct ModifyPlan {
     pub assigned: Option<Vec<Option<Expr>>>,
     /// Indexes of columns that the user sees through a mask: the statement may not read them.
     pub masked: Vec<i32>,
-    /// What row policies ask of the changed rows.
-    pub checks: Vec<WithCheck>,
+    /// What row policies and constraints ask of the changed rows.
+    pub checks: Vec<RowCheck>,
     /// What the client gets back.
     pub returning: Option<Returning>,
     /// Rights on the table. What the source reads needs its own.
@@ -125,6 +125,11 @@ pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> P
 pub const ADDRESS_COLUMNS: usize = 2;
 
 impl ModifyPlan {
+    /// Whether it sets the column with this index.
+    pub fn sets(&self, index: usize) -> bool {
+        self.assigned.as_ref().is_some_and(|assigned| assigned.get(index).is_some_and(Option::is_some))
+    }
+
     /// The rows as they are to be: where each one is, the table's columns, then what RETURNING reads of joined tables.
     /// Columns that keep their values are read without the rights and masks of the user, who does not get to see them.
     pub fn rows(&self, relation: &Relation) -> datafusion::common::Result<LogicalPlan> {

@@ -12,6 +12,7 @@ use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPl
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
 use super::from_function::FromFunction;
+use super::insert::cannot_open;
 use super::modify::TARGET;
 use super::{Scope, policy, query};
 use crate::catalog::RelationKind;
@@ -83,6 +84,7 @@ impl<'a> Names<'a> {
                 Ok(provider_as_source(Arc::new(ViewTable { relation: Some(id), schema, plan, checked_as })))
             }
             RelationKind::Sequence(_) => Err(unsupported("reading a sequence as a table").into()),
+            RelationKind::Index(_) => Err(cannot_open(relation).into()),
         }
     }
 

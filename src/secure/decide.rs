@@ -86,6 +86,7 @@ fn denied_relation(relation: &Relation) -> Plain {
         RelationKind::External(_) => "foreign table",
         RelationKind::View(_) => "view",
         RelationKind::Sequence(_) => "sequence",
+        RelationKind::Index(_) => "index",
     };
     denied(format!("permission denied for {kind} {}", relation.name))
 }
@@ -126,7 +127,7 @@ fn sequence(who: &Context, id: ObjectId) -> Result<(), Plain> {
     }
     let owner = match &relation.storage {
         RelationKind::Sequence(sequence) => sequence.owned_by,
-        RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) => None,
+        RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) | RelationKind::Index(_) => None,
     };
     let table = owner.and_then(|(table, column)| Some((who.catalog.relation(table)?, column)));
     let comes_along = table.is_some_and(|(table, column)| {

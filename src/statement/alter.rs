@@ -3,6 +3,7 @@
 use sqlparser::ast;
 
 use super::Command;
+use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_table};
 use super::cursor::Cursor;
 use super::role::RoleSpec;
 use super::table::{ColumnDefinition, column_definition};
@@ -19,6 +20,8 @@ pub struct AlterTable {
     pub if_exists: bool,
     /// In the order in which they were written and are carried out.
     pub actions: Vec<AlterTableAction>,
+    /// `ALTER INDEX`.
+    pub index: bool,
 }
 
 /// What ALTER TABLE can do.
@@ -55,6 +58,26 @@ pub enum AlterTableAction {
         /// Its name from now on.
         to: String,
     },
+    /// `ADD [CONSTRAINT name] …`.
+    AddConstraint(Box<ConstraintDefinition>),
+    /// `DROP CONSTRAINT`.
+    DropConstraint {
+        /// `IF EXISTS`: a constraint that is not there is passed over with a notice.
+        if_exists: bool,
+        /// Its name.
+        name: String,
+        /// `CASCADE`: foreign keys that rely on it go too. False: RESTRICT, they make it `2BP01`.
+        cascade: bool,
+    },
+    /// `RENAME CONSTRAINT name TO name`.
+    RenameConstraint {
+        /// Its name so far.
+        name: String,
+        /// Its name from now on.
+        to: String,
+    },
+    /// `VALIDATE CONSTRAINT name`: those that are enforced always hold.
+    ValidateConstraint(String),
     /// `ALTER [COLUMN] column …`.
     AlterColumn(String, AlterColumn),
 }
@@ -84,11 +107,23 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if actions.len() > 1 && actions.iter().any(is_rename) {
         return Err(c.unexpected());
     }
-    Ok(Command::AlterTable(AlterTable { name, if_exists, actions }))
+    Ok(Command::AlterTable(AlterTable { name, if_exists, actions, index: false }))
+}
+
+/// `ALTER INDEX [IF EXISTS] name RENAME TO name`.
+pub(super) fn parse_index(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_exists = c.if_exists();
+    let name = c.qualified_name()?;
+    if !c.words(&["rename", "to"]) {
+        return Err(c.unsupported_or_unexpected("ALTER INDEX …", &["set", "reset", "attach", "depends", "alter"]));
+    }
+    let actions = vec![AlterTableAction::Rename(c.ident()?)];
+    Ok(Command::AlterTable(AlterTable { name, if_exists, actions, index: true }))
 }
 
 fn is_rename(action: &AlterTableAction) -> bool {
-    matches!(action, AlterTableAction::Rename(_) | AlterTableAction::RenameColumn { .. })
+    use AlterTableAction as A;
+    matches!(action, A::Rename(_) | A::RenameColumn { .. } | A::RenameConstraint { .. })
 }
 
 fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
@@ -105,26 +140,32 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
     } else if c.words(&["rename", "to"]) {
         AlterTableAction::Rename(c.ident()?)
     } else if c.words(&["rename"]) {
-        let _noise = c.words(&["column"]);
-        if c.peek_any(&["constraint"]) {
-            return Err(c.unsupported("RENAME CONSTRAINT"));
+        if c.words(&["constraint"]) {
+            let name = c.ident()?;
+            c.expect_words(&["to"])?;
+            return Ok(AlterTableAction::RenameConstraint { name, to: c.ident()? });
         }
+        let _noise = c.words(&["column"]);
         let column = c.ident()?;
         c.expect_words(&["to"])?;
         AlterTableAction::RenameColumn { column, to: c.ident()? }
     } else if c.words(&["add"]) {
-        let _noise = c.words(&["column"]);
-        if c.peek_any(CONSTRAINTS) {
-            return Err(c.unsupported_or_unexpected("table constraint", CONSTRAINTS));
+        if c.peek_any(TABLE_CONSTRAINTS) {
+            return Ok(AlterTableAction::AddConstraint(Box::new(of_table(c)?)));
         }
+        let _noise = c.words(&["column"]);
         let if_not_exists = c.if_not_exists();
         let name = c.ident()?;
         AlterTableAction::AddColumn { if_not_exists, column: Box::new(column_definition(c, name)?) }
     } else if c.words(&["drop"]) {
-        let _noise = c.words(&["column"]);
-        if c.peek_any(&["constraint"]) {
-            return Err(c.unsupported("DROP CONSTRAINT"));
+        if c.words(&["constraint"]) {
+            let if_exists = c.if_exists();
+            let name = c.ident()?;
+            let cascade = c.words(&["cascade"]);
+            let _default = !cascade && c.words(&["restrict"]);
+            return Ok(AlterTableAction::DropConstraint { if_exists, name, cascade });
         }
+        let _noise = c.words(&["column"]);
         let if_exists = c.if_exists();
         let column = c.ident()?;
         let cascade = c.words(&["cascade"]);
@@ -137,6 +178,8 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
         }
         let column = c.ident()?;
         AlterTableAction::AlterColumn(column, alter_column(c)?)
+    } else if c.words(&["validate", "constraint"]) {
+        AlterTableAction::ValidateConstraint(c.ident()?)
     } else {
         return Err(c.unsupported_or_unexpected(
             "ALTER TABLE …",
@@ -144,8 +187,6 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
         ));
     })
 }
-
-const CONSTRAINTS: &[&str] = &["constraint", "primary", "unique", "foreign", "check", "exclude"];
 
 fn alter_column(c: &mut Cursor<'_>) -> Result<AlterColumn, SyntaxError> {
     Ok(if c.words(&["set", "default"]) {

@@ -36,6 +36,7 @@ impl Command {
             | Self::CreateTableAs(_)
             | Self::CreateExternalTable(_)
             | Self::CreateView(_)
+            | Self::CreateIndex(_)
             | Self::CreateCredential(_)
             | Self::AlterTable(_)
             | Self::Drop(_)
@@ -84,13 +85,16 @@ impl Command {
             Self::CreateTableAs(_) => "CREATE TABLE AS",
             Self::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
             Self::CreateView(_) => "CREATE VIEW",
+            Self::CreateIndex(_) => "CREATE INDEX",
             Self::CreateCredential(_) => "CREATE STORAGE CREDENTIAL",
+            Self::AlterTable(alter) if alter.index => "ALTER INDEX",
             Self::AlterTable(_) => "ALTER TABLE",
             Self::Drop(drop) => match drop.kind {
                 DropKind::Table => "DROP TABLE",
                 DropKind::ExternalTable => "DROP EXTERNAL TABLE",
                 DropKind::View => "DROP VIEW",
                 DropKind::Sequence => "DROP SEQUENCE",
+                DropKind::Index => "DROP INDEX",
                 DropKind::Schema => "DROP SCHEMA",
                 DropKind::MaskingPolicy => "DROP MASKING POLICY",
                 DropKind::Credential => "DROP STORAGE CREDENTIAL",

@@ -5,6 +5,7 @@
 
 mod alter;
 mod class;
+mod constraint;
 mod copy;
 mod cursor;
 mod grant;
@@ -19,6 +20,7 @@ mod transaction;
 use std::sync::Arc;
 
 pub use alter::{AlterColumn, AlterTable, AlterTableAction};
+pub use constraint::{Condition, ConstraintDefinition, CreateIndex, IndexColumn, Key, References, Timing};
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
@@ -68,6 +70,8 @@ pub enum Command {
     CreateTableAs(CreateTableAs),
     /// `CREATE EXTERNAL TABLE`: a table over files of the lake.
     CreateExternalTable(CreateExternalTable),
+    /// `CREATE [UNIQUE] INDEX`: a key of a table.
+    CreateIndex(CreateIndex),
     /// `CREATE [OR REPLACE] VIEW`: a stored query.
     CreateView(CreateView),
     /// `CREATE STORAGE CREDENTIAL`: keys for an object store.
@@ -275,6 +279,12 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["table"]) {
         return table::create(c);
     }
+    if c.words(&["index"]) {
+        return constraint::create_index(c, false);
+    }
+    if c.words(&["unique", "index"]) {
+        return constraint::create_index(c, true);
+    }
     if c.words(&["schema"]) {
         return table::create_schema(c);
     }
@@ -300,8 +310,6 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             "local",
             "materialized",
             "sequence",
-            "index",
-            "unique",
             "function",
             "procedure",
             "type",
@@ -335,6 +343,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["table"]) || c.words(&["external", "table"]) || c.words(&["foreign", "table"]) {
         return alter::parse(c);
     }
+    if c.words(&["index"]) {
+        return alter::parse_index(c);
+    }
     if c.words(&["policy"]) {
         return policy::alter(c);
     }
@@ -353,7 +364,6 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             "function",
             "type",
             "domain",
-            "index",
             "masking",
             "group",
             "materialized",
@@ -374,6 +384,9 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         DropKind::View
     } else if c.words(&["sequence"]) {
         DropKind::Sequence
+    } else if c.words(&["index"]) {
+        let _no_difference = c.words(&["concurrently"]);
+        DropKind::Index
     } else if c.words(&["schema"]) {
         DropKind::Schema
     } else if c.words(&["policy"]) {
@@ -385,18 +398,7 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         return Err(c.unsupported_or_unexpected(
             "DROP",
-            &[
-                "materialized",
-                "index",
-                "function",
-                "type",
-                "domain",
-                "extension",
-                "database",
-                "owned",
-                "server",
-                "trigger",
-            ],
+            &["materialized", "function", "type", "domain", "extension", "database", "owned", "server", "trigger"],
         ));
     };
     table::drop(c, kind)

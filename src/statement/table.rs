@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlparser::ast;
 
 use super::Command;
+use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_column, of_table, storage_parameters};
 use super::cursor::Cursor;
 use super::role::RoleSpec;
 use super::text::SyntaxError;
@@ -32,6 +33,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// In the table's order; there may be none.
     pub columns: Vec<ColumnDefinition>,
+    /// Those of the table; those of a column are with it.
+    pub constraints: Vec<ConstraintDefinition>,
 }
 
 /// `name type [constraint …]`, in CREATE TABLE and CREATE EXTERNAL TABLE.
@@ -47,6 +50,8 @@ pub struct ColumnDefinition {
     pub default: Option<String>,
     /// `GENERATED … AS IDENTITY`, or `serial` and its like. `None`: neither.
     pub identity: Option<IdentityOption>,
+    /// Its keys, CHECKs and REFERENCES.
+    pub constraints: Vec<ConstraintDefinition>,
 }
 
 /// How the sequence of an identity column counts.
@@ -146,6 +151,8 @@ pub enum DropKind {
     View,
     /// `SEQUENCE`: `2BP01` for one that belongs to a table's column.
     Sequence,
+    /// `INDEX`: `2BP01` for one that carries a constraint.
+    Index,
     /// `SCHEMA`: its relations depend on it.
     Schema,
     /// `MASKING POLICY`: `2BP01` while it is attached to a column, even with CASCADE.
@@ -177,12 +184,14 @@ pub struct Comment {
 /// What a comment can be about.
 #[derive(Clone, Debug)]
 pub enum CommentTarget {
-    /// `TABLE`, `VIEW`, `EXTERNAL TABLE` or `FOREIGN TABLE`: any relation, whatever the keyword.
+    /// `TABLE`, `VIEW`, `INDEX`, `SEQUENCE`, `EXTERNAL TABLE` or `FOREIGN TABLE`: any relation, whatever the keyword.
     Relation(QualifiedName),
     /// `COLUMN [schema.]relation.column`: the relation, unresolved, and the column's name.
     Column(QualifiedName, String),
     /// `SCHEMA`: by its name, folded unless quoted.
     Schema(String),
+    /// `CONSTRAINT name ON table`.
+    Constraint(String, QualifiedName),
 }
 
 pub(super) fn create_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -208,20 +217,22 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     c.expect_left_parenthesis()?;
     let mut columns = Vec::new();
+    let mut constraints = Vec::new();
     let mut bare_names = Vec::new();
     if !c.right_parenthesis() {
         loop {
-            if c.peek_any(&["constraint", "primary", "unique", "foreign", "check", "exclude", "like"]) {
-                return Err(c.unsupported_or_unexpected(
-                    "table constraint",
-                    &["constraint", "primary", "unique", "foreign", "check", "exclude", "like"],
-                ));
+            if c.peek_any(&["like"]) {
+                return Err(c.unsupported("CREATE TABLE … LIKE"));
             }
-            let column = c.ident()?;
-            if c.at_list_separator() {
-                bare_names.push(column);
+            if c.peek_any(TABLE_CONSTRAINTS) {
+                constraints.push(of_table(c)?);
             } else {
-                columns.push(column_definition(c, column)?);
+                let column = c.ident()?;
+                if c.at_list_separator() {
+                    bare_names.push(column);
+                } else {
+                    columns.push(column_definition(c, column)?);
+                }
             }
             if !c.comma() {
                 break;
@@ -235,13 +246,16 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if !bare_names.is_empty() {
         return Err(c.unexpected());
     }
+    if c.words(&["with"]) {
+        storage_parameters(c)?;
+    }
     if !c.at_statement_end() {
         return Err(c.unsupported_or_unexpected(
             "CREATE TABLE …",
-            &["inherits", "partition", "with", "tablespace", "on", "using"],
+            &["inherits", "partition", "without", "tablespace", "on", "using"],
         ));
     }
-    Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns }))
+    Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns, constraints }))
 }
 
 fn create_as(
@@ -257,7 +271,14 @@ fn create_as(
 }
 
 pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {
-    let mut column = ColumnDefinition { name, pg: PgType::Text, not_null: false, default: None, identity: None };
+    let mut column = ColumnDefinition {
+        name,
+        pg: PgType::Text,
+        not_null: false,
+        default: None,
+        identity: None,
+        constraints: Vec::new(),
+    };
     let serial = [
         ("smallserial", PgType::Int2),
         ("serial2", PgType::Int2),
@@ -289,25 +310,19 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
             column.not_null = true;
         } else if c.words(&["generated"]) {
             return Err(c.unsupported("a generated column"));
-        } else if c.peek_any(&[
-            "constraint",
-            "primary",
-            "unique",
-            "references",
-            "check",
-            "collate",
-            "storage",
-            "compression",
-        ]) {
-            return Err(c.unsupported_or_unexpected(
-                "column constraint",
-                &["constraint", "primary", "unique", "references", "check", "collate", "storage", "compression"],
-            ));
+        } else if c.peek_any(COLUMN_CONSTRAINTS) {
+            // A name of NOT NULL or of a default is not kept; those come next.
+            column.constraints.extend(of_column(c, &column.name)?);
+        } else if c.peek_any(&["collate", "storage", "compression"]) {
+            return Err(c.unsupported_or_unexpected("column option", &["collate", "storage", "compression"]));
         } else {
             return Ok(column);
         }
     }
 }
+
+/// Words that a column's constraint may begin with.
+const COLUMN_CONSTRAINTS: &[&str] = &["constraint", "primary", "unique", "references", "check"];
 
 fn identity(c: &mut Cursor<'_>, kind: IdentityKind) -> Result<IdentityOption, SyntaxError> {
     let mut option = IdentityOption { kind, start: 1, increment: 1 };
@@ -452,7 +467,13 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         CommentTarget::Column(QualifiedName { schema: parts.pop(), name: table }, column)
     } else if c.words(&["schema"]) {
         CommentTarget::Schema(c.ident()?)
+    } else if c.words(&["constraint"]) {
+        let name = c.ident()?;
+        c.expect_words(&["on"])?;
+        CommentTarget::Constraint(name, c.qualified_name()?)
     } else if c.words(&["table"])
+        || c.words(&["index"])
+        || c.words(&["sequence"])
         || c.words(&["view"])
         || c.words(&["foreign", "table"])
         || c.words(&["external", "table"])
@@ -461,18 +482,7 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         return Err(c.unsupported_or_unexpected(
             "COMMENT ON",
-            &[
-                "database",
-                "role",
-                "sequence",
-                "function",
-                "index",
-                "type",
-                "constraint",
-                "policy",
-                "extension",
-                "materialized",
-            ],
+            &["database", "role", "function", "type", "policy", "extension", "materialized"],
         ));
     };
     c.expect_words(&["is"])?;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::catalog::{CatalogState, Change, DataFile, Relation};
+use crate::catalog::{CatalogState, Change, Claims, DataFile, Relation};
 use crate::error::{SqlError, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::ObjectId;
@@ -102,7 +102,7 @@ impl Transaction {
         let state = self.catalog.as_ref().clone().with(self.base.snapshot, changes.iter().cloned());
         self.catalog = Arc::new(state);
         for change in &changes {
-            self.lowest_id = self.lowest_id.min(change.id());
+            self.lowest_id = self.lowest_id.min(change.lowest_id());
             if let Change::Delete(id) = change {
                 Arc::make_mut(&mut self.staged).forget(*id);
                 self.sequences.remove(id);
@@ -127,6 +127,11 @@ impl Transaction {
             return Ok(());
         }
         Arc::make_mut(&mut self.staged).table(table).delete(rows).map_err(SqlError::from_engine)
+    }
+
+    /// Notes that its new rows have these keys in a unique index.
+    pub fn claim(&mut self, table: ObjectId, index: ObjectId, claims: Claims) {
+        Arc::make_mut(&mut self.staged).table(table).claim(index, claims);
     }
 
     /// Removes all of a table's rows.
@@ -230,7 +235,7 @@ impl Transaction {
             };
             deleted.insert(*file_id, DeletedRows { positions: Arc::clone(positions), file });
         }
-        Ok(TableCommit { table: id, added, truncated: staged.truncated, deleted })
+        Ok(TableCommit { table: id, added, truncated: staged.truncated, deleted, claims: staged.claims.clone() })
     }
 
     /// This moment, to go back to.

@@ -23,7 +23,7 @@ pub use deletes::Addresses;
 pub use evolve::{evolved, initial};
 pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
-pub use write::{ShownColumns, TableWriter, WriteError, Written};
+pub use write::{TableWriter, WriteError, Written};
 
 use crate::catalog::{CatalogState, Column, Relation, RelationKind, element_id};
 use crate::types::{PgType, field};

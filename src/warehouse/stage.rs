@@ -8,7 +8,7 @@ use datafusion::common::{DataFusionError, internal_datafusion_err};
 use roaring::RoaringTreemap;
 
 use super::deletes::{Addresses, Place, without};
-use crate::catalog::DataFile;
+use crate::catalog::{Claims, DataFile};
 use crate::name::{FileId, ObjectId};
 
 /// By table. Cloning is cheap: files and rows are shared.
@@ -28,6 +28,8 @@ pub struct StagedTable {
     pub files: Vec<Arc<DataFile>>,
     /// Small inserts, in memory until commit.
     pub rows: Vec<RecordBatch>,
+    /// Hashes of the keys that its new rows have, by unique index; those of rows that are gone again may be among them.
+    pub claims: BTreeMap<ObjectId, Arc<Claims>>,
 }
 
 impl Staged {
@@ -64,6 +66,14 @@ impl StagedTable {
         self.deleted.clear();
         self.files.clear();
         self.rows.clear();
+        self.claims.clear();
+    }
+
+    /// Adds hashes of keys.
+    pub fn claim(&mut self, index: ObjectId, claims: Claims) {
+        let all = Arc::make_mut(self.claims.entry(index).or_default());
+        all.hashes.extend(claims.hashes);
+        all.arbitrated |= claims.arbitrated;
     }
 
     /// Removes rows that a scan of this data gave, wherever they are kept.

@@ -21,8 +21,7 @@ use parquet::schema::types::ColumnPath;
 use super::stats::{FloatStats, collect, is_float};
 use super::{Warehouse, file_schema, stored_as_text};
 use crate::catalog::{CatalogState, Column, DataFile, Deletes, Relation};
-use crate::encode::describe_row;
-use crate::error::{About, Report, SqlState};
+use crate::error::{Report, SqlState};
 use crate::name::QualifiedName;
 
 /// Rows a statement may keep in memory before they become a file.
@@ -37,18 +36,6 @@ const UPLOAD_BYTES: usize = 8 << 20;
 /// Why rows could not be written to a table.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// `23502`: a NULL where none may be.
-    #[error("null value in column \"{column}\" of relation \"{relation}\" violates not-null constraint")]
-    Null {
-        /// The table's name, without its schema.
-        relation: String,
-        /// The name of the table's schema.
-        schema: String,
-        /// The name of the column that is NOT NULL.
-        column: String,
-        /// The row as DETAIL shows it; `None`: nothing of it may be shown.
-        row: Option<String>,
-    },
     /// `58030`: the Parquet writer failed, or the store beneath it.
     #[error("could not write a data file")]
     Parquet(#[from] ParquetError),
@@ -75,52 +62,8 @@ impl WriteError {
 impl Report for WriteError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::Null { .. } => SqlState::NOT_NULL_VIOLATION,
             Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) => SqlState::IO_ERROR,
             Self::Arrow(_) | Self::NoStorage(_) => SqlState::INTERNAL_ERROR,
-        }
-    }
-    fn detail(&self) -> Option<String> {
-        match self {
-            Self::Null { row, .. } => row.as_ref().map(|row| format!("Failing row contains {row}.")),
-            Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => None,
-        }
-    }
-    fn about(&self) -> About {
-        match self {
-            Self::Null { relation, schema, column, .. } => About {
-                schema: Some(schema.clone()),
-                table: Some(relation.clone()),
-                column: Some(column.clone()),
-                ..About::default()
-            },
-            Self::Parquet(_) | Self::Store(_) | Self::Deletes(_) | Self::Arrow(_) | Self::NoStorage(_) => {
-                About::default()
-            }
-        }
-    }
-}
-
-/// What an error may tell of a row: whoever wrote it need not have the right to read all of it.
-#[derive(Clone, Debug, Default)]
-pub enum ShownColumns {
-    /// All columns.
-    #[default]
-    All,
-    /// Those with these indexes, which may be none.
-    Only(Vec<usize>),
-}
-
-impl ShownColumns {
-    fn describe(&self, columns: &[Column], batch: &RecordBatch, row: usize) -> Result<Option<String>, ArrowError> {
-        match self {
-            Self::All => Ok(Some(format!("({})", describe_row(batch, row)?))),
-            Self::Only(indexes) if indexes.is_empty() => Ok(None),
-            Self::Only(indexes) => {
-                let names = indexes.iter().filter_map(|index| columns.get(*index)).map(|column| column.name.as_str());
-                let names = names.collect::<Vec<_>>().join(", ");
-                Ok(Some(format!("({names}) = ({})", describe_row(&batch.project(indexes)?, row)?)))
-            }
         }
     }
 }
@@ -142,7 +85,6 @@ pub struct Written {
 pub struct TableWriter {
     warehouse: Warehouse,
     target: Arc<Target>,
-    shown: ShownColumns,
     memory: Vec<RecordBatch>,
     memory_rows: usize,
     memory_bytes: usize,
@@ -153,8 +95,6 @@ pub struct TableWriter {
 #[derive(Debug)]
 struct Target {
     directory: Path,
-    relation: String,
-    schema_name: String,
     columns: Vec<Column>,
     /// With column ids, in the types of the engine.
     schema: SchemaRef,
@@ -181,8 +121,6 @@ impl TableWriter {
         let schema = file_schema(&relation.columns);
         let target = Target {
             directory,
-            relation: relation.name.clone(),
-            schema_name: catalog.schema(relation.schema).map(|schema| schema.name.clone()).unwrap_or_default(),
             columns: relation.columns.clone(),
             stored: stored_schema(&relation.columns, &schema),
             schema,
@@ -190,7 +128,6 @@ impl TableWriter {
         Ok(Self {
             warehouse: warehouse.clone(),
             target: Arc::new(target),
-            shown: ShownColumns::default(),
             memory: Vec::new(),
             memory_rows: 0,
             memory_bytes: 0,
@@ -199,19 +136,11 @@ impl TableWriter {
         })
     }
 
-    /// Says less about rows that cannot be written.
-    #[must_use]
-    pub fn showing(mut self, shown: ShownColumns) -> Self {
-        self.shown = shown;
-        self
-    }
-
-    /// Takes rows whose columns are the table's, in order and type. `23502` if a NULL is where none may be.
+    /// Takes rows whose columns are the table's, in order and type.
     pub async fn write(&mut self, batch: RecordBatch) -> Result<(), WriteError> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        self.check_nulls(&batch)?;
         let batch = RecordBatch::try_new(Arc::clone(&self.target.schema), conform(&batch, &self.target.schema)?)?;
         self.written.rows += u64::try_from(batch.num_rows()).unwrap_or(0);
         if self.open.is_none() {
@@ -267,23 +196,6 @@ impl TableWriter {
         self.spill().await?;
         self.close().await?;
         Ok(self.written.files)
-    }
-
-    fn check_nulls(&self, batch: &RecordBatch) -> Result<(), WriteError> {
-        for (column, array) in self.target.columns.iter().zip(batch.columns()) {
-            if column.nullable || array.logical_null_count() == 0 {
-                continue;
-            }
-            let nulls = array.logical_nulls();
-            let row = nulls.and_then(|nulls| (0..nulls.len()).find(|row| nulls.is_null(*row))).unwrap_or(0);
-            return Err(WriteError::Null {
-                relation: self.target.relation.clone(),
-                schema: self.target.schema_name.clone(),
-                column: column.name.clone(),
-                row: self.shown.describe(&self.target.columns, batch, row)?,
-            });
-        }
-        Ok(())
     }
 }
 

@@ -35,6 +35,11 @@ pub(super) struct Connection {
     pub(super) skipping: bool,
 }
 
+/// Whether a commit failed because of what others did meanwhile, and so another attempt sees what that was.
+fn lost_to_others(error: &SqlError) -> bool {
+    [SqlState::SERIALIZATION_FAILURE, SqlState::UNIQUE_VIOLATION].contains(&error.sqlstate())
+}
+
 /// A connection's place among those allowed; given back however the connection ends.
 struct Place(Arc<Server>, i32);
 
@@ -264,7 +269,7 @@ impl Connection {
             }
             match self.session.end_implicit().await {
                 Ok(()) => return Ok(outcome),
-                Err(error) if error.sqlstate() == SqlState::SERIALIZATION_FAILURE && attempt < COMMIT_ATTEMPTS_MAX => {
+                Err(error) if lost_to_others(&error) && attempt < COMMIT_ATTEMPTS_MAX => {
                     attempt += 1;
                     drop(self.session.take_notices());
                     if turn.is_none() {

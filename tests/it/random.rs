@@ -211,6 +211,62 @@ async fn no_update_is_lost() {
     assert_eq!(client.value("SELECT count(*) FROM c").await.as_deref(), Some("4"));
 }
 
+/// Sessions that insert the same keys at the same time: each key is there once, and every other attempt was told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_given_once() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE k (id int PRIMARY KEY, code text UNIQUE, worker int)").await.unwrap();
+    let address = server.address;
+    let workers = (0..6).map(|worker| {
+        tokio::spawn(async move {
+            let mut client = Client::connect(address, "boathouse", PASSWORD).await.unwrap();
+            let (mut won, mut refused) = (0, 0);
+            for id in 0..12 {
+                let insert = format!("INSERT INTO k VALUES ({id}, 'c{}', {worker})", id / 2 * 2 + worker % 2);
+                let done = if id % 3 == 0 {
+                    // The commit finds out.
+                    client.simple(&format!("BEGIN; {insert}")).await.map(drop)
+                } else {
+                    client.simple(&insert).await.map(drop)
+                };
+                let done = match done {
+                    Ok(()) => client.simple("COMMIT").await.map(drop),
+                    Err(error) => {
+                        client.simple("ROLLBACK").await.unwrap();
+                        Err(error)
+                    }
+                };
+                match done {
+                    Ok(()) => won += 1,
+                    Err(error) => {
+                        assert_eq!(error.code, "23505", "{}", error.message);
+                        refused += 1;
+                    }
+                }
+            }
+            (won, refused)
+        })
+    });
+    let (mut won, mut refused) = (0, 0);
+    for worker in workers.collect::<Vec<_>>() {
+        let (own_won, own_refused) = worker.await.unwrap();
+        (won, refused) = (won + own_won, refused + own_refused);
+    }
+    assert_eq!(won + refused, 6 * 12);
+    let counts = "SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || count(DISTINCT code) FROM k";
+    assert_eq!(client.value(counts).await, Some(format!("{won} {won} {won}")));
+    // A key that is made unique meanwhile holds for rows that were not committed yet.
+    let mut other = server.connect().await;
+    client.simple("CREATE TABLE late (a int)").await.unwrap();
+    other.simple("BEGIN; INSERT INTO late VALUES (1), (1)").await.unwrap();
+    client.simple("ALTER TABLE late ADD PRIMARY KEY (a)").await.unwrap();
+    assert_eq!(other.simple("COMMIT").await.unwrap_err().code, "40001");
+    client.simple("BEGIN; ALTER TABLE late ADD CHECK (a < 5)").await.unwrap();
+    other.simple("INSERT INTO late VALUES (7)").await.unwrap();
+    assert_eq!(client.simple("COMMIT").await.unwrap_err().code, "40001");
+}
+
 /// In transactions of several statements the first committer wins: the sum of two rows stays what it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_committer_wins() {

@@ -27,7 +27,7 @@ use self::fields::Fields;
 use self::parse::{Parsed, parse_chunk, shown};
 use self::split::{Chunk, Splitter};
 use super::Stores;
-use super::insert::{RowChecks, shown_columns};
+use super::rows::RowChecks;
 use crate::error::{Notice, Plain, SqlError, SqlState, internal};
 use crate::lake::Location;
 use crate::name::ObjectId;
@@ -123,6 +123,7 @@ impl Layout {
 pub struct CopyIn {
     table: ObjectId,
     layout: Arc<Layout>,
+    shape: Arc<Shape>,
     splitter: Splitter,
     /// Whichever worker is free takes the next chunk.
     chunks: Option<mpsc::Sender<Chunk>>,
@@ -189,15 +190,14 @@ impl CopyIn {
             ColumnSource::Default(expr) => Ok(Shaped::Default(physical(expr)?)),
         });
         let columns = columns.collect::<Result<Vec<_>, SqlError>>()?;
-        let shape =
-            Arc::new(Shape { columns, checks: RowChecks::new(scope, relation, copy.filter.as_ref(), &copy.checks)? });
+        let checks = RowChecks::new(scope, table, relation, copy.filter.as_ref(), &copy.checks, |_| true)?;
+        let shape = Arc::new(Shape { columns, checks });
         let mut tasks = JoinSet::new();
         let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
         let receiver = Arc::new(Mutex::new(receiver));
         let ended = Arc::new(AtomicBool::new(false));
-        let shown = shown_columns(scope, table, relation)?;
         for _ in 0..stores.workers.max(1) {
-            let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?.showing(shown.clone());
+            let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
             let (layout, shape) = (Arc::clone(&layout), Arc::clone(&shape));
             let (chunks, ended, turns) = (Arc::clone(&receiver), Arc::clone(&ended), Arc::clone(&stores.turns));
             tasks.spawn(Worker { chunks, ended, turns, writer, layout, shape }.run());
@@ -209,6 +209,7 @@ impl CopyIn {
             splitter: Splitter::new(&layout.options, 0),
             sequences: sequences.collect(),
             layout,
+            shape,
             chunks: Some(sender),
             ended,
             tasks,
@@ -336,12 +337,17 @@ impl CopyIn {
         self.ended.store(true, Ordering::Release);
         let mut rows = 0;
         let (all, outcome) = self.written().await;
+        let new = match &outcome {
+            Ok(()) => self.shape.checks.keys_are_new(transaction).await,
+            Err(_) => Ok(()),
+        };
         for written in all {
             rows += written.rows;
             // Also after a failure: the transaction's end deletes the files.
             transaction.stage(self.table, written);
         }
-        outcome?;
+        outcome.and(new)?;
+        self.shape.checks.finish(transaction).await?;
         transaction.drew_from(std::mem::take(&mut self.sequences));
         Ok(rows)
     }

@@ -5,6 +5,7 @@
 //! PostgreSQL and ours too are queries over them (`sql/information_schema/`); all others are empty.
 
 mod function;
+mod keys;
 mod names;
 mod objects;
 mod roles;

@@ -4,9 +4,13 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::rows::{Rows, row};
-use super::{INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, names, relations, schema_oid};
+use super::value::Value;
+use super::{
+    INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, keys, names, relations, schema_oid,
+};
 use crate::catalog::{
-    BOOTSTRAP_ROLE, Column, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation, RelationKind, Schema,
+    BOOTSTRAP_ROLE, Column, Constraint, ConstraintKind, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation,
+    RelationKind, Schema,
 };
 use crate::context::Context;
 use crate::govern::{Acl, Grantee};
@@ -118,6 +122,8 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
         "relrowsecurity",
         "relforcerowsecurity",
         "relispopulated",
+        "relhasindex",
+        "relchecks",
         "relreplident",
         "relacl",
         "reloptions",
@@ -141,6 +147,8 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             false,
             false,
             true,
+            false,
+            0,
             'n',
             vec![format!("=r/{}", quote(&ctx.catalog.role_name(BOOTSTRAP_ROLE)))],
             None::<Vec<String>>,
@@ -160,22 +168,30 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             &relation.name,
             relation.schema.oid(),
             relation.owner.oid(),
-            if table { HEAP_OID } else { 0 },
-            if table { id.oid() } else { 0 },
+            relation.as_index().map_or(if table { HEAP_OID } else { 0 }, keys::access_method),
+            if table || relation.as_index().is_some() { id.oid() } else { 0 },
             pages,
             tuples,
             'p',
             relation.relkind(),
-            attribute_number(relation.columns.len()),
+            attribute_number(
+                relation.as_index().map_or(relation.columns.len(), |index| { index.keys.len() + index.included.len() })
+            ),
             matches!(relation.storage, RelationKind::View(_)),
             relation.row_security,
             relation.force_row_security,
             true,
+            !relation.indexes.is_empty(),
+            attribute_number(relation.constraints.iter().filter(|constraint| is_check(constraint)).count()),
             if table { 'd' } else { 'n' },
             acl(ctx, relation.acl.as_ref()),
             options,
         ]);
     }
+}
+
+fn is_check(constraint: &Constraint) -> bool {
+    matches!(constraint.kind, ConstraintKind::Check(_))
 }
 
 fn attribute_number(index: usize) -> i16 {
@@ -209,77 +225,72 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
         "attstattarget",
         "attacl",
     ]);
-    let shape = |pg: &PgType| {
-        let length = pg.length();
-        let align = match length {
-            1 => 'c',
-            2 => 's',
-            8 => 'd',
-            _ => 'i',
-        };
-        let storage = match pg {
-            PgType::Numeric(_) => 'm',
-            _ if length > 0 => 'p',
-            _ => 'x',
-        };
-        (length, matches!(length, 1 | 2 | 4 | 8), align, storage)
-    };
     for relation in relations() {
         for (index, (name, pg)) in relation.columns.iter().enumerate() {
-            let (length, by_value, align, storage) = shape(pg);
-            rows.push(row![
-                relation.oid,
-                *name,
-                pg.oid(),
-                length,
-                attribute_number(index + 1),
-                -1,
-                i32::from(matches!(pg, PgType::Array(_))),
-                by_value,
-                align,
-                storage,
-                false,
-                false,
-                "",
-                true,
-                collation_of(pg),
-                None::<i16>,
-                None::<Vec<String>>,
-            ]);
+            let own = (false, false, "", None);
+            rows.push(attribute_row(relation.oid, name, pg, i32::from(attribute_number(index + 1)), own));
         }
     }
     for (id, relation) in visible(ctx) {
+        let table = relation.as_index().and_then(|index| Some((index, ctx.catalog.relation(index.table)?)));
+        let keys = table.map(|(index, table)| keys::columns(index, table)).unwrap_or_default();
+        for (index, column) in keys.into_iter().enumerate() {
+            let own = (false, false, "", None);
+            let number = i32::from(attribute_number(index + 1));
+            rows.push(attribute_row(id.oid(), &column.name, &column.pg, number, own));
+        }
         for column in &relation.columns {
-            let (length, by_value, align, storage) = shape(&column.pg);
             let identity = match column.identity.as_ref().map(|identity| identity.kind) {
                 Some(IdentityKind::Always) => "a",
                 Some(IdentityKind::ByDefault) => "d",
                 Some(IdentityKind::Serial) | None => "",
             };
-            rows.push(row![
-                id.oid(),
-                &column.name,
-                column.pg.oid(),
-                length,
-                column.id,
-                column.pg.typmod(),
-                i32::from(matches!(column.pg, PgType::Array(_))),
-                by_value,
-                align,
-                storage,
-                !column.nullable,
-                default_text(ctx, column).is_some(),
-                identity,
-                true,
-                collation_of(&column.pg),
-                None::<i16>,
-                acl(ctx, column.acl.as_ref()),
-            ]);
+            let has_default = default_text(ctx, column).is_some();
+            let own = (!column.nullable, has_default, identity, acl(ctx, column.acl.as_ref()));
+            rows.push(attribute_row(id.oid(), &column.name, &column.pg, column.id, own));
         }
     }
 }
 
-fn collation_of(pg: &PgType) -> u32 {
+/// What only a table's own columns have: NOT NULL, whether there is a default, `attidentity`, `attacl`.
+type OwnAttributes = (bool, bool, &'static str, Option<Vec<String>>);
+
+fn attribute_row(relation: u32, name: &str, pg: &PgType, number: i32, own: OwnAttributes) -> [Value; 17] {
+    let (not_null, has_default, identity, acl) = own;
+    let length = pg.length();
+    let align = match length {
+        1 => 'c',
+        2 => 's',
+        8 => 'd',
+        _ => 'i',
+    };
+    let storage = match pg {
+        PgType::Numeric(_) => 'm',
+        _ if length > 0 => 'p',
+        _ => 'x',
+    };
+    row![
+        relation,
+        name,
+        pg.oid(),
+        length,
+        number,
+        pg.typmod(),
+        i32::from(matches!(pg, PgType::Array(_))),
+        matches!(length, 1 | 2 | 4 | 8),
+        align,
+        storage,
+        not_null,
+        has_default,
+        identity,
+        true,
+        collation_of(pg),
+        None::<i16>,
+        acl,
+    ]
+}
+
+pub(super) fn collation_of(pg: &PgType) -> u32 {
     match pg {
         PgType::Name => C_COLLATION,
         PgType::Text | PgType::Varchar(_) | PgType::Char(_) => DEFAULT_COLLATION,
@@ -331,9 +342,12 @@ pub(super) fn sequence(ctx: &Context, rows: &mut Rows) {
     }
 }
 
-/// Sequences depend on the columns they are for.
+/// Sequences depend on the columns they are for, indexes and constraints on those they are about.
 pub(super) fn depend(ctx: &Context, rows: &mut Rows) {
     let mut rows = rows.columns(["classid", "objid", "refclassid", "refobjid", "refobjsubid", "deptype"]);
+    for (class, object, other_class, other, column, kind) in keys::dependencies(ctx) {
+        rows.push(row![class, object, other_class, other, column, kind]);
+    }
     for (id, relation) in visible(ctx) {
         if let RelationKind::Sequence(sequence) = &relation.storage
             && let Some((table, column)) = sequence.owned_by
@@ -364,6 +378,11 @@ pub(super) fn description(ctx: &Context, rows: &mut Rows) {
         }
     }
     for (id, relation) in visible(ctx) {
+        for constraint in &relation.constraints {
+            if let Some(comment) = &constraint.comment {
+                rows.push(row![constraint.id.oid(), keys::PG_CONSTRAINT_OID, 0, comment]);
+            }
+        }
         for column in std::iter::once(0).chain(relation.columns.iter().map(|column| column.id)) {
             if let Some(comment) = relation_comment(relation, column) {
                 rows.push(row![id.oid(), PG_CLASS_OID, column, comment]);

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::rows::{Rows, from_tsv};
-use super::{SystemRelation, objects, roles};
+use super::{SystemRelation, keys, objects, roles};
 use crate::context::Context;
 use crate::error::SqlError;
 
@@ -52,20 +52,23 @@ impl SystemTable {
 /// The rows of a relation of `pg_catalog`. Those that are not named here are empty.
 fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
     match name {
-        "pg_am" => from_tsv(rows, include_str!("../../../sql/pg_catalog/pg_am.tsv")),
+        "pg_am" => from_tsv(rows, keys::ACCESS_METHODS),
         "pg_cast" => from_tsv(rows, include_str!("../../../sql/pg_catalog/pg_cast.tsv")),
+        "pg_opclass" => from_tsv(rows, keys::OPERATOR_CLASSES),
         "pg_proc" => from_tsv(rows, objects::FUNCTIONS),
         "pg_type" => from_tsv(rows, include_str!("../../../sql/pg_catalog/pg_type.tsv")),
         "pg_attrdef" => objects::attrdef(ctx, rows),
         "pg_attribute" => objects::attribute(ctx, rows),
         "pg_class" => objects::class(ctx, rows),
         "pg_collation" => objects::collation(rows),
+        "pg_constraint" => keys::constraint(ctx, rows),
         "pg_database" => objects::database(ctx, rows),
         "pg_depend" => objects::depend(ctx, rows),
         "pg_description" => objects::description(ctx, rows),
         "pg_foreign_data_wrapper" => objects::foreign_data_wrapper(rows),
         "pg_foreign_server" => objects::foreign_server(rows),
         "pg_foreign_table" => objects::foreign_table(ctx, rows),
+        "pg_index" => keys::index(ctx, rows),
         "pg_language" => objects::language(rows),
         "pg_namespace" => objects::namespace(ctx, rows),
         "pg_policy" => objects::policy(ctx, rows),

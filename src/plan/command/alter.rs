@@ -10,10 +10,13 @@ use sqlparser::ast;
 
 use super::super::insert::{InsertPlan, assign, default_value, evaluate_default, from_plan};
 use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes};
+use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
-use super::table::{change_owner, owned_sequences, plain_column, storable};
+use super::table::{change_owner, parts, plain_column, storable};
 use super::{DdlPlan, Validation, column, relation, role_id};
-use crate::catalog::{Body, Change, Column, Namespace, Relation, RelationKind, TableStorage};
+use crate::catalog::{
+    Body, Change, Column, Constraint, ConstraintKind, Namespace, Relation, RelationKind, TableStorage,
+};
 use crate::encode::{Style, length_checked, scalar_text};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::masks;
@@ -34,7 +37,11 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
         Err(error) => return Err(error),
     };
     ddl.need(scope, Right::Own(id));
-    let mut table = Altered { scope, id, old, new: old.clone(), required: BTreeSet::new(), rewritten: Vec::new() };
+    if old.as_index().is_some() {
+        return rename_index(scope, ddl, id, old, &alter.actions);
+    }
+    let (required, rewritten, added) = (BTreeSet::new(), Vec::new(), Vec::new());
+    let mut table = Altered { scope, id, old, new: old.clone(), required, rewritten, added };
     for action in &alter.actions {
         table.apply(&mut ddl, action)?;
     }
@@ -42,6 +49,7 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
         return Ok((ddl, None));
     }
     table.require(&mut ddl)?;
+    table.hold_constraints(&mut ddl)?;
     ddl.put(id, Body::Relation(table.new.clone()));
     let cascades = |action: &AlterTableAction| matches!(action, AlterTableAction::DropColumn { cascade: true, .. });
     let changed = Changed { scope, id, old, new: &table.new };
@@ -59,6 +67,8 @@ struct Altered<'a> {
     required: BTreeSet<i32>,
     /// Ids of columns whose values are computed anew, with USING.
     rewritten: Vec<(i32, Option<ast::Expr>)>,
+    /// New constraints.
+    added: Vec<ObjectId>,
 }
 
 impl Altered<'_> {
@@ -76,10 +86,10 @@ impl Altered<'_> {
                 let owner = role_id(self.scope, spec)?;
                 ddl.need(self.scope, Right::Member(owner));
                 change_owner(&mut self.new, owner);
-                for (sequence_id, sequence) in owned_sequences(self.scope, self.id) {
-                    let mut sequence = sequence.clone();
-                    change_owner(&mut sequence, owner);
-                    ddl.put(sequence_id, Body::Relation(sequence));
+                for (part_id, part) in parts(self.scope, self.id) {
+                    let mut part = part.clone();
+                    change_owner(&mut part, owner);
+                    ddl.put(part_id, Body::Relation(part));
                 }
             }
             AlterTableAction::Rename(name) => {
@@ -90,12 +100,39 @@ impl Altered<'_> {
                 self.new.name.clone_from(name);
             }
             AlterTableAction::AddColumn { if_not_exists, column } => self.add(ddl, column, *if_not_exists)?,
-            AlterTableAction::DropColumn { if_exists, column, .. } => self.drop(ddl, column, *if_exists)?,
+            AlterTableAction::DropColumn { if_exists, column, cascade } => {
+                self.drop(ddl, column, *if_exists, *cascade)?;
+            }
+            AlterTableAction::AddConstraint(definition) => {
+                self.of_warehouse()?;
+                let before: Vec<i32> = self.nullable_columns();
+                let id = self.constrained(ddl).add(definition)?;
+                self.added.push(id);
+                let now = self.nullable_columns();
+                self.required.extend(before.into_iter().filter(|column| !now.contains(column)));
+            }
+            AlterTableAction::DropConstraint { if_exists, name, cascade } => {
+                self.constrained(ddl).drop(name, *if_exists, *cascade)?;
+            }
+            AlterTableAction::RenameConstraint { name, to } => self.constrained(ddl).rename(name, to)?,
+            AlterTableAction::ValidateConstraint(name) => {
+                if !self.new.constraints.iter().any(|constraint| constraint.name == *name) {
+                    let message = format!("constraint \"{name}\" of relation \"{}\" does not exist", self.new.name);
+                    return Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into());
+                }
+            }
             AlterTableAction::RenameColumn { column: name, to } => {
                 self.of_warehouse()?;
                 let id = column(&self.new, name)?.id;
                 self.refuse_known(to)?;
                 self.change(id, |column| column.name.clone_from(to));
+                for constraint in &mut self.new.constraints {
+                    if let ConstraintKind::Check(check) = &mut constraint.kind
+                        && check.columns.contains(&id)
+                    {
+                        check.condition = renamed(&check.condition, name, to)?;
+                    }
+                }
             }
             AlterTableAction::AlterColumn(name, change) => {
                 self.of_warehouse()?;
@@ -111,9 +148,44 @@ impl Altered<'_> {
                     AlterColumn::NotNull(false) if found.identity.is_some() => {
                         return Err(identity_column(&found, &self.new).into());
                     }
+                    AlterColumn::NotNull(false) if self.is_in_primary_key(ddl, found.id) => {
+                        let message = format!("column \"{}\" is in a primary key", found.name);
+                        return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
+                    }
                     AlterColumn::NotNull(false) => self.change(found.id, |column| column.nullable = true),
                     AlterColumn::Type { pg, using } => self.retype(&found, pg, using.as_deref())?,
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn constrained<'b>(&'b mut self, ddl: &'b mut DdlPlan) -> Constrained<'b> {
+        Constrained { scope: self.scope, ddl, id: self.id, table: &mut self.new }
+    }
+
+    fn nullable_columns(&self) -> Vec<i32> {
+        self.new.columns.iter().filter(|column| column.nullable).map(|column| column.id).collect()
+    }
+
+    fn is_in_primary_key(&self, ddl: &DdlPlan, column: i32) -> bool {
+        let index = self.new.primary_key().and_then(Constraint::index);
+        let index = index.and_then(|index| ddl.relation(self.scope, index)?.as_index());
+        index.is_some_and(|index| index.columns().contains(&column))
+    }
+
+    /// Holds conditions to the new columns, and the rows to new constraints.
+    fn hold_constraints(&self, ddl: &mut DdlPlan) -> PlanResult<()> {
+        for constraint in &self.new.constraints {
+            if let ConstraintKind::Check(check) = &constraint.kind {
+                bind_check(self.scope, &self.new, &check.condition)?;
+            }
+            // A table that is written again is held to all of them as it is written.
+            if self.added.contains(&constraint.id)
+                && self.rewritten.is_empty()
+                && let Some(validation) = validation(self.scope, self.id, self.old, &self.new, constraint, ddl)?
+            {
+                ddl.validations.push(validation);
             }
         }
         Ok(())
@@ -128,7 +200,7 @@ impl Altered<'_> {
     fn of_warehouse(&mut self) -> PlanResult<&mut TableStorage> {
         match &mut self.new.storage {
             RelationKind::Table(storage) => Ok(storage),
-            RelationKind::External(_) | RelationKind::View(_) | RelationKind::Sequence(_) => {
+            RelationKind::External(_) | RelationKind::View(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => {
                 Err(unsupported(format!("this ALTER of a {}", self.old.kind_name())).into())
             }
         }
@@ -167,14 +239,18 @@ impl Altered<'_> {
                 column.initial = constant(self.scope, &value, &column.pg)?;
             }
         }
-        if !column.nullable && column.initial.is_none() {
+        self.new.columns.push(column);
+        for constraint in &definition.constraints {
+            let id = self.constrained(ddl).add(constraint)?;
+            self.added.push(id);
+        }
+        if self.new.column_by_id(next).is_some_and(|column| !column.nullable && column.initial.is_none()) {
             self.required.insert(next);
         }
-        self.new.columns.push(column);
         Ok(())
     }
 
-    fn drop(&mut self, ddl: &mut DdlPlan, name: &str, if_exists: bool) -> PlanResult<()> {
+    fn drop(&mut self, ddl: &mut DdlPlan, name: &str, if_exists: bool, cascade: bool) -> PlanResult<()> {
         let next = next_column_id(&self.new);
         self.of_warehouse()?.next_column_id = Some(next);
         let Some(found) = self.new.column(name) else {
@@ -191,7 +267,9 @@ impl Altered<'_> {
         if self.new.columns.len() == 1 {
             return Err(unsupported("a table without columns").into());
         }
+        let found = found.clone();
         let id = found.id;
+        self.constrained(ddl).forget_column(&found, cascade)?;
         if let Some(identity) = &found.identity {
             ddl.changes.push(Change::Delete(identity.sequence));
         }
@@ -231,7 +309,8 @@ impl Altered<'_> {
         }
         let message = format!("column \"{}\" of relation \"{}\" contains null values", column.name, self.old.name);
         let error = Plain::new(SqlState::NOT_NULL_VIOLATION, message);
-        ddl.validations.push(Validation { table: self.id, none_of: plan.limit(0, Some(1))?.build()?, error });
+        let none_of = plan.limit(0, Some(1))?.build()?;
+        ddl.validations.push(Validation { table: self.id, none_of, error, key: None });
         Ok(())
     }
 
@@ -321,11 +400,39 @@ impl Altered<'_> {
     }
 }
 
+/// An index is altered in its name only; a constraint that it carries has the same one.
+fn rename_index(
+    scope: &Scope,
+    mut ddl: DdlPlan,
+    id: ObjectId,
+    old: &Relation,
+    actions: &[AlterTableAction],
+) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
+    let [AlterTableAction::Rename(name)] = actions else {
+        let message = format!("\"{}\" is not a table", old.name);
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
+    };
+    if scope.catalog().find(Namespace::Relation(old.schema), name).is_some() {
+        let message = format!("relation \"{name}\" already exists");
+        return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
+    }
+    let table = old.as_index().and_then(|index| Some((index.table, scope.catalog().relation(index.table)?)));
+    if let Some((table_id, table)) = table.filter(|(_, table)| table.constraint_of(id).is_some()) {
+        let mut table = table.clone();
+        for constraint in table.constraints.iter_mut().filter(|constraint| constraint.index() == Some(id)) {
+            constraint.name.clone_from(name);
+        }
+        ddl.put(table_id, Body::Relation(table));
+    }
+    ddl.put(id, Body::Relation(Relation { name: name.clone(), ..old.clone() }));
+    Ok((ddl, None))
+}
+
 /// What the table is called in plans over its old rows.
-const TABLE: &str = "old";
+pub(super) const TABLE: &str = "old";
 
 /// The table's old rows, as they are kept.
-fn scan(scope: &Scope, id: ObjectId, relation: &Relation) -> PlanResult<LogicalPlanBuilder> {
+pub(super) fn scan(scope: &Scope, id: ObjectId, relation: &Relation) -> PlanResult<LogicalPlanBuilder> {
     let table = scope.guard.open(&scope.ctx, id, relation, None, &scope.engine.state())?;
     Ok(LogicalPlanBuilder::scan(TABLE, provider_as_source(table), None)?)
 }

@@ -7,7 +7,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use sqlparser::ast;
 
 use super::super::insert::{
-    InsertPlan, WithCheck, default_value, insert_need, resolve_columns, target, unqualified, with_checks,
+    InsertPlan, RowCheck, default_value, insert_need, resolve_columns, target, unqualified, with_checks,
 };
 use super::super::query::{self, QueryPlan};
 use super::super::{Need, Parameters, PlanResult, Right, Scope, has_subquery, policy};
@@ -35,7 +35,7 @@ pub struct CopyPlan {
     /// For COPY FROM: which rows are kept, over the table's columns.
     pub filter: Option<Expr>,
     /// For COPY FROM: what row policies ask of the new rows.
-    pub checks: Vec<WithCheck>,
+    pub checks: Vec<RowCheck>,
     /// The format of the data, and how it is written in it.
     pub options: CopyOptions,
     /// For COPY FROM: the right to insert. COPY TO needs what its query needs.
@@ -83,7 +83,7 @@ pub(in crate::plan) fn copy_table_out(scope: &Scope, copy: &CopyStatement) -> Pl
     let (_, found) = relation(scope, name)?;
     match found.storage {
         RelationKind::Table(_) | RelationKind::External(_) => {}
-        RelationKind::View(_) | RelationKind::Sequence(_) => {
+        RelationKind::View(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => {
             let message = format!("cannot copy from {} \"{}\"", found.kind_name(), found.name);
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)
                 .hint("Try the COPY (SELECT ...) TO variant.")
@@ -206,6 +206,8 @@ pub(in crate::plan) fn copy_from_table(
         row_security: false,
         force_row_security: false,
         comment: None,
+        constraints: Vec::new(),
+        indexes: Vec::new(),
     };
     let table = scope.guard.open(&scope.ctx, ObjectId(i64::MIN), &external, None, &scope.engine.state())?;
     let scan = LogicalPlanBuilder::scan("file", provider_as_source(table), None)?;

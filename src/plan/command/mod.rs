@@ -2,6 +2,7 @@
 //! table and columns here.
 
 mod alter;
+mod constraint;
 mod copy;
 mod dependents;
 mod grant;
@@ -10,6 +11,8 @@ mod role;
 mod table;
 
 pub(super) use alter::alter;
+pub(super) use constraint::bind_check;
+pub use constraint::duplicates;
 pub use copy::{ColumnSource, CopyPlan, file_format};
 pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
 pub(super) use table::create_table_as;
@@ -41,6 +44,8 @@ pub struct DdlPlan {
     pub restart: Vec<ObjectId>,
     /// What must hold of rows that are there.
     pub validations: Vec<Validation>,
+    /// The last id that was given to a new object.
+    lowest_id: Option<ObjectId>,
 }
 
 /// A condition on a table's rows that a change of the table relies on.
@@ -52,6 +57,8 @@ pub struct Validation {
     pub none_of: LogicalPlan,
     /// What is said of such a row.
     pub error: Plain,
+    /// The names of its first columns, if they are a key that several rows have; the error then tells its values.
+    pub key: Option<Vec<String>>,
 }
 
 impl DdlPlan {
@@ -72,10 +79,22 @@ impl DdlPlan {
     }
 
     /// An id for a new object: provisional until commit, and below all that the transaction has.
-    fn new_id(&self, scope: &Scope) -> ObjectId {
-        let lowest = scope.ctx.lowest_id.0;
-        let own = self.changes.iter().map(|change| change.id().0).min().unwrap_or(0);
-        ObjectId(lowest.min(own).min(0) - 1)
+    fn new_id(&mut self, scope: &Scope) -> ObjectId {
+        let lowest = self.lowest_id.unwrap_or(scope.ctx.lowest_id);
+        *self.lowest_id.insert(ObjectId(lowest.0.min(0) - 1))
+    }
+
+    /// A relation as it is after the changes so far.
+    fn relation<'a>(&'a self, scope: &'a Scope, id: ObjectId) -> Option<&'a Relation> {
+        let changed = self.changes.iter().rev().find(|change| change.id() == id);
+        match changed {
+            Some(Change::Put(_, body)) => match body.as_ref() {
+                Body::Relation(relation) => Some(relation),
+                _ => None,
+            },
+            Some(Change::Delete(_)) => None,
+            None => scope.catalog().relation(id),
+        }
     }
 }
 
@@ -85,6 +104,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreateSchema(create) => table::create_schema(scope, &mut ddl, create)?,
         Command::CreateTable(create) => table::create_table(scope, &mut ddl, create)?,
         Command::CreateExternalTable(create) => table::create_external(scope, &mut ddl, create)?,
+        Command::CreateIndex(create) => constraint::create_index(scope, &mut ddl, create)?,
         Command::CreateView(create) => table::create_view(scope, &mut ddl, create)?,
         Command::CreateCredential(create) => table::create_credential(scope, &mut ddl, create)?,
         Command::Drop(drop) => table::drop(scope, &mut ddl, drop)?,

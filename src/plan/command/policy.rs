@@ -40,7 +40,8 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
         check: create.check.as_ref().map(|(_, source)| source.clone()),
         search_path: scope.path_names(),
     };
-    ddl.put(ddl.new_id(scope), Body::RowPolicy(policy));
+    let id = ddl.new_id(scope);
+    ddl.put(id, Body::RowPolicy(policy));
     Ok(())
 }
 
@@ -76,7 +77,7 @@ fn table<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'
     let (id, found) = relation(scope, name)?;
     match found.storage {
         RelationKind::Table(_) | RelationKind::External(_) => Ok((id, found)),
-        RelationKind::View(_) | RelationKind::Sequence(_) => {
+        RelationKind::View(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => {
             Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", found.name)).into())
         }
     }
@@ -135,7 +136,8 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
         expression: create.expression.1.clone(),
         search_path: scope.path_names(),
     };
-    ddl.put(existing.unwrap_or_else(|| ddl.new_id(scope)), Body::MaskingPolicy(policy));
+    let id = existing.unwrap_or_else(|| ddl.new_id(scope));
+    ddl.put(id, Body::MaskingPolicy(policy));
     Ok(())
 }
 
@@ -185,7 +187,8 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
     }
     let attachment =
         MaskAttachment { policy, relation: id, column: target.id, inputs, grantee, priority: attach.priority };
-    ddl.put(ddl.new_id(scope), Body::MaskAttachment(attachment));
+    let id = ddl.new_id(scope);
+    ddl.put(id, Body::MaskAttachment(attachment));
     Ok(())
 }
 

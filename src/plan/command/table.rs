@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::super::insert::{InsertPlan, default_value, from_query};
 use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
+use super::constraint::{Constrained, drop_index};
 use super::dependents::policy_reads;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
-    Body, Change, Column, Credential, ExternalTable, Identity, Namespace, Relation, RelationKind, Schema, Sequence,
-    TableStorage, View,
+    Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, Relation,
+    RelationKind, Schema, Sequence, TableStorage, View,
 };
 use crate::context::undefined_schema;
 use crate::error::{Plain, SqlState, internal, unsupported};
@@ -16,8 +17,8 @@ use crate::govern::Privilege;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
-    ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema, CreateTable,
-    CreateTableAs, CreateView, Drop, DropKind, Truncate,
+    ColumnDefinition, Comment, CommentTarget, Condition, CreateCredential, CreateExternalTable, CreateSchema,
+    CreateTable, CreateTableAs, CreateView, Drop, DropKind, Truncate,
 };
 use crate::types::{PgType, of_field};
 use crate::warehouse::folder;
@@ -39,7 +40,8 @@ pub(super) fn create_schema(scope: &Scope, ddl: &mut DdlPlan, create: &CreateSch
         return Err(Plain::new(SqlState::DUPLICATE_SCHEMA, message).into());
     }
     let schema = Schema { name: create.name.clone(), path: folder(&create.name), owner, acl: None, comment: None };
-    ddl.put(ddl.new_id(scope), Body::Schema(schema));
+    let id = ddl.new_id(scope);
+    ddl.put(id, Body::Schema(schema));
     Ok(())
 }
 
@@ -69,6 +71,8 @@ fn new_relation(scope: &Scope, schema: ObjectId, name: &str, columns: Vec<Column
         row_security: false,
         force_row_security: false,
         comment: None,
+        constraints: Vec::new(),
+        indexes: Vec::new(),
     }
 }
 
@@ -139,7 +143,7 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
                 }
             };
             let (min, max) = if option.increment > 0 { (1.min(option.start), max) } else { (min, -1) };
-            let sequence_id = ObjectId(id.0 - 1 - i64::try_from(sequences.len()).unwrap_or(0));
+            let sequence_id = ddl.new_id(scope);
             let sequence = Sequence {
                 start: option.start,
                 increment: option.increment,
@@ -155,7 +159,16 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
             column.nullable = false;
         }
     }
-    let relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    let mut relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    let mut constrained = Constrained { scope, ddl, id, table: &mut relation };
+    // Keys first, so that foreign keys may refer to them.
+    let of_columns = create.columns.iter().flat_map(|column| &column.constraints);
+    let (foreign, others): (Vec<_>, Vec<_>) = of_columns
+        .chain(&create.constraints)
+        .partition(|constraint| matches!(constraint.condition, Condition::Foreign(_)));
+    for constraint in others.into_iter().chain(foreign) {
+        constrained.add(constraint)?;
+    }
     // Defaults must be expressions that can be computed: checked as if a row were inserted.
     let mut ahead: Vec<Change> =
         sequences.iter().map(|(id, body)| Change::Put(*id, Box::new(Body::Relation(body.clone())))).collect();
@@ -254,6 +267,9 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
     if create.columns.iter().any(|column: &ColumnDefinition| column.default.is_some() || column.identity.is_some()) {
         return Err(unsupported("a default for a column of an external table").into());
     }
+    if create.columns.iter().any(|column| !column.constraints.is_empty()) {
+        return Err(unsupported("a constraint of an external table").into());
+    }
     let partitions: Vec<(String, PgType)> = if create.partitions.is_empty() {
         // A declared column of the same name as a folder is that partition, with the declared type.
         inferred
@@ -287,7 +303,8 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
         options: inferred.options.clone(),
     });
     let relation = new_relation(scope, schema, &create.name.name, columns, storage);
-    ddl.put(ddl.new_id(scope), Body::Relation(relation));
+    let id = ddl.new_id(scope);
+    ddl.put(id, Body::Relation(relation));
     Ok(())
 }
 
@@ -357,7 +374,8 @@ pub(super) fn create_credential(scope: &Scope, ddl: &mut DdlPlan, create: &Creat
         Lake::check_credential_option(name)?;
     }
     let credential = Credential { name: create.name.clone(), owner: scope.ctx.role, scope: scope_url, options };
-    ddl.put(ddl.new_id(scope), Body::Credential(credential));
+    let id = ddl.new_id(scope);
+    ddl.put(id, Body::Credential(credential));
     Ok(())
 }
 
@@ -375,6 +393,15 @@ pub(super) fn change_owner(relation: &mut Relation, owner: ObjectId) {
     }
 }
 
+/// What belongs to a table and has its owner: sequences of its columns, and indexes.
+pub(super) fn parts(scope: &Scope, table: ObjectId) -> impl Iterator<Item = (ObjectId, &Relation)> {
+    let indexes = scope
+        .catalog()
+        .relations()
+        .filter(move |(_, relation)| relation.as_index().is_some_and(|index| index.table == table));
+    owned_sequences(scope, table).chain(indexes)
+}
+
 pub(super) fn owned_sequences(scope: &Scope, table: ObjectId) -> impl Iterator<Item = (ObjectId, &Relation)> {
     scope.catalog().relations().filter(move |(_, relation)| {
         matches!(&relation.storage, RelationKind::Sequence(Sequence { owned_by: Some((owner, _)), .. }) if *owner == table)
@@ -385,7 +412,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
     let mut gone = BTreeSet::new();
     for name in &drop.names {
         let found = match &drop.kind {
-            DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence => {
+            DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence | DropKind::Index => {
                 drop_relation(scope, drop, name)?
             }
             DropKind::Schema => scope.catalog().schema_id(&name.name).ok_or_else(|| undefined_schema(&name.name)),
@@ -414,11 +441,16 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                     | DropKind::ExternalTable
                     | DropKind::View
                     | DropKind::Sequence
+                    | DropKind::Index
                     | DropKind::Schema => {
                         ddl.need(scope, Right::Own(id));
                     }
                 }
-                gone.insert(id);
+                if drop.kind == DropKind::Index {
+                    drop_index(scope, ddl, id, drop.cascade)?;
+                } else {
+                    gone.insert(id);
+                }
             }
             Err(error) if drop.if_exists => {
                 ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", error.message));
@@ -439,10 +471,12 @@ fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult
         DropKind::ExternalTable => (|kind| matches!(kind, RelationKind::External(_)), "foreign table"),
         DropKind::View => (|kind| matches!(kind, RelationKind::View(_)), "view"),
         DropKind::Sequence => (|kind| matches!(kind, RelationKind::Sequence(_)), "sequence"),
+        DropKind::Index => (|kind| matches!(kind, RelationKind::Index(_)), "index"),
         _ => (|kind| matches!(kind, RelationKind::Table(_)), "table"),
     };
     let Some((id, relation)) = scope.ctx.relation(name) else {
-        return Ok(Err(Plain::new(SqlState::UNDEFINED_TABLE, format!("{verb} \"{name}\" does not exist"))));
+        let code = if verb == "index" { SqlState::UNDEFINED_OBJECT } else { SqlState::UNDEFINED_TABLE };
+        return Ok(Err(Plain::new(code, format!("{verb} \"{name}\" does not exist"))));
     };
     if !wanted(&relation.storage) {
         let hint = match relation.kind_name() {
@@ -477,6 +511,7 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                     storage: RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }),
                     ..
                 }) => gone.contains(table),
+                Body::Relation(Relation { storage: RelationKind::Index(index), .. }) => gone.contains(&index.table),
                 _ => false,
             };
             let depends = match &entry.body {
@@ -501,9 +536,40 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
             ddl.refusal = Some(blocked(scope, drop, id));
             return Ok(());
         }
+        if let Some(refusal) = unreferenced(scope, ddl, drop, &gone) {
+            ddl.refusal = Some(refusal);
+            return Ok(());
+        }
         ddl.changes.extend(gone.into_iter().map(Change::Delete));
         return Ok(());
     }
+}
+
+/// With CASCADE, foreign keys that refer to tables that go are dropped; without, they are a refusal.
+fn unreferenced(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, gone: &BTreeSet<ObjectId>) -> Option<Plain> {
+    let refers = |constraint: &Constraint| match &constraint.kind {
+        ConstraintKind::Foreign(key) => gone.contains(&key.table),
+        ConstraintKind::Primary(_) | ConstraintKind::Unique(_) | ConstraintKind::Check(_) => false,
+    };
+    for (id, relation) in scope.catalog().relations().filter(|(id, _)| !gone.contains(id)) {
+        let Some(found) = relation.constraints.iter().find(|constraint| refers(constraint)) else { continue };
+        let name = format!("constraint {} on table {}", found.name, scope.ctx.display_name(id));
+        if !drop.cascade {
+            let names = drop.names.iter().map(|name| name.name.as_str()).collect::<Vec<_>>().join(", ");
+            let kind = if drop.kind == DropKind::Schema { "schema" } else { "table" };
+            let message = format!("cannot drop {kind} {names} because other objects depend on it");
+            return Some(
+                Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(format!("{name} depends on {kind} {names}"))
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too."),
+            );
+        }
+        let mut changed = relation.clone();
+        changed.constraints.retain(|constraint| !refers(constraint));
+        ddl.put(id, Body::Relation(changed));
+        ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("drop cascades to {name}"));
+    }
+    None
 }
 
 /// Whether a view reads a relation that goes.
@@ -576,6 +642,18 @@ pub(super) fn comment(scope: &Scope, ddl: &mut DdlPlan, comment: &Comment) -> Pl
             for column in new.columns.iter_mut().filter(|column| column.id == column_id) {
                 column.comment.clone_from(&comment.text);
             }
+            ddl.put(id, Body::Relation(new));
+        }
+        CommentTarget::Constraint(name, table) => {
+            let (id, old) = relation(scope, table)?;
+            ddl.need(scope, Right::Own(id));
+            let mut new = old.clone();
+            let found = new.constraints.iter_mut().find(|constraint| constraint.name == *name);
+            let found = found.ok_or_else(|| {
+                let message = format!("constraint \"{name}\" for table \"{}\" does not exist", old.name);
+                Plain::new(SqlState::UNDEFINED_OBJECT, message)
+            })?;
+            found.comment.clone_from(&comment.text);
             ddl.put(id, Body::Relation(new));
         }
         CommentTarget::Schema(name) => {

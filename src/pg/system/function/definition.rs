@@ -1,7 +1,7 @@
 //! What an object is called, is visible as, and was made with.
 
 use super::super::objects;
-use super::super::{names, relation};
+use super::super::{keys, names, relation};
 use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::{Function, boolean, name, text};
 use crate::catalog::{Relation, RelationKind};
@@ -61,8 +61,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         })
     }),
     Function::new("pg_get_ruledef", &[&[Oid], &[Oid, Bool]], text, nothing),
-    Function::new("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], text, nothing),
-    Function::new("pg_get_indexdef", &[&[Oid], &[Oid, Int, Bool]], text, nothing),
+    Function::new("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], text, |ctx, arguments| {
+        Ok(arguments.first().and_then(|oid| keys::constraint_definition(ctx, oid.oid())).into())
+    }),
+    Function::new("pg_get_indexdef", &[&[Oid], &[Oid, Int, Bool]], text, |ctx, arguments| {
+        let column = arguments.get(1).map_or(0, Value::int);
+        Ok(arguments.first().and_then(|oid| keys::index_definition(ctx, oid.oid(), column)).into())
+    }),
     Function::new("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]], text, nothing),
     Function::new("pg_get_functiondef", &[&[Oid]], text, nothing),
     Function::new("pg_get_function_sqlbody", &[&[Oid]], text, nothing),
@@ -82,6 +87,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(match catalog {
             "pg_class" => comment(ctx, id, 0),
             "pg_namespace" => schema(),
+            "pg_constraint" => {
+                let found = keys::find(ctx, arguments.first().map_or(0, Value::oid));
+                found.and_then(|(_, _, constraint)| constraint.comment.as_deref())
+            }
             "" => comment(ctx, id, 0).or_else(schema),
             _ => None,
         }

@@ -1,0 +1,247 @@
+//! What every new row is held against, whatever statement it comes from.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::common::DFSchema;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::PhysicalExpr;
+
+use super::keys::Keys;
+use crate::catalog::{Column, Index, Relation};
+use crate::encode::{describe_row, length_checked};
+use crate::error::{About, Plain, SqlError, SqlState, internal};
+use crate::govern::Privilege;
+use crate::guard::{masks, row_security_applies};
+use crate::name::ObjectId;
+use crate::plan::{AskedBy, RowCheck, Scope, has_subquery};
+use crate::transaction::Transaction;
+
+/// Lengths of types, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
+pub(super) struct RowChecks {
+    table: Arc<Table>,
+    filter: Option<Arc<dyn PhysicalExpr>>,
+    conditions: Vec<(AskedBy, Arc<dyn PhysicalExpr>)>,
+    keys: Keys,
+}
+
+/// The table that rows are written to, for errors about them.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) id: ObjectId,
+    pub(super) schema_name: String,
+    pub(super) relation: Relation,
+    /// Its columns, all nullable.
+    pub(super) schema: SchemaRef,
+    shown: ShownColumns,
+}
+
+/// What an error may tell of a row: whoever wrote it need not have the right to read all of it.
+#[derive(Clone, Debug)]
+enum ShownColumns {
+    All,
+    /// Those with these indexes, which may be none.
+    Only(Vec<usize>),
+}
+
+impl RowChecks {
+    /// `touches`: whether the statement gives an index other keys.
+    pub(super) fn new(
+        scope: &Scope,
+        id: ObjectId,
+        relation: &Relation,
+        filter: Option<&Expr>,
+        checks: &[RowCheck],
+        touches: impl Fn(&Index) -> bool,
+    ) -> Result<Self, SqlError> {
+        let table = Arc::new(Table::new(scope, id, relation)?);
+        let df_schema = DFSchema::try_from(Arc::clone(&table.schema)).map_err(SqlError::from_engine)?;
+        let state = scope.engine.state();
+        let physical =
+            |expr: &Expr| state.create_physical_expr(expr.clone(), &df_schema).map_err(SqlError::from_engine);
+        let mut conditions = Vec::new();
+        for check in checks {
+            if has_subquery(&check.condition) {
+                return Err(crate::error::unsupported("a subquery in a WITH CHECK policy").into());
+            }
+            conditions.push((check.asked_by.clone(), physical(&check.condition)?));
+        }
+        let filter = filter.map(physical).transpose()?;
+        let keys = Keys::new(scope, &table, touches)?;
+        Ok(Self { table, filter, conditions, keys })
+    }
+
+    /// The rows as they are to be kept. `22001`, `42501`, `23502`, `23514`.
+    pub(super) fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+        let arrow = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
+        let mut columns = Vec::with_capacity(batch.num_columns());
+        for ((array, column), field) in
+            batch.columns().iter().zip(&self.table.relation.columns).zip(self.table.schema.fields())
+        {
+            let array = if array.data_type() == field.data_type() {
+                Arc::clone(array)
+            } else {
+                cast(array, field.data_type()).map_err(arrow)?
+            };
+            columns.push(length_checked(array, &column.pg)?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let mut batch =
+            RecordBatch::try_new_with_options(Arc::clone(&self.table.schema), columns, &options).map_err(arrow)?;
+        if let Some(filter) = &self.filter {
+            let kept = filter.evaluate(&batch).and_then(|kept| kept.into_array(batch.num_rows()));
+            let kept = kept.map_err(SqlError::from_engine)?;
+            let kept = kept.as_boolean_opt().ok_or_else(|| internal("a filter that is not boolean"))?;
+            batch = filter_record_batch(&batch, kept).map_err(arrow)?;
+        }
+        if batch.num_rows() == 0 {
+            return Ok(batch);
+        }
+        let policies = |asked_by: &AskedBy| matches!(asked_by, AskedBy::Policy(_));
+        for (asked_by, condition) in self.conditions.iter().filter(|(asked_by, _)| policies(asked_by)) {
+            self.hold(&batch, asked_by, condition)?;
+        }
+        self.table.check_nulls(&batch)?;
+        for (asked_by, condition) in self.conditions.iter().filter(|(asked_by, _)| !policies(asked_by)) {
+            self.hold(&batch, asked_by, condition)?;
+        }
+        self.keys.add(&batch)?;
+        Ok(batch)
+    }
+
+    fn hold(&self, batch: &RecordBatch, asked_by: &AskedBy, condition: &Arc<dyn PhysicalExpr>) -> Result<(), SqlError> {
+        let value = condition
+            .evaluate(batch)
+            .and_then(|value| value.into_array(batch.num_rows()))
+            .map_err(SqlError::from_engine)?;
+        let value = value.as_boolean_opt().ok_or_else(|| internal("a condition that is not boolean"))?;
+        let fails = |row: &usize| match asked_by {
+            AskedBy::Policy(_) => value.is_null(*row) || !value.value(*row),
+            AskedBy::Constraint(_) => value.is_valid(*row) && !value.value(*row),
+        };
+        let Some(row) = (0..value.len()).find(fails) else { return Ok(()) };
+        let table = &self.table.relation.name;
+        Err(match asked_by {
+            AskedBy::Policy(policy) => {
+                let which = policy.as_ref().map(|policy| format!(" \"{policy}\"")).unwrap_or_default();
+                let message = format!("new row violates row-level security policy{which} for table \"{table}\"");
+                Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into()
+            }
+            AskedBy::Constraint(name) => {
+                let message = format!("new row for relation \"{table}\" violates check constraint \"{name}\"");
+                let about = About { constraint: Some(name.clone()), ..self.table.about() };
+                self.table.failing(Plain::new(SqlState::CHECK_VIOLATION, message).about(about), batch, row)?.into()
+            }
+        })
+    }
+
+    /// When all rows of the statement were checked, those it removes are gone from the transaction, and its own are not
+    /// there yet: holds them to the unique keys. `23505`. Rows that are too many to be remembered are to be checked
+    /// by [`RowChecks::finish`].
+    pub(super) async fn keys_are_new(&self, transaction: &mut Transaction) -> Result<(), SqlError> {
+        self.keys.are_new(transaction).await
+    }
+
+    /// When the statement's rows are in the transaction. `23505`.
+    pub(super) async fn finish(&self, transaction: &mut Transaction) -> Result<(), SqlError> {
+        self.keys.finish(transaction).await
+    }
+}
+
+impl Table {
+    fn new(scope: &Scope, id: ObjectId, relation: &Relation) -> Result<Self, SqlError> {
+        let fields = relation.columns.iter().map(|column| crate::types::field(&column.name, &column.pg, true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let schema_name = scope.ctx.catalog.schema(relation.schema).map(|schema| schema.name.clone());
+        let shown = ShownColumns::new(scope, id, relation)?;
+        Ok(Self { id, schema_name: schema_name.unwrap_or_default(), relation: relation.clone(), schema, shown })
+    }
+
+    /// What drivers are told an error is about.
+    pub(super) fn about(&self) -> About {
+        About { schema: Some(self.schema_name.clone()), table: Some(self.relation.name.clone()), ..About::default() }
+    }
+
+    fn check_nulls(&self, batch: &RecordBatch) -> Result<(), SqlError> {
+        for (column, array) in self.relation.columns.iter().zip(batch.columns()) {
+            if column.nullable || array.logical_null_count() == 0 {
+                continue;
+            }
+            let nulls = array.logical_nulls();
+            let row = nulls.and_then(|nulls| (0..nulls.len()).find(|row| nulls.is_null(*row))).unwrap_or(0);
+            let message = format!(
+                "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
+                column.name, self.relation.name
+            );
+            let about = About { column: Some(column.name.clone()), ..self.about() };
+            let error = Plain::new(SqlState::NOT_NULL_VIOLATION, message).about(about);
+            return Err(self.failing(error, batch, row)?.into());
+        }
+        Ok(())
+    }
+
+    /// The error, with as much of the row as the user may read.
+    fn failing(&self, error: Plain, batch: &RecordBatch, row: usize) -> Result<Plain, SqlError> {
+        let described = self.shown.describe(&self.relation.columns, batch, row);
+        let described = described.map_err(|error| SqlError::from_engine(error.into()))?;
+        Ok(match described {
+            Some(row) => error.detail(format!("Failing row contains {row}.")),
+            None => error,
+        })
+    }
+
+    /// `(a, b)=(1, 2)`, if the user may read all of these columns. `batch` has them and no others.
+    pub(super) fn describe_key(&self, columns: &[usize], batch: &RecordBatch, row: usize) -> Option<String> {
+        if let ShownColumns::Only(shown) = &self.shown
+            && !columns.iter().all(|column| shown.contains(column))
+        {
+            return None;
+        }
+        let names = columns.iter().filter_map(|index| self.relation.columns.get(*index));
+        let names = names.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+        Some(format!("({names})=({})", describe_row(batch, row).ok()?))
+    }
+}
+
+impl ShownColumns {
+    fn new(scope: &Scope, id: ObjectId, relation: &Relation) -> Result<Self, SqlError> {
+        let ctx = &scope.ctx;
+        if ctx.superuser {
+            return Ok(Self::All);
+        }
+        if row_security_applies(ctx, relation) {
+            return Ok(Self::Only(Vec::new()));
+        }
+        let masked: Vec<usize> = masks(ctx, &scope.reader, id, relation)?.iter().map(|mask| mask.column).collect();
+        let all = ctx.rights(&relation.effective_acl()).contains(Privilege::Select);
+        if all && masked.is_empty() {
+            return Ok(Self::All);
+        }
+        let readable = |column: &Column| {
+            all || column.acl.as_ref().is_some_and(|acl| acl.held_by(&ctx.roles).contains(Privilege::Select))
+        };
+        let shown =
+            relation.columns.iter().enumerate().filter(|(index, column)| !masked.contains(index) && readable(column));
+        Ok(Self::Only(shown.map(|(index, _)| index).collect()))
+    }
+
+    fn describe(
+        &self,
+        columns: &[Column],
+        batch: &RecordBatch,
+        row: usize,
+    ) -> Result<Option<String>, arrow::error::ArrowError> {
+        match self {
+            Self::All => Ok(Some(format!("({})", describe_row(batch, row)?))),
+            Self::Only(indexes) if indexes.is_empty() => Ok(None),
+            Self::Only(indexes) => {
+                let names = indexes.iter().filter_map(|index| columns.get(*index)).map(|column| column.name.as_str());
+                let names = names.collect::<Vec<_>>().join(", ");
+                Ok(Some(format!("({names}) = ({})", describe_row(&batch.project(indexes)?, row)?)))
+            }
+        }
+    }
+}

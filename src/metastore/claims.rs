@@ -1,0 +1,100 @@
+//! Keys that recent commits gave their rows, so that two transactions that did not see each other cannot both have one.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::catalog::Claims;
+use crate::name::{ObjectId, SnapshotId};
+
+/// Hashes that are remembered; the oldest commits are forgotten first.
+const REMEMBERED_MAX: usize = 4 << 20;
+
+/// Hashes of keys by commit. They are those of this process: what others committed is not here.
+#[derive(Debug)]
+pub(super) struct RecentClaims {
+    /// What was committed after this snapshot is remembered.
+    since: SnapshotId,
+    commits: VecDeque<(SnapshotId, ObjectId, HashSet<u64>)>,
+    hashes: usize,
+}
+
+/// Whether keys are still free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Free,
+    Taken,
+    /// Too long ago.
+    Unknown,
+}
+
+impl RecentClaims {
+    pub(super) fn new(head: SnapshotId) -> Self {
+        Self { since: head, commits: VecDeque::new(), hashes: 0 }
+    }
+
+    /// Whether a commit after `base` gave a row one of these keys.
+    pub(super) fn verdict(&self, base: SnapshotId, index: ObjectId, claims: &Claims) -> Verdict {
+        if base < self.since {
+            return Verdict::Unknown;
+        }
+        let later = self.commits.iter().rev().take_while(|(snapshot, ..)| *snapshot > base);
+        let mut own = None;
+        for (_, _, taken) in later.filter(|(_, other, _)| *other == index) {
+            let both = if claims.hashes.len() <= taken.len() {
+                claims.hashes.iter().any(|hash| taken.contains(hash))
+            } else {
+                let own = own.get_or_insert_with(|| claims.hashes.iter().copied().collect::<HashSet<u64>>());
+                taken.iter().any(|hash| own.contains(hash))
+            };
+            if both {
+                return Verdict::Taken;
+            }
+        }
+        Verdict::Free
+    }
+
+    /// Remembers what a commit gave its rows.
+    pub(super) fn add(&mut self, snapshot: SnapshotId, index: ObjectId, claims: &Claims) {
+        self.hashes += claims.hashes.len();
+        self.commits.push_back((snapshot, index, claims.hashes.iter().copied().collect()));
+        while self.hashes > REMEMBERED_MAX {
+            let Some((oldest, _, hashes)) = self.commits.pop_front() else { return };
+            self.hashes = self.hashes.saturating_sub(hashes.len());
+            self.since = oldest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(hashes: &[u64]) -> Claims {
+        Claims { hashes: hashes.to_vec(), arbitrated: false }
+    }
+
+    #[test]
+    fn only_later_commits_of_the_same_index_take_a_key() {
+        let mut recent = RecentClaims::new(SnapshotId(10));
+        let (index, other) = (ObjectId(5), ObjectId(6));
+        recent.add(SnapshotId(11), index, &claims(&[1, 2]));
+        recent.add(SnapshotId(12), other, &claims(&[3]));
+        let verdict = |base, index, hashes: &[u64]| recent.verdict(SnapshotId(base), index, &claims(hashes));
+        assert_eq!(verdict(10, index, &[2]), Verdict::Taken);
+        assert_eq!(verdict(10, index, &[7, 8, 9, 2]), Verdict::Taken);
+        assert_eq!(verdict(11, index, &[2]), Verdict::Free);
+        assert_eq!(verdict(10, index, &[3]), Verdict::Free);
+        assert_eq!(verdict(10, other, &[3]), Verdict::Taken);
+        assert_eq!(verdict(9, other, &[4]), Verdict::Unknown);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_known_to_be_free() {
+        let mut recent = RecentClaims::new(SnapshotId(0));
+        let many: Vec<u64> = (0..(REMEMBERED_MAX as u64)).collect();
+        recent.add(SnapshotId(1), ObjectId(5), &claims(&many));
+        recent.add(SnapshotId(2), ObjectId(5), &claims(&[u64::MAX]));
+        assert_eq!(recent.verdict(SnapshotId(0), ObjectId(5), &claims(&[7])), Verdict::Unknown);
+        assert_eq!(recent.verdict(SnapshotId(1), ObjectId(5), &claims(&[7])), Verdict::Free);
+        assert_eq!(recent.verdict(SnapshotId(1), ObjectId(5), &claims(&[u64::MAX])), Verdict::Taken);
+    }
+}
