@@ -146,6 +146,8 @@ impl SqlState {
     pub const INVALID_NAME: Self = Self("42602");
     /// A foreign key whose columns do not fit those of the key it refers to.
     pub const INVALID_FOREIGN_KEY: Self = Self("42830");
+    /// ON CONFLICT names columns that no unique index has.
+    pub const INVALID_COLUMN_REFERENCE: Self = Self("42P10");
     /// A CREATE OR REPLACE VIEW that would change or drop columns.
     pub const INVALID_TABLE_DEFINITION: Self = Self("42P16");
     /// A policy that reads its own table, and so would never end.

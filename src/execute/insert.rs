@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::returning::{Kept, give_back};
 use super::rows::RowChecks;
-use super::{Outcome, Stores, query};
+use super::{Outcome, Stores, query, upsert};
 use crate::catalog::{RelationKind, Sequence};
 use crate::error::{SqlError, internal};
 use crate::name::ObjectId;
@@ -27,6 +27,15 @@ pub(super) async fn run(
     let relation =
         scope.ctx.catalog.relation(insert.table).ok_or_else(|| internal("the table of an INSERT is gone"))?.clone();
     let drawn = query::sequences(&insert.source)?;
+    if let Some(on_conflict) = &insert.on_conflict {
+        let (total, kept) = Box::pin(upsert::run(scope, stores, transaction, &relation, &insert, on_conflict)).await?;
+        transaction.drew_from(sequences_of(scope, insert.table).into_iter().chain(drawn));
+        let tag = format!("INSERT 0 {total}");
+        return match &insert.returning {
+            Some(returning) => give_back(scope, &relation, returning, kept, tag),
+            None => Ok(Outcome::Done(tag)),
+        };
+    }
     let plan = query::physical(scope, &insert.source).await?;
     let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     let rows = Arc::new(RowChecks::new(scope, insert.table, &relation, None, &insert.checks, |_| true)?);

@@ -31,7 +31,7 @@ use crate::transaction::Transaction;
 use crate::warehouse::Staged;
 
 /// Keys that are remembered to be looked up.
-const REMEMBERED_MAX: usize = 131_072;
+pub(super) const REMEMBERED_MAX: usize = 131_072;
 /// Keys that a scan is told one by one.
 const LISTED_MAX: usize = 64;
 
@@ -53,6 +53,7 @@ pub(super) struct Key {
     /// Indexes of its columns in the table.
     pub(super) columns: Vec<usize>,
     nulls_too: bool,
+    arbitrates: bool,
     schema: SchemaRef,
     converter: RowConverter,
     seen: Mutex<Seen>,
@@ -78,6 +79,18 @@ impl Keys {
         Ok(Self { scope: scope.clone(), table: Arc::clone(table), unique })
     }
 
+    /// Keys that decide what happens to a row, and are not held against those that are there.
+    pub(super) fn arbitrate(&mut self, arbiters: &[ObjectId]) {
+        for key in &mut self.unique {
+            key.arbitrates = arbiters.contains(&key.index);
+        }
+    }
+
+    /// The key of an index.
+    pub(super) fn get(&self, index: ObjectId) -> Option<&Key> {
+        self.unique.iter().find(|key| key.index == index)
+    }
+
     /// Notes the keys of new rows.
     pub(super) fn add(&self, batch: &RecordBatch) -> Result<(), SqlError> {
         self.unique.iter().try_for_each(|key| key.add(batch))
@@ -86,15 +99,13 @@ impl Keys {
     /// See [`super::rows::RowChecks::keys_are_new`].
     pub(super) async fn are_new(&self, transaction: &mut Transaction) -> Result<(), SqlError> {
         for key in &self.unique {
-            let (batches, hashes, remembered) = {
-                let mut seen = key.seen();
-                if seen.rows == 0 {
-                    continue;
-                }
-                (seen.batches.clone(), std::mem::take(&mut seen.hashes), seen.is_remembered())
-            };
-            transaction.claim(self.table.id, key.index, Claims { hashes, arbitrated: false });
-            if remembered {
+            let (batches, hashes) = key.take();
+            if hashes.is_empty() {
+                continue;
+            }
+            let claims = Claims { hashes, arbitrated: key.arbitrates };
+            transaction.claim(self.table.id, key.index, claims);
+            if !batches.is_empty() && !key.arbitrates {
                 let new = Lookup::new(key, &batches)?;
                 if let Some((batch, row)) = new.repeated.and_then(|(batch, row)| Some((batches.get(batch)?, row))) {
                     return Err(self.violation(key, batch, row));
@@ -199,7 +210,7 @@ impl Key {
         let name = constraint.map_or(name, |constraint| &constraint.name).to_owned();
         let primary = constraint.is_some_and(|constraint| matches!(constraint.kind, ConstraintKind::Primary(_)));
         let nulls_too = index.nulls_not_distinct && !primary;
-        Ok(Self { index: id, name, columns, nulls_too, schema, converter, seen: Mutex::default() })
+        Ok(Self { index: id, name, columns, nulls_too, arbitrates: false, schema, converter, seen: Mutex::default() })
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -222,6 +233,13 @@ impl Key {
     pub(super) fn convert(&self, keys: &RecordBatch) -> Result<Rows, SqlError> {
         let columns: Vec<ArrayRef> = keys.columns().iter().map(normalized).collect();
         self.converter.convert_columns(&columns).map_err(arrow)
+    }
+
+    /// The keys that were noted since the last call, and their hashes. Too many keys are not given, and stay noted.
+    fn take(&self) -> (Vec<RecordBatch>, Vec<u64>) {
+        let mut seen = self.seen();
+        let hashes = std::mem::take(&mut seen.hashes);
+        if seen.is_remembered() { (std::mem::take(&mut *seen).batches, hashes) } else { (Vec::new(), hashes) }
     }
 
     fn add(&self, batch: &RecordBatch) -> Result<(), SqlError> {

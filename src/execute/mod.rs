@@ -8,6 +8,7 @@ mod modify;
 mod query;
 mod returning;
 mod rows;
+mod upsert;
 
 use std::sync::Arc;
 
@@ -104,8 +105,8 @@ pub async fn execute(
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "SELECT" })
         }
         Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
-        Plan::Insert(insert) => insert::run(scope, stores, transaction, insert).await,
-        Plan::Modify(modify) => modify::run(scope, stores, transaction, modify).await,
+        Plan::Insert(insert) => Box::pin(insert::run(scope, stores, transaction, insert)).await,
+        Plan::Modify(modify) => Box::pin(modify::run(scope, stores, transaction, modify)).await,
         Plan::CopyOut(copy, query) => {
             transaction.drew_from(query::sequences(&query.logical)?);
             let stream = query::stream(scope, query.logical, &query.fields).await?;
@@ -116,7 +117,7 @@ pub async fn execute(
         }
         Plan::CopyIn(copy) => Ok(Outcome::CopyIn(Box::new(CopyIn::start(scope, stores, copy, Vec::new())?))),
         Plan::CopyFiles(copy, location) => {
-            let rows = copy::from_files(scope, stores, transaction, copy, &location, notices).await?;
+            let rows = Box::pin(copy::from_files(scope, stores, transaction, copy, &location, notices)).await?;
             Ok(Outcome::Done(format!("COPY {rows}")))
         }
         Plan::CreateTableAs { ddl, fill } => {

@@ -7,10 +7,11 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 
-use super::keys::Keys;
+use super::keys::{Key, Keys};
 use crate::catalog::{Column, Index, Relation};
 use crate::encode::{describe_row, length_checked};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
@@ -19,6 +20,7 @@ use crate::guard::{masks, row_security_applies};
 use crate::name::ObjectId;
 use crate::plan::{AskedBy, RowCheck, Scope, has_subquery};
 use crate::transaction::Transaction;
+use crate::warehouse::Staged;
 
 /// Lengths of types, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
 pub(super) struct RowChecks {
@@ -74,8 +76,42 @@ impl RowChecks {
         Ok(Self { table, filter, conditions, keys })
     }
 
-    /// The rows as they are to be kept. `22001`, `42501`, `23502`, `23514`.
+    /// Whose keys decide what happens to a row, and are not held against those that are there.
+    pub(super) fn arbitrated_by(mut self, arbiters: &[ObjectId]) -> Self {
+        self.keys.arbitrate(arbiters);
+        self
+    }
+
+    /// The key of a unique index that the statement touches.
+    pub(super) fn key(&self, index: ObjectId) -> Option<&Key> {
+        self.keys.get(index)
+    }
+
+    /// See [`Keys::find`].
+    pub(super) async fn find(
+        &self,
+        staged: &Arc<Staged>,
+        key: &Key,
+        batches: &[RecordBatch],
+        whole: bool,
+    ) -> Result<SendableRecordBatchStream, SqlError> {
+        self.keys.find(staged, key, batches, whole).await
+    }
+
+    /// The rows as they are to be kept, with their keys noted. `22001`, `42501`, `23502`, `23514`.
     pub(super) fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+        let batch = self.check(batch)?;
+        self.note_keys(&batch)?;
+        Ok(batch)
+    }
+
+    /// Notes the keys of rows that were checked.
+    pub(super) fn note_keys(&self, batch: &RecordBatch) -> Result<(), SqlError> {
+        self.keys.add(batch)
+    }
+
+    /// The rows as they are to be kept, if they are. `22001`, `42501`, `23502`, `23514`.
+    pub(super) fn check(&self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
         let arrow = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
         let mut columns = Vec::with_capacity(batch.num_columns());
         for ((array, column), field) in
@@ -108,7 +144,6 @@ impl RowChecks {
         for (asked_by, condition) in self.conditions.iter().filter(|(asked_by, _)| !policies(asked_by)) {
             self.hold(&batch, asked_by, condition)?;
         }
-        self.keys.add(&batch)?;
         Ok(batch)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue};
+use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue, TableReference};
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, lit};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::planner::PlannerContext;
@@ -13,6 +13,7 @@ use sqlparser::ast;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use super::conflict::{self, OnConflict};
 use super::names::Names;
 use super::returning::{self, Returning};
 use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, command, policy, query, rewrite, typing};
@@ -32,6 +33,8 @@ pub struct InsertPlan {
     pub source: LogicalPlan,
     /// What row policies and constraints ask of the new rows; empty: nothing.
     pub checks: Vec<RowCheck>,
+    /// What becomes of rows whose keys are there already; `None`: an error.
+    pub on_conflict: Option<OnConflict>,
     /// What the client gets back; `None`: the number of rows only.
     pub returning: Option<Returning>,
     /// Rights on the table. What the source reads needs its own.
@@ -61,14 +64,7 @@ pub enum AskedBy {
 }
 
 pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters) -> PlanResult<InsertPlan> {
-    if insert.on.is_some() {
-        return Err(unsupported("INSERT … ON CONFLICT").into());
-    }
-    if insert.table_alias.is_some()
-        || insert.overwrite
-        || insert.partitioned.is_some()
-        || !insert.assignments.is_empty()
-    {
+    if insert.overwrite || insert.partitioned.is_some() || !insert.assignments.is_empty() {
         return Err(unsupported("this form of INSERT").into());
     }
     let ast::TableObject::TableName(name) = &insert.table else {
@@ -96,10 +92,29 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
         }
     };
     let mut needs = vec![insert_need(scope, id, relation, &columns)];
+    let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
+    let alias = alias.map_or_else(
+        || relation.name.clone(),
+        |alias| match alias.quote_style {
+            Some(_) => alias.value.clone(),
+            None => fold(&alias.value),
+        },
+    );
+    let alias = TableReference::bare(alias);
+    let on_conflict = match &insert.on {
+        Some(on) => {
+            let bound = returning::Bound { types: &mut types, values: parameters.values.as_deref() };
+            let (on_conflict, more) = conflict::plan(scope, id, relation, &alias, on, bound)?;
+            needs.extend(more);
+            Some(on_conflict)
+        }
+        None => None,
+    };
     let returning = match &insert.returning {
         Some(items) => {
             let bound = returning::Bound { types: &mut types, values: parameters.values.as_deref() };
-            let (returning, need) = returning::plan(scope, id, relation, None, items, bound)?;
+            let seen = returning::Seen { target: &alias, joined: None };
+            let (returning, need) = returning::plan(scope, id, relation, seen, items, bound)?;
             needs.push(need);
             Some(returning)
         }
@@ -107,8 +122,9 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
     };
     let source = shape(scope, relation, source, &columns)?;
     let source = query::with_values(source, &types, parameters)?;
-    let checks = with_checks(scope, id, relation, PolicyCommand::Insert, returning.is_some())?;
-    Ok(InsertPlan { table: id, source, checks, returning, needs, parameters: types, tag: "INSERT" })
+    let reads = returning.is_some() || insert.on.is_some();
+    let checks = with_checks(scope, id, relation, PolicyCommand::Insert, reads)?;
+    Ok(InsertPlan { table: id, source, checks, on_conflict, returning, needs, parameters: types, tag: "INSERT" })
 }
 
 /// The rows of a query, for a table that is being created.
@@ -137,6 +153,7 @@ pub(super) fn from_plan(
         table: id,
         source,
         checks: constraint_checks(scope, relation)?,
+        on_conflict: None,
         returning: None,
         needs: Vec::new(),
         parameters: Vec::new(),

@@ -4,6 +4,7 @@
 //! catalog changes it asks for. Each plan says what it needs to be permitted ([`Need`]); `secure` decides.
 
 mod command;
+mod conflict;
 mod decorrelate;
 mod engine;
 mod from_function;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use arrow::datatypes::FieldRef;
 
 pub use command::{ColumnSource, CopyPlan, DdlPlan, Validation, duplicates, file_format};
+pub use conflict::{ConflictUpdate, OnConflict, excluded_name, set_name};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};

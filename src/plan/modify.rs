@@ -91,7 +91,8 @@ pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> P
         Some(items) => {
             let schema: &DFSchema = projection.input.schema();
             let bound = returning::Bound { types: &mut types, values: parameters.values.as_deref() };
-            let (returning, need) = returning::plan(scope, id, relation, Some((&alias, schema)), items, bound)?;
+            let seen = returning::Seen { target: &alias, joined: Some(schema) };
+            let (returning, need) = returning::plan(scope, id, relation, seen, items, bound)?;
             needs.push(need);
             Some(returning)
         }
@@ -174,7 +175,7 @@ fn named(target: &ast::TableFactor) -> PlanResult<(QualifiedName, Option<String>
 }
 
 /// Columns to set, each with its value. `42703`, `42601`, `428C9`.
-fn sets<'a>(
+pub(super) fn sets<'a>(
     scope: &Scope,
     relation: &'a Relation,
     assignments: &[ast::Assignment],

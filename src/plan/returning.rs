@@ -39,20 +39,28 @@ pub fn other_name(index: usize) -> String {
     format!("\u{2}other{index}")
 }
 
-/// Also tells what right on the table it needs. `joined`: the table's name in the statement, and the schema of all that
-/// the statement reads, the table included; `None`: the table alone, by its own name.
+/// What RETURNING may name.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    /// The table's name in the statement.
+    pub(super) target: &'a TableReference,
+    /// All that the statement reads, the table included; `None`: the table alone.
+    pub(super) joined: Option<&'a DFSchema>,
+}
+
+/// Also tells what right on the table it needs.
 pub(super) fn plan(
     scope: &Scope,
     id: ObjectId,
     relation: &Relation,
-    joined: Option<(&TableReference, &DFSchema)>,
+    seen: Seen<'_>,
     items: &[ast::SelectItem],
     parameters: Bound<'_>,
 ) -> PlanResult<(Returning, Need)> {
-    let own = TableReference::bare(relation.name.as_str());
     let fields = relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable));
-    let alone = DFSchema::try_from_qualified_schema(own.clone(), policy::schema_of(fields)?.as_arrow())?;
-    let (target, schema) = joined.unwrap_or((&own, &alone));
+    let alone = DFSchema::try_from_qualified_schema(seen.target.clone(), policy::schema_of(fields)?.as_arrow())?;
+    let Seen { target, joined } = seen;
+    let schema = joined.unwrap_or(&alone);
     let (others, expressions, fields) = (vec![], vec![], vec![]);
     let mut planner = Planner { scope, schema, target, id, relation, parameters, others, expressions, fields };
     for item in items {
@@ -86,6 +94,18 @@ pub(super) struct Bound<'a> {
 }
 
 impl Bound<'_> {
+    /// An expression over some columns, with the parameters' values in it.
+    pub(super) fn bind(&mut self, scope: &Scope, mut expr: ast::Expr, schema: &DFSchema) -> PlanResult<Expr> {
+        rewrite::typed_expression(scope, &mut expr, self.types)?;
+        let names = Names::new(scope, vec![]);
+        let declared = self.types.iter();
+        let declared = declared.map(|pg| pg.as_ref().map(|pg| Arc::new(field("", pg, true)) as FieldRef)).collect();
+        let mut context = PlannerContext::new().with_prepare_param_data_types(declared);
+        let bound = query::sql_to_rel(&names).sql_to_expr(expr, schema, &mut context)?;
+        let bound = self.fill(bound, schema)?;
+        Ok(typing::expression(scope, bound, schema)?.data)
+    }
+
     /// Puts values in the places of parameters, and notes the types of those that had none.
     fn fill(&mut self, expr: Expr, schema: &DFSchema) -> datafusion::common::Result<Expr> {
         let (expr, _) = expr.infer_placeholder_types(schema)?;
@@ -141,15 +161,8 @@ impl Planner<'_> {
                 return Err(unsupported("this form of RETURNING").into());
             }
         };
-        let mut expr = expr;
-        rewrite::typed_expression(self.scope, &mut expr, self.parameters.types)?;
-        let names = Names::new(self.scope, vec![]);
-        let declared = self.parameters.types.iter();
-        let declared = declared.map(|pg| pg.as_ref().map(|pg| Arc::new(field("", pg, true)) as FieldRef)).collect();
-        let mut context = PlannerContext::new().with_prepare_param_data_types(declared);
-        let bound = query::sql_to_rel(&names).sql_to_expr(expr, self.schema, &mut context)?;
-        let bound = self.parameters.fill(bound, self.schema)?;
-        self.push(typing::expression(self.scope, bound, self.schema)?.data, &name)
+        let bound = self.parameters.bind(self.scope, expr, self.schema)?;
+        self.push(bound, &name)
     }
 
     /// `*`, or `table.*`.

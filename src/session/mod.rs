@@ -152,7 +152,7 @@ impl Session {
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
         let open = open_transaction(&mut self.open)?;
         let mut notices = Vec::new();
-        let rows = copy.finish(&mut open.transaction, &mut notices).await;
+        let rows = Box::pin(copy.finish(&mut open.transaction, &mut notices)).await;
         for notice in notices {
             self.notify(notice);
         }

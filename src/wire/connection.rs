@@ -263,7 +263,8 @@ impl Connection {
         let mut turn = None;
         let mut attempt = 1;
         loop {
-            let outcome = watch.run(&mut self.link, self.session.run(statement, parameters.clone())).await??;
+            let run = Box::pin(self.session.run(statement, parameters.clone()));
+            let outcome = watch.run(&mut self.link, run).await??;
             if !alone || !matches!(outcome, Outcome::Done(_) | Outcome::Returned { .. }) {
                 return Ok(outcome);
             }

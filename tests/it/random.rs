@@ -267,6 +267,38 @@ async fn a_key_is_given_once() {
     assert_eq!(client.simple("COMMIT").await.unwrap_err().code, "40001");
 }
 
+/// Sessions that count up the same keys with ON CONFLICT: every one of them counts, whoever made the row.
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_do_not_lose_each_other() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE c (id int PRIMARY KEY, n int)").await.unwrap();
+    let address = server.address;
+    let workers = (0..6).map(|worker| {
+        tokio::spawn(async move {
+            let mut client = Client::connect(address, "boathouse", PASSWORD).await.unwrap();
+            let sql = "INSERT INTO c VALUES ($1, 1) ON CONFLICT (id) DO UPDATE SET n = c.n + excluded.n";
+            for round in 0..12 {
+                let id = (worker + round) / 4;
+                if round % 2 == 0 {
+                    client.extended(sql, &[Some(&id.to_string())]).await.unwrap();
+                } else {
+                    client.simple(&sql.replace("$1", &id.to_string())).await.unwrap();
+                }
+            }
+        })
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        worker.await.unwrap();
+    }
+    assert_eq!(client.value("SELECT sum(n) FROM c").await.as_deref(), Some("72"));
+    // In a block the decision cannot be taken again.
+    let mut other = server.connect().await;
+    other.simple("BEGIN; INSERT INTO c VALUES (100, 1) ON CONFLICT (id) DO NOTHING").await.unwrap();
+    client.simple("INSERT INTO c VALUES (100, 2)").await.unwrap();
+    assert_eq!(other.simple("COMMIT").await.unwrap_err().code, "40001");
+}
+
 /// In transactions of several statements the first committer wins: the sum of two rows stays what it was.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_committer_wins() {
