@@ -9,6 +9,7 @@ mod query;
 mod returning;
 mod rows;
 mod upsert;
+mod vacuum;
 
 use std::sync::Arc;
 
@@ -143,6 +144,7 @@ pub async fn execute(
             insert::run(&scope, stores, transaction, fill).await?;
             Ok(Outcome::Done(tag.to_owned()))
         }
+        Plan::Vacuum(vacuum) => Box::pin(vacuum::run(scope, stores, transaction, vacuum, notices)).await,
         Plan::Ddl(ddl) => {
             let tag = ddl.tag;
             validate(scope, transaction, &ddl).await?;

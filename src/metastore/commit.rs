@@ -53,6 +53,8 @@ pub struct TableCommit {
     pub deleted: BTreeMap<FileId, DeletedRows>,
     /// Keys of its new rows, by unique index.
     pub claims: BTreeMap<ObjectId, Arc<Claims>>,
+    /// Whether the table's rows are the same as before, in other files.
+    pub compacted: bool,
 }
 
 /// Rows of one committed data file that a transaction deleted.
@@ -349,7 +351,12 @@ impl Prepared {
         }
         tx.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects).await?;
         for table in &self.tables {
-            self.write_data(tx, head, table, &mut tokens).await?;
+            let mut done = Vec::new();
+            self.write_data(tx, head, table, &mut done).await?;
+            if table.compacted && !done.is_empty() {
+                done = vec![format!("compacted_table:{}", table.table)];
+            }
+            tokens.extend(done);
         }
         for (drawn, id) in &self.sequences {
             if let Some(last) = last_value(*drawn) {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 
-pub use command::{ColumnSource, CopyPlan, DdlPlan, Validation, duplicates, file_format};
+pub use command::{ColumnSource, CopyPlan, DdlPlan, VacuumPlan, Validation, duplicates, file_format, in_block};
 pub use conflict::{ConflictUpdate, OnConflict, excluded_name, set_name};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
@@ -109,6 +109,8 @@ pub enum Plan {
         /// All its rows, as they are to be.
         fill: InsertPlan,
     },
+    /// Write files of tables again.
+    Vacuum(VacuumPlan),
     /// Change the catalog.
     Ddl(DdlPlan),
 }
@@ -199,6 +201,7 @@ impl Plan {
             | Self::CopyFiles(..)
             | Self::CreateTableAs { .. }
             | Self::Rewrite { .. }
+            | Self::Vacuum(_)
             | Self::Ddl(_) => None,
         }
     }
@@ -213,6 +216,7 @@ impl Plan {
             | Self::CopyFiles(..)
             | Self::CreateTableAs { .. }
             | Self::Rewrite { .. }
+            | Self::Vacuum(_)
             | Self::Ddl(_) => Vec::new(),
         };
         (0..count)
@@ -312,6 +316,10 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
         Command::AlterTable(alter) => match command::alter(scope, alter)? {
             (ddl, Some(fill)) => Plan::Rewrite { ddl, fill },
             (ddl, None) => Plan::Ddl(ddl),
+        },
+        Command::Maintain(maintain) => match command::maintain(scope, maintain)? {
+            Ok(vacuum) => Plan::Vacuum(vacuum),
+            Err(ddl) => Plan::Ddl(ddl),
         },
         other => Plan::Ddl(command::plan(scope, other)?),
     })

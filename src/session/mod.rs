@@ -24,7 +24,7 @@ use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
 use crate::name::ObjectId;
 use crate::pg::Objects;
-use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, plan};
+use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in_block, plan};
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings};
 use crate::statement::{Class, Command, CopyTarget, Statement, parse};
@@ -129,6 +129,9 @@ impl Session {
         self.admit(statement)?;
         if let Some(outcome) = self.control(&statement.command).await? {
             return Ok(outcome);
+        }
+        if matches!(&statement.command, Command::Maintain(maintain) if maintain.vacuum) && self.open.is_some() {
+            return Err(in_block("VACUUM").into());
         }
         self.begin_implicit();
         let scope = self.scope(statement).await?;

@@ -41,6 +41,7 @@ impl Command {
             | Self::AlterTable(_)
             | Self::Drop(_)
             | Self::Truncate(_)
+            | Self::Maintain(_)
             | Self::Comment(_)
             | Self::CreateRole(_)
             | Self::AlterRole(_)
@@ -101,6 +102,13 @@ impl Command {
                 DropKind::Policy(_) => "DROP POLICY",
             },
             Self::Truncate(_) => "TRUNCATE TABLE",
+            Self::Maintain(maintain) => {
+                if maintain.vacuum {
+                    "VACUUM"
+                } else {
+                    "ANALYZE"
+                }
+            }
             Self::Comment(_) => "COMMENT",
             Self::CreateRole(_) => "CREATE ROLE",
             Self::AlterRole(_) => "ALTER ROLE",

@@ -9,6 +9,7 @@ mod constraint;
 mod copy;
 mod cursor;
 mod grant;
+mod maintain;
 mod modify;
 mod policy;
 mod role;
@@ -24,6 +25,7 @@ pub use constraint::{Condition, ConstraintDefinition, CreateIndex, IndexColumn, 
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
+pub use maintain::Maintain;
 pub use modify::{Modify, RowChange};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
@@ -82,6 +84,8 @@ pub enum Command {
     Drop(Drop),
     /// `TRUNCATE`: deletes all rows of tables.
     Truncate(Truncate),
+    /// `VACUUM` or `ANALYZE`: care for tables.
+    Maintain(Maintain),
     /// `COMMENT ON` a relation, a column or a schema.
     Comment(Comment),
     /// `CREATE ROLE`, `USER` or `GROUP`.
@@ -204,6 +208,12 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["truncate"]) {
         return table::truncate(c);
+    }
+    if c.words(&["vacuum"]) {
+        return maintain::vacuum(c);
+    }
+    if c.words(&["analyze"]) || c.words(&["analyse"]) {
+        return maintain::analyze(c);
     }
     if c.words(&["comment", "on"]) {
         return table::comment(c);

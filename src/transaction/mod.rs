@@ -129,6 +129,11 @@ impl Transaction {
         Arc::make_mut(&mut self.staged).table(table).delete(rows).map_err(SqlError::from_engine)
     }
 
+    /// Notes that what it does to a table leaves the table's rows as they are.
+    pub fn compacts(&mut self, table: ObjectId) {
+        Arc::make_mut(&mut self.staged).table(table).compacted = true;
+    }
+
     /// Notes that its new rows have these keys in a unique index.
     pub fn claim(&mut self, table: ObjectId, index: ObjectId, claims: Claims) {
         Arc::make_mut(&mut self.staged).table(table).claim(index, claims);
@@ -235,7 +240,14 @@ impl Transaction {
             };
             deleted.insert(*file_id, DeletedRows { positions: Arc::clone(positions), file });
         }
-        Ok(TableCommit { table: id, added, truncated: staged.truncated, deleted, claims: staged.claims.clone() })
+        Ok(TableCommit {
+            table: id,
+            added,
+            truncated: staged.truncated,
+            deleted,
+            claims: staged.claims.clone(),
+            compacted: staged.compacted,
+        })
     }
 
     /// This moment, to go back to.

@@ -30,6 +30,8 @@ pub struct StagedTable {
     pub rows: Vec<RecordBatch>,
     /// Hashes of the keys that its new rows have, by unique index; those of rows that are gone again may be among them.
     pub claims: BTreeMap<ObjectId, Arc<Claims>>,
+    /// Whether the table's rows are the same as before, in other files.
+    pub compacted: bool,
 }
 
 impl Staged {

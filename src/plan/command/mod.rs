@@ -6,6 +6,7 @@ mod constraint;
 mod copy;
 mod dependents;
 mod grant;
+mod maintain;
 mod policy;
 mod role;
 mod table;
@@ -15,6 +16,8 @@ pub(super) use constraint::bind_check;
 pub use constraint::duplicates;
 pub use copy::{ColumnSource, CopyPlan, file_format};
 pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
+pub(super) use maintain::plan as maintain;
+pub use maintain::{VacuumPlan, in_block};
 pub(super) use table::create_table_as;
 
 use datafusion::logical_expr::LogicalPlan;
@@ -123,6 +126,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::AttachMask(attach) => policy::attach(scope, &mut ddl, attach)?,
         Command::DetachMask(detach) => policy::detach(scope, &mut ddl, detach)?,
         Command::AlterTable(_)
+        | Command::Maintain(_)
         | Command::Query(_)
         | Command::Insert(_)
         | Command::Modify(_)
