@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use roaring::RoaringTreemap;
 
+use super::Inlined;
 use crate::name::{FileId, SnapshotId};
 
 /// One Parquet file.
@@ -93,23 +94,34 @@ pub struct ColumnStats {
     pub contains_nan: Option<bool>,
 }
 
-/// A table's live files at one snapshot.
+/// A table's rows at one snapshot.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TableData {
     /// The last snapshot known to have changed the files or their deleted rows; `None` if none is.
     pub version: Option<SnapshotId>,
-    /// In ascending order of id; empty if the table has no committed rows.
+    /// In ascending order of id; empty if the table has no committed rows in files.
     pub files: Vec<Arc<DataFile>>,
+    /// Rows that are in no file.
+    pub inlined: Inlined,
+    /// Which of the database's tables takes rows with the table's present columns; `None`: there is none yet.
+    pub inlined_version: Option<i64>,
+    /// DuckLake's id of the table's next new row.
+    pub next_row_id: u64,
 }
 
 impl TableData {
-    /// Rows in all the files that are not deleted.
+    /// Rows that are not deleted.
     pub fn row_count(&self) -> u64 {
-        self.files.iter().map(|file| file.live_count()).sum()
+        self.inlined.len() + self.files.iter().map(|file| file.live_count()).sum::<u64>()
     }
 
     /// Length of all the files together.
-    pub fn size_bytes(&self) -> u64 {
+    pub fn file_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size_bytes).sum()
+    }
+
+    /// Length of all the files together, and of the rows in memory.
+    pub fn size_bytes(&self) -> u64 {
+        self.inlined.size_bytes() + self.file_bytes()
     }
 }

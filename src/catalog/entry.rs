@@ -273,6 +273,11 @@ impl Relation {
         self.columns.iter().find(|column| column.id == id)
     }
 
+    /// Whether DuckLake's readers see no difference between two versions of a table.
+    pub fn is_same_to_readers(&self, other: &Self) -> bool {
+        self.columns == other.columns && self.name == other.name && self.schema == other.schema
+    }
+
     /// The relation's columns as the engine sees them.
     pub fn arrow_schema(&self) -> SchemaRef {
         let fields = self.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable));

@@ -6,6 +6,8 @@
 mod constraint;
 mod data_file;
 mod entry;
+mod fields;
+mod inlined;
 mod state;
 
 pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, IndexKey};
@@ -14,6 +16,8 @@ pub use entry::{
     Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation,
     RelationKind, Schema, Sequence, TableStorage, View, element_id,
 };
+pub use fields::{FIELD_ID, field_id, file_schema};
+pub use inlined::{Inlined, InlinedRows};
 pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
 
 use crate::name::ObjectId;

@@ -11,7 +11,7 @@ use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 
 use super::{Outcome, Stores, query};
-use crate::catalog::TableData;
+use crate::catalog::{Inlined, TableData};
 use crate::error::{Notice, SqlError, internal};
 use crate::name::{FileId, ObjectId};
 use crate::plan::{ADDRESS_COLUMNS, Scope, VacuumPlan};
@@ -42,7 +42,8 @@ async fn rewrite(
     let relation = scope.ctx.catalog.relation(table).ok_or_else(|| internal("a table to vacuum is gone"))?;
     let data = scope.ctx.catalog.data(table);
     let chosen = data.files.iter().filter(|file| file.id.is_some_and(|id| files.contains(&id))).cloned().collect();
-    let chosen = TableData { version: data.version, files: chosen };
+    let inlined = if files.contains(&FileId::INLINED) { data.inlined.clone() } else { Inlined::default() };
+    let chosen = TableData { files: chosen, inlined, ..data.as_ref().clone() };
     // The same table with no other files.
     let mut ctx = scope.ctx.clone();
     ctx.catalog = Arc::new(ctx.catalog.as_ref().clone().with_data([(table, Some(Arc::new(chosen)))]));

@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use roaring::RoaringTreemap;
 
-use super::claims::{RecentClaims, Verdict};
+use super::claims::RecentClaims;
 use super::db::{Tx, Value};
+use super::inline::{self, InlinedInsert};
+use super::merge::{Merge, redefines};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
 use super::{Metastore, MetastoreError};
 use crate::catalog::{
-    Body, CatalogState, Change, Claims, DataFile, DeleteFile, NameKey, Namespace, Relation, RelationKind, TableData,
-    name_key,
+    Body, CatalogState, Change, Claims, DataFile, DeleteFile, NameKey, Namespace, RelationKind, TableData, name_key,
 };
 use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -47,6 +48,10 @@ pub struct TableCommit {
     pub table: ObjectId,
     /// New files, already written; they have no ids yet.
     pub added: Vec<DataFile>,
+    /// New rows that are too few for a file.
+    pub inlined: Option<InlinedInsert>,
+    /// Whether all rows that were in no file get other columns; then nobody else may have added one.
+    pub moves_inlined: bool,
     /// Whether the rows that were there before are gone.
     pub truncated: bool,
     /// Rows of committed files that are gone; empty if it is truncated.
@@ -217,38 +222,9 @@ struct Prepared {
 impl Prepared {
     fn new(head: &CatalogState, commit: Commit, recent: &RecentClaims) -> Result<Self, CommitError> {
         let snapshot = SnapshotId(head.snapshot.0 + 1);
-        // Only the last change of an object counts; one that was created and dropped again leaves no trace.
-        let mut latest: BTreeMap<ObjectId, Change> = BTreeMap::new();
-        for change in commit.changes {
-            latest.insert(change.id(), change);
-        }
-        latest.retain(|id, change| !(id.is_provisional() && matches!(change, Change::Delete(_))));
-
-        let mut ids = Resolved::new();
-        let mut next_catalog_id = head.next_catalog_id;
-        // Provisional ids count downwards: the oldest object gets the lowest id.
-        let mut new: BTreeSet<ObjectId> = latest.keys().copied().collect();
-        for change in latest.values() {
-            if let Change::Put(_, body) = change {
-                new.extend(body.parts());
-            }
-        }
-        for id in new.into_iter().rev().filter(|id| id.is_provisional()) {
-            ids.insert(id, ObjectId(next_catalog_id));
-            next_catalog_id += 1;
-        }
+        let (ids, changes) = resolved(head, commit.changes);
+        let next_catalog_id = head.next_catalog_id + i64::try_from(ids.len()).unwrap_or(i64::MAX);
         let resolve = |id: ObjectId| ids.get(&id).copied().unwrap_or(id);
-        let mut changes: Vec<Change> = latest
-            .into_values()
-            .map(|change| match change {
-                Change::Put(id, mut body) => {
-                    body.map_ids(&resolve);
-                    Change::Put(resolve(id), body)
-                }
-                Change::Delete(id) => Change::Delete(id),
-            })
-            .collect();
-        changes.sort_by_key(Change::id);
         let created = |id: ObjectId| id.0 >= head.next_catalog_id;
 
         for change in changes.iter().filter(|change| !created(change.id())) {
@@ -281,33 +257,24 @@ impl Prepared {
                 }
                 return Err(conflict("A table that the transaction wrote to was dropped at the same time."));
             };
-            let changed_here = changes.iter().any(|change| change.id() == table.table);
-            let (now, then) = (head.data(table.table), commit.base.data(table.table));
-            let holds = |then: &Relation| {
-                then.columns == relation.columns
-                    && then.constraints == relation.constraints
-                    && then.indexes == relation.indexes
-            };
-            if !changed_here && !commit.base.relation(table.table).is_some_and(holds) {
-                return Err(conflict("A table that the transaction wrote to was altered at the same time."));
-            }
-            if now.version != then.version {
-                if table.truncated {
-                    return Err(conflict("A table that the transaction truncated was written to at the same time."));
-                }
-                for (index, claims) in &table.claims {
-                    let verdict = recent.verdict(commit.base.snapshot, *index, claims);
-                    check_keys(&next, relation, *index, claims, verdict)?;
-                }
-            }
-            let files = merged(&now, &then, &mut table, &mut next_file_id)?;
-            data.push((table.table, Some(Arc::new(TableData { version: Some(snapshot), files }))));
+            let scope = Merge { head, base: &commit.base, changes: &changes, recent };
+            let after = scope.table(&next, relation, &mut table, &mut next_file_id)?;
+            data.push((table.table, Some(Arc::new(after))));
             tables.push(table);
         }
-        data.extend(changes.iter().filter_map(|change| match change {
-            Change::Delete(id) => Some((*id, None)),
-            Change::Put(..) => None,
-        }));
+        for change in &changes {
+            let id = change.id();
+            if *change == Change::Delete(id) {
+                data.push((id, None));
+            } else if redefines(change, head, id) && !tables.iter().any(|table| table.table == id) {
+                let now = head.data(id);
+                if !now.inlined.is_empty() {
+                    return Err(conflict("A table that the transaction altered was written to at the same time."));
+                }
+                let after = TableData { inlined_version: None, ..now.as_ref().clone() };
+                data.push((id, Some(Arc::new(after))));
+            }
+        }
         next = next.with_data(data);
         next.snapshot = snapshot;
         next.next_catalog_id = next_catalog_id;
@@ -345,6 +312,10 @@ impl Prepared {
                 Change::Delete(id) => {
                     if let Some(entry) = old {
                         tokens.extend(end_ducklake(tx, snapshot, *id, &entry.body).await?);
+                    }
+                    let data = head.data(*id);
+                    if let Some(version) = data.inlined_version.filter(|_| !data.inlined.is_empty()) {
+                        inline::end(tx, &inline::table_name(*id, version), snapshot, None).await?;
                     }
                 }
             }
@@ -402,9 +373,8 @@ impl Prepared {
             tokens.push(format!("deleted_from_table:{id}"));
         }
         self.write_deletes(tx, head, table, tokens).await?;
-        let rows =
-            tx.query("SELECT next_row_id FROM ducklake_table_stats WHERE table_id = $1", vec![id.into()]).await?;
-        let mut next_row_id = rows.first().map_or(Ok(0), |row| row.int(0))?;
+        self.write_inlined(tx, head, table, tokens).await?;
+        let mut next_row_id = signed(head.data(table.table).next_row_id);
         let mut files = Vec::new();
         let mut stats = Vec::new();
         for file in &table.added {
@@ -475,9 +445,8 @@ impl Prepared {
         .await?;
         let live = self.next.data(table.table);
         let sql = "UPDATE ducklake_table_stats SET record_count = $1, next_row_id = $2, file_size_bytes = $3 WHERE table_id = $4";
-        let values =
-            vec![signed(live.row_count()).into(), next_row_id.into(), signed(live.size_bytes()).into(), id.into()];
-        tx.execute(sql, values).await?;
+        let values = [signed(live.row_count()), signed(live.next_row_id), signed(live.file_bytes()), id];
+        tx.execute(sql, values.map(Value::Int).into()).await?;
         Ok(())
     }
 
@@ -494,7 +463,8 @@ impl Prepared {
         let mut inlined = Vec::new();
         let mut delete_files = Vec::new();
         let mut deleted = false;
-        let committed = table.deleted.iter().map(|(file, rows)| (*file, Some(rows)));
+        let in_files = table.deleted.iter().filter(|(file, _)| **file != FileId::INLINED);
+        let committed = in_files.map(|(file, rows)| (*file, Some(rows)));
         let added = table.added.iter().filter(|file| !file.deletes.is_empty());
         for (file_id, rows) in committed.chain(added.filter_map(|file| Some((file.id?, None)))) {
             let file = after.files.iter().find(|file| file.id == Some(file_id));
@@ -554,6 +524,39 @@ impl Prepared {
         Ok(())
     }
 
+    /// Rows in the metadata database that end, and new ones.
+    async fn write_inlined(
+        &self,
+        tx: &mut Tx<'_>,
+        head: &CatalogState,
+        table: &TableCommit,
+        tokens: &mut Vec<String>,
+    ) -> Result<(), MetastoreError> {
+        let (id, snapshot) = (table.table, self.next.snapshot);
+        let (before, after) = (head.data(id), self.next.data(id));
+        if let Some(version) = before.inlined_version {
+            let name = inline::table_name(id, version);
+            if table.truncated && !before.inlined.is_empty() {
+                inline::end(tx, &name, snapshot, None).await?;
+            } else if let Some(gone) = table.deleted.get(&FileId::INLINED) {
+                inline::end(tx, &name, snapshot, Some(&gone.positions)).await?;
+                tokens.push(format!("inlined_delete:{id}"));
+            }
+        }
+        if let (Some(rows), Some(version)) = (&table.inlined, after.inlined_version)
+            && let Some(relation) = self.next.relation(id)
+        {
+            if before.inlined_version != Some(version) {
+                inline::create(tx, id, version, &relation.columns).await?;
+            }
+            let name = inline::table_name(id, version);
+            let first = after.next_row_id.saturating_sub(rows.len());
+            rows.write(tx, &name, &relation.columns, snapshot, first).await?;
+            tokens.push(format!("inlined_insert:{id}"));
+        }
+        Ok(())
+    }
+
     async fn write_schema_versions(&self, tx: &mut Tx<'_>) -> Result<(), MetastoreError> {
         let rows = self.changes.iter().filter_map(|change| match change {
             Change::Put(id, body) => match body.as_ref() {
@@ -568,86 +571,44 @@ impl Prepared {
     }
 }
 
-/// The files of a table after the commit: those of the head without the rows that go, and the new ones. `then`: what the
-/// transaction saw.
-fn merged(
-    now: &TableData,
-    then: &TableData,
-    table: &mut TableCommit,
-    next_file_id: &mut i64,
-) -> Result<Vec<Arc<DataFile>>, CommitError> {
-    let mut files = if table.truncated { Vec::new() } else { now.files.clone() };
-    for (id, rows) in &mut table.deleted {
-        let file = files.iter_mut().find(|file| file.id == Some(*id));
-        let file = file.ok_or_else(|| conflict("A row that the transaction changed is gone."))?;
-        let then = then.files.iter().find(|file| file.id == Some(*id));
-        delete_rows(Arc::make_mut(file), then.map(Arc::as_ref), rows, next_file_id)?;
+/// The last change of each object with final ids, and what became of provisional ones.
+fn resolved(head: &CatalogState, all: Vec<Change>) -> (Resolved, Vec<Change>) {
+    // Only the last change of an object counts; one that was created and dropped again leaves no trace.
+    let mut latest: BTreeMap<ObjectId, Change> = BTreeMap::new();
+    for change in all {
+        latest.insert(change.id(), change);
     }
-    files.retain(|file| file.live_count() > 0);
-    let mut take_id = || {
-        *next_file_id += 1;
-        Some(FileId(*next_file_id - 1))
-    };
-    for file in &mut table.added {
-        file.id = take_id();
-        if let Some(deletes) = &mut file.deletes.file {
-            Arc::make_mut(deletes).id = take_id();
+    latest.retain(|id, change| !(id.is_provisional() && matches!(change, Change::Delete(_))));
+
+    let mut ids = Resolved::new();
+    let mut next_catalog_id = head.next_catalog_id;
+    // Provisional ids count downwards: the oldest object gets the lowest id.
+    let mut new: BTreeSet<ObjectId> = latest.keys().copied().collect();
+    for change in latest.values() {
+        if let Change::Put(_, body) = change {
+            new.extend(body.parts());
         }
-        files.push(Arc::new(file.clone()));
     }
-    Ok(files)
+    for id in new.into_iter().rev().filter(|id| id.is_provisional()) {
+        ids.insert(id, ObjectId(next_catalog_id));
+        next_catalog_id += 1;
+    }
+    let resolve = |id: ObjectId| ids.get(&id).copied().unwrap_or(id);
+    let mut changes: Vec<Change> = latest
+        .into_values()
+        .map(|change| match change {
+            Change::Put(id, mut body) => {
+                body.map_ids(&resolve);
+                Change::Put(resolve(id), body)
+            }
+            Change::Delete(id) => Change::Delete(id),
+        })
+        .collect();
+    changes.sort_by_key(Change::id);
+    (ids, changes)
 }
 
-/// Keys that others gave their rows since are not free.
-fn check_keys(
-    state: &CatalogState,
-    table: &Relation,
-    index: ObjectId,
-    claims: &Claims,
-    verdict: Verdict,
-) -> Result<(), CommitError> {
-    match verdict {
-        Verdict::Free => Ok(()),
-        Verdict::Taken if !claims.arbitrated => {
-            let schema = state.schema(table.schema).map(|schema| schema.name.clone()).unwrap_or_default();
-            let constraint = state.relation(index).map(|index| index.name.clone()).unwrap_or_default();
-            Err(CommitError::Key { schema, table: table.name.clone(), constraint })
-        }
-        Verdict::Taken => Err(conflict("A row with the same key was committed at the same time.")),
-        Verdict::Unknown => Err(conflict("Too many keys were committed since the transaction began.")),
-    }
-}
-
-/// Deletes rows of a file, unless others were faster. `then`: the file as the transaction saw it.
-fn delete_rows(
-    now: &mut DataFile,
-    then: Option<&DataFile>,
-    rows: &mut DeletedRows,
-    next_file_id: &mut i64,
-) -> Result<(), CommitError> {
-    let updated = || conflict("A row that the transaction changed was changed or deleted at the same time.");
-    if !now.deletes.inlined.is_disjoint(&rows.positions) {
-        return Err(updated());
-    }
-    if now.deletes.file != then.and_then(|then| then.deletes.file.clone()) {
-        // Others wrote a delete file; what is in it is known if they did it on this server.
-        let others = now.deletes.file.as_ref().and_then(|file| file.positions.get());
-        if rows.file.is_some() || others.is_none_or(|others| !others.is_disjoint(&rows.positions)) {
-            return Err(updated());
-        }
-    }
-    match rows.file.take() {
-        Some(mut file) => {
-            file.id = Some(FileId(*next_file_id));
-            *next_file_id += 1;
-            now.deletes.file = Some(Arc::new(file));
-        }
-        None => *Arc::make_mut(&mut now.deletes.inlined) |= rows.positions.as_ref(),
-    }
-    Ok(())
-}
-
-fn conflict(detail: &str) -> CommitError {
+pub(super) fn conflict(detail: &str) -> CommitError {
     CommitError::Conflict { detail: detail.to_owned() }
 }
 

@@ -1,12 +1,15 @@
 //! Reading the newest committed catalog into memory.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::MetastoreError;
 use super::commit::INLINED_DELETES;
 use super::db::{Db, Tx};
-use crate::catalog::{CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, TableData};
+use super::inline;
+use crate::catalog::{
+    CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, Inlined, TableData, file_schema,
+};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
 pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
@@ -43,12 +46,13 @@ pub(super) async fn head(db: &Db) -> Result<CatalogState, MetastoreError> {
     for (version, changes) in versions {
         state = state.with(SnapshotId(version), changes);
     }
-    let data = data_files(&mut tx).await?;
+    let mut data = data_files(&mut tx).await?;
+    inlined(&mut tx, &state, &mut data).await?;
     tx.commit().await?;
-    Ok(state.with_data(data))
+    Ok(state.with_data(data.into_iter().map(|(table, data)| (table, Some(Arc::new(data))))))
 }
 
-async fn data_files(tx: &mut Tx<'_>) -> Result<Vec<(ObjectId, Option<Arc<TableData>>)>, MetastoreError> {
+async fn data_files(tx: &mut Tx<'_>) -> Result<BTreeMap<ObjectId, TableData>, MetastoreError> {
     let mut stats: HashMap<i64, Vec<ColumnStats>> = HashMap::new();
     let rows = tx
         .query(
@@ -79,27 +83,57 @@ async fn data_files(tx: &mut Tx<'_>) -> Result<Vec<(ObjectId, Option<Arc<TableDa
             vec![],
         )
         .await?;
-    let mut tables: Vec<(ObjectId, TableData)> = Vec::new();
+    let mut tables: BTreeMap<ObjectId, TableData> = BTreeMap::new();
     for row in rows {
         let (table, id) = (ObjectId(row.int(0)?), row.int(1)?);
-        if tables.last().is_none_or(|(last, _)| *last != table) {
-            tables.push((table, TableData::default()));
-        }
-        if let Some((_, data)) = tables.last_mut() {
-            let (deleted_at, deletes) = deletes.remove(&id).unwrap_or_default();
-            data.version = data.version.max(Some(SnapshotId(row.int(6)?.max(deleted_at))));
-            data.files.push(Arc::new(DataFile {
-                id: Some(FileId(id)),
-                path: row.text(2)?,
-                record_count: unsigned(row.int(3)?)?,
-                size_bytes: unsigned(row.int(4)?)?,
-                footer_bytes: row.int_or_null(5)?.map(unsigned).transpose()?,
-                columns: stats.remove(&id).unwrap_or_default(),
-                deletes,
-            }));
+        let data = tables.entry(table).or_default();
+        let (deleted_at, deletes) = deletes.remove(&id).unwrap_or_default();
+        data.version = data.version.max(Some(SnapshotId(row.int(6)?.max(deleted_at))));
+        data.files.push(Arc::new(DataFile {
+            id: Some(FileId(id)),
+            path: row.text(2)?,
+            record_count: unsigned(row.int(3)?)?,
+            size_bytes: unsigned(row.int(4)?)?,
+            footer_bytes: row.int_or_null(5)?.map(unsigned).transpose()?,
+            columns: stats.remove(&id).unwrap_or_default(),
+            deletes,
+        }));
+    }
+    Ok(tables)
+}
+
+/// The rows that are in no file, and the next row ids.
+async fn inlined(
+    tx: &mut Tx<'_>,
+    state: &CatalogState,
+    tables: &mut BTreeMap<ObjectId, TableData>,
+) -> Result<(), MetastoreError> {
+    for row in tx.query("SELECT table_id, next_row_id FROM ducklake_table_stats", vec![]).await? {
+        let table = ObjectId(row.int(0)?);
+        if state.relation(table).is_some() {
+            tables.entry(table).or_default().next_row_id = unsigned(row.int(1)?)?;
         }
     }
-    Ok(tables.into_iter().map(|(table, data)| (table, Some(Arc::new(data)))).collect())
+    // All rows that are there are in the table of the present columns.
+    let found = tx
+        .query(
+            "SELECT t.table_id, t.table_name, t.schema_version
+               FROM ducklake_inlined_data_tables t
+              WHERE (SELECT min(s.snapshot_id) FROM ducklake_snapshot s WHERE s.schema_version = t.schema_version)
+                 >= (SELECT max(c.begin_snapshot) FROM ducklake_column c
+                      WHERE c.table_id = t.table_id AND c.end_snapshot IS NULL)",
+            vec![],
+        )
+        .await?;
+    for row in found {
+        let id = ObjectId(row.int(0)?);
+        let Some(relation) = state.relation(id) else { continue };
+        let rows = inline::load(tx, &row.text(1)?, relation, file_schema(&relation.columns)).await?;
+        let data = tables.entry(id).or_default();
+        data.inlined_version = Some(row.int(2)?);
+        data.inlined = Inlined::default().with(rows).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
+    }
+    Ok(())
 }
 
 /// Deleted rows by data file, and the last snapshot that deleted one.

@@ -6,7 +6,9 @@
 mod claims;
 mod commit;
 mod db;
+mod inline;
 mod load;
+mod merge;
 mod migrate;
 mod rows;
 mod sequence;
@@ -18,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use claims::RecentClaims;
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
 use db::Db;
+pub use inline::InlinedInsert;
 pub use sequence::Sequences;
 
 use crate::catalog::{BOOTSTRAP_ROLE, CatalogState};

@@ -94,9 +94,7 @@ pub(super) async fn put_ducklake(
                     Some(Body::Relation(old)) => Some(old),
                     _ => None,
                 };
-                if old.is_some_and(|old| {
-                    old.columns == relation.columns && old.name == relation.name && old.schema == relation.schema
-                }) {
+                if old.is_some_and(|old| old.is_same_to_readers(relation)) {
                     return Ok(None);
                 }
                 put_table(tx, snapshot, id, relation, storage, old.is_some()).await?;

@@ -38,6 +38,11 @@ id!(
     FileId
 );
 
+impl FileId {
+    /// Stands for the rows of a table that are in no file; their positions are their row ids.
+    pub const INLINED: Self = Self(i64::MAX);
+}
+
 /// The first OID of user objects, as in PostgreSQL.
 const USER_OID_MIN: i64 = 16384;
 /// OIDs from here on belong to objects that are not committed yet.

@@ -7,14 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
+
 use crate::catalog::{CatalogState, Change, Claims, DataFile, Relation};
 use crate::error::{SqlError, internal};
-use crate::metastore::{Commit, CommitError, DeletedRows, Metastore, Resolved, Sequences, TableCommit};
-use crate::name::ObjectId;
+use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
+use crate::name::{FileId, ObjectId};
 use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written, evolved};
 
 /// Deleted rows of a data file that are kept in the metadata database; more become a file.
 const INLINED_DELETES_MAX: u64 = 10_000;
+/// Rows of a table that are kept in the metadata database; more become files.
+const INLINED_ROWS_MAX: u64 = 10_000;
 
 /// The catalog that one transaction reads, and its own changes and rows until it commits.
 #[derive(Debug)]
@@ -166,7 +170,14 @@ impl Transaction {
             return Ok(Resolved::new());
         }
         let mut tables = Vec::new();
-        for (id, staged) in self.staged.iter() {
+        let staged = match self.with_moved_rows() {
+            Ok(staged) => staged,
+            Err(error) => {
+                self.discard_files(warehouse).await;
+                return Err(error);
+            }
+        };
+        for (id, staged) in staged.iter() {
             // A table that this transaction dropped again.
             let Some(relation) = self.catalog.relation(id) else { continue };
             match self.to_files(warehouse, id, relation, staged).await {
@@ -202,6 +213,29 @@ impl Transaction {
         }
     }
 
+    /// What is staged, and the rows that are in no file of tables whose columns it changes: they are written again with the
+    /// new columns.
+    fn with_moved_rows(&self) -> Result<Arc<Staged>, SqlError> {
+        let mut staged = Arc::clone(&self.staged);
+        for change in &self.changes {
+            let id = change.id();
+            let (Some(old), Some(new)) = (self.base.relation(id), self.catalog.relation(id)) else { continue };
+            let inlined = &self.base.data(id).inlined;
+            if old.is_same_to_readers(new) || inlined.is_empty() || self.staged.get(id).is_some_and(|own| own.truncated)
+            {
+                continue;
+            }
+            let table = Arc::make_mut(&mut staged).table(id);
+            if !std::mem::replace(&mut table.moves_inlined, true) {
+                let gone = table.deleted.entry(FileId::INLINED).or_default();
+                let rows = inlined.rows(Some(gone.as_ref())).map_err(|error| SqlError::from_engine(error.into()))?;
+                table.rows.splice(0..0, rows.iter().map(|rows| rows.rows.clone()));
+                table.deleted.insert(FileId::INLINED, Arc::clone(inlined.ids()));
+            }
+        }
+        Ok(staged)
+    }
+
     /// A table's staged data as it is committed: rows in memory become a file, and so do positions of many deleted rows.
     async fn to_files(
         &self,
@@ -220,16 +254,28 @@ impl Transaction {
             }
             added.push(file);
         }
-        if !staged.rows.is_empty() {
+        let rows: Vec<RecordBatch> = staged
+            .rows
+            .iter()
+            .map(|rows| evolved(rows, relation))
+            .collect::<Result<_, _>>()
+            .map_err(SqlError::from_engine)?;
+        let committed = self.base.data(id);
+        let few = !staged.compacted && committed.inlined.len() < INLINED_ROWS_MAX;
+        let inlined = if few { InlinedInsert::new(relation, &rows) } else { None };
+        if inlined.is_none() && !rows.is_empty() {
             let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
-            for rows in &staged.rows {
-                writer.write(evolved(rows, relation).map_err(SqlError::from_engine)?).await?;
+            for rows in rows {
+                writer.write(rows).await?;
             }
             added.extend(writer.finish_to_files().await?);
         }
         let mut deleted = BTreeMap::new();
-        let committed = self.base.data(id);
         for (file_id, positions) in &staged.deleted {
+            if *file_id == FileId::INLINED {
+                deleted.insert(*file_id, DeletedRows { positions: Arc::clone(positions), file: None });
+                continue;
+            }
             let found = committed.files.iter().find(|file| file.id == Some(*file_id));
             let data = found.ok_or_else(|| internal("a deleted row is in no file of its table"))?;
             let inlined = data.deletes.inlined.len() + positions.len();
@@ -247,6 +293,8 @@ impl Transaction {
             deleted,
             claims: staged.claims.clone(),
             compacted: staged.compacted,
+            inlined,
+            moves_inlined: staged.moves_inlined,
         })
     }
 

@@ -12,7 +12,7 @@ use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::PhysicalExpr;
 
-use super::field_id;
+use crate::catalog::field_id;
 
 /// Binds columns by id. Virtual columns, which have none, by name.
 #[derive(Clone, Debug)]

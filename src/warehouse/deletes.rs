@@ -11,12 +11,12 @@ use datafusion::common::{Result, exec_datafusion_err};
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use object_store::path::Path;
+use parquet::arrow::AsyncArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReaderBuilder, RowSelection, RowSelector};
-use parquet::arrow::{AsyncArrowWriter, PARQUET_FIELD_ID_META_KEY};
 use roaring::RoaringTreemap;
 
 use super::{Warehouse, WriteError};
-use crate::catalog::{CatalogState, DataFile, DeleteFile, Deletes, Relation};
+use crate::catalog::{CatalogState, DataFile, DeleteFile, Deletes, FIELD_ID, Relation};
 use crate::name::FileId;
 
 /// Field ids that DuckLake reserves.
@@ -168,8 +168,7 @@ impl Warehouse {
             positions |= self.deleted(&directory, &before).await?.as_ref();
         }
         let with_id = |name: &str, data_type, id: &str| {
-            Field::new(name, data_type, false)
-                .with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_owned())].into())
+            Field::new(name, data_type, false).with_metadata([(FIELD_ID.to_owned(), id.to_owned())].into())
         };
         let schema = Arc::new(Schema::new(vec![
             with_id("file_path", DataType::Utf8, FILE_PATH_ID),

@@ -6,8 +6,7 @@ use arrow::compute::cast;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 
-use super::{field_id, file_schema};
-use crate::catalog::{Column, Relation};
+use crate::catalog::{Column, Relation, field_id, file_schema};
 use crate::encode::ColumnBuilder;
 use crate::setting::Zone;
 use crate::types::arrow_type;

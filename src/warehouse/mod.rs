@@ -14,10 +14,8 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
-use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 pub use deletes::Addresses;
 pub use evolve::{evolved, initial};
@@ -25,8 +23,8 @@ pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
 pub use write::{TableWriter, WriteError, Written};
 
-use crate::catalog::{CatalogState, Column, Relation, RelationKind, element_id};
-use crate::types::{PgType, field};
+use crate::catalog::{CatalogState, Relation, RelationKind};
+use crate::types::PgType;
 
 /// The warehouse's files.
 #[derive(Clone, Debug)]
@@ -56,31 +54,6 @@ impl Warehouse {
 pub fn folder(name: &str) -> String {
     let readable: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
     format!("{readable}-{}/", uuid::Uuid::now_v7())
-}
-
-/// The schema of a table's files: every field carries its column id.
-pub(crate) fn file_schema(columns: &[Column]) -> SchemaRef {
-    Arc::new(Schema::new(columns.iter().map(file_field).collect::<Vec<_>>()))
-}
-
-fn file_field(column: &Column) -> Field {
-    let mut own = field(&column.name, &column.pg, column.nullable);
-    if let PgType::Array(element) = &column.pg {
-        let inner = with_id(field("item", element, true), element_id(column.id));
-        own = own.with_data_type(arrow::datatypes::DataType::List(Arc::new(inner)));
-    }
-    with_id(own, column.id)
-}
-
-fn with_id(field: Field, id: i32) -> Field {
-    let mut metadata = field.metadata().clone();
-    metadata.insert(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string());
-    field.with_metadata(metadata)
-}
-
-/// A field's column id.
-pub(crate) fn field_id(field: &Field) -> Option<i32> {
-    field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
 /// Whether a column's values are kept as text because Parquet has no home for its type.

@@ -27,7 +27,7 @@ use super::evolve::{evolved, initial};
 use super::stats::file_statistics;
 use super::{StagedTable, Warehouse};
 use crate::catalog::{CatalogState, Column, DataFile, Relation};
-use crate::name::ObjectId;
+use crate::name::{FileId, ObjectId};
 
 /// Names of the columns that tell where a row is. No statement can spell them.
 pub const FILE_COLUMN: &str = "\u{2}file";
@@ -45,7 +45,7 @@ pub struct WarehouseTable {
     /// With the address columns, if the scan has them.
     schema: SchemaRef,
     files: Vec<(Place, Arc<DataFile>)>,
-    rows: Vec<RecordBatch>,
+    rows: Vec<(RecordBatch, Int64Array, Place)>,
 }
 
 impl WarehouseTable {
@@ -88,8 +88,32 @@ impl WarehouseTable {
             own,
             schema,
             files,
-            rows: staged.rows.iter().map(|rows| evolved(rows, relation)).collect::<Result<_>>().ok()?,
+            rows: Self::in_memory(catalog, id, relation, staged).ok()?,
         })
+    }
+
+    /// Rows that are in no file, with their positions: those in the metadata database, then the transaction's own.
+    fn in_memory(
+        catalog: &CatalogState,
+        id: ObjectId,
+        relation: &Relation,
+        staged: &StagedTable,
+    ) -> Result<Vec<(RecordBatch, Int64Array, Place)>> {
+        let mut rows = Vec::new();
+        if !staged.truncated {
+            let gone = staged.deleted.get(&FileId::INLINED).map(Arc::as_ref);
+            for inlined in catalog.data(id).inlined.rows(gone)? {
+                let place = Place::Committed(FileId::INLINED);
+                rows.push((evolved(&inlined.rows, relation)?, inlined.positions(), place));
+            }
+        }
+        let mut first = 0_i64;
+        for own in &staged.rows {
+            let next = first + i64::try_from(own.num_rows()).unwrap_or(i64::MAX);
+            rows.push((evolved(own, relation)?, Int64Array::from_iter_values(first..next), Place::Memory));
+            first = next;
+        }
+        Ok(rows)
     }
 
     /// Full paths of the files it reads.
@@ -149,23 +173,20 @@ impl WarehouseTable {
         Ok(DataSourceExec::from_data_source(config))
     }
 
-    /// The transaction's rows in memory, under the schema of the scan.
+    /// The rows in memory, under the schema of the scan.
     fn memory(&self) -> Result<Vec<RecordBatch>> {
-        let mut first = 0_i64;
         let addressed = self.is_addressed();
-        let with_schema = |rows: &RecordBatch| {
+        let with_schema = |(rows, positions, place): &(RecordBatch, Int64Array, Place)| {
             let columns = rows.columns().iter().zip(self.own.fields());
             // They have column ids in their own schema.
             let mut columns: Vec<ArrayRef> = columns
                 .map(|(column, field)| cast(column, field.data_type()))
                 .collect::<std::result::Result<_, _>>()?;
             let count = rows.num_rows();
-            let next = first + i64::try_from(count).unwrap_or(i64::MAX);
             if addressed {
-                columns.push(Arc::new(Int64Array::from_value(Place::Memory.number(), count)));
-                columns.push(Arc::new(Int64Array::from_iter_values(first..next)));
+                columns.push(Arc::new(Int64Array::from_value(place.number(), count)));
+                columns.push(Arc::new(positions.clone()));
             }
-            first = next;
             let options = RecordBatchOptions::new().with_row_count(Some(count));
             Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?)
         };

@@ -32,6 +32,8 @@ pub struct StagedTable {
     pub claims: BTreeMap<ObjectId, Arc<Claims>>,
     /// Whether the table's rows are the same as before, in other files.
     pub compacted: bool,
+    /// Whether its new rows include all of the table's that were in no file.
+    pub moves_inlined: bool,
 }
 
 impl Staged {

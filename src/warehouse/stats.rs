@@ -9,8 +9,8 @@ use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::{field_id, stored_as_text};
-use crate::catalog::{Column, ColumnStats, DataFile};
+use super::stored_as_text;
+use crate::catalog::{Column, ColumnStats, DataFile, field_id};
 use crate::encode::{ColumnBuilder, Style, scalar_text};
 use crate::setting::Zone;
 use crate::types::PgType;

@@ -19,8 +19,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::stats::{FloatStats, collect, is_float};
-use super::{Warehouse, file_schema, stored_as_text};
-use crate::catalog::{CatalogState, Column, DataFile, Deletes, Relation};
+use super::{Warehouse, stored_as_text};
+use crate::catalog::{CatalogState, Column, DataFile, Deletes, Relation, file_schema};
 use crate::error::{Report, SqlState};
 use crate::name::QualifiedName;
 

@@ -77,3 +77,77 @@ async fn duckdb_attaches_the_catalog() {
     assert_eq!(lines[14], "3");
     assert_eq!(lines[15], "1|1003");
 }
+
+/// Few rows are kept in the metadata database: values of all types read the same from there, after a restart, from a file,
+/// and by DuckDB at each of these moments.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_without_files_are_rows_like_others() {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .simple(
+            "CREATE TABLE t (id int PRIMARY KEY, b bool, i2 smallint, i8 bigint, f4 real, f8 float8, n numeric(12,3), s text,
+                             v varchar(9), c char(4), d date, tm time, ts timestamp, tz timestamptz, u uuid, j json,
+                             jb jsonb, \"we ird\"\"q\" int)",
+        )
+        .await
+        .unwrap();
+    let rows = [
+        "(1, true, -32768, 9223372036854775807, 1.5, 2.25, 123456.789, 'it''s ü \\ \"q\"', 'varchar', 'ab', '2024-02-29',
+          '23:59:59.999999', '2024-01-02 03:04:05.678', '2024-01-02 03:04:05.678+02',
+          '007d90e0-c4fc-44da-8475-47a4b3003f01', '{\"a\":  1}', '{\"b\": [1, null]}', 7)",
+        "(2, false, 0, -1, 'NaN', '-Infinity', -0.001, '', '', '', '0001-01-01', '00:00', 'infinity', '-infinity', NULL,
+          'null', '[]', NULL)",
+        "(3)",
+    ];
+    for row in rows {
+        client.simple(&format!("INSERT INTO t VALUES {row}")).await.unwrap();
+    }
+    let files = |server: &Server| {
+        let folder = server.directory.path().join("data/warehouse");
+        let found = Command::new("find").arg(folder).args(["-name", "*.parquet"]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().count()
+    };
+    let all = "SELECT * FROM t ORDER BY id";
+    let here = client.simple(all).await.unwrap().pop().unwrap().rows;
+    assert_eq!((here.len(), files(&server)), (3, 0));
+    server.restart().await;
+    client = server.connect().await;
+    assert_eq!(client.simple(all).await.unwrap().pop().unwrap().rows, here);
+    client.simple("UPDATE t SET s = s || '!' WHERE id = 1; DELETE FROM t WHERE id = 3").await.unwrap();
+    client.simple("ALTER TABLE t DROP COLUMN v; ALTER TABLE t ADD COLUMN w text DEFAULT 'new'").await.unwrap();
+    client.simple("INSERT INTO t (id) VALUES (4)").await.unwrap();
+    let now = client.simple(all).await.unwrap().pop().unwrap().rows;
+    server.restart().await;
+    client = server.connect().await;
+    assert_eq!(client.simple(all).await.unwrap().pop().unwrap().rows, now);
+    assert_eq!(files(&server), 0);
+    client.simple("VACUUM FULL t").await.unwrap();
+    assert_eq!(files(&server), 1);
+    assert_eq!(client.simple(all).await.unwrap().pop().unwrap().rows, now);
+    let last = client.value("SELECT count(*) FROM t WHERE w = 'new'").await;
+    assert_eq!(last.as_deref(), Some("3"));
+    server.stop().await;
+
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    // Snapshot 1 made the table, 2 to 4 are the first rows.
+    let queries = [
+        "SELECT id, b, i2, i8, f4, f8, n, s, v, c, d, tm, ts, tz, u, j, jb, \"we ird\"\"q\" FROM l.public.t AT (VERSION => 4) WHERE id = 1",
+        "SELECT count(*), count(b), min(f4), max(f8), min(n), count(u), count(ts) FROM l.public.t AT (VERSION => 4)",
+        "SELECT count(*), max(id) FROM l.public.t AT (VERSION => 3)",
+        "SELECT id, s, w, isnan(f4), f8, ts FROM l.public.t ORDER BY id",
+        "SELECT count(*) FROM l.public.t WHERE f4 = 'nan'",
+    ];
+    let output = Command::new(python).args(["-c", READ, metadata.to_str().unwrap()]).args(queries).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    let wanted = [
+        "1|True|-32768|9223372036854775807|1.5|2.25|123456.789|it's ü \\ \"q\"|varchar|ab|2024-02-29|23:59:59.999999|2024-01-02 03:04:05.678000|2024-01-02 01:04:05.678000+00:00|007d90e0-c4fc-44da-8475-47a4b3003f01|{\"a\":  1}|{\"b\": [1, null]}|7",
+        "3|2|1.5|2.25|-0.001|1|2",
+        "2|2",
+        "1|it's ü \\ \"q\"!|new|False|2.25|2024-01-02 03:04:05.678000",
+    ];
+    assert_eq!(&lines[..4], &wanted);
+    assert_eq!(lines[4..].join(" / "), "2||new|True|-inf|9999-12-31 23:59:59.999999 / 4|NULL|new|NULL|NULL|NULL / 1");
+}

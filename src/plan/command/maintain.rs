@@ -14,6 +14,9 @@ const SMALL_BYTES: u64 = 32 << 20;
 /// A file with more deleted rows than one in this many is written again.
 const DELETED_ONE_IN: u64 = 5;
 
+/// So many rows that are in no file become one.
+const INLINED_MANY: u64 = 1_000;
+
 /// Tables whose files are to be written again.
 #[derive(Debug, Default)]
 pub struct VacuumPlan {
@@ -57,7 +60,11 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
         return Ok(Err(DdlPlan { tag: "ANALYZE", notices: plan.notices, ..DdlPlan::default() }));
     }
     for id in tables {
-        let files = worn(&scope.catalog().data(id).files, maintain.full);
+        let data = scope.catalog().data(id);
+        let mut files = worn(&data.files, maintain.full);
+        if data.inlined.len() >= if maintain.full { 1 } else { INLINED_MANY } {
+            files.push(FileId::INLINED);
+        }
         if !files.is_empty() {
             plan.tables.push((id, files));
         }

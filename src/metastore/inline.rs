@@ -1,0 +1,234 @@
+//! Rows in the metadata database: DuckLake's `ducklake_inlined_data_<table>_<schema version>`, whose columns are the
+//! table's, after `row_id`, `begin_snapshot` and `end_snapshot`.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Int64Type};
+use arrow::record_batch::RecordBatch;
+use roaring::RoaringTreemap;
+
+use super::MetastoreError;
+use super::db::{Row, Tx, Value};
+use crate::catalog::{Column, InlinedRows, Relation};
+use crate::encode::{ColumnBuilder, Style, text_array};
+use crate::name::{ObjectId, SnapshotId};
+use crate::setting::Zone;
+use crate::types::{PgType, ducklake_type, field};
+
+/// Rows that one commit may inline in one table; more become a file.
+const ROWS_MAX: usize = 1_000;
+/// Length of their texts together.
+const BYTES_MAX: usize = 1 << 20;
+/// Ids in one statement.
+const IDS_MAX: usize = 1_000;
+
+/// Rows on their way into the metadata database.
+#[derive(Debug)]
+pub struct InlinedInsert {
+    /// The rows.
+    pub(super) rows: RecordBatch,
+    /// The same, as the database keeps them.
+    values: Vec<Vec<Value>>,
+}
+
+impl InlinedInsert {
+    /// `None` if they are better kept in a file: too many, or of types or with values that have no text form which all
+    /// readers share.
+    pub fn new(relation: &Relation, batches: &[RecordBatch]) -> Option<Self> {
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if count > ROWS_MAX
+            || relation.columns.is_empty()
+            || !relation.columns.iter().all(|column| is_inlined(&column.pg))
+        {
+            return None;
+        }
+        let rows = concat_batches(&batches.first()?.schema(), batches).ok()?;
+        let mut columns = Vec::with_capacity(relation.columns.len());
+        for (column, array) in relation.columns.iter().zip(rows.columns()) {
+            columns.push(to_values(&column.pg, array)?);
+        }
+        let bytes = columns.iter().flatten().map(|value| match value {
+            Value::Text(text) => text.len(),
+            Value::Null | Value::Int(_) => 8,
+        });
+        if bytes.sum::<usize>() > BYTES_MAX {
+            return None;
+        }
+        let mut values = vec![Vec::with_capacity(columns.len()); count];
+        for column in columns {
+            for (row, value) in values.iter_mut().zip(column) {
+                row.push(value);
+            }
+        }
+        Some(Self { rows, values })
+    }
+
+    /// How many rows there are.
+    pub(super) fn len(&self) -> u64 {
+        self.values.len() as u64
+    }
+
+    /// The rows with the ids from `first` on.
+    pub(super) fn with_ids(&self, first: u64) -> InlinedRows {
+        InlinedRows { ids: (first..first + self.len()).collect(), rows: self.rows.clone() }
+    }
+
+    /// Writes the rows to the database.
+    pub(super) async fn write(
+        &self,
+        tx: &mut Tx<'_>,
+        table: &str,
+        columns: &[Column],
+        snapshot: SnapshotId,
+        first: u64,
+    ) -> Result<(), MetastoreError> {
+        let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
+        let names: Vec<&str> =
+            ["row_id", "begin_snapshot"].into_iter().chain(names.iter().map(String::as_str)).collect();
+        let rows = self.values.iter().zip(first..).map(|(values, id)| {
+            let head = [Value::Int(i64::try_from(id).unwrap_or(i64::MAX)), Value::Int(snapshot.0)];
+            head.into_iter().chain(values.iter().cloned()).collect()
+        });
+        tx.insert(table, &names, rows.collect()).await
+    }
+}
+
+/// The name of a table's inlined rows under one set of columns.
+pub(super) fn table_name(table: ObjectId, schema_version: i64) -> String {
+    format!("ducklake_inlined_data_{table}_{schema_version}")
+}
+
+/// Makes the database's table for rows with these columns.
+pub(super) async fn create(
+    tx: &mut Tx<'_>,
+    table: ObjectId,
+    schema_version: i64,
+    columns: &[Column],
+) -> Result<(), MetastoreError> {
+    let name = table_name(table, schema_version);
+    let columns = columns.iter().map(|column| {
+        let kind = if is_number(&column.pg) { "BIGINT" } else { "VARCHAR" };
+        format!(", {} {kind}", quoted(&column.name))
+    });
+    let columns: String = columns.collect();
+    let sql = format!("CREATE TABLE {name} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT{columns})");
+    tx.execute(&sql, vec![]).await?;
+    tx.execute(&format!("CREATE INDEX {name}_row ON {name} (row_id)"), vec![]).await?;
+    let row = vec![table.0.into(), name.into(), schema_version.into()];
+    tx.insert("ducklake_inlined_data_tables", &["table_id", "table_name", "schema_version"], vec![row]).await
+}
+
+/// Ends rows; `None`: all that are there.
+pub(super) async fn end(
+    tx: &mut Tx<'_>,
+    table: &str,
+    snapshot: SnapshotId,
+    ids: Option<&RoaringTreemap>,
+) -> Result<(), MetastoreError> {
+    let end = format!("UPDATE {table} SET end_snapshot = $1 WHERE end_snapshot IS NULL");
+    let Some(ids) = ids else {
+        tx.execute(&end, vec![snapshot.0.into()]).await?;
+        return Ok(());
+    };
+    let mut ids = ids.iter().filter_map(|id| i64::try_from(id).ok()).peekable();
+    while ids.peek().is_some() {
+        let chunk: Vec<i64> = ids.by_ref().take(IDS_MAX).collect();
+        let places = (2..chunk.len() + 2).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
+        let values = std::iter::once(snapshot.0).chain(chunk.iter().copied()).map(Value::Int).collect();
+        let ended = tx.execute(&format!("{end} AND row_id IN ({places})"), values).await?;
+        if ended != chunk.len() as u64 {
+            return Err(MetastoreError::Corrupt(format!("rows to end are not in {table}")));
+        }
+    }
+    Ok(())
+}
+
+/// The rows that are there, with the columns that the table has now.
+pub(super) async fn load(
+    tx: &mut Tx<'_>,
+    table: &str,
+    relation: &Relation,
+    schema: arrow::datatypes::SchemaRef,
+) -> Result<InlinedRows, MetastoreError> {
+    let names: Vec<String> = relation.columns.iter().map(|column| quoted(&column.name)).collect();
+    let names = names.join(", ");
+    let sql = format!("SELECT row_id, {names} FROM {table} WHERE end_snapshot IS NULL ORDER BY row_id");
+    let rows = tx.query(&sql, vec![]).await?;
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in &rows {
+        ids.push(u64::try_from(row.int(0)?).map_err(|error| MetastoreError::Corrupt(error.to_string()))?);
+    }
+    let mut arrays = Vec::with_capacity(relation.columns.len());
+    for (index, (column, field)) in relation.columns.iter().zip(schema.fields()).enumerate() {
+        let array = from_values(&column.pg, &rows, index + 1)?;
+        let array = cast(&array, field.data_type()).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
+        arrays.push(array);
+    }
+    let rows = RecordBatch::try_new(schema, arrays).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
+    Ok(InlinedRows { ids, rows })
+}
+
+fn is_number(pg: &PgType) -> bool {
+    matches!(pg, PgType::Bool | PgType::Int2 | PgType::Int4 | PgType::Int8)
+}
+
+fn is_plain_text(pg: &PgType) -> bool {
+    matches!(pg, PgType::Text | PgType::Varchar(_) | PgType::Char(_) | PgType::Json | PgType::Jsonb)
+}
+
+/// Types whose text form we and DuckDB share.
+fn is_inlined(pg: &PgType) -> bool {
+    let calendar = matches!(pg, PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz);
+    let decimal = matches!(pg, PgType::Numeric(_)) && ducklake_type(pg).starts_with("decimal");
+    is_number(pg)
+        || is_plain_text(pg)
+        || calendar
+        || decimal
+        || matches!(pg, PgType::Float4 | PgType::Float8 | PgType::Uuid)
+}
+
+/// `None` if one of them has no common text form.
+fn to_values(pg: &PgType, array: &ArrayRef) -> Option<Vec<Value>> {
+    if is_number(pg) {
+        let numbers = cast(array, &DataType::Int64).ok()?;
+        return Some(numbers.as_primitive::<Int64Type>().iter().map(Value::from).collect());
+    }
+    if is_plain_text(pg) {
+        let strings = cast(array, &DataType::Utf8).ok()?;
+        return Some(strings.as_string::<i32>().iter().map(Value::from).collect());
+    }
+    let texts =
+        text_array(array, &field("", pg, true).with_data_type(array.data_type().clone()), &Style::utc()).ok()?;
+    let texts = texts.as_string_opt::<i32>()?;
+    // PostgreSQL writes years before the first as others do not.
+    let common = texts.iter().flatten().all(|text| !text.ends_with("BC"));
+    common.then(|| texts.iter().map(Value::from).collect())
+}
+
+fn from_values(pg: &PgType, rows: &[Row], index: usize) -> Result<ArrayRef, MetastoreError> {
+    let corrupt = |error: &dyn std::fmt::Display| MetastoreError::Corrupt(format!("an inlined value: {error}"));
+    let mut builder = ColumnBuilder::with_capacity(pg, Zone::UTC, rows.len()).map_err(|error| corrupt(&error))?;
+    for row in rows {
+        if *pg == PgType::Bool {
+            match row.int_or_null(index)? {
+                Some(value) => builder.append_bool(value != 0),
+                None => builder.append_null(),
+            }
+        } else if is_number(pg) {
+            match row.int_or_null(index)? {
+                Some(value) => builder.append_integer(value),
+                None => builder.append_null(),
+            }
+        } else {
+            match row.text_or_null(index)? {
+                Some(text) => builder.append_text(&text).map_err(|error| corrupt(&error))?,
+                None => builder.append_null(),
+            }
+        }
+    }
+    Ok(builder.finish())
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
