@@ -16,7 +16,7 @@ use super::number::{Numeric, parse_bool, parse_numeric};
 use super::{DAYS_1970_TO_2000, MICROS_1970_TO_2000};
 use crate::error::{Report, SqlState};
 use crate::setting::Zone;
-use crate::types::{PgType, arrow_type, field};
+use crate::types::{PgType, arrow_type, item};
 
 /// Why text or bytes are no value of a type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -452,7 +452,7 @@ impl ColumnBuilder {
                 let values = elements.finish();
                 let offsets = std::mem::replace(offsets, vec![0]);
                 let valid = std::mem::take(valid);
-                let element = Arc::new(field("item", &elements.pg, true));
+                let element = Arc::new(item(&elements.pg));
                 Arc::new(arrow::array::ListArray::new(
                     element,
                     arrow::buffer::OffsetBuffer::new(offsets.into()),

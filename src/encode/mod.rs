@@ -188,8 +188,10 @@ impl Values {
             DataType::Interval(IntervalUnit::MonthDayNano) => Self::Interval(take(array)?),
             DataType::List(element) => {
                 let list: ListArray = take(array)?;
-                let elements = Column::new(list.values(), element)?;
-                Self::List(list, Box::new(elements))
+                // What the array's own type says of them counts.
+                let pg = pg.element().cloned().unwrap_or_else(|| of_field(element));
+                let values = Self::new(list.values(), &pg)?;
+                Self::List(list, Box::new(Column { pg, values }))
             }
             DataType::Null => Self::Null,
             DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => {

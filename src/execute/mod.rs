@@ -23,7 +23,9 @@ use tokio::sync::Semaphore;
 pub use copy::{CopyEncoder, CopyIn};
 
 use crate::encode::describe_row;
-use crate::error::{Notice, SqlError};
+use crate::error::{Notice, SqlError, unsupported};
+use crate::guard::{masks, row_security_applies};
+use crate::name::{ObjectId, quote};
 use crate::pg::Objects;
 use crate::plan::{DdlPlan, Plan, Scope, Validation};
 use crate::secure::Authorized;
@@ -102,8 +104,19 @@ pub async fn execute(
     match plan.into_inner() {
         Plan::Query(query) => {
             transaction.drew_from(query::sequences(&query.logical)?);
+            query.locks.tables.iter().for_each(|table| transaction.rely_on(*table));
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "SELECT" })
+        }
+        Plan::Declare { query, hold } => {
+            let drawn = query::sequences(&query.logical)?;
+            if hold && !drawn.is_empty() {
+                return Err(unsupported("a cursor WITH HOLD that draws from a sequence").into());
+            }
+            transaction.drew_from(drawn);
+            query.locks.tables.iter().for_each(|table| transaction.rely_on(*table));
+            let stream = query::stream(scope, query.logical, &query.fields).await?;
+            Ok(Outcome::Rows { fields: query.fields, stream, tag: "FETCH" })
         }
         Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
         Plan::Insert(insert) => Box::pin(insert::run(scope, stores, transaction, insert)).await,
@@ -162,10 +175,11 @@ async fn validate(scope: &Scope, transaction: &mut Transaction, ddl: &DdlPlan) -
         while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {
             if batch.num_rows() > 0 {
                 let error = error.clone();
-                return Err(match key.as_ref().and_then(|names| described(names, &batch)) {
-                    Some(key) => error.detail(format!("Key {key} is duplicated.")).into(),
-                    None => error.into(),
-                });
+                let Some(names) = key else { return Err(error.into()) };
+                let shown = described(scope, *table, names, &batch)?;
+                let detail =
+                    shown.map_or("Duplicate keys exist.".to_owned(), |key| format!("Key {key} is duplicated."));
+                return Err(error.detail(detail).into());
             }
         }
         transaction.rely_on(*table);
@@ -173,10 +187,21 @@ async fn validate(scope: &Scope, transaction: &mut Transaction, ddl: &DdlPlan) -
     Ok(())
 }
 
-/// `(a, b)=(1, 2)`: the first row's first columns.
-fn described(names: &[String], batch: &RecordBatch) -> Option<String> {
-    let columns = batch.project(&(0..names.len()).collect::<Vec<_>>()).ok()?;
-    Some(format!("({})=({})", names.join(", "), describe_row(&columns, 0).ok()?))
+/// `(a, b)=(1, 2)`: the first row's first columns, unless a policy or a mask hides anything of the table.
+fn described(
+    scope: &Scope,
+    table: ObjectId,
+    names: &[String],
+    batch: &RecordBatch,
+) -> Result<Option<String>, SqlError> {
+    let Some(relation) = scope.ctx.catalog.relation(table) else { return Ok(None) };
+    if row_security_applies(&scope.ctx, relation) || !masks(&scope.ctx, &scope.reader, table, relation)?.is_empty() {
+        return Ok(None);
+    }
+    let failed = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
+    let columns = batch.project(&(0..names.len()).collect::<Vec<_>>()).map_err(failed)?;
+    let names: Vec<String> = names.iter().map(|name| quote(name)).collect();
+    Ok(Some(format!("({})=({})", names.join(", "), describe_row(&columns, 0).map_err(failed)?)))
 }
 
 fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {

@@ -17,7 +17,7 @@ use crate::encode::{describe_row, length_checked};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies};
-use crate::name::ObjectId;
+use crate::name::{ObjectId, quote};
 use crate::plan::{AskedBy, RowCheck, Scope, has_subquery};
 use crate::transaction::Transaction;
 use crate::warehouse::Staged;
@@ -236,7 +236,7 @@ impl Table {
             return None;
         }
         let names = columns.iter().filter_map(|index| self.relation.columns.get(*index));
-        let names = names.map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names = names.map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
         Some(format!("({names})=({})", describe_row(batch, row).ok()?))
     }
 }

@@ -1,6 +1,6 @@
 //! Keys that recent commits gave their rows, so that two transactions that did not see each other cannot both have one.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::catalog::Claims;
 use crate::name::{ObjectId, SnapshotId};
@@ -15,6 +15,8 @@ pub(super) struct RecentClaims {
     since: SnapshotId,
     commits: VecDeque<(SnapshotId, ObjectId, HashSet<u64>)>,
     hashes: usize,
+    /// The last commit that took rows from a table.
+    deleted: HashMap<ObjectId, SnapshotId>,
 }
 
 /// Whether keys are still free.
@@ -22,17 +24,19 @@ pub(super) struct RecentClaims {
 pub(super) enum Verdict {
     Free,
     Taken,
+    /// They were taken; but rows of the table went, too, and those may be among them.
+    TakenAtTimes,
     /// Too long ago.
     Unknown,
 }
 
 impl RecentClaims {
     pub(super) fn new(head: SnapshotId) -> Self {
-        Self { since: head, commits: VecDeque::new(), hashes: 0 }
+        Self { since: head, commits: VecDeque::new(), hashes: 0, deleted: HashMap::new() }
     }
 
     /// Whether a commit after `base` gave a row one of these keys.
-    pub(super) fn verdict(&self, base: SnapshotId, index: ObjectId, claims: &Claims) -> Verdict {
+    pub(super) fn verdict(&self, base: SnapshotId, table: ObjectId, index: ObjectId, claims: &Claims) -> Verdict {
         if base < self.since {
             return Verdict::Unknown;
         }
@@ -46,10 +50,16 @@ impl RecentClaims {
                 taken.iter().any(|hash| own.contains(hash))
             };
             if both {
-                return Verdict::Taken;
+                let deleted = self.deleted.get(&table).is_some_and(|snapshot| *snapshot > base);
+                return if deleted { Verdict::TakenAtTimes } else { Verdict::Taken };
             }
         }
         Verdict::Free
+    }
+
+    /// Remembers that a commit took rows from a table.
+    pub(super) fn delete(&mut self, snapshot: SnapshotId, table: ObjectId) {
+        self.deleted.insert(table, snapshot);
     }
 
     /// Remembers what a commit gave its rows.
@@ -78,13 +88,17 @@ mod tests {
         let (index, other) = (ObjectId(5), ObjectId(6));
         recent.add(SnapshotId(11), index, &claims(&[1, 2]));
         recent.add(SnapshotId(12), other, &claims(&[3]));
-        let verdict = |base, index, hashes: &[u64]| recent.verdict(SnapshotId(base), index, &claims(hashes));
+        let table = ObjectId(4);
+        let verdict = |base, index, hashes: &[u64]| recent.verdict(SnapshotId(base), table, index, &claims(hashes));
         assert_eq!(verdict(10, index, &[2]), Verdict::Taken);
         assert_eq!(verdict(10, index, &[7, 8, 9, 2]), Verdict::Taken);
         assert_eq!(verdict(11, index, &[2]), Verdict::Free);
         assert_eq!(verdict(10, index, &[3]), Verdict::Free);
         assert_eq!(verdict(10, other, &[3]), Verdict::Taken);
         assert_eq!(verdict(9, other, &[4]), Verdict::Unknown);
+        recent.delete(SnapshotId(12), table);
+        let verdict = |base| recent.verdict(SnapshotId(base), table, index, &claims(&[2]));
+        assert_eq!((verdict(10), verdict(11)), (Verdict::TakenAtTimes, Verdict::Free));
     }
 
     #[test]
@@ -93,8 +107,8 @@ mod tests {
         let many: Vec<u64> = (0..(REMEMBERED_MAX as u64)).collect();
         recent.add(SnapshotId(1), ObjectId(5), &claims(&many));
         recent.add(SnapshotId(2), ObjectId(5), &claims(&[u64::MAX]));
-        assert_eq!(recent.verdict(SnapshotId(0), ObjectId(5), &claims(&[7])), Verdict::Unknown);
-        assert_eq!(recent.verdict(SnapshotId(1), ObjectId(5), &claims(&[7])), Verdict::Free);
-        assert_eq!(recent.verdict(SnapshotId(1), ObjectId(5), &claims(&[u64::MAX])), Verdict::Taken);
+        assert_eq!(recent.verdict(SnapshotId(0), ObjectId(4), ObjectId(5), &claims(&[7])), Verdict::Unknown);
+        assert_eq!(recent.verdict(SnapshotId(1), ObjectId(4), ObjectId(5), &claims(&[7])), Verdict::Free);
+        assert_eq!(recent.verdict(SnapshotId(1), ObjectId(4), ObjectId(5), &claims(&[u64::MAX])), Verdict::Taken);
     }
 }

@@ -62,6 +62,13 @@ pub struct TableCommit {
     pub compacted: bool,
 }
 
+impl TableCommit {
+    /// Whether a key that was taken may be free after it, be it one of its own.
+    fn may_free_keys(&self) -> bool {
+        self.truncated || !self.deleted.is_empty() || self.claims.values().any(|claims| claims.arbitrated)
+    }
+}
+
 /// Rows of one committed data file that a transaction deleted.
 #[derive(Debug)]
 pub struct DeletedRows {
@@ -186,6 +193,9 @@ impl Metastore {
             }
         }
         let mut recent = self.recent();
+        for table in plan.tables.iter().filter(|table| table.may_free_keys()) {
+            recent.delete(plan.next.snapshot, table.table);
+        }
         for (index, claims) in plan.tables.iter().flat_map(|table| &table.claims) {
             let index = plan.ids.get(index).copied().unwrap_or(*index);
             recent.add(plan.next.snapshot, index, claims);

@@ -1,6 +1,8 @@
 //! Rows in the metadata database: DuckLake's `ducklake_inlined_data_<table>_<schema version>`, whose columns are the
 //! table's, after `row_id`, `begin_snapshot` and `end_snapshot`.
 
+use std::collections::BTreeSet;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type};
@@ -37,7 +39,7 @@ impl InlinedInsert {
     pub fn new(relation: &Relation, batches: &[RecordBatch]) -> Option<Self> {
         let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
         if count > ROWS_MAX
-            || relation.columns.is_empty()
+            || !has_plain_names(&relation.columns)
             || !relation.columns.iter().all(|column| is_inlined(&column.pg))
         {
             return None;
@@ -166,6 +168,13 @@ pub(super) async fn load(
     }
     let rows = RecordBatch::try_new(schema, arrays).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
     Ok(InlinedRows { ids, rows })
+}
+
+/// Whether the columns' names are different also for those who do not tell capitals apart, and from DuckLake's own.
+fn has_plain_names(columns: &[Column]) -> bool {
+    let own = ["row_id", "begin_snapshot", "end_snapshot"].map(str::to_owned);
+    let mut known = BTreeSet::from(own);
+    !columns.is_empty() && columns.iter().all(|column| known.insert(column.name.to_lowercase()))
 }
 
 fn is_number(pg: &PgType) -> bool {

@@ -38,14 +38,8 @@ impl Merge<'_> {
         if !changed_here && !base.relation(table.table).is_some_and(holds) {
             return Err(conflict("A table that the transaction wrote to was altered at the same time."));
         }
-        if now.version != then.version {
-            if table.truncated {
-                return Err(conflict("A table that the transaction truncated was written to at the same time."));
-            }
-            for (index, claims) in &table.claims {
-                let verdict = recent.verdict(base.snapshot, *index, claims);
-                check_keys(next, relation, *index, claims, verdict)?;
-            }
+        if table.truncated && now.version != then.version {
+            return Err(conflict("A table that the transaction truncated was written to at the same time."));
         }
         let mut after = TableData { version: Some(snapshot), ..now.as_ref().clone() };
         after.files = merged(&now, &then, table, next_file_id)?;
@@ -53,6 +47,13 @@ impl Merge<'_> {
             after.inlined_version = None;
         }
         merge_inlined(&mut after, &now, &then, table, next.schema_version + i64::from(!changes.is_empty()))?;
+        // Last: who changed a row that others changed, too, is told that.
+        if now.version != then.version {
+            for (index, claims) in &table.claims {
+                let verdict = recent.verdict(base.snapshot, table.table, *index, claims);
+                check_keys(next, relation, *index, claims, verdict)?;
+            }
+        }
         Ok(after)
     }
 }
@@ -140,7 +141,9 @@ fn check_keys(
             let constraint = state.relation(index).map(|index| index.name.clone()).unwrap_or_default();
             Err(CommitError::Key { schema, table: table.name.clone(), constraint })
         }
-        Verdict::Taken => Err(conflict("A row with the same key was committed at the same time.")),
+        Verdict::Taken | Verdict::TakenAtTimes => {
+            Err(conflict("A row with the same key was committed at the same time."))
+        }
         Verdict::Unknown => Err(conflict("Too many keys were committed since the transaction began.")),
     }
 }

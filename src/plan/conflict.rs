@@ -97,6 +97,10 @@ pub(super) fn plan(
         if has_subquery(expr) {
             return Err(unsupported("a subquery in ON CONFLICT DO UPDATE").into());
         }
+        if expr.exists(|expr| Ok(matches!(expr, Expr::AggregateFunction(_) | Expr::WindowFunction(_))))? {
+            let message = "aggregate functions are not allowed in UPDATE";
+            return Err(Plain::new(SqlState::GROUPING_ERROR, message).into());
+        }
         let columns: BTreeSet<&EngineColumn> = expr.column_refs().into_iter().collect();
         for column in columns {
             let Some(index) = relation.columns.iter().position(|own| own.name == column.name) else { continue };

@@ -9,6 +9,7 @@ mod decorrelate;
 mod engine;
 mod from_function;
 mod insert;
+mod lock;
 mod modify;
 mod names;
 mod opaque;
@@ -28,6 +29,7 @@ pub use conflict::{ConflictUpdate, OnConflict, excluded_name, set_name};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};
+pub use lock::Locks;
 pub use modify::{ADDRESS_COLUMNS, ModifyPlan, Target};
 pub use query::QueryPlan;
 pub use returning::{Returning, other_name};
@@ -76,6 +78,13 @@ pub struct Facts {
 pub enum Plan {
     /// Send a query's rows to the client.
     Query(QueryPlan),
+    /// Keep a query's rows for FETCH.
+    Declare {
+        /// The query.
+        query: QueryPlan,
+        /// Whether it goes on after the transaction.
+        hold: bool,
+    },
     /// Write rows to a table: INSERT, or COPY of files that have columns and types of their own.
     Insert(InsertPlan),
     /// Change or delete rows of a table.
@@ -196,7 +205,8 @@ impl Plan {
             Self::Insert(insert) => insert.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Modify(modify) => modify.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Explain { .. } => Some(vec![Arc::new(crate::types::field("QUERY PLAN", &PgType::Text, false))]),
-            Self::CopyOut(..)
+            Self::Declare { .. }
+            | Self::CopyOut(..)
             | Self::CopyIn(_)
             | Self::CopyFiles(..)
             | Self::CreateTableAs { .. }
@@ -209,7 +219,10 @@ impl Plan {
     /// Parameter types, as far as the plan shows them; text where nothing does.
     pub fn parameter_types(&self, declared: &[Option<PgType>], count: usize) -> Vec<PgType> {
         let found = match self {
-            Self::Query(query) | Self::Explain { query, .. } | Self::CopyOut(_, query) => query.parameters.clone(),
+            Self::Query(query)
+            | Self::Declare { query, .. }
+            | Self::Explain { query, .. }
+            | Self::CopyOut(_, query) => query.parameters.clone(),
             Self::Insert(insert) => insert.parameters.clone(),
             Self::Modify(modify) => modify.parameters.clone(),
             Self::CopyIn(_)
@@ -278,7 +291,13 @@ pub(crate) type PlanResult<T> = Result<T, PlanError>;
 
 fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> PlanResult<Plan> {
     Ok(match command {
-        Command::Query(query) => Plan::Query(query::plan(scope, query, parameters)?),
+        Command::Query(query) => Plan::Query(query::plan_locking(scope, query, parameters)?),
+        Command::Declare(declare) => match declare.query.as_ref() {
+            Command::Query(query) => {
+                Plan::Declare { query: query::plan_locking(scope, query, parameters)?, hold: declare.hold }
+            }
+            _ => return Err(unsupported("a cursor for a statement that is not a query").into()),
+        },
         Command::Insert(insert) => Plan::Insert(insert::plan(scope, insert, parameters)?),
         Command::Modify(modify) => Plan::Modify(modify::plan(scope, modify, parameters)?),
         Command::Explain(Explain { analyze, verbose, statement }) => match statement.as_ref() {

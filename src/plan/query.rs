@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use sqlparser::ast::{self, ObjectName, ObjectNamePart, Query, Visit, Visitor};
 
+use super::lock::{self, Locks};
 use super::modify::TARGET;
 use super::names::Names;
 use super::origin::with_origins;
@@ -32,6 +33,18 @@ pub struct QueryPlan {
     pub fields: Vec<FieldRef>,
     /// Types of the parameters by position, as far as they are known.
     pub parameters: Vec<Option<PgType>>,
+    /// What it locks.
+    pub locks: Locks,
+}
+
+/// A query at the top of a statement, which may lock what it reads.
+pub(super) fn plan_locking(scope: &Scope, query: &Query, parameters: &Parameters) -> PlanResult<QueryPlan> {
+    if query.locks.is_empty() {
+        return plan(scope, query, parameters);
+    }
+    let mut query = query.clone();
+    let locks = lock::take(scope, &mut query)?;
+    Ok(QueryPlan { locks, ..plan(scope, &query, parameters)? })
 }
 
 pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> PlanResult<QueryPlan> {
@@ -40,7 +53,12 @@ pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> Pla
     rewrite::query(scope, &mut query, &mut types)?;
     let logical = bind(scope, query, &mut types, vec![])?;
     let logical = with_values(logical, &types, parameters)?;
-    Ok(QueryPlan { fields: with_origins(scope, &logical, output(&logical)), logical, parameters: types })
+    Ok(QueryPlan {
+        fields: with_origins(scope, &logical, output(&logical)),
+        logical,
+        parameters: types,
+        locks: Locks::default(),
+    })
 }
 
 /// Binds a rewritten query; parameters without a type get the one their surroundings suggest.

@@ -156,11 +156,15 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::Between(Between { expr, negated, low, high }) => {
             let target = pg_type(&expr, schema);
             let (low, high) = (untyped(scope, *low, target.as_ref())?, untyped(scope, *high, target.as_ref())?);
+            let low = beside_float(scope, low, target.as_ref(), schema)?;
+            let high = beside_float(scope, high, target.as_ref(), schema)?;
             Transformed::yes(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
         }
         Expr::InList(InList { expr, list, negated }) => {
             let target = pg_type(&expr, schema);
             let list = with_type(scope, list, target.as_ref())?;
+            let list = list.into_iter().map(|item| beside_float(scope, item, target.as_ref(), schema));
+            let list = list.collect::<Result<Vec<_>>>()?;
             if list.iter().all(is_constant) || expr.is_volatile() {
                 Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
             } else {
@@ -320,6 +324,15 @@ fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
         }
         _ => Ok(expr),
     }
+}
+
+/// A numeric beside a floating-point number is compared as one, too.
+fn beside_float(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
+    let float = matches!(other, Some(PgType::Float4 | PgType::Float8));
+    if !float || !matches!(pg_type(&expr, schema), Some(PgType::Numeric(_))) {
+        return Ok(expr);
+    }
+    Ok(cast(scope, Cast::new(Box::new(expr), DataType::Float64), schema)?.data)
 }
 
 /// The type that literals without one take beside these expressions: that of the first that is no text.
@@ -508,6 +521,8 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
         let (left_type, right_type) = (pg_type(&left, schema), pg_type(&right, schema));
         let left = untyped(scope, *left, right_type.as_ref())?;
         let right = untyped(scope, *right, left_type.as_ref())?;
+        let left = beside_float(scope, left, right_type.as_ref(), schema)?;
+        let right = beside_float(scope, right, left_type.as_ref(), schema)?;
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
     if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))

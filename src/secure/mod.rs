@@ -35,8 +35,14 @@ impl<T> Authorized<T> {
 pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError> {
     let plan = match plan {
         Plan::Query(mut query) => {
+            check(ctx, &query.locks.needs)?;
             query.logical = authorize_logical(ctx, query.logical)?;
             Plan::Query(query)
+        }
+        Plan::Declare { mut query, hold } => {
+            check(ctx, &query.locks.needs)?;
+            query.logical = authorize_logical(ctx, query.logical)?;
+            Plan::Declare { query, hold }
         }
         Plan::Explain { mut query, analyze, verbose } => {
             query.logical = authorize_logical(ctx, query.logical)?;

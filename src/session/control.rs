@@ -65,6 +65,7 @@ impl Session {
                 }
                 self.prepared.clear();
                 self.portals.clear();
+                self.cursors.clear();
                 self.session_role = self.login_role;
                 self.role = self.login_role;
                 self.roles_set(false);
@@ -82,6 +83,11 @@ impl Session {
                 self.prepared.retain(|name, _| name.is_empty());
                 "DEALLOCATE ALL"
             }
+            Command::Fetch(fetch) => return Ok(Some(self.fetch_cursor(fetch).await?)),
+            Command::CloseCursor(name) => {
+                self.close_cursor(name.as_deref())?;
+                command.tag()
+            }
             _ => return Ok(None),
         };
         Ok(Some(Outcome::Done(tag.to_owned())))
@@ -91,7 +97,10 @@ impl Session {
     pub(super) fn describe_control(&self, statement: &Statement) -> Result<Option<Description>, SqlError> {
         let fields = match &statement.command {
             Command::Show(shown) => Some(self.shown(shown)?.0),
-            Command::Begin(_)
+            Command::Fetch(fetch) if !fetch.skip => Some(self.cursor(&fetch.name)?.fields.clone()),
+            Command::Fetch(_)
+            | Command::CloseCursor(_)
+            | Command::Begin(_)
             | Command::SetTransaction(_)
             | Command::Commit
             | Command::Rollback

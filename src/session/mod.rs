@@ -1,6 +1,7 @@
 //! One connected user. Every statement, from every door, passes [`Session::run`].
 
 mod control;
+mod cursor;
 mod prepared;
 mod state;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::Semaphore;
 
+use cursor::OpenCursor;
 pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
 use state::{Open, open_transaction};
@@ -77,6 +79,7 @@ pub struct Session {
     assigned: Arc<Assigned>,
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
+    cursors: HashMap<String, OpenCursor>,
     notices: Vec<Notice>,
 }
 
@@ -105,6 +108,7 @@ impl Session {
             assigned: Arc::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
+            cursors: HashMap::new(),
             notices: Vec::new(),
         };
         session.show_roles();
@@ -133,6 +137,9 @@ impl Session {
         if matches!(&statement.command, Command::Maintain(maintain) if maintain.vacuum) && self.open.is_some() {
             return Err(in_block("VACUUM").into());
         }
+        if let Command::Declare(declare) = &statement.command {
+            self.may_declare(declare)?;
+        }
         self.begin_implicit();
         let scope = self.scope(statement).await?;
         let plan = plan(&scope, statement, &parameters)?;
@@ -148,7 +155,13 @@ impl Session {
         for notice in notices {
             self.notify(notice);
         }
-        outcome
+        match (outcome?, &statement.command) {
+            (Outcome::Rows { fields, stream, .. }, Command::Declare(declare)) => {
+                self.keep_cursor(declare, fields, stream);
+                Ok(Outcome::Done(statement.command.tag().to_owned()))
+            }
+            (outcome, _) => Ok(outcome),
+        }
     }
 
     /// Ends a COPY FROM STDIN whose data is complete.

@@ -177,9 +177,14 @@ impl Session {
         self.portals.remove(name).ok_or_else(|| no_portal(name))
     }
 
-    /// A portal to look at; it stays where it is. `34000` if there is none.
-    pub fn portal(&self, name: &str) -> Result<&Portal, SqlError> {
-        self.portals.get(name).ok_or_else(|| no_portal(name))
+    /// The columns that a portal gives, with their formats; `None`: it gives no rows. A cursor of SQL is a portal, too.
+    /// `34000` if there is none.
+    pub fn describe_portal(&self, name: &str) -> Result<(Option<Vec<FieldRef>>, Vec<Format>), SqlError> {
+        match (self.portals.get(name), self.cursor(name)) {
+            (Some(portal), _) => Ok((portal.prepared.description.fields.clone(), portal.formats.clone())),
+            (None, Ok(cursor)) => Ok((Some(cursor.fields.clone()), vec![Format::Text; cursor.fields.len()])),
+            (None, Err(_)) => Err(no_portal(name)),
+        }
     }
 
     /// Keeps a portal for the next Execute, in place of one of the same name.
@@ -195,6 +200,7 @@ impl Session {
     /// Close of a portal, with what it has not sent yet; an unknown name is no error.
     pub fn close_portal(&mut self, name: &str) {
         self.portals.remove(name);
+        self.cursors.remove(name);
     }
 
     /// A simple query takes the place of the unnamed statement and portal.

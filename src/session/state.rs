@@ -64,6 +64,16 @@ impl Session {
         }
     }
 
+    /// Whether BEGIN opened a transaction block, or a message has several statements.
+    pub(super) fn is_in_block(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Savepoints of the open transaction.
+    pub(super) fn savepoint_count(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.savepoints.len())
+    }
+
     /// Whether there is no transaction at all.
     pub fn is_idle(&self) -> bool {
         self.open.is_none()
@@ -183,6 +193,10 @@ impl Session {
 
     async fn commit_open(&mut self) -> Result<(), SqlError> {
         self.portals.clear();
+        self.cursors.retain(|_, cursor| {
+            cursor.committed = cursor.hold;
+            cursor.hold
+        });
         let Some(open) = self.open.take() else { return Ok(()) };
         let author = open.transaction.catalog().role_name(self.role);
         let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
@@ -212,6 +226,8 @@ impl Session {
     pub async fn roll_back(&mut self) {
         self.portals.clear();
         if let Some(open) = self.open.take() {
+            // Held ones of earlier transactions stay.
+            self.cursors.retain(|_, cursor| cursor.hold && cursor.committed);
             self.restore(open.before, open.roles_before);
             self.show_roles();
             open.transaction.rollback(&self.shared.warehouse).await;
@@ -251,6 +267,7 @@ impl Session {
         let (settings, roles) = (point.settings.clone(), point.roles);
         open.transaction.roll_back_to(&point.transaction, &warehouse).await;
         self.portals.clear();
+        self.cursors.retain(|_, cursor| cursor.committed || cursor.savepoints <= index);
         (self.settings, self.lasting) = settings;
         ((self.session_role, self.role), self.lasting_roles) = roles;
         self.show_roles();
@@ -262,6 +279,7 @@ impl Session {
         let open = self.block("RELEASE SAVEPOINT")?;
         let index = find_savepoint(open, name)?;
         open.savepoints.truncate(index);
+        self.cursors.values_mut().for_each(|cursor| cursor.savepoints = cursor.savepoints.min(index));
         Ok(())
     }
 

@@ -20,7 +20,7 @@ impl Command {
     /// What the command does. EXPLAIN reads; with ANALYZE it does what the statement that it explains does.
     pub fn class(&self) -> Class {
         match self {
-            Self::Query(_) => Class::Read,
+            Self::Query(_) | Self::Declare(_) => Class::Read,
             Self::Copy(copy) => match copy.target {
                 super::CopyTarget::ToStdout => Class::Read,
                 super::CopyTarget::FromStdin
@@ -60,6 +60,8 @@ impl Command {
             | Self::Reset(_)
             | Self::DiscardAll
             | Self::Deallocate(_)
+            | Self::Fetch(_)
+            | Self::CloseCursor(_)
             | Self::SetTransaction(_) => Class::Session,
             Self::Begin(_)
             | Self::Commit
@@ -130,6 +132,11 @@ impl Command {
             Self::DiscardAll => "DISCARD ALL",
             Self::Deallocate(Some(_)) => "DEALLOCATE",
             Self::Deallocate(None) => "DEALLOCATE ALL",
+            Self::Declare(_) => "DECLARE CURSOR",
+            Self::Fetch(fetch) if fetch.skip => "MOVE",
+            Self::Fetch(_) => "FETCH",
+            Self::CloseCursor(Some(_)) => "CLOSE CURSOR",
+            Self::CloseCursor(None) => "CLOSE CURSOR ALL",
             Self::Begin(modes) if modes.start => "START TRANSACTION",
             Self::Begin(_) => "BEGIN",
             Self::SetTransaction(_) => "SET",

@@ -94,7 +94,7 @@ pub struct CreateIndex {
 }
 
 /// A column of CREATE INDEX.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexColumn {
     /// The column's name.
     pub name: String,

@@ -37,7 +37,7 @@ impl<'a> Cursor<'a> {
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
         let tokens: Vec<_> = tokens.collect();
         refuse_own_names(text, &tokens)?;
-        let tokens = without_table_queries(tokens);
+        let tokens = without_table_queries(with_signs_apart(tokens));
         let parameters = tokens
             .iter()
             .enumerate()
@@ -208,6 +208,10 @@ impl<'a> Cursor<'a> {
         )
     }
 
+    pub(super) fn peek_number(&self) -> bool {
+        matches!(self.parser.peek_token_ref().token, Token::Number(..) | Token::Minus)
+    }
+
     pub(super) fn integer(&mut self) -> Result<i64, SyntaxError> {
         let negative = self.parser.consume_token(&Token::Minus);
         match &self.parser.peek_token_ref().token {
@@ -338,6 +342,39 @@ impl<'a> Cursor<'a> {
 
 fn is_word(token: &TokenWithSpan, wanted: &str) -> bool {
     matches!(&token.token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(wanted))
+}
+
+/// An operator ends with a sign only if it has one of the characters that SQL's own operators lack: `>=-` is `>=` and `-`.
+/// Source: PostgreSQL's manual, “Operators” in “Lexical Structure”.
+fn with_signs_apart(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut apart = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let Token::CustomBinaryOperator(operator) = &token.token else {
+            apart.push(token);
+            continue;
+        };
+        let bare = operator.trim_end_matches(['+', '-']);
+        let own = match bare {
+            "=" => Some(Token::Eq),
+            "<" => Some(Token::Lt),
+            ">" => Some(Token::Gt),
+            "<=" => Some(Token::LtEq),
+            ">=" => Some(Token::GtEq),
+            "<>" => Some(Token::Neq),
+            "*" => Some(Token::Mul),
+            "/" => Some(Token::Div),
+            _ => None,
+        };
+        let Some(own) = own else {
+            apart.push(token);
+            continue;
+        };
+        apart.push(TokenWithSpan { token: own, span: token.span });
+        let signs = operator.chars().skip(bare.len());
+        let signs = signs.map(|sign| if sign == '-' { Token::Minus } else { Token::Plus });
+        apart.extend(signs.map(|sign| TokenWithSpan { token: sign, span: token.span }));
+    }
+    apart
 }
 
 /// `TABLE name`, where a query stands, is `SELECT * FROM name`.

@@ -8,6 +8,7 @@ mod class;
 mod constraint;
 mod copy;
 mod cursor;
+mod declare;
 mod grant;
 mod maintain;
 mod modify;
@@ -24,6 +25,7 @@ pub use alter::{AlterColumn, AlterTable, AlterTableAction};
 pub use constraint::{Condition, ConstraintDefinition, CreateIndex, IndexColumn, Key, References, Timing};
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
+pub use declare::{Declare, Fetch};
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
 pub use maintain::Maintain;
 pub use modify::{Modify, RowChange};
@@ -122,6 +124,12 @@ pub enum Command {
     DiscardAll,
     /// `DEALLOCATE name`, or ALL.
     Deallocate(Option<String>),
+    /// `DECLARE`: opens a cursor over a query.
+    Declare(Declare),
+    /// `FETCH` or `MOVE`: the next rows of a cursor.
+    Fetch(Fetch),
+    /// `CLOSE name`, or ALL.
+    CloseCursor(Option<String>),
     /// `BEGIN` or `START TRANSACTION`, with its modes.
     Begin(TransactionModes),
     /// `SET TRANSACTION modes`: for the transaction in progress only.
@@ -244,6 +252,18 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["deallocate"]) {
         return setting::deallocate(c);
+    }
+    if c.words(&["declare"]) {
+        return declare::declare(c, command);
+    }
+    if c.words(&["fetch"]) {
+        return declare::fetch(c, false);
+    }
+    if c.words(&["move"]) {
+        return declare::fetch(c, true);
+    }
+    if c.words(&["close"]) {
+        return declare::close(c);
     }
     transaction::parse(c)
 }

@@ -95,7 +95,7 @@ impl Transaction {
     /// Reads the newest catalog from now on, as a statement of a READ COMMITTED transaction does. A transaction that has
     /// written keeps what it reads, so that its own changes stay on firm ground.
     pub fn refresh(&mut self, head: Arc<CatalogState>) {
-        if self.is_clean() {
+        if self.is_clean() && self.relied_on.is_empty() {
             self.catalog = Arc::clone(&head);
             self.base = head;
         }

@@ -40,7 +40,7 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
             DataType::UInt32
         }
-        PgType::Array(element) => DataType::List(field("item", element, true).into()),
+        PgType::Array(element) => DataType::List(item(element).into()),
         PgType::Int2vector => DataType::List(field("item", &PgType::Int2, true).into()),
         PgType::Oidvector => DataType::List(field("item", &PgType::Oid, true).into()),
         PgType::Text
@@ -55,6 +55,12 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         | PgType::Void
         | PgType::Unknown => DataType::Utf8View,
     }
+}
+
+/// The elements of an array. What the Arrow type alone does not tell of them is said of the array: the engine takes lists
+/// for different whose elements say it, and for equal where it casts them.
+pub fn item(element: &PgType) -> Field {
+    Field::new("item", arrow_type(element), true)
 }
 
 /// An Arrow field that remembers its PostgreSQL type.

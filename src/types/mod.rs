@@ -9,7 +9,7 @@ mod sql;
 use std::fmt;
 use std::str::FromStr;
 
-pub use arrow_map::{Origin, TYPE_KEY, arrow_type, ducklake_type, field, of_field};
+pub use arrow_map::{Origin, TYPE_KEY, arrow_type, ducklake_type, field, item, of_field};
 use serde::{Deserialize, Serialize};
 pub use sql::{TypeError, from_sql};
 

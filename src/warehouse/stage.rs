@@ -82,6 +82,10 @@ impl StagedTable {
 
     /// Removes rows that a scan of this data gave, wherever they are kept.
     pub fn delete(&mut self, rows: &Addresses) -> Result<(), DataFusionError> {
+        // Keys of own rows that go are not claimed for sure any more.
+        if rows.places().any(|(place, _)| !matches!(place, Place::Committed(_))) {
+            self.claims.values_mut().for_each(|claims| Arc::make_mut(claims).arbitrated = true);
+        }
         for (place, positions) in rows.places() {
             match place {
                 Place::Committed(file) => *Arc::make_mut(self.deleted.entry(file).or_default()) |= positions,

@@ -121,8 +121,10 @@ pub(super) fn collect(
                 if exact {
                     let mins = converter.row_group_mins(row_groups.iter())?;
                     let maxes = converter.row_group_maxes(row_groups.iter())?;
-                    stats.min = bound_text(&column.pg, &mins, true).filter(|text| text.len() <= BOUND_BYTES_MAX);
-                    stats.max = bound_text(&column.pg, &maxes, false).filter(|text| text.len() <= BOUND_BYTES_MAX);
+                    // Years before the first have no text that other readers know.
+                    let known = |text: &String| text.len() <= BOUND_BYTES_MAX && !text.ends_with(" BC");
+                    stats.min = bound_text(&column.pg, &mins, true).filter(known);
+                    stats.max = bound_text(&column.pg, &maxes, false).filter(known);
                 }
             }
         }

@@ -50,9 +50,7 @@ impl Connection {
                 }
             }
             Message::Describe(Target::Portal, name) => {
-                let portal = self.session.portal(&name)?;
-                let formats = portal.formats.clone();
-                let fields = portal.prepared.description.fields.clone();
+                let (fields, formats) = self.session.describe_portal(&name)?;
                 match fields {
                     Some(fields) => self.link.reply().row_description(&fields, &formats),
                     None => self.link.reply().bare(Bare::NoData),

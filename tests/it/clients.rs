@@ -42,6 +42,16 @@ async fn sqlalchemy() {
     python(&server, "sqlalchemy/check.py", &[lake.to_str().unwrap()]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlalchemy_with_alembic() {
+    python(&Server::start().await, "alembic/check.py", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn django() {
+    python(&Server::start().await, "django/check.py", &[]).await;
+}
+
 /// `TPCH_SCALE=1` for the full size.
 #[tokio::test(flavor = "multi_thread")]
 async fn tpch_gives_duckdbs_answers_over_lake_and_warehouse() {

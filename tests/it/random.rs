@@ -276,6 +276,23 @@ async fn a_key_is_given_once() {
     assert_eq!(won + refused, 6 * 12);
     let counts = "SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || count(DISTINCT code) FROM k";
     assert_eq!(client.value(counts).await, Some(format!("{won} {won} {won}")));
+    // Whoever changed a row that others changed is told that, whatever the keys; and a key that may be free again is not
+    // said to be taken.
+    client
+        .simple("CREATE TABLE again (id int PRIMARY KEY, v int); INSERT INTO again VALUES (1, 0), (2, 0)")
+        .await
+        .unwrap();
+    let mut first = server.connect().await;
+    for (mine, theirs) in [
+        ("UPDATE again SET id = 1, v = 1 WHERE id = 1", "UPDATE again SET id = 1, v = 2 WHERE id = 1"),
+        ("DELETE FROM again WHERE id = 1; INSERT INTO again VALUES (1, 1)", "UPDATE again SET v = 3 WHERE id = 1"),
+        ("INSERT INTO again VALUES (7, 1)", "INSERT INTO again VALUES (7, 0); DELETE FROM again WHERE id = 7"),
+        ("INSERT INTO again VALUES (8, 1); DELETE FROM again WHERE id = 8", "INSERT INTO again VALUES (8, 0)"),
+    ] {
+        first.simple(&format!("BEGIN; {mine}")).await.unwrap();
+        client.simple(theirs).await.unwrap();
+        assert_eq!(first.simple("COMMIT").await.unwrap_err().code, "40001", "{mine}");
+    }
     // A key that is made unique meanwhile holds for rows that were not committed yet.
     let mut other = server.connect().await;
     client.simple("CREATE TABLE late (a int)").await.unwrap();
@@ -333,6 +350,11 @@ async fn the_first_committer_wins() {
     let error = b.simple("COMMIT").await.unwrap_err();
     assert_eq!(error.code, "40001");
     assert_eq!(a.value("SELECT string_agg(n::text, ',' ORDER BY id) FROM c").await.as_deref(), Some("9,11,10"));
+
+    // What FOR UPDATE has read is what is there when the transaction commits.
+    a.simple("BEGIN; SELECT n FROM c WHERE id = 1 FOR UPDATE; CREATE TABLE d (x int)").await.unwrap();
+    b.simple("UPDATE c SET n = n WHERE id = 1").await.unwrap();
+    assert_eq!(a.simple("COMMIT").await.unwrap_err().code, "40001");
 
     // Different rows of one file do not conflict.
     for (client, id) in [(&mut a, 1), (&mut b, 2)] {

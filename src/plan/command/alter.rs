@@ -27,7 +27,8 @@ use crate::warehouse::initial;
 
 /// The catalog's changes, and the table's new rows if they have to be written again.
 pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
-    let mut ddl = DdlPlan { tag: "ALTER TABLE", ..DdlPlan::default() };
+    let tag = if alter.index { "ALTER INDEX" } else { "ALTER TABLE" };
+    let mut ddl = DdlPlan { tag, ..DdlPlan::default() };
     let (id, old) = match relation(scope, &alter.name) {
         Ok(found) => found,
         Err(_) if alter.if_exists => {
@@ -322,6 +323,14 @@ impl Altered<'_> {
         }
         if found.pg == *pg && using.is_none() {
             return Ok(());
+        }
+        // An operator of the condition may be another one for another kind of type, or none.
+        let checked = self.new.constraints.iter().any(
+            |constraint| matches!(&constraint.kind, ConstraintKind::Check(check) if check.columns.contains(&found.id)),
+        );
+        if checked && found.pg.category() != pg.category() {
+            let message = "cannot alter the type of a column that a check constraint reads to a type of another kind";
+            return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint("Drop the constraint first.").into());
         }
         let widening = using.is_none() && is_widening(&found.pg, pg);
         // What rows had before the column was there is text of the old type.

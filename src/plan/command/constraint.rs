@@ -15,8 +15,9 @@ use crate::catalog::{
     Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, Namespace, Relation,
     RelationKind,
 };
-use crate::error::{Notice, Plain, SqlError, SqlState, unsupported};
+use crate::error::{About, Notice, Plain, SqlError, SqlState, unsupported};
 use crate::govern::Privilege;
+use crate::guard::masks;
 use crate::name::{ObjectId, fold};
 use crate::statement::{
     Condition, ConstraintDefinition, CreateIndex, IndexColumn, Key, References, Timing, parse_expression,
@@ -204,6 +205,15 @@ impl Constrained<'_> {
         let read: BTreeSet<&str> = bound.column_refs().into_iter().map(|column| column.name.as_str()).collect();
         let read: Vec<&Column> =
             self.table.columns.iter().filter(|column| read.contains(column.name.as_str())).collect();
+        // Whether it holds would tell of what a mask hides.
+        if let Some(old) = self.scope.catalog().relation(self.id) {
+            let hidden = masks(&self.scope.ctx, &self.scope.reader, self.id, old).map_err(SqlError::from)?;
+            let hidden = hidden.iter().filter_map(|mask| old.columns.get(mask.column));
+            if let Some(column) = hidden.into_iter().find(|column| read.iter().any(|read| read.id == column.id)) {
+                let message = format!("cannot read masked column \"{}\" in a check constraint", column.name);
+                return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+            }
+        }
         let of_one = match read.as_slice() {
             [column] => column.name.as_str(),
             _ => "",
@@ -437,6 +447,10 @@ pub(super) fn create_index(scope: &Scope, ddl: &mut DdlPlan, create: &CreateInde
         let IndexColumn { name, descending, nulls_first } = column;
         Ok(IndexKey { column: id_of(name)?, descending: *descending, nulls_first: *nulls_first })
     };
+    let repeated = |at: usize| create.columns.iter().take(at).any(|column| Some(column) == create.columns.get(at));
+    if create.unique && (0..create.columns.len()).any(repeated) {
+        return Err(unsupported("a unique index with one column twice").into());
+    }
     let index = Index {
         table: id,
         keys: create.columns.iter().map(key).collect::<PlanResult<_>>()?,
@@ -448,12 +462,13 @@ pub(super) fn create_index(scope: &Scope, ddl: &mut DdlPlan, create: &CreateInde
     let names: Vec<&str> = create.columns.iter().map(|column| column.name.as_str()).collect();
     let made = object_name(&old.name, &names.join("_"), "idx");
     let mut table = old.clone();
-    let columns = index.columns();
     let mut constrained = Constrained { scope, ddl, id, table: &mut table };
-    let (_, name) = constrained.put_index(index, create.name.as_deref(), &made)?;
+    let (_, name) = constrained.put_index(index.clone(), create.name.as_deref(), &made)?;
     if create.unique {
         let rows = rows(scope, id, old, &table)?;
-        ddl.validations.push(no_duplicates(id, rows, &table, &columns, create.nulls_not_distinct, &name)?);
+        let mut validation = no_duplicates(id, rows, &table, &index, &name)?;
+        validation.error = validation.error.about(about(scope, &table, &name));
+        ddl.validations.push(validation);
     }
     ddl.put(id, Body::Relation(table));
     Ok(())
@@ -467,9 +482,9 @@ pub(super) fn drop_index(scope: &Scope, ddl: &mut DdlPlan, index: ObjectId, casc
     if let Some(constraint) = table.constraint_of(index) {
         let name = format!("constraint {} on table {}", constraint.name, table.name);
         let message = format!("cannot drop index {} because {name} requires it", relation.name);
-        return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
-            .hint(format!("You can drop {name} instead."))
-            .into());
+        let refusal = Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message);
+        ddl.refusal = Some(refusal.hint(format!("You can drop {name} instead.")));
+        return Ok(());
     }
     let what = format!("index {}", relation.name);
     let id = definition.table;
@@ -504,7 +519,9 @@ pub(super) fn validation(
         ConstraintKind::Primary(key) | ConstraintKind::Unique(key) => {
             let Some(key) = ddl.relation(scope, *key).and_then(Relation::as_index) else { return Ok(None) };
             let rows = rows(scope, id, old, new)?;
-            Some(no_duplicates(id, rows, new, &key.columns(), key.nulls_not_distinct, &constraint.name)?)
+            let mut validation = no_duplicates(id, rows, new, key, &constraint.name)?;
+            validation.error = validation.error.about(about(scope, new, &constraint.name));
+            Some(validation)
         }
         ConstraintKind::Check(check) => {
             let broken = Expr::IsFalse(Box::new(bind_check(scope, new, &check.condition)?));
@@ -513,10 +530,21 @@ pub(super) fn validation(
                 "check constraint \"{}\" of relation \"{}\" is violated by some row",
                 constraint.name, new.name
             );
-            Some(Validation { table: id, none_of, error: Plain::new(SqlState::CHECK_VIOLATION, message), key: None })
+            let error = Plain::new(SqlState::CHECK_VIOLATION, message).about(about(scope, new, &constraint.name));
+            Some(Validation { table: id, none_of, error, key: None })
         }
         ConstraintKind::Foreign(_) => None,
     })
+}
+
+/// What drivers are told that an error is about.
+fn about(scope: &Scope, table: &Relation, constraint: &str) -> About {
+    About {
+        schema: scope.catalog().schema(table.schema).map(|schema| schema.name.clone()),
+        table: Some(table.name.clone()),
+        constraint: Some(constraint.to_owned()),
+        ..About::default()
+    }
 }
 
 /// Asks that no two rows have the same key.
@@ -524,12 +552,13 @@ fn no_duplicates(
     id: ObjectId,
     rows: LogicalPlanBuilder,
     table: &Relation,
-    columns: &[i32],
-    nulls_too: bool,
+    index: &Index,
     name: &str,
 ) -> PlanResult<Validation> {
+    let columns = index.columns();
     let names: Vec<&str> =
         columns.iter().filter_map(|id| table.column_by_id(*id)).map(|column| column.name.as_str()).collect();
+    let nulls_too = index.nulls_not_distinct;
     let message = format!("could not create unique index \"{name}\"");
     Ok(Validation {
         table: id,

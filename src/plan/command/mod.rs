@@ -138,6 +138,9 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Reset(_)
         | Command::DiscardAll
         | Command::Deallocate(_)
+        | Command::Declare(_)
+        | Command::Fetch(_)
+        | Command::CloseCursor(_)
         | Command::Begin(_)
         | Command::SetTransaction(_)
         | Command::Commit

@@ -2,6 +2,7 @@
 //! of the session, types of parameters that casts and literals tell.
 
 mod from;
+mod grouping;
 mod output;
 mod precedence;
 mod session;
@@ -9,6 +10,7 @@ mod sets;
 mod syntax;
 mod wildcard;
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -39,7 +41,7 @@ fn function_name(function: &ast::Function) -> Option<String> {
 
 /// Rewrites a query in place. `types` receives the parameter types that its text tells.
 pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgType>>) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { scope, types, depth: 0, error: None };
+    let mut rewriter = Rewriter { scope, types, depth: 0, with: HashSet::new(), error: None };
     let _flow = VisitMut::visit(query, &mut rewriter);
     rewriter.error.map_or(Ok(()), Err)
 }
@@ -55,7 +57,7 @@ pub(super) fn typed_expression(
     expr: &mut Expr,
     types: &mut Vec<Option<PgType>>,
 ) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { scope, types, depth: 0, error: None };
+    let mut rewriter = Rewriter { scope, types, depth: 0, with: HashSet::new(), error: None };
     let _flow = VisitMut::visit(expr, &mut rewriter);
     match rewriter.error {
         Some(error) => Err(error),
@@ -68,6 +70,8 @@ struct Rewriter<'a> {
     types: &'a mut Vec<Option<PgType>>,
     /// How many queries the visited syntax is in.
     depth: usize,
+    /// Names of WITH so far.
+    with: HashSet<String>,
     error: Option<SqlError>,
 }
 
@@ -207,6 +211,11 @@ impl VisitorMut for Rewriter<'_> {
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.depth += 1;
         values_of_columns(&mut query.body);
+        let named = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.with.extend(named.map(|table| wildcard::ident(&table.alias.name)));
+        if let ast::SetExpr::Select(select) = query.body.as_mut() {
+            grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
+        }
         if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
             let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
             counts.for_each(|count| self.suggest(count, &PgType::Int8));

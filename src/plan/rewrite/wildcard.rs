@@ -38,7 +38,7 @@ fn of_from(scope: &Scope, select: &Select, table: Option<&str>) -> Option<Vec<St
     Some(names)
 }
 
-fn ident(ident: &ast::Ident) -> String {
+pub(super) fn ident(ident: &ast::Ident) -> String {
     if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
 }
 

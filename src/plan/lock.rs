@@ -1,0 +1,87 @@
+//! FOR UPDATE and FOR SHARE. Nobody waits for anybody here: the transaction commits only if the tables whose rows it has
+//! locked are what they were when it did, or else it has lost the race (`40001`).
+
+use sqlparser::ast::{self, Query, SetExpr, TableFactor};
+
+use super::rewrite::called;
+use super::{Need, PlanError, PlanResult, Right, Scope, query};
+use crate::catalog::RelationKind;
+use crate::error::{Plain, SqlState, unsupported};
+use crate::govern::Privilege;
+use crate::guard::row_security_applies;
+use crate::name::ObjectId;
+
+/// What a query locks.
+#[derive(Debug, Default)]
+pub struct Locks {
+    /// Tables that must not be written to by others until the transaction commits.
+    pub tables: Vec<ObjectId>,
+    /// Rights that it takes, besides those to read.
+    pub needs: Vec<Need>,
+}
+
+/// Takes the locking clauses out of a query. `0A000`, `42P01`.
+pub(super) fn take(scope: &Scope, query: &mut Query) -> PlanResult<Locks> {
+    let mut locks = Locks::default();
+    for clause in std::mem::take(&mut query.locks) {
+        let SetExpr::Select(select) = query.body.as_ref() else {
+            return Err(refused("UNION/INTERSECT/EXCEPT"));
+        };
+        let grouped = match &select.group_by {
+            ast::GroupByExpr::All(_) => true,
+            ast::GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+        };
+        for (there, what) in [
+            (select.distinct.is_some(), "DISTINCT clause"),
+            (grouped, "GROUP BY clause"),
+            (select.having.is_some(), "HAVING clause"),
+        ] {
+            if there {
+                return Err(refused(what));
+            }
+        }
+        if matches!(clause.nonblock, Some(ast::NonBlock::SkipLocked)) {
+            return Err(unsupported("SKIP LOCKED").into());
+        }
+        let of = clause.of.as_ref().map(|name| query::qualified(name).map(|name| name.name).unwrap_or_default());
+        let mut found = false;
+        let from = select.from.iter();
+        let factors =
+            from.flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)));
+        for factor in factors {
+            if of.is_some() && called(factor) != of {
+                continue;
+            }
+            found = true;
+            lock(scope, &mut locks, factor)?;
+        }
+        if let Some(of) = of.filter(|_| !found) {
+            let message = format!("relation \"{of}\" in FOR UPDATE clause not found in FROM clause");
+            return Err(PlanError::Undefined(Plain::new(SqlState::UNDEFINED_TABLE, message), of));
+        }
+    }
+    Ok(locks)
+}
+
+fn lock(scope: &Scope, locks: &mut Locks, factor: &TableFactor) -> PlanResult<()> {
+    let TableFactor::Table { name, args: None, .. } = factor else {
+        return Err(unsupported("FOR UPDATE of what is no table").into());
+    };
+    let Some((id, relation)) = query::qualified(name).and_then(|name| scope.ctx.relation(&name)) else {
+        // Binding tells whether it is a query of WITH, or nothing.
+        return Ok(());
+    };
+    if !matches!(relation.storage, RelationKind::Table(_)) {
+        return Err(unsupported("FOR UPDATE of what is no table").into());
+    }
+    if row_security_applies(&scope.ctx, relation) {
+        return Err(unsupported("FOR UPDATE under row-level security").into());
+    }
+    locks.tables.push(id);
+    locks.needs.push(Need { role: scope.ctx.role, right: Right::AnyColumn { id, privilege: Privilege::Update } });
+    Ok(())
+}
+
+fn refused(what: &str) -> PlanError {
+    Plain::new(SqlState::FEATURE_NOT_SUPPORTED, format!("FOR UPDATE is not allowed with {what}")).into()
+}
