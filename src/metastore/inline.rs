@@ -11,6 +11,7 @@ use roaring::RoaringTreemap;
 
 use super::MetastoreError;
 use super::db::{Row, Tx, Value};
+use super::load::LIVE;
 use crate::catalog::{Column, InlinedRows, Relation};
 use crate::encode::{ColumnBuilder, Style, text_array};
 use crate::name::{ObjectId, SnapshotId};
@@ -145,17 +146,18 @@ pub(super) async fn end(
     Ok(())
 }
 
-/// The rows that are there, with the columns that the table has now.
+/// The rows that are there at a snapshot, with the columns that the table has then.
 pub(super) async fn load(
     tx: &mut Tx<'_>,
     table: &str,
+    snapshot: SnapshotId,
     relation: &Relation,
     schema: arrow::datatypes::SchemaRef,
 ) -> Result<InlinedRows, MetastoreError> {
     let names: Vec<String> = relation.columns.iter().map(|column| quoted(&column.name)).collect();
     let names = names.join(", ");
-    let sql = format!("SELECT row_id, {names} FROM {table} WHERE end_snapshot IS NULL ORDER BY row_id");
-    let rows = tx.query(&sql, vec![]).await?;
+    let sql = format!("SELECT row_id, {names} FROM {table} WHERE {LIVE} ORDER BY row_id");
+    let rows = tx.query(&sql, vec![snapshot.0.into()]).await?;
     let mut ids = Vec::with_capacity(rows.len());
     for row in &rows {
         ids.push(u64::try_from(row.int(0)?).map_err(|error| MetastoreError::Corrupt(error.to_string()))?);

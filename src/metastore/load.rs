@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::MetastoreError;
 use super::commit::INLINED_DELETES;
-use super::db::{Db, Tx};
+use super::db::{Db, Tx, Value};
 use super::inline;
 use crate::catalog::{
     CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, Inlined, TableData, file_schema,
@@ -19,22 +19,34 @@ pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
     rows.first().map_or(Ok(true), |row| Ok(row.int(0)? == 0))
 }
 
-/// The catalog and all live data files at the last snapshot.
-pub(super) async fn head(db: &Db) -> Result<CatalogState, MetastoreError> {
+/// The snapshot after all others.
+pub(super) const LAST: SnapshotId = SnapshotId(i64::MAX);
+
+/// The last snapshot that was there at a time, which is as DuckLake writes times; `None`: it is before the first.
+pub(super) async fn snapshot_at(db: &Db, time: &str) -> Result<Option<SnapshotId>, MetastoreError> {
+    let mut tx = db.begin().await?;
+    let sql = "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time <= $1";
+    let rows = tx.query(sql, vec![time.into()]).await?;
+    tx.commit().await?;
+    rows.first().map_or(Ok(None), |row| Ok(row.int_or_null(0)?.map(SnapshotId)))
+}
+
+/// The catalog and all live data files at a snapshot, or at the last one before it.
+pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
     let mut tx = db.begin().await?;
     let rows = tx
         .query(
             "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
-               FROM ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1",
-            vec![],
+               FROM ducklake_snapshot WHERE snapshot_id <= $1 ORDER BY snapshot_id DESC LIMIT 1",
+            vec![snapshot.0.into()],
         )
         .await?;
     let row = rows.first().ok_or_else(|| MetastoreError::Corrupt("there is no snapshot".to_owned()))?;
+    let at = || vec![Value::from(snapshot.0)];
     let mut state = CatalogState::new(SnapshotId(row.int(0)?), row.int(1)?, row.int(2)?, row.int(3)?);
 
-    let rows = tx
-        .query("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE end_snapshot IS NULL", vec![])
-        .await?;
+    let rows =
+        tx.query(&format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE}"), at()).await?;
     let mut by_version: HashMap<i64, Vec<Change>> = HashMap::new();
     for row in &rows {
         let body = serde_json::from_str(&row.text(2)?)
@@ -46,24 +58,26 @@ pub(super) async fn head(db: &Db) -> Result<CatalogState, MetastoreError> {
     for (version, changes) in versions {
         state = state.with(SnapshotId(version), changes);
     }
-    let mut data = data_files(&mut tx).await?;
-    inlined(&mut tx, &state, &mut data).await?;
+    let mut data = data_files(&mut tx, snapshot).await?;
+    inlined(&mut tx, &state, snapshot, &mut data).await?;
     tx.commit().await?;
     Ok(state.with_data(data.into_iter().map(|(table, data)| (table, Some(Arc::new(data))))))
 }
 
-async fn data_files(tx: &mut Tx<'_>) -> Result<BTreeMap<ObjectId, TableData>, MetastoreError> {
+/// What is live at a snapshot, `$1`. Nothing ends after the last.
+pub(super) const LIVE: &str = "begin_snapshot <= $1 AND (end_snapshot IS NULL OR end_snapshot > $1)";
+
+async fn data_files(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<BTreeMap<ObjectId, TableData>, MetastoreError> {
     let mut stats: HashMap<i64, Vec<ColumnStats>> = HashMap::new();
-    let rows = tx
-        .query(
-            "SELECT s.data_file_id, s.column_id, s.column_size_bytes, s.value_count, s.null_count, s.min_value, s.max_value,
-                    s.contains_nan
-               FROM ducklake_file_column_stats s JOIN ducklake_data_file f ON f.data_file_id = s.data_file_id
-              WHERE f.end_snapshot IS NULL
-              ORDER BY s.data_file_id, s.column_id",
-            vec![],
-        )
-        .await?;
+    let at = || vec![Value::from(snapshot.0)];
+    let sql = format!(
+        "SELECT s.data_file_id, s.column_id, s.column_size_bytes, s.value_count, s.null_count, s.min_value, s.max_value,
+                s.contains_nan
+           FROM ducklake_file_column_stats s JOIN ducklake_data_file f ON f.data_file_id = s.data_file_id
+          WHERE {LIVE}
+          ORDER BY s.data_file_id, s.column_id"
+    );
+    let rows = tx.query(&sql, at()).await?;
     for row in rows {
         stats.entry(row.int(0)?).or_default().push(ColumnStats {
             column: i32::try_from(row.int(1)?).map_err(|error| MetastoreError::Corrupt(error.to_string()))?,
@@ -75,14 +89,12 @@ async fn data_files(tx: &mut Tx<'_>) -> Result<BTreeMap<ObjectId, TableData>, Me
             contains_nan: row.int_or_null(7)?.map(|flag| flag != 0),
         });
     }
-    let mut deletes = deletes(tx).await?;
-    let rows = tx
-        .query(
-            "SELECT table_id, data_file_id, path, record_count, file_size_bytes, footer_size, begin_snapshot
-               FROM ducklake_data_file WHERE end_snapshot IS NULL ORDER BY table_id, data_file_id",
-            vec![],
-        )
-        .await?;
+    let mut deletes = deletes(tx, snapshot).await?;
+    let sql = format!(
+        "SELECT table_id, data_file_id, path, record_count, file_size_bytes, footer_size, begin_snapshot
+           FROM ducklake_data_file WHERE {LIVE} ORDER BY table_id, data_file_id"
+    );
+    let rows = tx.query(&sql, at()).await?;
     let mut tables: BTreeMap<ObjectId, TableData> = BTreeMap::new();
     for row in rows {
         let (table, id) = (ObjectId(row.int(0)?), row.int(1)?);
@@ -106,6 +118,7 @@ async fn data_files(tx: &mut Tx<'_>) -> Result<BTreeMap<ObjectId, TableData>, Me
 async fn inlined(
     tx: &mut Tx<'_>,
     state: &CatalogState,
+    snapshot: SnapshotId,
     tables: &mut BTreeMap<ObjectId, TableData>,
 ) -> Result<(), MetastoreError> {
     for row in tx.query("SELECT table_id, next_row_id FROM ducklake_table_stats", vec![]).await? {
@@ -115,20 +128,18 @@ async fn inlined(
         }
     }
     // All rows that are there are in the table of the present columns.
-    let found = tx
-        .query(
-            "SELECT t.table_id, t.table_name, t.schema_version
-               FROM ducklake_inlined_data_tables t
-              WHERE (SELECT min(s.snapshot_id) FROM ducklake_snapshot s WHERE s.schema_version = t.schema_version)
-                 >= (SELECT max(c.begin_snapshot) FROM ducklake_column c
-                      WHERE c.table_id = t.table_id AND c.end_snapshot IS NULL)",
-            vec![],
-        )
-        .await?;
+    let sql = format!(
+        "SELECT t.table_id, t.table_name, t.schema_version
+           FROM ducklake_inlined_data_tables t
+          WHERE t.schema_version <= $2
+            AND (SELECT min(s.snapshot_id) FROM ducklake_snapshot s WHERE s.schema_version = t.schema_version)
+             >= (SELECT max(c.begin_snapshot) FROM ducklake_column c WHERE c.table_id = t.table_id AND {LIVE})"
+    );
+    let found = tx.query(&sql, vec![snapshot.0.into(), state.schema_version.into()]).await?;
     for row in found {
         let id = ObjectId(row.int(0)?);
         let Some(relation) = state.relation(id) else { continue };
-        let rows = inline::load(tx, &row.text(1)?, relation, file_schema(&relation.columns)).await?;
+        let rows = inline::load(tx, &row.text(1)?, snapshot, relation, file_schema(&relation.columns)).await?;
         let data = tables.entry(id).or_default();
         data.inlined_version = Some(row.int(2)?);
         data.inlined = Inlined::default().with(rows).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
@@ -137,15 +148,14 @@ async fn inlined(
 }
 
 /// Deleted rows by data file, and the last snapshot that deleted one.
-async fn deletes(tx: &mut Tx<'_>) -> Result<HashMap<i64, (i64, Deletes)>, MetastoreError> {
+async fn deletes(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<HashMap<i64, (i64, Deletes)>, MetastoreError> {
     let mut found: HashMap<i64, (i64, Deletes)> = HashMap::new();
-    let rows = tx
-        .query(
-            "SELECT data_file_id, begin_snapshot, delete_file_id, path, delete_count, file_size_bytes
-               FROM ducklake_delete_file WHERE end_snapshot IS NULL",
-            vec![],
-        )
-        .await?;
+    let at = || vec![Value::from(snapshot.0)];
+    let sql = format!(
+        "SELECT data_file_id, begin_snapshot, delete_file_id, path, delete_count, file_size_bytes
+           FROM ducklake_delete_file WHERE {LIVE}"
+    );
+    let rows = tx.query(&sql, at()).await?;
     for row in rows {
         let (at, deletes) = found.entry(row.int(0)?).or_default();
         *at = row.int(1)?;
@@ -160,9 +170,10 @@ async fn deletes(tx: &mut Tx<'_>) -> Result<HashMap<i64, (i64, Deletes)>, Metast
     for table in tx.tables_like(INLINED_DELETES).await? {
         let sql = format!(
             "SELECT d.file_id, d.row_id, d.begin_snapshot FROM {table} d
-               JOIN ducklake_data_file f ON f.data_file_id = d.file_id WHERE f.end_snapshot IS NULL"
+               JOIN (SELECT data_file_id FROM ducklake_data_file WHERE {LIVE}) f ON f.data_file_id = d.file_id
+              WHERE d.begin_snapshot <= $1"
         );
-        let rows = tx.query(&sql, vec![]).await?;
+        let rows = tx.query(&sql, at()).await?;
         for row in rows {
             let (at, deletes) = found.entry(row.int(0)?).or_default();
             *at = (*at).max(row.int(2)?);

@@ -13,6 +13,7 @@ mod migrate;
 mod rows;
 mod sequence;
 
+use std::collections::VecDeque;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -26,6 +27,10 @@ pub use sequence::Sequences;
 use crate::catalog::{BOOTSTRAP_ROLE, CatalogState};
 use crate::error::{Report, SqlState};
 use crate::govern::PasswordVerifier;
+use crate::name::SnapshotId;
+
+/// Earlier states that are kept.
+const PAST_MAX: usize = 8;
 
 /// What went wrong with the data directory or the metadata database.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,9 @@ pub enum MetastoreError {
         /// Number of the last migration that this server has.
         known: i64,
     },
+    /// `42704`: a snapshot that is not there.
+    #[error("{0}")]
+    NoSnapshot(String),
     /// `XX000`: what is stored makes no sense, or something cannot be stored; says what.
     #[error("metadata database: {0}")]
     Corrupt(String),
@@ -72,6 +80,7 @@ impl Report for MetastoreError {
         match self {
             Self::InUse { .. } | Self::TooNew { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
+            Self::NoSnapshot(_) => SqlState::UNDEFINED_OBJECT,
             Self::Corrupt(_) => SqlState::INTERNAL_ERROR,
         }
     }
@@ -84,6 +93,8 @@ pub struct Metastore {
     head: RwLock<Arc<CatalogState>>,
     sequences: Arc<Sequences>,
     recent: Mutex<RecentClaims>,
+    /// Earlier states that were asked for, the latest first.
+    past: Mutex<VecDeque<Arc<CatalogState>>>,
     /// Held for the server's life: a second server on the same directory is refused.
     _lock: File,
 }
@@ -98,18 +109,48 @@ impl Metastore {
         if load::is_empty(&db).await? {
             migrate::bootstrap(&db, &directory.join("warehouse"), password()).await?;
         }
-        let head = load::head(&db).await?;
+        let head = load::at(&db, load::LAST).await?;
         if head.role(BOOTSTRAP_ROLE).is_none() {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
         let sequences = Arc::new(Sequences::new(load::sequences(&db).await?));
         let recent = Mutex::new(RecentClaims::new(head.snapshot));
-        Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, recent, _lock: lock })
+        Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, recent, past: Mutex::default(), _lock: lock })
     }
 
     /// The newest committed catalog.
     pub fn head(&self) -> Arc<CatalogState> {
         Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The catalog at an earlier snapshot. `42704` if there is none of that number.
+    pub async fn at(&self, snapshot: SnapshotId) -> Result<Arc<CatalogState>, MetastoreError> {
+        let head = self.head();
+        if snapshot.0 < 0 || snapshot > head.snapshot {
+            return Err(MetastoreError::NoSnapshot(format!("snapshot {snapshot} does not exist")));
+        }
+        if snapshot == head.snapshot {
+            return Ok(head);
+        }
+        let known = |past: &VecDeque<Arc<CatalogState>>| past.iter().find(|past| past.snapshot == snapshot).cloned();
+        if let Some(known) = known(&self.past.lock().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(known);
+        }
+        let found = Arc::new(load::at(&self.db, snapshot).await?);
+        let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
+        past.push_front(Arc::clone(&found));
+        past.truncate(PAST_MAX);
+        Ok(found)
+    }
+
+    /// The snapshot that was the last at a time, in microseconds since 1970. `42704` if there was none yet.
+    pub async fn snapshot_at(&self, time_us: i64) -> Result<SnapshotId, MetastoreError> {
+        if time_us >= chrono::Utc::now().timestamp_micros() {
+            return Ok(self.head().snapshot);
+        }
+        let text = rows::time_text(time_us);
+        let found = load::snapshot_at(&self.db, &text).await?;
+        found.ok_or_else(|| MetastoreError::NoSnapshot(format!("there is no snapshot at {text} or before")))
     }
 
     fn recent(&self) -> MutexGuard<'_, RecentClaims> {

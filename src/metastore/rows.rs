@@ -10,7 +10,13 @@ use crate::types::{PgType, ducklake_type};
 
 /// Now, as DuckLake writes times.
 pub(super) fn now_text() -> String {
-    Utc::now().format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
+    time_text(Utc::now().timestamp_micros())
+}
+
+/// A time, in microseconds since 1970, as DuckLake writes times.
+pub(super) fn time_text(time_us: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_micros(time_us).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
 }
 
 /// A row of `boathouse_object` (`object_id`, kind, `begin_snapshot`, body).

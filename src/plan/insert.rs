@@ -21,7 +21,7 @@ use crate::catalog::{Column, ConstraintKind, IdentityKind, Relation, RelationKin
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::name::{ObjectId, QualifiedName, fold};
-use crate::statement::parse_expression;
+use crate::statement::{as_it_was, parse_expression};
 use crate::types::{PgType, arrow_type, field, of_field};
 
 /// Rows for a table.
@@ -163,6 +163,9 @@ pub(super) fn from_plan(
 
 /// A table that rows can go to.
 pub(super) fn target<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
+    if as_it_was(&name.name).is_some() {
+        return Err(unsupported("writing to the past").into());
+    }
     let (id, relation) =
         scope.ctx.require_relation(name).map_err(|error| PlanError::Undefined(error, name.name.clone()))?;
     match relation.storage {

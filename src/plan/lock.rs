@@ -10,6 +10,7 @@ use crate::error::{Plain, SqlState, unsupported};
 use crate::govern::Privilege;
 use crate::guard::row_security_applies;
 use crate::name::ObjectId;
+use crate::statement::as_it_was;
 
 /// What a query locks.
 #[derive(Debug, Default)]
@@ -67,6 +68,9 @@ fn lock(scope: &Scope, locks: &mut Locks, factor: &TableFactor) -> PlanResult<()
     let TableFactor::Table { name, args: None, .. } = factor else {
         return Err(unsupported("FOR UPDATE of what is no table").into());
     };
+    if query::qualified(name).is_some_and(|name| as_it_was(&name.name).is_some()) {
+        return Err(unsupported("FOR UPDATE of the past").into());
+    }
     let Some((id, relation)) = query::qualified(name).and_then(|name| scope.ctx.relation(&name)) else {
         // Binding tells whether it is a query of WITH, or nothing.
         return Ok(());

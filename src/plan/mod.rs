@@ -20,6 +20,7 @@ mod returning;
 mod rewrite;
 mod typing;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
@@ -42,7 +43,7 @@ use crate::guard::{Guard, Reader};
 use crate::lake::{InferredTable, Location};
 use crate::metastore::Metastore;
 use crate::name::ObjectId;
-use crate::statement::{Command, CopySource, CopyTarget, Explain, Statement};
+use crate::statement::{AsOf, Command, CopySource, CopyTarget, Explain, Statement};
 use crate::types::PgType;
 
 /// What planning may look at.
@@ -71,6 +72,8 @@ pub struct Facts {
     pub location: Option<Location>,
     /// What the location's files hold, where that decides about columns.
     pub inferred: Option<Arc<InferredTable>>,
+    /// The catalog as it was, at each moment that the statement asks for.
+    pub past: BTreeMap<AsOf, Arc<CatalogState>>,
 }
 
 /// What a statement will do.

@@ -15,13 +15,15 @@ use super::from_function::FromFunction;
 use super::insert::cannot_open;
 use super::modify::TARGET;
 use super::{Scope, policy, query};
-use crate::catalog::RelationKind;
+use crate::catalog::{Column, RelationKind};
 use crate::context::undefined_table;
-use crate::error::{SqlError, unsupported};
+use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
+use crate::govern::Privilege;
 use crate::guard::ViewTable;
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::{self, SystemFunction, SystemRelation};
 use crate::pg::{SystemTable, Unified};
+use crate::statement::{AsOf, as_it_was};
 use crate::types::{field, from_sql};
 
 /// Views and policies may refer to each other this deep.
@@ -64,6 +66,9 @@ impl<'a> Names<'a> {
         if let Some(relation) = system::relation(name.schema.as_deref(), &name.name) {
             return self.system_source(relation);
         }
+        if let Some((own, moment)) = as_it_was(&name.name) {
+            return self.past_source(&QualifiedName { schema: name.schema.clone(), name: own.to_owned() }, &moment);
+        }
         let (id, relation) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
         if self.within.len() > DEPTH_MAX {
             return Err(unsupported("nesting of views and policies this deep").into());
@@ -86,6 +91,37 @@ impl<'a> Names<'a> {
             RelationKind::Sequence(_) => Err(unsupported("reading a sequence as a table").into()),
             RelationKind::Index(_) => Err(cannot_open(relation).into()),
         }
+    }
+
+    /// A table as it was, under the policies of today. They are about the columns of today: where those were others, and
+    /// something is hidden, it is refused. Rights on single columns do not count.
+    fn past_source(&self, name: &QualifiedName, moment: &AsOf) -> Result<Arc<dyn TableSource>, SqlError> {
+        let scope = self.scope;
+        let (id, now) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
+        if !matches!(now.storage, RelationKind::Table(_)) {
+            return Err(unsupported(format!("the past of a {}", now.kind_name())).into());
+        }
+        let readable = scope.ctx.rights(&now.effective_acl()).contains(Privilege::Select);
+        if !readable || !scope.ctx.may_use_schema(now.schema) {
+            let message = format!("permission denied for table {}", now.name);
+            let error = Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message);
+            return Err(error.detail("The past of a table may be read by those who may read all of it.").into());
+        }
+        let past = scope.facts.past.get(moment).ok_or_else(|| internal("a moment that was not looked up"))?;
+        let Some(then) = past.relation(id) else {
+            let message = format!("relation \"{name}\" did not exist at snapshot {}", past.snapshot);
+            return Err(Plain::new(SqlState::UNDEFINED_TABLE, message).into());
+        };
+        let policies = policy::bind(scope, id, now, &self.within)?;
+        let same = |(then, now): (&Column, &Column)| (then.id, &then.name, &then.pg) == (now.id, &now.name, &now.pg);
+        let unchanged = then.columns.len() == now.columns.len() && then.columns.iter().zip(&now.columns).all(same);
+        if policies.is_some() && !unchanged {
+            return Err(unsupported("reading under policies what a table was before its columns changed").into());
+        }
+        let mut ctx = scope.ctx.clone();
+        ctx.catalog = Arc::clone(past);
+        ctx.staged = Arc::default();
+        Ok(provider_as_source(scope.guard.open(&ctx, id, then, policies, &self.system)?))
     }
 
     fn system_source(&self, relation: &'static SystemRelation) -> Result<Arc<dyn TableSource>, SqlError> {

@@ -21,7 +21,7 @@ use crate::context::undefined_table;
 use crate::error::{SqlError, SqlState, internal, unsupported};
 use crate::name::{QualifiedName, fold};
 use crate::pg::system::{self, SystemRelation};
-use crate::statement::parse_query;
+use crate::statement::{as_it_was, parse_query};
 use crate::types::{PgType, field, of_field};
 
 /// A bound query, not yet permitted.
@@ -279,7 +279,8 @@ impl Visitor for Checker<'_> {
                 };
                 let known = (name.schema.is_none() && (name.name == TARGET || self.ctes.contains(&name.name)))
                     || system::relation(name.schema.as_deref(), &name.name).is_some()
-                    || self.scope.ctx.relation(&name).is_some();
+                    || self.scope.ctx.relation(&name).is_some()
+                    || as_it_was(&name.name).is_some();
                 if !known {
                     self.error = Some(PlanError::Undefined(undefined_table(&name), name.schema.unwrap_or(name.name)));
                     return ControlFlow::Break(());

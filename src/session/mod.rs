@@ -18,18 +18,18 @@ use state::{Open, open_transaction};
 
 use crate::catalog::CatalogState;
 use crate::context::{Assigned, Context, resolve_search_path};
-use crate::encode::Style;
+use crate::encode::{Style, parse_timestamp};
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
 use crate::guard::{Guard, Reader};
 use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
-use crate::name::ObjectId;
+use crate::name::{ObjectId, SnapshotId};
 use crate::pg::Objects;
 use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in_block, plan};
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings};
-use crate::statement::{Class, Command, CopyTarget, Statement, parse};
+use crate::statement::{AsOf, Class, Command, CopyTarget, Statement, parse};
 use crate::types::PgType;
 use crate::warehouse::Warehouse;
 
@@ -207,6 +207,7 @@ impl Session {
             ctx,
         };
         scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;
+        scope.facts.past = past(&self.shared, &scope.ctx, &statement.moments).await?;
         Ok(scope)
     }
 
@@ -283,6 +284,25 @@ impl Session {
     }
 }
 
+/// The catalog as it was, at some moments.
+async fn past(shared: &Shared, ctx: &Context, moments: &[AsOf]) -> Result<BTreeMap<AsOf, Arc<CatalogState>>, SqlError> {
+    let mut past = BTreeMap::new();
+    for moment in moments {
+        let snapshot = match moment {
+            AsOf::Version(number) => SnapshotId(*number),
+            AsOf::Time(text) => {
+                let time = parse_timestamp(text, Some(ctx.settings.time_zone())).map_err(|_malformed| {
+                    let message = format!("invalid input syntax for type timestamp with time zone: \"{text}\"");
+                    Plain::new(SqlState::INVALID_DATETIME_FORMAT, message)
+                })?;
+                shared.metastore.snapshot_at(time).await?
+            }
+        };
+        past.insert(moment.clone(), shared.metastore.at(snapshot).await?);
+    }
+    Ok(past)
+}
+
 /// Looks at the files that a statement names.
 async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Facts, SqlError> {
     let denied = |what: &str| {
@@ -307,7 +327,7 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
                 }
                 Err(error) => return Err(error),
             };
-            Facts { location: Some(location), inferred: Some(Arc::new(inferred)) }
+            Facts { location: Some(location), inferred: Some(Arc::new(inferred)), ..Facts::default() }
         }
         Command::Copy(copy) => match &copy.target {
             CopyTarget::FromLocation(text) => {
@@ -323,7 +343,7 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
                     }
                     None => None,
                 };
-                Facts { location: Some(location), inferred }
+                Facts { location: Some(location), inferred, ..Facts::default() }
             }
             CopyTarget::FromStdin | CopyTarget::ToStdout | CopyTarget::ToLocation(_) => Facts::default(),
         },

@@ -8,6 +8,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 use super::Command;
+use super::past::{AsOf, with_moments};
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 use crate::name::{QualifiedName, fold};
@@ -28,6 +29,7 @@ pub(super) struct Cursor<'a> {
     /// Highest parameter number of each token, so that a statement knows its own.
     first_token: usize,
     parameters: Vec<(usize, usize)>,
+    moments: Arc<[AsOf]>,
 }
 
 impl<'a> Cursor<'a> {
@@ -37,7 +39,8 @@ impl<'a> Cursor<'a> {
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
         let tokens: Vec<_> = tokens.collect();
         refuse_own_names(text, &tokens)?;
-        let tokens = without_table_queries(with_signs_apart(tokens));
+        let (tokens, moments) = with_moments(text, with_signs_apart(tokens))?;
+        let tokens = without_table_queries(tokens);
         let parameters = tokens
             .iter()
             .enumerate()
@@ -48,7 +51,7 @@ impl<'a> Cursor<'a> {
             .collect();
         check_chains(text, &tokens)?;
         let parser = Parser::new(&DIALECT).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
-        Ok(Self { parser, text, first_token: 0, parameters })
+        Ok(Self { parser, text, first_token: 0, parameters, moments: moments.into() })
     }
 
     pub(super) fn begin_statement(&mut self) {
@@ -59,6 +62,11 @@ impl<'a> Cursor<'a> {
     pub(super) fn parameters(&self) -> usize {
         let here = self.first_token..self.parser.index();
         self.parameters.iter().filter(|(index, _)| here.contains(index)).map(|(_, number)| *number).max().unwrap_or(0)
+    }
+
+    /// Moments of the past that the message asks for.
+    pub(super) fn moments(&self) -> &Arc<[AsOf]> {
+        &self.moments
     }
 
     pub(super) fn at_end(&self) -> bool {

@@ -12,6 +12,7 @@ mod declare;
 mod grant;
 mod maintain;
 mod modify;
+mod past;
 mod policy;
 mod role;
 mod setting;
@@ -29,6 +30,7 @@ pub use declare::{Declare, Fetch};
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
 pub use maintain::Maintain;
 pub use modify::{Modify, RowChange};
+pub use past::{AsOf, as_it_was};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use setting::{SetStatement, SetValue, Shown};
@@ -51,6 +53,8 @@ pub struct Statement {
     pub command: Command,
     /// How many parameters it names (`$1` … `$n`).
     pub parameters: usize,
+    /// Moments of the past that the message asks for.
+    pub moments: Arc<[AsOf]>,
 }
 
 /// What a statement asks for.
@@ -172,7 +176,12 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, SyntaxError> {
         if !cursor.semicolon() && !cursor.at_end() {
             return Err(cursor.unexpected());
         }
-        statements.push(Statement { text: Arc::clone(&text), command, parameters: cursor.parameters() });
+        let moments = Arc::clone(cursor.moments());
+        if matches!(command, Command::CreateView(_)) && !moments.is_empty() {
+            let feature = "a view of the past".to_owned();
+            return Err(SyntaxError::Unsupported { feature, position: None });
+        }
+        statements.push(Statement { text: Arc::clone(&text), command, parameters: cursor.parameters(), moments });
     }
 }
 
