@@ -282,7 +282,7 @@ pub(super) fn is_always(column: &Column) -> bool {
     column.identity.as_ref().is_some_and(|identity| identity.kind == IdentityKind::Always)
 }
 
-fn generated_always(column: &Column) -> Plain {
+pub(super) fn generated_always(column: &Column) -> Plain {
     Plain::new(SqlState::GENERATED_ALWAYS, format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name))
         .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
 }
@@ -399,7 +399,7 @@ fn rewritten_default(scope: &Scope, source: &str) -> PlanResult<ast::Expr> {
 }
 
 /// What CHECK constraints ask of rows, in the order of their names.
-fn constraint_checks(scope: &Scope, relation: &Relation) -> PlanResult<Vec<RowCheck>> {
+pub(super) fn constraint_checks(scope: &Scope, relation: &Relation) -> PlanResult<Vec<RowCheck>> {
     let mut all = Vec::new();
     for constraint in &relation.constraints {
         if let ConstraintKind::Check(check) = &constraint.kind {

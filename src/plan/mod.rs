@@ -10,6 +10,7 @@ mod engine;
 mod from_function;
 mod insert;
 mod lock;
+mod merge;
 mod modify;
 mod names;
 mod opaque;
@@ -31,6 +32,7 @@ pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
 pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};
 pub use lock::Locks;
+pub use merge::MergeStep;
 pub use modify::{ADDRESS_COLUMNS, ModifyPlan, Target};
 pub use query::QueryPlan;
 pub use returning::{Returning, other_name};
@@ -303,6 +305,7 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
         },
         Command::Insert(insert) => Plan::Insert(insert::plan(scope, insert, parameters)?),
         Command::Modify(modify) => Plan::Modify(modify::plan(scope, modify, parameters)?),
+        Command::Merge(merge) => Plan::Modify(merge::plan(scope, merge, parameters)?),
         Command::Explain(Explain { analyze, verbose, statement }) => match statement.as_ref() {
             Command::Query(query) => {
                 Plan::Explain { query: query::plan(scope, query, parameters)?, analyze: *analyze, verbose: *verbose }

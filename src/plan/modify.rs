@@ -8,6 +8,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection
 use sqlparser::ast;
 
 use super::insert::{self, RowCheck, positions, with_checks};
+use super::merge::{self, MergeStep, STEP_COLUMN};
 use super::returning::{self, Returning};
 use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, policy, query, rewrite};
 use crate::catalog::{Column, Relation};
@@ -39,8 +40,11 @@ pub struct ModifyPlan {
     /// The table's name in `source`.
     pub alias: TableReference,
     /// UPDATE: for each column of the table its new value over the output of `source`, or `None` if it keeps what it has.
-    /// `None`: DELETE.
+    /// `None`: DELETE or MERGE.
     pub assigned: Option<Vec<Option<Expr>>>,
+    /// MERGE: what its clauses do. The source then tells the number of each row's clause after the address, which is NULL
+    /// where there is no row of the table.
+    pub steps: Option<Vec<MergeStep>>,
     /// Indexes of columns that the user sees through a mask: the statement may not read them.
     pub masked: Vec<i32>,
     /// What row policies and constraints ask of the changed rows.
@@ -119,7 +123,18 @@ pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> P
         RowChange::Update(_) => with_checks(scope, id, relation, command, reads)?,
         RowChange::Delete => Vec::new(),
     };
-    Ok(ModifyPlan { table: id, source, alias, assigned, masked, checks, returning, needs, parameters: types })
+    Ok(ModifyPlan {
+        table: id,
+        source,
+        alias,
+        assigned,
+        steps: None,
+        masked,
+        checks,
+        returning,
+        needs,
+        parameters: types,
+    })
 }
 
 /// The first columns of [`ModifyPlan::source`] and [`ModifyPlan::rows`]: the file and the position of each row.
@@ -128,7 +143,12 @@ pub const ADDRESS_COLUMNS: usize = 2;
 impl ModifyPlan {
     /// Whether it sets the column with this index.
     pub fn sets(&self, index: usize) -> bool {
-        self.assigned.as_ref().is_some_and(|assigned| assigned.get(index).is_some_and(Option::is_some))
+        let merged = self.steps.iter().flatten().any(|step| match step {
+            MergeStep::Update(values) => values.get(index).is_some_and(Option::is_some),
+            MergeStep::Insert(_) => true,
+            MergeStep::Delete | MergeStep::Nothing => false,
+        });
+        merged || self.assigned.as_ref().is_some_and(|assigned| assigned.get(index).is_some_and(Option::is_some))
     }
 
     /// The rows as they are to be: where each one is, the table's columns, then what RETURNING reads of joined tables.
@@ -137,29 +157,40 @@ impl ModifyPlan {
         let LogicalPlan::Projection(projection) = &self.source else {
             return datafusion::common::internal_err!("the source of UPDATE or DELETE is no projection");
         };
-        let kept = |index: usize| format!("\u{2}kept{index}");
         let assigned = |index: usize| self.assigned.as_ref().and_then(|assigned| assigned.get(index)?.as_ref());
         // What a DELETE does not give back it need not read.
-        let wanted = self.assigned.is_some() || self.returning.is_some();
+        let wanted = self.assigned.is_some() || self.steps.is_some() || self.returning.is_some();
         let columns = || relation.columns.iter().enumerate().filter(|_| wanted);
         let raw = columns().filter(|(index, _)| assigned(*index).is_none()).map(|(index, column)| {
-            Expr::Column(EngineColumn::new(Some(self.alias.clone()), &column.name)).alias(kept(index))
+            Expr::Column(EngineColumn::new(Some(self.alias.clone()), &column.name)).alias(kept_name(index))
         });
         let inner = projection.expr.iter().cloned().chain(raw).collect();
         let inner = LogicalPlan::Projection(Projection::try_new(inner, projection.input.clone())?);
         let named = |name: &str| Expr::Column(EngineColumn::new_unqualified(name));
         let mut outer = vec![named(FILE_COLUMN), named(POSITION_COLUMN)];
-        outer.extend(columns().map(|(index, column)| {
-            assigned(index).cloned().unwrap_or_else(|| named(&kept(index))).alias(&column.name)
-        }));
+        if let Some(steps) = &self.steps {
+            outer.push(named(STEP_COLUMN));
+            for (index, column) in columns() {
+                outer.push(merge::column_value(steps, index, column)?);
+            }
+        } else {
+            outer.extend(columns().map(|(index, column)| {
+                assigned(index).cloned().unwrap_or_else(|| named(&kept_name(index))).alias(&column.name)
+            }));
+        }
         let others = self.returning.iter().flat_map(|returning| &returning.others).enumerate();
         outer.extend(others.map(|(index, _)| named(&returning::other_name(index))));
         LogicalPlanBuilder::from(inner).project(outer)?.build()
     }
 }
 
+/// What a column is called that keeps its value.
+pub(super) fn kept_name(index: usize) -> String {
+    format!("\u{2}kept{index}")
+}
+
 /// The table's name, and its alias if it has one.
-fn named(target: &ast::TableFactor) -> PlanResult<(QualifiedName, Option<String>)> {
+pub(super) fn named(target: &ast::TableFactor) -> PlanResult<(QualifiedName, Option<String>)> {
     let ast::TableFactor::Table { name, alias, args: None, .. } = target else {
         return Err(unsupported("a target that is no table").into());
     };
@@ -210,7 +241,7 @@ pub(super) fn sets<'a>(
 }
 
 /// Whether a literal takes the type of what it is assigned to.
-fn has_no_type(value: &ast::Expr) -> bool {
+pub(super) fn has_no_type(value: &ast::Expr) -> bool {
     use ast::Value as V;
     match value {
         ast::Expr::Nested(inner) => has_no_type(inner),

@@ -60,6 +60,11 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
                 return Err(masked_column(ctx, &modify, *column).into());
             }
             check(ctx, &lineage.needs(ctx.role)?)?;
+            // Defaults of rows that MERGE inserts are not in its source.
+            if let (Some(_), Some(relation)) = (&modify.steps, ctx.catalog.relation(modify.table)) {
+                let rows = modify.rows(relation).map_err(SqlError::from_engine)?;
+                check(ctx, &Lineage::of(&rows)?.sequence_needs(ctx.role))?;
+            }
             modify.source = expand_views(modify.source)?;
             Plan::Modify(modify)
         }
@@ -108,7 +113,11 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
 
 /// A mask hides a value from the user; a condition on it, or a copy of it, would not.
 fn masked_column(ctx: &Context, modify: &ModifyPlan, column: i32) -> Plain {
-    let command = if modify.assigned.is_some() { "UPDATE" } else { "DELETE" };
+    let command = match (&modify.assigned, &modify.steps) {
+        (_, Some(_)) => "MERGE",
+        (Some(_), None) => "UPDATE",
+        (None, None) => "DELETE",
+    };
     let relation = ctx.catalog.relation(modify.table);
     let name = usize::try_from(column).ok().and_then(|index| Some(relation?.columns.get(index)?.name.clone()));
     let message = format!("cannot read masked column \"{}\" in {command}", name.unwrap_or_default());

@@ -31,6 +31,7 @@ impl Command {
             Self::Explain(Explain { analyze: true, statement, .. }) => statement.class(),
             Self::Insert(_)
             | Self::Modify(_)
+            | Self::Merge(_)
             | Self::CreateSchema(_)
             | Self::CreateTable(_)
             | Self::CreateTableAs(_)
@@ -81,6 +82,7 @@ impl Command {
                 RowChange::Update(_) => "UPDATE",
                 RowChange::Delete => "DELETE",
             },
+            Self::Merge(_) => "MERGE",
             Self::Explain(_) => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::CreateSchema(_) => "CREATE SCHEMA",

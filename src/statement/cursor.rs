@@ -256,6 +256,21 @@ impl<'a> Cursor<'a> {
         self.parsed(|parser| parser.parse_subexpr(DIALECT.prec_value(Precedence::Is)))
     }
 
+    /// A table or a query in FROM, with its alias.
+    pub(super) fn table_factor(&mut self) -> Result<ast::TableFactor, SyntaxError> {
+        Ok(self.parsed(Parser::parse_table_factor)?.0)
+    }
+
+    /// What follows SET in UPDATE.
+    pub(super) fn assignments(&mut self) -> Result<Vec<ast::Assignment>, SyntaxError> {
+        Ok(self.parsed(|parser| parser.parse_comma_separated(Parser::parse_assignment))?.0)
+    }
+
+    /// What follows SELECT or RETURNING.
+    pub(super) fn select_items(&mut self) -> Result<Vec<ast::SelectItem>, SyntaxError> {
+        Ok(self.parsed(|parser| parser.parse_comma_separated(Parser::parse_select_item))?.0)
+    }
+
     /// A query, and its source text.
     pub(super) fn query(&mut self) -> Result<(Box<ast::Query>, String), SyntaxError> {
         self.parsed(Parser::parse_query)

@@ -11,6 +11,7 @@ mod cursor;
 mod declare;
 mod grant;
 mod maintain;
+mod merge;
 mod modify;
 mod past;
 mod policy;
@@ -29,6 +30,7 @@ use cursor::Cursor;
 pub use declare::{Declare, Fetch};
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
 pub use maintain::Maintain;
+pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
@@ -66,6 +68,8 @@ pub enum Command {
     Insert(Box<ast::Insert>),
     /// `UPDATE` or `DELETE`.
     Modify(Box<Modify>),
+    /// `MERGE`.
+    Merge(Box<Merge>),
     /// `EXPLAIN` of a query, an INSERT or a CREATE TABLE AS.
     Explain(Explain),
     /// `COPY`, from or to the client or files.
@@ -207,6 +211,9 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.peek_any(&["insert", "update", "delete"]) {
         return c.modifying();
+    }
+    if c.words(&["merge"]) {
+        return merge::parse(c);
     }
     if c.words(&["explain"]) {
         return explain(c);

@@ -130,6 +130,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Query(_)
         | Command::Insert(_)
         | Command::Modify(_)
+        | Command::Merge(_)
         | Command::Explain(_)
         | Command::Copy(_)
         | Command::CreateTableAs(_)
