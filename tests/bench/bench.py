@@ -119,6 +119,18 @@ def best(repeats, work):
     return min(times)
 
 
+def pgbench(server, *options):
+    installed = os.environ["TEST_POSTGRES"]
+    environment = os.environ | {"LD_LIBRARY_PATH": f"{installed}/lib", "PGPASSWORD": server["password"]}
+    place = ["-h", server["host"], "-p", str(server["port"]), "-U", server["user"], server["dbname"]]
+    done = subprocess.run([f"{installed}/bin/pgbench", *map(str, options), *place], check=True, capture_output=True, text=True, env=environment)
+    return done.stdout
+
+
+def rate(output):
+    return next(float(line.split()[2]) for line in output.splitlines() if line.startswith("tps = "))
+
+
 class Wire:
     """A connection that reads results without decoding them, and sends COPY's data as it is in the file."""
 
@@ -283,6 +295,30 @@ class Bench:
                 ours_time, theirs_time = best(3, lambda: many(own)) / 500, best(3, lambda: many(theirs)) / 500
                 self.add(name, "PostgreSQL", ours_time, theirs_time)
 
+    def commits(self, server, peer):
+        """pgbench's rates as seconds for each transaction: single-row INSERT, point SELECT, TPC-B, one-row UPDATE."""
+        scripts = {"INSERT": "INSERT INTO plain VALUES (1, 'abc');", "INSERT with a serial key": "INSERT INTO keyed (b) VALUES ('abc');"}
+        for one in (server, peer):
+            with connect(one) as connection:
+                connection.execute("CREATE TABLE plain (a int, b text)")
+                connection.execute("CREATE TABLE keyed (a serial PRIMARY KEY, b text)")
+            pgbench(one, "-q", "-i", "-s", "10")
+        rates = [(f"{name}, {clients} clients", ["-f", pathlib.Path(self.folder, f"{index}.sql"), "-c", clients])
+                 for index, name in enumerate(scripts) for clients in (1, 8)]
+        for index, script in enumerate(scripts.values()):
+            pathlib.Path(self.folder, f"{index}.sql").write_text(script)
+        rates.append(("pgbench -S -M prepared, 8 clients", ["-S", "-M", "prepared", "-c", 8]))
+        rates.append(("pgbench TPC-B, 8 clients", ["-c", 8, "--max-tries=1000"]))
+        for name, options in rates:
+            own, theirs = (1 / rate(pgbench(one, "-n", "-T", "5", *options)) for one in (server, peer))
+            self.add(name, "PostgreSQL", own, theirs, "seconds for each transaction")
+        with connect(server) as own, connect(peer) as theirs:
+            for connection in (own, theirs):
+                connection.execute("CREATE TABLE ten (id bigint PRIMARY KEY, v int)")
+                connection.execute("INSERT INTO ten SELECT i, 0 FROM generate_series(1, 10000000) i")
+            update = "UPDATE ten SET v = v + 1 WHERE id = 5000001"
+            self.add("UPDATE of one row in 10 M", "PostgreSQL", best(10, lambda: own.execute(update)), best(10, lambda: theirs.execute(update)))
+
     def catalog(self, server, peer):
         """What psql's `\\d` asks, over 1,000 tables of ten columns."""
         sql = """SELECT n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner)
@@ -336,7 +372,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="the server's binary")
     parser.add_argument("--scale", default="1", help="TPC-H scale factor")
-    parser.add_argument("--only", nargs="*", default=["trivial", "catalog", "copy", "drain", "tpch"], help="what to measure")
+    parser.add_argument("--only", nargs="*", default=["trivial", "catalog", "commits", "copy", "drain", "tpch"], help="what to measure")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ours(arguments.server, folder) as server, postgres(folder) as peer:
         bench = Bench(arguments, folder)
@@ -347,6 +383,8 @@ def main():
             bench.trivial(server, peer)
         if "catalog" in arguments.only:
             bench.catalog(server, peer)
+        if "commits" in arguments.only:
+            bench.commits(server, peer)
         if "copy" in arguments.only or "drain" in arguments.only:
             bench.copy(server, peer)
         if "drain" in arguments.only:

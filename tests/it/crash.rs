@@ -75,6 +75,43 @@ fn parquet_files(directory: &Path) -> usize {
     count
 }
 
+/// `pgbench` as PostgreSQL ships it: whenever the server is killed, accounts, tellers, branches and history agree.
+#[tokio::test(flavor = "multi_thread")]
+async fn pgbench_agrees_with_itself_also_after_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let installed = std::env::var("TEST_POSTGRES").expect("run tests/run");
+    let port = free_port();
+    let pgbench = |options: &[&str]| {
+        let mut command = Command::new(format!("{installed}/bin/pgbench"));
+        command.env("LD_LIBRARY_PATH", format!("{installed}/lib")).env("PGPASSWORD", PASSWORD).args(options);
+        command.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-U", "boathouse", "boathouse"]);
+        command.output().unwrap()
+    };
+    let sums = "SELECT (SELECT sum(abalance) FROM pgbench_accounts) || ' ' || (SELECT sum(bbalance) FROM pgbench_branches) || ' ' ||
+                       (SELECT sum(tbalance) FROM pgbench_tellers) || ' ' || (SELECT coalesce(sum(delta), 0) FROM pgbench_history)";
+    let mut rows = 0;
+    for round in 0..4 {
+        let mut process = spawn(directory.path(), port);
+        let mut client = connect(port).await;
+        if round == 0 {
+            let made = tokio::task::block_in_place(|| pgbench(&["-q", "-i"]));
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+        let all = client.value(sums).await.unwrap();
+        let values: Vec<&str> = all.split(' ').collect();
+        assert!(values.iter().all(|value| value == &values[0]), "round {round}: {all}");
+        let now: i64 = client.value("SELECT count(*) FROM pgbench_history").await.unwrap().parse().unwrap();
+        assert!(round == 0 || now > rows, "round {round}: transactions were committed before the kill");
+        rows = now;
+        let killer = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            process.0.kill().unwrap();
+        });
+        tokio::task::block_in_place(|| pgbench(&["-n", "-c", "8", "-T", "20", "--max-tries=1000"]));
+        killer.await.unwrap();
+    }
+}
+
 /// `kill -9` again and again while rows are loaded: each acknowledged batch is there once, no other is.
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
