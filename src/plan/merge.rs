@@ -1,14 +1,17 @@
 //! MERGE: a join of source and target, with what is to happen to each of its rows.
 
+use std::collections::BTreeMap;
+use std::ops::Not;
+
 use arrow::datatypes::Schema;
 use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue, TableReference};
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection, case, lit};
+use datafusion::logical_expr::{Case, Expr, LogicalPlan, Projection, case, lit};
 use sqlparser::ast;
 
 use super::insert::{self, constraint_checks, positions, resolve_columns};
 use super::modify::{ADDRESS_COLUMNS, ModifyPlan, TARGET, Target, has_no_type, kept_name, named, sets};
 use super::returning::{self, Returning};
-use super::{Need, Parameters, PlanResult, Right, Scope, query, rewrite};
+use super::{Need, Parameters, PlanResult, Right, Scope, policy, query, rewrite};
 use crate::catalog::{Column, Relation};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::govern::Privilege;
@@ -44,19 +47,42 @@ pub(super) fn plan(scope: &Scope, merge: &Merge, parameters: &Parameters) -> Pla
         return Err(unsupported("MERGE under row-level security").into());
     }
     let alias = alias.unwrap_or_else(|| name.name.clone());
+    for (index, clause) in merge.clauses.iter().enumerate() {
+        let hides = |earlier: &MergeClause| earlier.when == clause.when && earlier.condition.is_none();
+        if merge.clauses.iter().take(index).any(hides) {
+            let message = "unreachable WHEN clause specified after unconditional WHEN clause";
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+        }
+    }
     let clauses: Vec<Clause<'_>> =
         merge.clauses.iter().map(|clause| Clause::new(scope, relation, clause)).collect::<PlanResult<_>>()?;
-    let query = source(merge, &alias, &clauses)?;
-    let alias = TableReference::bare(alias);
+    let source_name = rewrite::called(&merge.source).ok_or_else(|| unsupported("this source of MERGE"))?;
+    if source_name == alias {
+        let message = format!("name \"{alias}\" specified more than once");
+        let detail = "The name is used both as MERGE target table and data source.";
+        return Err(Plain::new(SqlState::DUPLICATE_ALIAS, message).detail(detail).into());
+    }
     let mut inner = scope.clone();
     inner.target = Some(Target { id, row_filter: None });
-    let (mut query, mut types) = (query, parameters.types.clone());
-    rewrite::query(&inner, &mut query, &mut types)?;
-    let LogicalPlan::Projection(bound) = query::bind(&inner, query, &mut types, vec![])? else {
-        return Err(internal("the source of MERGE is no projection").into());
-    };
-    let (exprs, step) = with_step(bound.expr, &clauses)?;
-    let input = bound.input;
+    let mut types = parameters.types.clone();
+    let from = From { merge, alias: &alias, source: &source_name };
+    let mut found = Found::default();
+    let mut input = None;
+    for when in [MergeWhen::Matched, MergeWhen::SourceAlone, MergeWhen::TargetAlone] {
+        let mut query = from.query(when, &clauses)?;
+        rewrite::query(&inner, &mut query, &mut types)?;
+        let LogicalPlan::Projection(bound) = query::bind(&inner, query, &mut types, vec![])? else {
+            return Err(internal("the source of MERGE is no projection").into());
+        };
+        refuse_aggregates(&bound)?;
+        found.take(&bound, when, &clauses)?;
+        if when == MergeWhen::Matched {
+            input = Some(bound.input);
+        }
+    }
+    let input = input.ok_or_else(|| internal("MERGE without a join"))?;
+    let alias = TableReference::bare(alias);
+    let (exprs, step) = found.exprs(&alias, &TableReference::bare(source_name), &clauses)?;
 
     let returning = match &merge.returning {
         Some(items) => {
@@ -143,118 +169,159 @@ impl<'a> Clause<'a> {
     }
 }
 
-/// `SELECT where it is, which clause, all values FROM source JOIN target ON …`.
-fn source(merge: &Merge, alias: &str, clauses: &[Clause<'_>]) -> PlanResult<ast::Query> {
-    let quoted = |name: &str| ast::Ident::with_quote('"', name);
-    let of_target = |name: &str| ast::Expr::CompoundIdentifier(vec![quoted(alias), quoted(name)]);
-    let item = |expr: ast::Expr, name: String| ast::SelectItem::ExprWithAlias { expr, alias: quoted(&name) };
-    let has = |when: MergeWhen| clauses.iter().any(|clause| clause.clause.when == when);
-    let source_name = rewrite::called(&merge.source).ok_or_else(|| unsupported("this source of MERGE"))?;
-    if source_name == alias {
-        let message = format!("name \"{alias}\" specified more than once");
-        let detail = "The name is used both as MERGE target table and data source.";
-        return Err(Plain::new(SqlState::DUPLICATE_ALIAS, message).detail(detail).into());
-    }
-    let here = |expr: ast::Expr| ast::Expr::IsNotNull(Box::new(expr));
-    let target_here = here(of_target(POSITION_COLUMN));
-    let source_here = here(ast::Expr::CompoundIdentifier(vec![quoted(&source_name), quoted(PRESENT)]));
-    let not = |expr: ast::Expr| ast::Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(expr) };
-    let both = |left: ast::Expr, right: ast::Expr| ast::Expr::BinaryOp {
-        left: Box::new(ast::Expr::Nested(Box::new(left))),
-        op: ast::BinaryOperator::And,
-        right: Box::new(ast::Expr::Nested(Box::new(right))),
-    };
-    let number = |index: usize| ast::Expr::Value(ast::Value::Number(index.to_string(), false).into());
-    let conditions = clauses.iter().enumerate().map(|(index, clause)| {
-        let kind = match clause.clause.when {
-            MergeWhen::Matched => both(target_here.clone(), source_here.clone()),
-            MergeWhen::TargetAlone => not(source_here.clone()),
-            MergeWhen::SourceAlone => not(target_here.clone()),
-        };
-        let condition = match &clause.clause.condition {
-            Some(condition) => both(kind, condition.clone()),
-            None => kind,
-        };
-        ast::CaseWhen { condition, result: number(index) }
-    });
-    let step = ast::Expr::Case {
-        case_token: ast::helpers::attached_token::AttachedToken::empty(),
-        end_token: ast::helpers::attached_token::AttachedToken::empty(),
-        operand: None,
-        conditions: conditions.collect(),
-        else_result: None,
-    };
-    let mut items = vec![
-        item(of_target(FILE_COLUMN), FILE_COLUMN.to_owned()),
-        item(of_target(POSITION_COLUMN), POSITION_COLUMN.to_owned()),
-        item(step, STEP_COLUMN.to_owned()),
-    ];
-    let values = clauses.iter().flat_map(|clause| &clause.values).enumerate();
-    items.extend(values.map(|(index, (_, value))| item(value.clone(), format!("\u{2}set{index}"))));
-
-    let kind = match (has(MergeWhen::SourceAlone), has(MergeWhen::TargetAlone)) {
-        (false, false) => "JOIN",
-        (true, false) => "LEFT JOIN",
-        (false, true) => "RIGHT JOIN",
-        (true, true) => "FULL JOIN",
-    };
-    let template = format!("SELECT FROM (SELECT *, true AS present FROM source) AS source {kind} target ON true");
-    let mut query = *crate::statement::parse_query(&template)?;
-    let broken = || internal("a query of MERGE that is none");
-    let ast::SetExpr::Select(select) = query.body.as_mut() else { return Err(broken().into()) };
-    select.projection = items;
-    let from = select.from.first_mut().ok_or_else(broken)?;
-    let ast::TableFactor::Derived { subquery, alias: Some(derived), .. } = &mut from.relation else {
-        return Err(broken().into());
-    };
-    derived.name = quoted(&source_name);
-    let ast::SetExpr::Select(wrapped) = subquery.body.as_mut() else { return Err(broken().into()) };
-    for item in &mut wrapped.projection {
-        if let ast::SelectItem::ExprWithAlias { alias, .. } = item {
-            *alias = quoted(PRESENT);
-        }
-    }
-    wrapped.from.first_mut().ok_or_else(broken)?.relation = merge.source.clone();
-    let join = from.joins.first_mut().ok_or_else(broken)?;
-    if let ast::TableFactor::Table { name, alias: target, .. } = &mut join.relation {
-        *name = ast::ObjectName::from(vec![quoted(TARGET)]);
-        *target = Some(ast::TableAlias { explicit: true, name: quoted(alias), columns: vec![], at: None });
-    }
-    match &mut join.join_operator {
-        ast::JoinOperator::Join(ast::JoinConstraint::On(on))
-        | ast::JoinOperator::Left(ast::JoinConstraint::On(on))
-        | ast::JoinOperator::Right(ast::JoinConstraint::On(on))
-        | ast::JoinOperator::FullOuter(ast::JoinConstraint::On(on)) => on.clone_from(&merge.on),
-        _ => return Err(broken().into()),
-    }
-    Ok(query)
+/// What the clauses' expressions are read from: those for rows of one side see that side only.
+struct From<'a> {
+    merge: &'a Merge,
+    alias: &'a str,
+    source: &'a str,
 }
 
-/// The source's columns, with values for the rows of their clause only; and the number of a row's clause.
-fn with_step(exprs: Vec<Expr>, clauses: &[Clause<'_>]) -> PlanResult<(Vec<Expr>, Expr)> {
-    let unaliased = |expr: Expr| match expr {
-        Expr::Alias(alias) => *alias.expr,
-        other => other,
-    };
-    let step = exprs.get(ADDRESS_COLUMNS).cloned().ok_or_else(|| internal("MERGE without steps"))?;
-    let step = unaliased(step);
-    if step.is_volatile() {
-        // It is computed for each value.
-        return Err(unsupported("a volatile function in a condition of MERGE").into());
+impl From<'_> {
+    /// `SELECT condition, value, … FROM …` for the clauses of one kind.
+    fn query(&self, when: MergeWhen, clauses: &[Clause<'_>]) -> PlanResult<ast::Query> {
+        let has = |when: MergeWhen| clauses.iter().any(|clause| clause.clause.when == when);
+        let kind = match (has(MergeWhen::SourceAlone), has(MergeWhen::TargetAlone)) {
+            (false, false) => "JOIN",
+            (true, false) => "LEFT JOIN",
+            (false, true) => "RIGHT JOIN",
+            (true, true) => "FULL JOIN",
+        };
+        let template = match when {
+            MergeWhen::Matched => format!("SELECT FROM (SELECT *, true AS present FROM s) AS s {kind} t ON true"),
+            MergeWhen::SourceAlone => "SELECT FROM (SELECT *, true AS present FROM s) AS s".to_owned(),
+            MergeWhen::TargetAlone => "SELECT FROM t".to_owned(),
+        };
+        let mut query = *crate::statement::parse_query(&template)?;
+        let broken = || internal("a query of MERGE that is none");
+        let ast::SetExpr::Select(select) = query.body.as_mut() else { return Err(broken().into()) };
+        select.projection = items(when, clauses);
+        let from = select.from.first_mut().ok_or_else(broken)?;
+        for factor in std::iter::once(&mut from.relation).chain(from.joins.iter_mut().map(|join| &mut join.relation)) {
+            match factor {
+                ast::TableFactor::Derived { subquery, alias: Some(alias), .. } => {
+                    alias.name = quoted(self.source);
+                    let ast::SetExpr::Select(wrapped) = subquery.body.as_mut() else { return Err(broken().into()) };
+                    for item in &mut wrapped.projection {
+                        if let ast::SelectItem::ExprWithAlias { alias, .. } = item {
+                            *alias = quoted(PRESENT);
+                        }
+                    }
+                    wrapped.from.first_mut().ok_or_else(broken)?.relation = self.merge.source.clone();
+                }
+                ast::TableFactor::Table { name, alias, .. } => {
+                    *name = ast::ObjectName::from(vec![quoted(TARGET)]);
+                    let name = quoted(self.alias);
+                    *alias = Some(ast::TableAlias { explicit: true, name, columns: vec![], at: None });
+                }
+                _ => return Err(broken().into()),
+            }
+        }
+        for join in &mut from.joins {
+            match &mut join.join_operator {
+                ast::JoinOperator::Join(ast::JoinConstraint::On(on))
+                | ast::JoinOperator::Left(ast::JoinConstraint::On(on))
+                | ast::JoinOperator::Right(ast::JoinConstraint::On(on))
+                | ast::JoinOperator::FullOuter(ast::JoinConstraint::On(on)) => on.clone_from(&self.merge.on),
+                _ => return Err(broken().into()),
+            }
+        }
+        Ok(query)
     }
-    let owners = clauses.iter().enumerate().flat_map(|(index, clause)| clause.values.iter().map(move |_| index));
-    let mut owners = owners.map(|index| i32::try_from(index).unwrap_or(i32::MAX));
-    let mut guarded = Vec::with_capacity(exprs.len());
-    for (index, expr) in exprs.into_iter().enumerate() {
-        guarded.push(if index <= ADDRESS_COLUMNS {
-            expr
-        } else {
-            let owner = owners.next().ok_or_else(|| internal("a value of MERGE without a clause"))?;
-            let name = expr.schema_name().to_string();
-            case(step.clone()).when(lit(owner), unaliased(expr)).end()?.alias(name)
+}
+
+fn quoted(name: &str) -> ast::Ident {
+    ast::Ident::with_quote('"', name)
+}
+
+/// For each clause of a kind its condition, then its values.
+fn items(when: MergeWhen, clauses: &[Clause<'_>]) -> Vec<ast::SelectItem> {
+    let mut exprs = Vec::new();
+    for clause in clauses.iter().filter(|clause| clause.clause.when == when) {
+        let always = || ast::Expr::Value(ast::Value::Boolean(true).into());
+        exprs.push(clause.clause.condition.clone().unwrap_or_else(always));
+        exprs.extend(clause.values.iter().map(|(_, value)| value.clone()));
+    }
+    // A query has at least one column.
+    exprs.push(ast::Expr::Value(ast::Value::Boolean(true).into()));
+    let named = exprs.into_iter().enumerate();
+    named
+        .map(|(index, expr)| ast::SelectItem::ExprWithAlias { expr, alias: quoted(&format!("\u{2}item{index}")) })
+        .collect()
+}
+
+fn refuse_aggregates(bound: &Projection) -> PlanResult<()> {
+    match bound.input.as_ref() {
+        LogicalPlan::Aggregate(_) => {
+            let message = "aggregate functions are not allowed in MERGE WHEN conditions";
+            Err(Plain::new(SqlState::GROUPING_ERROR, message).into())
+        }
+        LogicalPlan::Window(_) => {
+            let message = "window functions are not allowed in MERGE WHEN conditions";
+            Err(Plain::new(SqlState::WINDOWING_ERROR, message).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The clauses' expressions, over the columns of the join.
+#[derive(Default)]
+struct Found(BTreeMap<usize, (Expr, Vec<Expr>)>);
+
+impl Found {
+    fn take(&mut self, bound: &Projection, when: MergeWhen, clauses: &[Clause<'_>]) -> PlanResult<()> {
+        let missing = || internal("an expression of MERGE is missing");
+        let mut exprs = bound.expr.iter().map(|expr| match expr {
+            Expr::Alias(alias) => alias.expr.as_ref().clone(),
+            other => other.clone(),
         });
+        for (number, clause) in clauses.iter().enumerate().filter(|(_, clause)| clause.clause.when == when) {
+            let condition = exprs.next().ok_or_else(missing)?;
+            let condition = policy::condition(condition, bound.input.schema(), "MERGE WHEN")?;
+            let values: Vec<Expr> = exprs.by_ref().take(clause.values.len()).collect();
+            self.0.insert(number, (condition, values));
+        }
+        Ok(())
     }
-    Ok((guarded, step))
+
+    /// The plan's first columns: where a row is, the number of its clause, values for the rows of their clause only. And
+    /// that number alone.
+    fn exprs(
+        self,
+        target: &TableReference,
+        source: &TableReference,
+        clauses: &[Clause<'_>],
+    ) -> PlanResult<(Vec<Expr>, Expr)> {
+        let column = |table: &TableReference, name: &str| Expr::Column(EngineColumn::new(Some(table.clone()), name));
+        let of_target = || column(target, POSITION_COLUMN).is_not_null();
+        let of_source = || column(source, PRESENT).is_not_null();
+        let number = |index: usize| i32::try_from(index).unwrap_or(i32::MAX);
+        let mut branches = Vec::new();
+        for (index, (condition, _)) in &self.0 {
+            let kind = match clauses.get(*index).map(|clause| clause.clause.when) {
+                Some(MergeWhen::Matched) => of_target().and(of_source()),
+                Some(MergeWhen::TargetAlone) => of_target().and(of_source().not()),
+                Some(MergeWhen::SourceAlone) | None => of_source().and(of_target().not()),
+            };
+            branches.push((Box::new(kind.and(condition.clone())), Box::new(lit(number(*index)))));
+        }
+        let step = Expr::Case(Case::new(None, branches, None));
+        if step.is_volatile() {
+            // It is computed for each value.
+            return Err(unsupported("a volatile function in a condition of MERGE").into());
+        }
+        let mut exprs = vec![
+            column(target, FILE_COLUMN).alias(FILE_COLUMN),
+            column(target, POSITION_COLUMN).alias(POSITION_COLUMN),
+            step.clone().alias(STEP_COLUMN),
+        ];
+        for (index, (_, values)) in self.0 {
+            for value in values {
+                let guarded = case(step.clone()).when(lit(number(index)), value).end()?;
+                exprs.push(guarded.alias(format!("\u{2}set{}", exprs.len())));
+            }
+        }
+        Ok((exprs, step))
+    }
 }
 
 /// What each clause makes of the table's columns, over the output of `source`.
@@ -297,16 +364,18 @@ fn needs(scope: &Scope, id: ObjectId, relation: &Relation, clauses: &[Clause<'_>
             MergeAction::Delete => (Privilege::Delete, vec![]),
             MergeAction::Insert { values: Some(_), .. } => (Privilege::Insert, positions(relation, set)),
             MergeAction::Insert { values: None, .. } => (Privilege::Insert, positions(relation, |_| true)),
-            MergeAction::Nothing => return None,
+            // What it does tells at least whether there are rows.
+            MergeAction::Nothing => {
+                return Need { role: scope.ctx.role, right: Right::AnyColumn { id, privilege: Privilege::Select } };
+            }
         };
-        Some(Need { role: scope.ctx.role, right: Right::Relation { id, privilege, columns } })
+        Need { role: scope.ctx.role, right: Right::Relation { id, privilege, columns } }
     };
-    clauses.iter().filter_map(of).collect()
+    clauses.iter().map(of).collect()
 }
 
 /// Puts what a row's clause does in the place of `merge_action()`.
 fn name_actions(item: &mut ast::SelectItem, clauses: &[Clause<'_>]) {
-    let quoted = |name: &str| ast::Ident::with_quote('"', name);
     let name = match item {
         ast::SelectItem::UnnamedExpr(expr) => Some(rewrite::column_name(expr)),
         _ => None,

@@ -36,6 +36,8 @@ struct Rows {
     stream: Option<SendableRecordBatchStream>,
     /// Rows that were read and not fetched yet.
     rest: Option<RecordBatch>,
+    /// It gives no more rows.
+    failed: bool,
 }
 
 impl std::fmt::Debug for Rows {
@@ -52,7 +54,7 @@ impl Rows {
                 break rest;
             }
             let Some(stream) = &mut self.stream else { return Ok(None) };
-            match stream.next().await.transpose()? {
+            match stream.next().await.transpose().inspect_err(|_error| self.failed = true)? {
                 Some(batch) if batch.num_rows() > 0 => break batch,
                 Some(_empty) => {}
                 None => {
@@ -90,7 +92,7 @@ impl Session {
 
     /// Keeps a query's rows for FETCH.
     pub(super) fn keep_cursor(&mut self, declare: &Declare, fields: Vec<FieldRef>, stream: SendableRecordBatchStream) {
-        let rows = Arc::new(Mutex::new(Rows { stream: Some(stream), rest: None }));
+        let rows = Arc::new(Mutex::new(Rows { stream: Some(stream), rest: None, failed: false }));
         let cursor =
             OpenCursor { fields, rows, hold: declare.hold, committed: false, savepoints: self.savepoint_count() };
         self.cursors.insert(declare.name.clone(), cursor);
@@ -103,6 +105,9 @@ impl Session {
 
     /// The next rows of a cursor, or their number if they are passed over.
     pub(super) async fn fetch_cursor(&mut self, fetch: &Fetch) -> Result<Outcome, SqlError> {
+        if self.cursor(&fetch.name)?.rows.lock().await.failed {
+            self.close_cursor(Some(&fetch.name))?;
+        }
         let cursor = self.cursor(&fetch.name)?;
         let left = fetch.count.unwrap_or(u64::MAX);
         if fetch.skip {

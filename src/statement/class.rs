@@ -73,6 +73,25 @@ impl Command {
         }
     }
 
+    /// Whether tables in it may be asked for as they were: not where text is kept to be read again.
+    pub(super) fn may_read_the_past(&self) -> bool {
+        if let Self::Explain(explain) = self {
+            return explain.statement.may_read_the_past();
+        }
+        if let Self::Copy(copy) = self {
+            return matches!(copy.source, super::CopySource::Query(_));
+        }
+        matches!(
+            self,
+            Self::Query(_)
+                | Self::Declare(_)
+                | Self::Insert(_)
+                | Self::Modify(_)
+                | Self::Merge(_)
+                | Self::CreateTableAs(_)
+        )
+    }
+
     /// The command tag, without counts.
     pub fn tag(&self) -> &'static str {
         match self {

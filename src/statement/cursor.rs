@@ -8,7 +8,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 use super::Command;
-use super::past::{AsOf, with_moments};
+use super::past::{AsOf, as_it_was, with_moments};
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 use crate::name::{QualifiedName, fold};
@@ -29,7 +29,8 @@ pub(super) struct Cursor<'a> {
     /// Highest parameter number of each token, so that a statement knows its own.
     first_token: usize,
     parameters: Vec<(usize, usize)>,
-    moments: Arc<[AsOf]>,
+    /// Moments of the past, each with its token.
+    moments: Vec<(usize, AsOf)>,
 }
 
 impl<'a> Cursor<'a> {
@@ -39,8 +40,12 @@ impl<'a> Cursor<'a> {
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
         let tokens: Vec<_> = tokens.collect();
         refuse_own_names(text, &tokens)?;
-        let (tokens, moments) = with_moments(text, with_signs_apart(tokens))?;
-        let tokens = without_table_queries(tokens);
+        let tokens = without_table_queries(with_moments(text, with_signs_apart(tokens))?);
+        let moments = tokens.iter().enumerate().filter_map(|(index, token)| match &token.token {
+            Token::Word(word) => Some((index, as_it_was(&word.value)?.1)),
+            _ => None,
+        });
+        let moments = moments.collect();
         let parameters = tokens
             .iter()
             .enumerate()
@@ -51,7 +56,7 @@ impl<'a> Cursor<'a> {
             .collect();
         check_chains(text, &tokens)?;
         let parser = Parser::new(&DIALECT).with_recursion_limit(DEPTH_MAX).with_tokens_with_locations(tokens);
-        Ok(Self { parser, text, first_token: 0, parameters, moments: moments.into() })
+        Ok(Self { parser, text, first_token: 0, parameters, moments })
     }
 
     pub(super) fn begin_statement(&mut self) {
@@ -64,9 +69,10 @@ impl<'a> Cursor<'a> {
         self.parameters.iter().filter(|(index, _)| here.contains(index)).map(|(_, number)| *number).max().unwrap_or(0)
     }
 
-    /// Moments of the past that the message asks for.
-    pub(super) fn moments(&self) -> &Arc<[AsOf]> {
-        &self.moments
+    /// Moments of the past that the statement that ends here asks for.
+    pub(super) fn moments(&self) -> Vec<AsOf> {
+        let here = self.first_token..self.parser.index();
+        self.moments.iter().filter(|(token, _)| here.contains(token)).map(|(_, moment)| moment.clone()).collect()
     }
 
     pub(super) fn at_end(&self) -> bool {
@@ -386,6 +392,8 @@ fn with_signs_apart(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             "<>" => Some(Token::Neq),
             "*" => Some(Token::Mul),
             "/" => Some(Token::Div),
+            "->" => Some(Token::Arrow),
+            "->>" => Some(Token::LongArrow),
             _ => None,
         };
         let Some(own) = own else {

@@ -55,8 +55,8 @@ pub struct Statement {
     pub command: Command,
     /// How many parameters it names (`$1` … `$n`).
     pub parameters: usize,
-    /// Moments of the past that the message asks for.
-    pub moments: Arc<[AsOf]>,
+    /// Moments of the past that it asks for.
+    pub moments: Vec<AsOf>,
 }
 
 /// What a statement asks for.
@@ -180,9 +180,9 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, SyntaxError> {
         if !cursor.semicolon() && !cursor.at_end() {
             return Err(cursor.unexpected());
         }
-        let moments = Arc::clone(cursor.moments());
-        if matches!(command, Command::CreateView(_)) && !moments.is_empty() {
-            let feature = "a view of the past".to_owned();
+        let moments = cursor.moments();
+        if !moments.is_empty() && !command.may_read_the_past() {
+            let feature = format!("the past in {}", command.tag());
             return Err(SyntaxError::Unsupported { feature, position: None });
         }
         statements.push(Statement { text: Arc::clone(&text), command, parameters: cursor.parameters(), moments });

@@ -60,13 +60,9 @@ const NO_ALIAS: &[&str] = &[
     "with",
 ];
 
-/// Gives tables that are asked for as they were their names, and tells the moments.
-pub(super) fn with_moments(
-    text: &Text,
-    tokens: Vec<TokenWithSpan>,
-) -> Result<(Vec<TokenWithSpan>, Vec<AsOf>), SyntaxError> {
+/// Gives tables that are asked for as they were their names.
+pub(super) fn with_moments(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
     let mut written: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut moments = Vec::new();
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {
         let mut ahead = rest.clone();
@@ -88,7 +84,6 @@ pub(super) fn with_moments(
         };
         *table = quoted(format!("{name}{MARK}{shown}"));
         let span = *span;
-        moments.push(moment);
         rest = ahead;
         let has_alias = match rest.peek().map(|next| &next.token) {
             Some(Token::Word(word)) if word.quote_style.is_none() => {
@@ -103,7 +98,7 @@ pub(super) fn with_moments(
             written.extend(alias.map(|token| TokenWithSpan { token, span }));
         }
     }
-    Ok((written, moments))
+    Ok(written)
 }
 
 fn quoted(value: String) -> Word {
