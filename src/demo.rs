@@ -128,7 +128,7 @@ async fn run(session: &mut Session, sql: &str) -> Result<String, SqlError> {
                 let mut rows = vec![fields.iter().map(|field| field.name().clone()).collect::<Vec<_>>()];
                 let batches: Vec<_> = stream.try_collect().await.map_err(SqlError::from_engine)?;
                 for batch in &batches {
-                    let columns = columns(batch).map_err(|error| SqlError::from_engine(error.into()))?;
+                    let columns = columns(batch).map_err(SqlError::from_arrow)?;
                     for row in 0..batch.num_rows() {
                         let value = |column| {
                             let mut out = Vec::new();

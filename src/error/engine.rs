@@ -54,6 +54,11 @@ impl SqlError {
         Self::from_engine_at(error, &|_, _| None)
     }
 
+    /// A failure of one of the engine's kernels.
+    pub fn from_arrow(error: ArrowError) -> Self {
+        Self::from_engine(error.into())
+    }
+
     /// As [`SqlError::from_engine`], with `locate(line, column)` giving the position in the statement's text.
     pub fn from_engine_at(error: DataFusionError, locate: &dyn Fn(u64, u64) -> Option<usize>) -> Self {
         if let Some(own) = find_own(&error) {

@@ -30,7 +30,6 @@ pub(super) async fn run(scope: &Scope, query: QueryPlan, analyze: bool, verbose:
     let fields = vec![Arc::new(field("QUERY PLAN", &PgType::Text, false))];
     let lines = StringViewArray::from_iter_values(text.lines());
     let schema = Arc::new(Schema::new(fields.clone()));
-    let batch =
-        RecordBatch::try_new(schema, vec![Arc::new(lines)]).map_err(|error| SqlError::from_engine(error.into()))?;
+    let batch = RecordBatch::try_new(schema, vec![Arc::new(lines)]).map_err(SqlError::from_arrow)?;
     Ok(Outcome::Returned { stream: query::ready(&fields, vec![batch]), fields, tag: "EXPLAIN".to_owned() })
 }

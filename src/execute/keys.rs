@@ -113,7 +113,7 @@ impl Keys {
                 let mut found = self.find(transaction.staged(), key, &batches, false).await?;
                 while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
                     let keys = ADDRESS..ADDRESS + key.columns.len();
-                    let batch = batch.project(&keys.collect::<Vec<_>>()).map_err(arrow)?;
+                    let batch = batch.project(&keys.collect::<Vec<_>>()).map_err(SqlError::from_arrow)?;
                     let rows = key.convert(&batch)?;
                     if let Some(row) = (0..rows.num_rows()).find(|row| new.get(rows.row(*row)).is_some()) {
                         return Err(self.violation(key, &batch, row));
@@ -144,7 +144,7 @@ impl Keys {
             while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
                 if batch.num_rows() > 0 {
                     let columns: Vec<usize> = (0..key.columns.len()).collect();
-                    return Err(self.violation(key, &batch.project(&columns).map_err(arrow)?, 0));
+                    return Err(self.violation(key, &batch.project(&columns).map_err(SqlError::from_arrow)?, 0));
                 }
             }
         }
@@ -203,9 +203,9 @@ impl Key {
     fn new(table: &Table, id: ObjectId, name: &str, index: &Index) -> Result<Self, SqlError> {
         let position = |id: &i32| table.relation.columns.iter().position(|column| column.id == *id);
         let columns: Vec<usize> = index.columns().iter().filter_map(position).collect();
-        let schema = Arc::new(table.schema.project(&columns).map_err(arrow)?);
+        let schema = Arc::new(table.schema.project(&columns).map_err(SqlError::from_arrow)?);
         let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
-        let converter = RowConverter::new(fields.collect()).map_err(arrow)?;
+        let converter = RowConverter::new(fields.collect()).map_err(SqlError::from_arrow)?;
         let constraint = table.relation.constraint_of(id);
         let name = constraint.map_or(name, |constraint| &constraint.name).to_owned();
         let primary = constraint.is_some_and(|constraint| matches!(constraint.kind, ConstraintKind::Primary(_)));
@@ -219,9 +219,9 @@ impl Key {
 
     /// The key's columns of some of the table's rows, and which of the rows have a key that can be another's.
     pub(super) fn of(&self, batch: &RecordBatch) -> Result<(RecordBatch, Option<BooleanArray>), SqlError> {
-        let batch = batch.project(&self.columns).map_err(arrow)?;
+        let batch = batch.project(&self.columns).map_err(SqlError::from_arrow)?;
         let columns: Vec<ArrayRef> = batch.columns().iter().map(normalized).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(arrow)?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(SqlError::from_arrow)?;
         let nullable = !self.nulls_too && batch.columns().iter().any(|column| column.logical_null_count() > 0);
         let counts = nullable.then(|| {
             let nulls: Vec<_> = batch.columns().iter().filter_map(Array::logical_nulls).collect();
@@ -232,7 +232,7 @@ impl Key {
 
     pub(super) fn convert(&self, keys: &RecordBatch) -> Result<Rows, SqlError> {
         let columns: Vec<ArrayRef> = keys.columns().iter().map(normalized).collect();
-        self.converter.convert_columns(&columns).map_err(arrow)
+        self.converter.convert_columns(&columns).map_err(SqlError::from_arrow)
     }
 
     /// The keys that were noted since the last call, and their hashes. Too many keys are not given, and stay noted.
@@ -245,7 +245,7 @@ impl Key {
     fn add(&self, batch: &RecordBatch) -> Result<(), SqlError> {
         let (mut batch, counts) = self.of(batch)?;
         if let Some(counts) = counts {
-            batch = filter_record_batch(&batch, &counts).map_err(arrow)?;
+            batch = filter_record_batch(&batch, &counts).map_err(SqlError::from_arrow)?;
         }
         if batch.num_rows() == 0 {
             return Ok(());
@@ -320,7 +320,7 @@ impl Key {
     /// The rows whose first key column lies between those of two keys.
     fn within(&self, bounds: Option<&(OwnedRow, OwnedRow)>) -> Result<Option<Expr>, SqlError> {
         let Some((least, most)) = bounds else { return Ok(None) };
-        let columns = self.converter.convert_rows([least.row(), most.row()]).map_err(arrow)?;
+        let columns = self.converter.convert_rows([least.row(), most.row()]).map_err(SqlError::from_arrow)?;
         let (Some(first), Some(field)) = (columns.first(), self.schema.fields().first()) else { return Ok(None) };
         let value = |row| ScalarValue::try_from_array(first, row).map_err(SqlError::from_engine);
         let (least, most) = (value(0)?, value(1)?);
@@ -398,8 +398,4 @@ fn is_float(data_type: &DataType) -> bool {
 
 fn named(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
-}
-
-fn arrow(error: ::arrow::error::ArrowError) -> SqlError {
-    SqlError::from_engine(error.into())
 }

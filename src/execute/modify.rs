@@ -159,7 +159,7 @@ impl Worker {
         let broken = || internal("a row of MERGE without an address");
         let address = |index: usize| batch.column(index).as_primitive_opt::<Int64Type>().ok_or_else(broken);
         let (files, positions) = (address(0)?, address(1)?);
-        let numbers = cast(batch.column(ADDRESS_COLUMNS), &DataType::Int64).map_err(arrow_error)?;
+        let numbers = cast(batch.column(ADDRESS_COLUMNS), &DataType::Int64).map_err(SqlError::from_arrow)?;
         let numbers = numbers.as_primitive::<Int64Type>();
         let effects: Vec<Effect> = (0..batch.num_rows())
             .map(|row| {
@@ -179,7 +179,7 @@ impl Worker {
         drop(found);
         let some = |wanted: &[Effect]| -> Result<RecordBatch, SqlError> {
             let mask: BooleanArray = effects.iter().map(|effect| Some(wanted.contains(effect))).collect();
-            filter_record_batch(batch, &mask).map_err(arrow_error)
+            filter_record_batch(batch, &mask).map_err(SqlError::from_arrow)
         };
         Ok(vec![(some(&[Effect::Update, Effect::Insert])?, true), (some(&[Effect::Delete])?, false)])
     }
@@ -197,17 +197,13 @@ impl Worker {
         if first.true_count() == first.len() {
             return Ok(batch.clone());
         }
-        filter_record_batch(batch, &first).map_err(arrow_error)
+        filter_record_batch(batch, &first).map_err(SqlError::from_arrow)
     }
-}
-
-fn arrow_error(error: arrow::error::ArrowError) -> SqlError {
-    SqlError::from_engine(error.into())
 }
 
 /// Some of a batch's columns.
 fn columns(batch: &RecordBatch, range: std::ops::Range<usize>) -> Result<RecordBatch, SqlError> {
-    batch.project(&range.collect::<Vec<_>>()).map_err(arrow_error)
+    batch.project(&range.collect::<Vec<_>>()).map_err(SqlError::from_arrow)
 }
 
 /// The columns of both, which have the same number of rows.
@@ -216,5 +212,5 @@ fn joined(left: &RecordBatch, right: &RecordBatch) -> Result<RecordBatch, SqlErr
     let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let columns = left.columns().iter().chain(right.columns()).cloned().collect();
     let options = RecordBatchOptions::new().with_row_count(Some(left.num_rows()));
-    RecordBatch::try_new_with_options(schema, columns, &options).map_err(arrow_error)
+    RecordBatch::try_new_with_options(schema, columns, &options).map_err(SqlError::from_arrow)
 }

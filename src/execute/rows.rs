@@ -221,7 +221,7 @@ impl Table {
     /// The error, with as much of the row as the user may read.
     fn failing(&self, error: Plain, batch: &RecordBatch, row: usize) -> Result<Plain, SqlError> {
         let described = self.shown.describe(&self.relation.columns, batch, row);
-        let described = described.map_err(|error| SqlError::from_engine(error.into()))?;
+        let described = described.map_err(SqlError::from_arrow)?;
         Ok(match described {
             Some(row) => error.detail(format!("Failing row contains {row}.")),
             None => error,

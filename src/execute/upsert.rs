@@ -86,7 +86,7 @@ impl Upsert<'_> {
     /// Inserts or updates a window of rows.
     async fn take(&mut self, transaction: &mut Transaction, window: &[RecordBatch]) -> Result<(), SqlError> {
         let Some(first) = window.first() else { return Ok(()) };
-        let rows = arrow::compute::concat_batches(&first.schema(), window).map_err(arrow_error)?;
+        let rows = arrow::compute::concat_batches(&first.schema(), window).map_err(SqlError::from_arrow)?;
         let mut arbiters = Vec::new();
         for index in &self.arbiters.arbiters {
             let key = self.checks.key(*index).ok_or_else(|| internal("an arbiter that is no unique index"))?;
@@ -140,7 +140,7 @@ impl Upsert<'_> {
             }
         }
         let picked: Vec<(usize, usize)> = inserted.iter().map(|row| (0, *row)).collect();
-        let new = interleave_record_batch(&[&rows], &picked).map_err(arrow_error)?;
+        let new = interleave_record_batch(&[&rows], &picked).map_err(SqlError::from_arrow)?;
         let mut both = vec![new];
         if let (Some(update), Some(changed)) = (&self.update, changed) {
             transaction.delete(self.insert.table, &changed.addresses)?;
@@ -153,7 +153,7 @@ impl Upsert<'_> {
         self.rows += order.len();
         if self.insert.returning.is_some() && !order.is_empty() {
             let both: Vec<&RecordBatch> = both.iter().collect();
-            self.kept.add(interleave_record_batch(&both, &order).map_err(arrow_error)?)?;
+            self.kept.add(interleave_record_batch(&both, &order).map_err(SqlError::from_arrow)?)?;
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Upsert<'_> {
         let keys = (0..all.num_rows()).map(|row| counted(row).then(|| converted.row(row).owned())).collect();
         let mut arbiter = Arbiter { keys, existing: HashMap::new(), found: Vec::new() };
         let wanted = match &counts {
-            Some(counts) => filter_record_batch(&all, counts).map_err(arrow_error)?,
+            Some(counts) => filter_record_batch(&all, counts).map_err(SqlError::from_arrow)?,
             None => all,
         };
         if wanted.num_rows() == 0 {
@@ -179,7 +179,7 @@ impl Upsert<'_> {
             let own = (0..key.columns.len()).map(|position| ADDRESS + position);
             let columns: Vec<usize> =
                 if whole { key.columns.iter().map(|column| ADDRESS + column).collect() } else { own.collect() };
-            let rows = key.convert(&batch.project(&columns).map_err(arrow_error)?)?;
+            let rows = key.convert(&batch.project(&columns).map_err(SqlError::from_arrow)?)?;
             let mut any = false;
             for (number, row) in rows.iter().enumerate() {
                 if lookup.get(row).is_some() {
@@ -272,13 +272,13 @@ impl<'a> Update<'a> {
     fn changed(&self, window: &RecordBatch, pairs: &[(usize, RecordBatch)]) -> Result<Changed, SqlError> {
         let (_, first) = pairs.first().ok_or_else(|| internal("no rows to update"))?;
         let existing: Vec<&RecordBatch> = pairs.iter().map(|(_, row)| row).collect();
-        let existing = arrow::compute::concat_batches(&first.schema(), existing).map_err(arrow_error)?;
+        let existing = arrow::compute::concat_batches(&first.schema(), existing).map_err(SqlError::from_arrow)?;
         let rows: Vec<(usize, usize)> = pairs.iter().map(|(row, _)| (0, *row)).collect();
-        let excluded = interleave_record_batch(&[window], &rows).map_err(arrow_error)?;
+        let excluded = interleave_record_batch(&[window], &rows).map_err(SqlError::from_arrow)?;
         let own = existing.columns().iter().skip(ADDRESS);
         let columns = conform(own.chain(excluded.columns()), &self.both)?;
-        let mut both = RecordBatch::try_new(Arc::clone(&self.both), columns).map_err(arrow_error)?;
-        let mut addresses = existing.project(&[0, 1]).map_err(arrow_error)?;
+        let mut both = RecordBatch::try_new(Arc::clone(&self.both), columns).map_err(SqlError::from_arrow)?;
+        let mut addresses = existing.project(&[0, 1]).map_err(SqlError::from_arrow)?;
         let mut rows: Vec<usize> = pairs.iter().map(|(row, _)| *row).collect();
         if let Some(condition) = &self.condition {
             let holds = evaluated(condition, &both)?;
@@ -289,8 +289,8 @@ impl<'a> Update<'a> {
                 .filter(|(at, _)| holds.is_valid(*at) && holds.value(*at))
                 .map(|(_, row)| row)
                 .collect();
-            both = filter_record_batch(&both, holds).map_err(arrow_error)?;
-            addresses = filter_record_batch(&addresses, holds).map_err(arrow_error)?;
+            both = filter_record_batch(&both, holds).map_err(SqlError::from_arrow)?;
+            addresses = filter_record_batch(&addresses, holds).map_err(SqlError::from_arrow)?;
         }
         let values: Vec<ArrayRef> =
             self.values.iter().map(|value| evaluated(value, &both)).collect::<Result<_, _>>()?;
@@ -300,7 +300,8 @@ impl<'a> Update<'a> {
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let options = RecordBatchOptions::new().with_row_count(Some(both.num_rows()));
-        let set = RecordBatch::try_new_with_options(Arc::clone(&schema), values, &options).map_err(arrow_error)?;
+        let set =
+            RecordBatch::try_new_with_options(Arc::clone(&schema), values, &options).map_err(SqlError::from_arrow)?;
         let mut columns = Vec::with_capacity(self.plan.assigned.len());
         for (index, assigned) in self.plan.assigned.iter().enumerate() {
             columns.push(match assigned {
@@ -308,10 +309,10 @@ impl<'a> Update<'a> {
                 None => Arc::clone(both.column(index)),
             });
         }
-        let own = Arc::new(self.both.project(&(0..columns.len()).collect::<Vec<_>>()).map_err(arrow_error)?);
+        let own = Arc::new(self.both.project(&(0..columns.len()).collect::<Vec<_>>()).map_err(SqlError::from_arrow)?);
         let columns = conform(columns.iter(), &own)?;
         let mut changed = Changed {
-            rows: RecordBatch::try_new(own, columns).map_err(arrow_error)?,
+            rows: RecordBatch::try_new(own, columns).map_err(SqlError::from_arrow)?,
             of_row: rows.into_iter().enumerate().map(|(position, row)| (row, position)).collect(),
             addresses: Addresses::default(),
         };
@@ -338,9 +339,8 @@ fn evaluated(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayR
 
 /// Columns in exactly a schema's types.
 fn conform<'a>(columns: impl Iterator<Item = &'a ArrayRef>, schema: &SchemaRef) -> Result<Vec<ArrayRef>, SqlError> {
-    columns.zip(schema.fields()).map(|(column, field)| cast(column, field.data_type()).map_err(arrow_error)).collect()
-}
-
-fn arrow_error(error: arrow::error::ArrowError) -> SqlError {
-    SqlError::from_engine(error.into())
+    columns
+        .zip(schema.fields())
+        .map(|(column, field)| cast(column, field.data_type()).map_err(SqlError::from_arrow))
+        .collect()
 }

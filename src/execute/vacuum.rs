@@ -66,7 +66,7 @@ async fn rewrite(
             found.insert(*file, *position);
         }
         let own: Vec<usize> = (0..width).collect();
-        writer.write(batch.project(&own).map_err(|error| SqlError::from_engine(error.into()))?).await?;
+        writer.write(batch.project(&own).map_err(SqlError::from_arrow)?).await?;
     }
     transaction.delete(table, &found)?;
     transaction.stage(table, writer.finish().await?);

@@ -12,6 +12,7 @@ use roaring::RoaringTreemap;
 use super::MetastoreError;
 use super::db::{Row, Tx, Value};
 use super::load::LIVE;
+use super::rows::quoted;
 use crate::catalog::{Column, InlinedRows, Relation};
 use crate::encode::{ColumnBuilder, Style, text_array};
 use crate::name::{ObjectId, SnapshotId};
@@ -238,8 +239,4 @@ fn from_values(pg: &PgType, rows: &[Row], index: usize) -> Result<ArrayRef, Meta
         }
     }
     Ok(builder.finish())
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

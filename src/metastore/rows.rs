@@ -259,6 +259,6 @@ fn qualified(state: &CatalogState, relation: &Relation) -> String {
     format!("{}.{}", quoted(schema), quoted(&relation.name))
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

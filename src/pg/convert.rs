@@ -64,7 +64,7 @@ impl FromText {
     }
 
     fn convert(&self, array: &ArrayRef) -> Result<ArrayRef, SqlError> {
-        let text = cast(array, &DataType::Utf8View).map_err(|error| SqlError::from_engine(error.into()))?;
+        let text = cast(array, &DataType::Utf8View).map_err(SqlError::from_arrow)?;
         let text = text.as_string_view();
         let mut builder = ColumnBuilder::new(&self.pg, self.style.zone)?;
         for value in text {

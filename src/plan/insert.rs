@@ -387,8 +387,8 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
 /// A default's values for some rows.
 pub fn evaluate_default(default: &Arc<dyn PhysicalExpr>, rows: usize) -> Result<ArrayRef, SqlError> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    let empty = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options)
-        .map_err(|error| SqlError::from_engine(error.into()))?;
+    let empty =
+        RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &options).map_err(SqlError::from_arrow)?;
     default.evaluate(&empty).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)
 }
 

@@ -226,8 +226,7 @@ impl Session {
         let (fields, columns) = self.shown(shown)?;
         let arrays = columns.into_iter().map(|values| Arc::new(StringViewArray::from_iter_values(values)) as ArrayRef);
         let schema = Arc::new(Schema::new(fields.clone()));
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect())
-            .map_err(|error| SqlError::from_engine(error.into()))?;
+        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(SqlError::from_arrow)?;
         let stream = Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])));
         Ok(Outcome::Returned { fields, stream, tag: "SHOW".to_owned() })
     }

@@ -228,7 +228,7 @@ impl Transaction {
             let table = Arc::make_mut(&mut staged).table(id);
             if !std::mem::replace(&mut table.moves_inlined, true) {
                 let gone = table.deleted.entry(FileId::INLINED).or_default();
-                let rows = inlined.rows(Some(gone.as_ref())).map_err(|error| SqlError::from_engine(error.into()))?;
+                let rows = inlined.rows(Some(gone.as_ref())).map_err(SqlError::from_arrow)?;
                 table.rows.splice(0..0, rows.iter().map(|rows| rows.rows.clone()));
                 table.deleted.insert(FileId::INLINED, Arc::clone(inlined.ids()));
             }

@@ -322,7 +322,7 @@ impl Connection {
         let mut count = 0;
         while let Some(batch) = watch.run(&mut self.link, stream.next()).await? {
             let batch = batch.map_err(SqlError::from_engine)?;
-            let rows = RowEncoder::new(&batch, formats).map_err(|error| SqlError::from_engine(error.into()))?;
+            let rows = RowEncoder::new(&batch, formats).map_err(SqlError::from_arrow)?;
             for row in 0..rows.rows() {
                 rows.write(&mut self.link.write, row, &style);
                 count += 1;
@@ -359,7 +359,7 @@ impl Connection {
                     row.clear();
                     count += 1;
                 })
-                .map_err(|error| SqlError::from_engine(error.into()))?;
+                .map_err(SqlError::from_arrow)?;
             if self.link.is_full() {
                 watch.flush(&mut self.link).await?;
             }

@@ -173,8 +173,7 @@ impl Connection {
                     None => return Ok((count, true)),
                 },
             };
-            let encoder =
-                RowEncoder::new(&batch, &portal.formats).map_err(|error| SqlError::from_engine(error.into()))?;
+            let encoder = RowEncoder::new(&batch, &portal.formats).map_err(SqlError::from_arrow)?;
             for row in start..encoder.rows() {
                 if limit == Some(count) {
                     rows.current = Some((batch, row));

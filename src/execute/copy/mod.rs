@@ -459,8 +459,7 @@ impl Shape {
             .map(|(index, array)| arrow::datatypes::Field::new(index.to_string(), array.data_type().clone(), true));
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options)
-            .map_err(|error| SqlError::from_engine(error.into()))?;
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(SqlError::from_arrow)?;
         self.checks.apply(&batch)
     }
 }

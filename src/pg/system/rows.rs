@@ -85,7 +85,7 @@ impl Rows {
             .arrow_schema()
             .project(&projection)
             .and_then(|schema| RecordBatch::try_new_with_options(schema.into(), arrays, &options))
-            .map_err(|error| SqlError::from_engine(error.into()))
+            .map_err(SqlError::from_arrow)
     }
 }
 
