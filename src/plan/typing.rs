@@ -207,6 +207,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
             let target = common_type(function.args.iter(), schema);
             let args = with_type(scope, function.args, target.as_ref())?;
+            let float = floating(args.iter(), schema);
+            let args = args.into_iter().map(|item| beside_float(scope, item, float.as_ref(), schema));
+            let args = args.collect::<Result<Vec<_>>>()?;
             let engine = function.func.inner().downcast_ref::<Unified>();
             let func = engine.map_or(&function.func, Unified::inner);
             let result = same_type(args.iter(), schema);
@@ -227,6 +230,14 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
                 if let Some(otherwise) = &mut case.else_expr {
                     **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
                 }
+            }
+            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+            let float = floating(results.chain(case.else_expr.as_deref()), schema);
+            for (_, then) in &mut case.when_then_expr {
+                **then = beside_float(scope, then.as_ref().clone(), float.as_ref(), schema)?;
+            }
+            if let Some(otherwise) = &mut case.else_expr {
+                **otherwise = beside_float(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
             }
             let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
             let result = same_type(results.chain(case.else_expr.as_deref()), schema);
@@ -324,6 +335,12 @@ fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
         }
         _ => Ok(expr),
     }
+}
+
+/// `float8`, if one of these expressions is a floating-point number.
+fn floating<'a>(mut exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    let is_float = |expr: &Expr| matches!(pg_type(expr, schema), Some(PgType::Float4 | PgType::Float8));
+    exprs.any(is_float).then_some(PgType::Float8)
 }
 
 /// A numeric beside a floating-point number is compared as one, too.
