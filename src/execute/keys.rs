@@ -253,17 +253,7 @@ impl Key {
         let rows = self.convert(&batch)?;
         let hashes: Vec<u64> = rows.iter().map(hash).collect();
         let mut seen = self.seen();
-        let (least, most) = (rows.iter().min(), rows.iter().max());
-        if let (Some(least), Some(most)) = (least, most) {
-            seen.bounds = Some(match seen.bounds.take() {
-                None => (least.owned(), most.owned()),
-                Some((first, last)) => {
-                    let lower = if least < first.row() { least.owned() } else { first };
-                    let upper = if most > last.row() { most.owned() } else { last };
-                    (lower, upper)
-                }
-            });
-        }
+        seen.bounds = widened(seen.bounds.take(), &rows);
         seen.rows += batch.num_rows();
         seen.hashes.extend(hashes);
         if seen.is_remembered() {
@@ -277,18 +267,9 @@ impl Key {
     /// What holds of all rows with one of some keys; `None`: nothing that a scan could use.
     fn filter(&self, batches: &[RecordBatch]) -> Result<Option<Expr>, SqlError> {
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        let mut bounds: Option<(OwnedRow, OwnedRow)> = None;
+        let mut bounds = None;
         for batch in batches {
-            let rows = self.convert(batch)?;
-            for row in [rows.iter().min(), rows.iter().max()].into_iter().flatten() {
-                bounds = Some(match bounds.take() {
-                    None => (row.owned(), row.owned()),
-                    Some((least, most)) => (
-                        if row < least.row() { row.owned() } else { least },
-                        if row > most.row() { row.owned() } else { most },
-                    ),
-                });
-            }
+            bounds = widened(bounds, &self.convert(batch)?);
         }
         let mut filter = self.within(bounds.as_ref())?;
         if rows > LISTED_MAX {
@@ -367,6 +348,18 @@ impl Lookup {
     pub(super) fn get(&self, key: Row<'_>) -> Option<(usize, usize)> {
         self.found.get(&key.owned()).copied()
     }
+}
+
+/// The least and the greatest of some keys and these rows.
+fn widened(bounds: Option<(OwnedRow, OwnedRow)>, rows: &Rows) -> Option<(OwnedRow, OwnedRow)> {
+    let (Some(least), Some(most)) = (rows.iter().min(), rows.iter().max()) else { return bounds };
+    Some(match bounds {
+        None => (least.owned(), most.owned()),
+        Some((first, last)) => (
+            if least < first.row() { least.owned() } else { first },
+            if most > last.row() { most.owned() } else { last },
+        ),
+    })
 }
 
 /// A key's hash, the same in all transactions.

@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
 use super::returning::{Kept, give_back};
-use super::rows::RowChecks;
+use super::rows::{RowChecks, touches};
 use super::{Outcome, Stores, query};
 use crate::catalog::Index;
 use crate::error::{Plain, SqlError, SqlState, internal};
@@ -34,11 +34,7 @@ pub(super) async fn run(
     let plan = query::physical(scope, &rows).await?;
     let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     let found = Arc::new(Mutex::new(Addresses::default()));
-    let sets = |column: i32| {
-        let position = relation.columns.iter().position(|known| known.id == column);
-        position.is_some_and(|position| modify.sets(position))
-    };
-    let touches = |index: &Index| index.columns().into_iter().any(sets);
+    let touches = |index: &Index| touches(&relation, index, |position| modify.sets(position));
     let checks = Arc::new(RowChecks::new(scope, modify.table, &relation, None, &modify.checks, touches)?);
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut workers = JoinSet::new();

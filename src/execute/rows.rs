@@ -7,11 +7,10 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::DFSchema;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 
-use super::keys::{Key, Keys};
+use super::keys::Keys;
 use crate::catalog::{Column, Index, Relation};
 use crate::encode::{describe_row, length_checked};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
@@ -20,7 +19,6 @@ use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
 use crate::plan::{AskedBy, RowCheck, Scope, has_subquery};
 use crate::transaction::Transaction;
-use crate::warehouse::Staged;
 
 /// Lengths of types, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
 pub(super) struct RowChecks {
@@ -82,20 +80,9 @@ impl RowChecks {
         self
     }
 
-    /// The key of a unique index that the statement touches.
-    pub(super) fn key(&self, index: ObjectId) -> Option<&Key> {
-        self.keys.get(index)
-    }
-
-    /// See [`Keys::find`].
-    pub(super) async fn find(
-        &self,
-        staged: &Arc<Staged>,
-        key: &Key,
-        batches: &[RecordBatch],
-        whole: bool,
-    ) -> Result<SendableRecordBatchStream, SqlError> {
-        self.keys.find(staged, key, batches, whole).await
+    /// The unique keys that the statement touches.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The rows as they are to be kept, with their keys noted. `22001`, `42501`, `23502`, `23514`.
@@ -184,6 +171,12 @@ impl RowChecks {
     pub(super) async fn finish(&self, transaction: &mut Transaction) -> Result<(), SqlError> {
         self.keys.finish(transaction).await
     }
+}
+
+/// Whether an index has one of the columns that are set, which go by their positions in the table.
+pub(super) fn touches(relation: &Relation, index: &Index, sets: impl Fn(usize) -> bool) -> bool {
+    let columns = index.columns();
+    relation.columns.iter().enumerate().any(|(position, column)| columns.contains(&column.id) && sets(position))
 }
 
 impl Table {

@@ -18,7 +18,7 @@ use super::Stores;
 use super::keys::{ADDRESS, Key, Lookup, REMEMBERED_MAX, hash};
 use super::query;
 use super::returning::Kept;
-use super::rows::RowChecks;
+use super::rows::{RowChecks, touches};
 use crate::catalog::{Index, Relation};
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::plan::{ConflictUpdate, InsertPlan, OnConflict, Scope, excluded_name, set_name};
@@ -89,7 +89,7 @@ impl Upsert<'_> {
         let rows = arrow::compute::concat_batches(&first.schema(), window).map_err(SqlError::from_arrow)?;
         let mut arbiters = Vec::new();
         for index in &self.arbiters.arbiters {
-            let key = self.checks.key(*index).ok_or_else(|| internal("an arbiter that is no unique index"))?;
+            let key = self.checks.keys().get(*index).ok_or_else(|| internal("an arbiter that is no unique index"))?;
             arbiters.push(self.arbiter(transaction, key, &rows).await?);
         }
         let conflict = |row: usize| {
@@ -174,7 +174,8 @@ impl Upsert<'_> {
         }
         let lookup = Lookup::new(key, std::slice::from_ref(&wanted))?;
         let whole = self.update.is_some();
-        let mut found = self.checks.find(transaction.staged(), key, std::slice::from_ref(&wanted), whole).await?;
+        let mut found =
+            self.checks.keys().find(transaction.staged(), key, std::slice::from_ref(&wanted), whole).await?;
         while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
             let own = (0..key.columns.len()).map(|position| ADDRESS + position);
             let columns: Vec<usize> =
@@ -257,11 +258,8 @@ impl<'a> Update<'a> {
         let excluded = relation.columns.iter().enumerate();
         let excluded = excluded.map(|(index, column)| crate::types::field(excluded_name(index), &column.pg, true));
         let both = Arc::new(Schema::new(own.chain(excluded).collect::<Vec<_>>()));
-        let sets = |id: i32| {
-            let position = relation.columns.iter().position(|column| column.id == id);
-            position.is_some_and(|position| plan.assigned.get(position).is_some_and(Option::is_some))
-        };
-        let touches = |index: &Index| index.columns().into_iter().any(sets);
+        let sets = |position: usize| plan.assigned.get(position).is_some_and(Option::is_some);
+        let touches = |index: &Index| touches(relation, index, sets);
         let checks = RowChecks::new(scope, insert.table, relation, None, &plan.checks, touches)?;
         let condition = plan.condition.as_ref().map(|condition| physical(scope, &both, condition)).transpose()?;
         let values = plan.values.iter().map(|value| physical(scope, &both, value)).collect::<Result<_, _>>()?;

@@ -8,6 +8,9 @@ use crate::name::{ObjectId, SnapshotId};
 /// Hashes that are remembered; the oldest commits are forgotten first.
 const REMEMBERED_MAX: usize = 4 << 20;
 
+/// What remembering a commit takes besides its hashes, in hashes.
+const COMMIT_COST: usize = 16;
+
 /// Hashes of keys by commit. They are those of this process: what others committed is not here.
 #[derive(Debug)]
 pub(super) struct RecentClaims {
@@ -64,11 +67,11 @@ impl RecentClaims {
 
     /// Remembers what a commit gave its rows.
     pub(super) fn add(&mut self, snapshot: SnapshotId, index: ObjectId, claims: &Claims) {
-        self.hashes += claims.hashes.len();
+        self.hashes += claims.hashes.len() + COMMIT_COST;
         self.commits.push_back((snapshot, index, claims.hashes.iter().copied().collect()));
         while self.hashes > REMEMBERED_MAX {
             let Some((oldest, _, hashes)) = self.commits.pop_front() else { return };
-            self.hashes = self.hashes.saturating_sub(hashes.len());
+            self.hashes = self.hashes.saturating_sub(hashes.len() + COMMIT_COST);
             self.since = oldest;
         }
     }

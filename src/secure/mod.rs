@@ -98,8 +98,10 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             check(ctx, &Lineage::of(&fill.source)?.sequence_needs(ctx.role))?;
             Plan::Rewrite { ddl, fill }
         }
-        // It was planned for tables that the user owns.
-        Plan::Vacuum(vacuum) => Plan::Vacuum(vacuum),
+        Plan::Vacuum(vacuum) => {
+            check(ctx, &vacuum.needs)?;
+            Plan::Vacuum(vacuum)
+        }
         Plan::Ddl(mut ddl) => {
             check(ctx, &ddl.needs)?;
             if let Some(refusal) = ddl.refusal.take() {

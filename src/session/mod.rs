@@ -35,6 +35,8 @@ use crate::warehouse::Warehouse;
 
 /// Prepared statements and portals of one session.
 const STATEMENTS_MAX: usize = 10_000;
+/// Moments of the past that one statement may ask for; each is a catalog in memory.
+const MOMENTS_MAX: usize = 100;
 /// Notices that wait to be sent.
 const NOTICES_MAX: usize = 1_000;
 
@@ -287,6 +289,10 @@ impl Session {
 /// The catalog as it was, at some moments.
 async fn past(shared: &Shared, ctx: &Context, moments: &[AsOf]) -> Result<BTreeMap<AsOf, Arc<CatalogState>>, SqlError> {
     let mut past = BTreeMap::new();
+    if moments.len() > MOMENTS_MAX {
+        let message = format!("too many moments of the past in one statement (at most {MOMENTS_MAX})");
+        return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
+    }
     for moment in moments {
         let snapshot = match moment {
             AsOf::Version(number) => SnapshotId(*number),

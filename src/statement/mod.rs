@@ -96,7 +96,7 @@ pub enum Command {
     Truncate(Truncate),
     /// `VACUUM` or `ANALYZE`: care for tables.
     Maintain(Maintain),
-    /// `COMMENT ON` a relation, a column or a schema.
+    /// `COMMENT ON` a relation, a column, a constraint or a schema.
     Comment(Comment),
     /// `CREATE ROLE`, `USER` or `GROUP`.
     CreateRole(CreateRole),

@@ -667,7 +667,7 @@ fn object_name(table: &str, columns: &str, label: &str) -> String {
 }
 
 /// The name, with a number after it if it is taken.
-fn numbered(name: &str, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn numbered(name: &str, taken: impl Fn(&str) -> bool) -> String {
     if !taken(name) {
         return name.to_owned();
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{PlanResult, Scope};
+use super::super::{Need, PlanResult, Right, Scope};
 use super::{DdlPlan, relation};
 use crate::catalog::{DataFile, RelationKind};
 use crate::error::{Notice, Plain, SqlState};
@@ -22,6 +22,8 @@ const INLINED_MANY: u64 = 1_000;
 pub struct VacuumPlan {
     /// Each table with those of its files that are to be merged into new ones.
     pub tables: Vec<(ObjectId, Vec<FileId>)>,
+    /// Rights on the tables.
+    pub needs: Vec<Need>,
     /// Tables that were left out.
     pub notices: Vec<Notice>,
 }
@@ -66,6 +68,7 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
             files.push(FileId::INLINED);
         }
         if !files.is_empty() {
+            plan.needs.push(Need { role: scope.ctx.role, right: Right::Own(id) });
             plan.tables.push((id, files));
         }
     }

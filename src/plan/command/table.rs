@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::insert::{InsertPlan, default_value, from_query};
 use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
-use super::constraint::{Constrained, drop_index};
+use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
@@ -186,12 +186,8 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
 }
 
 fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> String {
-    let base = format!("{table}_{column}_seq");
-    let free = |name: &str| scope.catalog().find(Namespace::Relation(schema), name).is_none();
-    if free(&base) {
-        return base;
-    }
-    (1..=u32::MAX).map(|number| format!("{base}{number}")).find(|name| free(name)).unwrap_or(base)
+    let taken = |name: &str| scope.catalog().find(Namespace::Relation(schema), name).is_some();
+    numbered(&format!("{table}_{column}_seq"), taken)
 }
 
 /// Types that the warehouse keeps. `0A000`, `42P16`.
