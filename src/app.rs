@@ -15,6 +15,7 @@ use crate::lake::{Lake, Location};
 use crate::metastore::Metastore;
 use crate::plan::Engine;
 use crate::session::Shared;
+use crate::upkeep;
 use crate::warehouse::Warehouse;
 use crate::wire::Listener;
 
@@ -38,7 +39,13 @@ impl App {
         config.check()?;
         let directory = config.storage.data_dir.as_path();
         let mut generated_password = None;
-        let metastore = Metastore::open(directory, || {
+        let database_password = match &config.storage.metadata_password_file {
+            Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?),
+            None => None,
+        };
+        let database =
+            config.storage.metadata_url.as_deref().map(|url| (url, database_password.as_deref().map(str::trim)));
+        let metastore = Metastore::open(directory, database, || {
             let password = password.unwrap_or_else(|| generated_password.insert(generate_password()).clone());
             PasswordVerifier::scram(&password, SCRAM_ITERATIONS)
         })
@@ -60,6 +67,7 @@ impl App {
             lake,
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
+            locks: Arc::default(),
             contended: Arc::default(),
         });
 
@@ -91,7 +99,11 @@ impl App {
 
     /// Serves until shutdown, then lets connections finish what they are doing.
     pub async fn run(self) {
+        let upkeep = tokio::spawn(upkeep::run(Arc::clone(&self.shared), self.shutdown.clone()));
         self.listener.run(DRAIN).await;
+        if let Err(error) = upkeep.await {
+            tracing::error!(%error, "upkeep ended badly");
+        }
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::catalog::{CatalogState, Namespace, Relation, Schema};
 use crate::error::{Plain, SqlState};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
-use crate::metastore::Sequences;
+use crate::metastore::{Metastore, Sequences};
 use crate::name::{ObjectId, QualifiedName};
 use crate::setting::Settings;
-use crate::warehouse::Staged;
+use crate::warehouse::{Staged, UpkeepLog};
 
 /// Settings on their way from a running statement to its session.
 #[derive(Debug, Default)]
@@ -54,6 +54,10 @@ pub struct Context {
     pub catalog: Arc<CatalogState>,
     /// The transaction's own rows.
     pub staged: Arc<Staged>,
+    /// What VACUUM did and does to the tables.
+    pub upkeep: Arc<UpkeepLog>,
+    /// Where snapshots are listed.
+    pub metastore: Arc<Metastore>,
     /// Values of sequences that the transaction created.
     pub own_sequences: Arc<Sequences>,
     /// The session's, as they were when the statement began.

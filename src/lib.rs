@@ -27,6 +27,7 @@ pub mod secure;
 pub mod statement;
 
 pub mod session;
+pub mod upkeep;
 pub mod wire;
 
 pub mod app;

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["statement"],
     &["plan", "secure", "execute"],
     &["session"],
-    &["wire"],
+    &["upkeep", "wire"],
     &["demo", "app"],
 ];
 
@@ -24,7 +24,8 @@ const IMPORTERS: &[(&str, &[&str])] = &[
     ("pgwire", &["wire"]),
     ("rustls", &["wire"]),
     ("tokio_rustls", &["wire"]),
-    ("sqlx", &["metastore"]),
+    ("rusqlite", &["metastore"]),
+    ("tokio_postgres", &["metastore"]),
     ("object_store", &["lake", "warehouse", "error"]),
     ("argon2", &["govern"]),
     ("clap", &["main"]),

@@ -66,12 +66,6 @@ FROM pg_policy p
 JOIN pg_class c ON c.oid = p.polrelid
 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace;
 
-CREATE VIEW pg_stat_all_tables AS
-SELECT c.oid AS relid, n.nspname AS schemaname, c.relname,
-       CASE WHEN c.reltuples < 0 THEN 0 ELSE CAST(c.reltuples AS int8) END AS n_live_tup
-FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 't', 'm');
-
 CREATE VIEW pg_stat_user_tables AS
 SELECT * FROM pg_stat_all_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema');

@@ -54,6 +54,9 @@ pub struct Database {
     pub owner: ObjectId,
     /// Who may connect and create schemas, set from the start; `None` leaves that to superusers.
     pub acl: Option<Acl>,
+    /// The server's settings that ALTER SYSTEM changed, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, String>,
 }
 
 /// A namespace for relations, and the folder that the files of its tables lie in.
@@ -276,6 +279,11 @@ impl Relation {
     /// Whether DuckLake's readers see no difference between two versions of a table.
     pub fn is_same_to_readers(&self, other: &Self) -> bool {
         self.columns == other.columns && self.name == other.name && self.schema == other.schema
+    }
+
+    /// Whether rows that one version of a table takes are right for the other.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        self.columns == other.columns && self.constraints == other.constraints && self.indexes == other.indexes
     }
 
     /// The relation's columns as the engine sees them.

@@ -8,6 +8,7 @@ mod data_file;
 mod entry;
 mod fields;
 mod inlined;
+mod moves;
 mod state;
 
 pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, IndexKey};
@@ -18,6 +19,7 @@ pub use entry::{
 };
 pub use fields::{FIELD_ID, field_id, file_schema};
 pub use inlined::{Inlined, InlinedRows};
+pub use moves::Moves;
 pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
 
 use crate::name::ObjectId;

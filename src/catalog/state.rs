@@ -211,6 +211,12 @@ impl CatalogState {
         }
     }
 
+    /// The server's settings that ALTER SYSTEM changed, by their names.
+    pub fn system_settings(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.database().map_or(&NONE, |database| &database.settings)
+    }
+
     /// The row policies of a relation, whether or not its row security is on, in ascending order of id.
     pub fn row_policies(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &RowPolicy)> {
         self.entries().filter_map(move |entry| match &entry.body {

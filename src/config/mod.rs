@@ -29,8 +29,14 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Storage {
-    /// Holds `metadata.sqlite` and `warehouse/`.
+    /// Holds `warehouse/`, and `metadata.sqlite` unless the metadata is elsewhere.
     pub data_dir: PathBuf,
+    /// A PostgreSQL database for the metadata, such as `postgres://boathouse@db.example/lake`. It belongs to this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_url: Option<String>,
+    /// A file with the password for it, so that the configuration can be shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_password_file: Option<PathBuf>,
 }
 
 /// Section `wire`: address, number and encryption of client connections.
@@ -95,7 +101,7 @@ pub struct StoreCredential {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("./boathouse-data") }
+        Self { data_dir: PathBuf::from("./boathouse-data"), metadata_url: None, metadata_password_file: None }
     }
 }
 

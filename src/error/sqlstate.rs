@@ -101,6 +101,10 @@ impl SqlState {
     // Class 40
     /// Another transaction changed the same objects and committed first.
     pub const SERIALIZATION_FAILURE: Self = Self("40001");
+    /// Transactions wait for each other.
+    pub const DEADLOCK_DETECTED: Self = Self("40P01");
+    /// Somebody else has what is wanted, for longer than the statement waits.
+    pub const LOCK_NOT_AVAILABLE: Self = Self("55P03");
     // Class 42: syntax, names, rights
     /// A query that the engine's planner refuses, without a closer code.
     pub const SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION: Self = Self("42000");

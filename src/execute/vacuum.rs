@@ -11,12 +11,12 @@ use datafusion::physical_plan::execute_stream;
 use futures::TryStreamExt;
 
 use super::{Outcome, Stores, query};
-use crate::catalog::{Inlined, TableData};
+use crate::catalog::{Inlined, Moves, TableData};
 use crate::error::{Notice, SqlError, internal};
 use crate::name::{FileId, ObjectId};
 use crate::plan::{ADDRESS_COLUMNS, Scope, VacuumPlan};
 use crate::transaction::Transaction;
-use crate::warehouse::{Addresses, Staged, TableWriter};
+use crate::warehouse::{Addresses, Running, Staged, TableWriter};
 
 pub(super) async fn run(
     scope: &Scope,
@@ -44,6 +44,8 @@ async fn rewrite(
     let chosen = data.files.iter().filter(|file| file.id.is_some_and(|id| files.contains(&id))).cloned().collect();
     let inlined = if files.contains(&FileId::INLINED) { data.inlined.clone() } else { Inlined::default() };
     let chosen = TableData { files: chosen, inlined, ..data.as_ref().clone() };
+    let running = Running { pid: scope.ctx.backend_pid, table, bytes: chosen.size_bytes() };
+    let run = scope.ctx.upkeep.begin(running);
     // The same table with no other files.
     let mut ctx = scope.ctx.clone();
     ctx.catalog = Arc::new(ctx.catalog.as_ref().clone().with_data([(table, Some(Arc::new(chosen)))]));
@@ -54,7 +56,7 @@ async fn rewrite(
     let plan = query::physical(scope, &plan).await?;
     let mut rows = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
     let mut writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
-    let mut found = Addresses::default();
+    let (mut found, mut moves) = (Addresses::default(), Moves::default());
     while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {
         // The address columns come last in a table's own scan.
         let width = batch.num_columns().saturating_sub(ADDRESS_COLUMNS);
@@ -64,12 +66,12 @@ async fn rewrite(
         };
         for (file, position) in files.values().iter().zip(positions.values()) {
             found.insert(*file, *position);
+            moves.push(FileId(*file), u64::try_from(*position).unwrap_or(u64::MAX));
         }
         let own: Vec<usize> = (0..width).collect();
         writer.write(batch.project(&own).map_err(SqlError::from_arrow)?).await?;
     }
-    transaction.delete(table, &found)?;
-    transaction.stage(table, writer.finish().await?);
-    transaction.compacts(table);
+    transaction.compact(table, &found, writer.finish().await?, moves)?;
+    run.complete();
     Ok(())
 }

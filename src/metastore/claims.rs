@@ -65,6 +65,13 @@ impl RecentClaims {
         self.deleted.insert(table, snapshot);
     }
 
+    /// Forgets commits that failed after all.
+    pub(super) fn forget_after(&mut self, snapshot: SnapshotId) {
+        while let Some((.., hashes)) = self.commits.pop_back_if(|(later, ..)| *later > snapshot) {
+            self.hashes = self.hashes.saturating_sub(hashes.len() + COMMIT_COST);
+        }
+    }
+
     /// Remembers what a commit gave its rows.
     pub(super) fn add(&mut self, snapshot: SnapshotId, index: ObjectId, claims: &Claims) {
         self.hashes += claims.hashes.len() + COMMIT_COST;

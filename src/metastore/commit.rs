@@ -8,16 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roaring::RoaringTreemap;
+use tokio::sync::{mpsc, oneshot};
 
-use super::claims::RecentClaims;
-use super::db::{Tx, Value};
+use super::db::{Script, Value};
 use super::inline::{self, InlinedInsert};
 use super::merge::{Merge, redefines};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
-use super::{Metastore, MetastoreError};
+use super::{Metastore, MetastoreError, Recent, Store};
 use crate::catalog::{
-    Body, CatalogState, Change, Claims, DataFile, DeleteFile, NameKey, Namespace, RelationKind, TableData, name_key,
+    Body, CatalogState, Change, Claims, DataFile, DeleteFile, Moves, NameKey, Namespace, RelationKind, TableData,
+    name_key,
 };
 use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -33,6 +34,8 @@ pub struct Commit {
     pub tables: Vec<TableCommit>,
     /// Tables whose rows must be those that it read.
     pub relied_on: Vec<ObjectId>,
+    /// What it read when it first gave a row a key: nobody may have taken one of its keys since.
+    pub claimed_at: SnapshotId,
     /// Sequences it drew values from.
     pub sequences: Vec<ObjectId>,
     /// Values of sequences that it created, which go by provisional ids.
@@ -58,14 +61,15 @@ pub struct TableCommit {
     pub deleted: BTreeMap<FileId, DeletedRows>,
     /// Keys of its new rows, by unique index.
     pub claims: BTreeMap<ObjectId, Arc<Claims>>,
-    /// Whether the table's rows are the same as before, in other files.
-    pub compacted: bool,
+    /// Where `added` has the rows that are `deleted`, if it only writes them again; then the table's rows stay the same.
+    pub moves: Option<Arc<Moves>>,
 }
 
 impl TableCommit {
     /// Whether a key that was taken may be free after it, be it one of its own.
     fn may_free_keys(&self) -> bool {
-        self.truncated || !self.deleted.is_empty() || self.claims.values().any(|claims| claims.arbitrated)
+        let deletes = !self.deleted.is_empty() && self.moves.is_none();
+        self.truncated || deletes || self.claims.values().any(|claims| claims.arbitrated)
     }
 }
 
@@ -83,7 +87,7 @@ pub struct DeletedRows {
 pub(super) const INLINED_DELETES: &str = "ducklake_inlined_delete_";
 
 /// Why a transaction was not committed, or may not have been.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
     /// `40001`: another transaction was faster; nothing was committed.
     #[error("could not serialize access due to concurrent update")]
@@ -115,11 +119,17 @@ pub enum CommitError {
     #[error("the outcome of the commit is unknown")]
     Unknown {
         /// Why the database did not tell.
-        source: MetastoreError,
+        source: Arc<MetastoreError>,
     },
     /// Nothing was committed, because the metadata database failed; with that error's SQLSTATE.
     #[error("could not commit")]
-    Metastore(#[from] MetastoreError),
+    Metastore(#[source] Arc<MetastoreError>),
+}
+
+impl From<MetastoreError> for CommitError {
+    fn from(error: MetastoreError) -> Self {
+        Self::Metastore(Arc::new(error))
+    }
 }
 
 impl Report for CommitError {
@@ -164,59 +174,126 @@ impl Report for CommitError {
 /// What a commit made of provisional ids.
 pub type Resolved = BTreeMap<ObjectId, ObjectId>;
 
+/// A transaction that waits to be committed, and where to tell what became of it.
+#[derive(Debug)]
+pub(super) struct Request {
+    commit: Commit,
+    reply: oneshot::Sender<Result<(Arc<CatalogState>, Resolved), CommitError>>,
+}
+
+/// Commits that become durable together.
+const TOGETHER_MAX: usize = 64;
+/// Commits that may wait.
+pub(super) const WAITING_MAX: usize = 1_024;
+
 impl Metastore {
     /// Makes a transaction durable and visible, or changes nothing. Returns the new head and the final ids of objects
-    /// it created.
+    /// it created. A caller that does not wait for the end does not stop it.
     pub async fn commit(&self, commit: Commit) -> Result<(Arc<CatalogState>, Resolved), CommitError> {
-        let mut tx = self.db.begin().await?;
-        let head = self.head();
-        let own = Arc::clone(&commit.own_sequences);
-        let plan = Prepared::new(&head, commit, &self.recent())?;
-        let marker = uuid::Uuid::now_v7().to_string();
-        plan.write(
-            &mut tx,
-            &head,
-            &marker,
-            |id| {
-                if id.is_provisional() { own.last(id) } else { self.sequences.last(id) }
-            },
-        )
-        .await?;
-        if let Err(error) = tx.commit().await
-            && !has_committed(&mut tx, &marker).await?
-        {
-            return Err(CommitError::Metastore(error));
-        }
-        for (provisional, id) in &plan.ids {
-            if let Some(last) = own.last(*provisional) {
-                self.sequences.set(*id, Some(last));
-            }
-        }
-        let mut recent = self.recent();
-        for table in plan.tables.iter().filter(|table| table.may_free_keys()) {
-            recent.delete(plan.next.snapshot, table.table);
-        }
-        for (index, claims) in plan.tables.iter().flat_map(|table| &table.claims) {
-            let index = plan.ids.get(index).copied().unwrap_or(*index);
-            recent.add(plan.next.snapshot, index, claims);
-        }
-        drop(recent);
-        let head = self.publish(plan.next);
-        // Nobody else began before the new head was there.
-        drop(tx);
-        Ok((head, plan.ids))
+        let (reply, done) = oneshot::channel();
+        let lost = || {
+            let source = MetastoreError::Corrupt("commits have come to an end".to_owned());
+            CommitError::Unknown { source: Arc::new(source) }
+        };
+        self.commits.send(Request { commit, reply }).await.map_err(|_closed| lost())?;
+        done.await.map_err(|_dropped| lost())?
     }
 }
 
-/// After a COMMIT that failed: whether it took place nevertheless.
-async fn has_committed(tx: &mut Tx<'_>, marker: &str) -> Result<bool, CommitError> {
-    let sql = "SELECT count(*) FROM ducklake_snapshot_changes WHERE commit_extra_info = $1";
-    let look = async {
-        tx.roll_back().await?;
-        let rows = tx.query(sql, vec![marker.into()]).await?;
-        rows.first().map_or(Ok(false), |row| Ok(row.int(0)? > 0))
-    };
-    look.await.map_err(|source| CommitError::Unknown { source })
+/// Commits one batch of transactions after the other, until nobody can send more. Those of a batch become durable by one
+/// transaction of the database, each with a snapshot of its own.
+pub(super) async fn commit_all(store: Arc<Store>, mut requests: mpsc::Receiver<Request>) {
+    while let Some(first) = requests.recv().await {
+        let mut batch = vec![first];
+        while batch.len() < TOGETHER_MAX
+            && let Ok(next) = requests.try_recv()
+        {
+            batch.push(next);
+        }
+        store.commit(batch).await;
+    }
+}
+
+impl Store {
+    async fn commit(&self, batch: Vec<Request>) {
+        let before = self.head();
+        let mut head = Arc::clone(&before);
+        let mut script = Script::default();
+        let mut prepared = Vec::with_capacity(batch.len());
+        let marker = uuid::Uuid::now_v7().to_string();
+        for Request { commit, reply } in batch {
+            let own = Arc::clone(&commit.own_sequences);
+            let place = script.len();
+            let plan = Prepared::new(&head, commit, &self.recent());
+            let last = |id: ObjectId| if id.is_provisional() { own.last(id) } else { self.sequences.last(id) };
+            let plan = plan.and_then(|plan| {
+                plan.write(&mut script, &head, &marker, last)?;
+                Ok(plan)
+            });
+            match plan {
+                Ok(plan) => {
+                    head = Arc::new(plan.next.clone());
+                    // The next of the batch must not have what this one has.
+                    self.remember(&plan);
+                    prepared.push((plan, own, reply));
+                }
+                Err(error) => {
+                    script.truncate(place);
+                    drop(reply.send(Err(error)));
+                }
+            }
+        }
+        if prepared.is_empty() {
+            return;
+        }
+        match self.make_durable(script, &marker).await {
+            Ok(()) => {
+                for (plan, own, _) in &prepared {
+                    for (provisional, id) in &plan.ids {
+                        if let Some(last) = own.last(*provisional) {
+                            self.sequences.set(*id, Some(last));
+                        }
+                    }
+                }
+                self.head.send_replace(Arc::clone(&head));
+                for (plan, _, reply) in prepared {
+                    drop(reply.send(Ok((Arc::clone(&head), plan.ids))));
+                }
+            }
+            Err(error) => {
+                self.recent().forget_after(before.snapshot);
+                for (.., reply) in prepared {
+                    drop(reply.send(Err(error.clone())));
+                }
+            }
+        }
+    }
+
+    fn remember(&self, plan: &Prepared) {
+        let mut recent = self.recent();
+        for table in plan.tables.iter().filter(|table| table.may_free_keys()) {
+            recent.claims.delete(plan.next.snapshot, table.table);
+        }
+        for (index, claims) in plan.tables.iter().flat_map(|table| &table.claims) {
+            let index = plan.ids.get(index).copied().unwrap_or(*index);
+            recent.claims.add(plan.next.snapshot, index, claims);
+        }
+        for table in &plan.tables {
+            recent.moves.add(plan.next.snapshot, table);
+        }
+    }
+
+    /// Runs a script that leaves the marker. Whether one that failed took place nevertheless is found out.
+    async fn make_durable(&self, script: Script, marker: &str) -> Result<(), CommitError> {
+        let Err(error) = self.db.run(script).await else { return Ok(()) };
+        let sql = "SELECT count(*) FROM ducklake_snapshot_changes WHERE commit_extra_info = $1";
+        let found = self.db.query_last(sql, vec![marker.into()]).await;
+        match found.and_then(|rows| rows.first().map_or(Ok(0), |row| row.int(0))) {
+            Ok(0) => Err(error.into()),
+            Ok(_) => Ok(()),
+            Err(source) => Err(CommitError::Unknown { source: Arc::new(source) }),
+        }
+    }
 }
 
 /// A commit that was checked and whose ids are final.
@@ -230,7 +307,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(head: &CatalogState, commit: Commit, recent: &RecentClaims) -> Result<Self, CommitError> {
+    fn new(head: &CatalogState, commit: Commit, recent: &Recent) -> Result<Self, CommitError> {
         let snapshot = SnapshotId(head.snapshot.0 + 1);
         let (ids, changes) = resolved(head, commit.changes);
         let next_catalog_id = head.next_catalog_id + i64::try_from(ids.len()).unwrap_or(i64::MAX);
@@ -267,7 +344,7 @@ impl Prepared {
                 }
                 return Err(conflict("A table that the transaction wrote to was dropped at the same time."));
             };
-            let scope = Merge { head, base: &commit.base, changes: &changes, recent };
+            let scope = Merge { head, base: &commit.base, claimed_at: commit.claimed_at, changes: &changes, recent };
             let after = scope.table(&next, relation, &mut table, &mut next_file_id)?;
             data.push((table.table, Some(Arc::new(after))));
             tables.push(table);
@@ -297,9 +374,9 @@ impl Prepared {
         Ok(Self { next, ids, changes, tables, sequences, author: commit.author })
     }
 
-    async fn write(
+    fn write(
         &self,
-        tx: &mut Tx<'_>,
+        script: &mut Script,
         head: &CatalogState,
         marker: &str,
         last_value: impl Fn(ObjectId) -> Option<i64>,
@@ -311,30 +388,29 @@ impl Prepared {
             let old = head.entry(change.id());
             if old.is_some() {
                 let sql = "UPDATE boathouse_object SET end_snapshot = $1 WHERE object_id = $2 AND end_snapshot IS NULL";
-                tx.execute(sql, vec![snapshot.0.into(), change.id().0.into()]).await?;
+                script.execute(sql, vec![snapshot.0.into(), change.id().0.into()]);
             }
             match change {
                 Change::Put(id, body) => {
                     objects.push(object_row(*id, snapshot, body)?);
-                    tokens
-                        .extend(put_ducklake(tx, &self.next, snapshot, *id, old.map(|entry| &entry.body), body).await?);
+                    tokens.extend(put_ducklake(script, &self.next, snapshot, *id, old.map(|entry| &entry.body), body));
                 }
                 Change::Delete(id) => {
                     if let Some(entry) = old {
-                        tokens.extend(end_ducklake(tx, snapshot, *id, &entry.body).await?);
+                        tokens.extend(end_ducklake(script, snapshot, *id, &entry.body));
                     }
                     let data = head.data(*id);
                     if let Some(version) = data.inlined_version.filter(|_| !data.inlined.is_empty()) {
-                        inline::end(tx, &inline::table_name(*id, version), snapshot, None).await?;
+                        inline::end(script, &inline::table_name(*id, version), snapshot, None);
                     }
                 }
             }
         }
-        tx.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects).await?;
+        script.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects);
         for table in &self.tables {
             let mut done = Vec::new();
-            self.write_data(tx, head, table, &mut done).await?;
-            if table.compacted && !done.is_empty() {
+            self.write_data(script, head, table, &mut done);
+            if table.moves.is_some() && !done.is_empty() {
                 done = vec![format!("compacted_table:{}", table.table)];
             }
             tokens.extend(done);
@@ -343,11 +419,11 @@ impl Prepared {
             if let Some(last) = last_value(*drawn) {
                 let sql = "INSERT INTO boathouse_sequence (sequence_id, last_value) VALUES ($1, $2)
                            ON CONFLICT (sequence_id) DO UPDATE SET last_value = excluded.last_value";
-                tx.execute(sql, vec![id.0.into(), last.into()]).await?;
+                script.execute(sql, vec![id.0.into(), last.into()]);
             }
         }
-        self.write_schema_versions(tx).await?;
-        tx.insert(
+        self.write_schema_versions(script);
+        script.insert(
             "ducklake_snapshot",
             &["snapshot_id", "snapshot_time", "schema_version", "next_catalog_id", "next_file_id"],
             vec![vec![
@@ -357,33 +433,26 @@ impl Prepared {
                 self.next.next_catalog_id.into(),
                 self.next.next_file_id.into(),
             ]],
-        )
-        .await?;
-        tx.insert(
+        );
+        script.insert(
             "ducklake_snapshot_changes",
             &["snapshot_id", "changes_made", "author", "commit_extra_info"],
             vec![vec![snapshot.0.into(), tokens.join(",").into(), self.author.as_str().into(), marker.into()]],
-        )
-        .await
+        );
+        Ok(())
     }
 
-    async fn write_data(
-        &self,
-        tx: &mut Tx<'_>,
-        head: &CatalogState,
-        table: &TableCommit,
-        tokens: &mut Vec<String>,
-    ) -> Result<(), MetastoreError> {
+    fn write_data(&self, script: &mut Script, head: &CatalogState, table: &TableCommit, tokens: &mut Vec<String>) {
         let (snapshot, id) = (self.next.snapshot.0, table.table.0);
         if table.truncated {
             for files in ["ducklake_data_file", "ducklake_delete_file"] {
                 let sql = format!("UPDATE {files} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
-                tx.execute(&sql, vec![snapshot.into(), id.into()]).await?;
+                script.execute(sql, vec![snapshot.into(), id.into()]);
             }
             tokens.push(format!("deleted_from_table:{id}"));
         }
-        self.write_deletes(tx, head, table, tokens).await?;
-        self.write_inlined(tx, head, table, tokens).await?;
+        self.write_deletes(script, head, table, tokens);
+        self.write_inlined(script, head, table, tokens);
         let mut next_row_id = signed(head.data(table.table).next_row_id);
         let mut files = Vec::new();
         let mut stats = Vec::new();
@@ -420,7 +489,7 @@ impl Prepared {
         if !files.is_empty() {
             tokens.push(format!("inserted_into_table:{id}"));
         }
-        tx.insert(
+        script.insert(
             "ducklake_data_file",
             &[
                 "data_file_id",
@@ -435,9 +504,8 @@ impl Prepared {
                 "row_id_start",
             ],
             files,
-        )
-        .await?;
-        tx.insert(
+        );
+        script.insert(
             "ducklake_file_column_stats",
             &[
                 "data_file_id",
@@ -451,23 +519,15 @@ impl Prepared {
                 "contains_nan",
             ],
             stats,
-        )
-        .await?;
+        );
         let live = self.next.data(table.table);
         let sql = "UPDATE ducklake_table_stats SET record_count = $1, next_row_id = $2, file_size_bytes = $3 WHERE table_id = $4";
         let values = [signed(live.row_count()), signed(live.next_row_id), signed(live.file_bytes()), id];
-        tx.execute(sql, values.map(Value::Int).into()).await?;
-        Ok(())
+        script.execute(sql, values.map(Value::Int).into());
     }
 
     /// Ends files without rows, and writes down the deleted rows of others.
-    async fn write_deletes(
-        &self,
-        tx: &mut Tx<'_>,
-        head: &CatalogState,
-        table: &TableCommit,
-        tokens: &mut Vec<String>,
-    ) -> Result<(), MetastoreError> {
+    fn write_deletes(&self, script: &mut Script, head: &CatalogState, table: &TableCommit, tokens: &mut Vec<String>) {
         let (snapshot, id) = (self.next.snapshot.0, table.table.0);
         let (before, after) = (head.data(table.table), self.next.data(table.table));
         let mut inlined = Vec::new();
@@ -481,12 +541,12 @@ impl Prepared {
             let was = before.files.iter().find(|file| file.id == Some(file_id));
             if file.is_none() || file.map(|file| &file.deletes.file) != was.map(|file| &file.deletes.file) {
                 let end = "UPDATE ducklake_delete_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
-                tx.execute(end, vec![snapshot.into(), file_id.0.into()]).await?;
+                script.execute(end, vec![snapshot.into(), file_id.0.into()]);
             }
             let Some(file) = file else {
                 let end =
                     "UPDATE ducklake_data_file SET end_snapshot = $1 WHERE data_file_id = $2 AND end_snapshot IS NULL";
-                tx.execute(end, vec![snapshot.into(), file_id.0.into()]).await?;
+                script.execute(end, vec![snapshot.into(), file_id.0.into()]);
                 deleted = true;
                 continue;
             };
@@ -520,36 +580,29 @@ impl Prepared {
             "delete_count",
             "file_size_bytes",
         ];
-        tx.insert("ducklake_delete_file", &columns, delete_files).await?;
+        script.insert("ducklake_delete_file", &columns, delete_files);
         if !inlined.is_empty() {
             let name = format!("{INLINED_DELETES}{id}");
             let columns = "file_id BIGINT, row_id BIGINT, begin_snapshot BIGINT";
-            tx.execute(&format!("CREATE TABLE IF NOT EXISTS {name} ({columns})"), vec![]).await?;
-            tx.insert(&name, &["file_id", "row_id", "begin_snapshot"], inlined).await?;
+            script.execute(format!("CREATE TABLE IF NOT EXISTS {name} ({columns})"), vec![]);
+            script.insert(&name, &["file_id", "row_id", "begin_snapshot"], inlined);
             tokens.push(format!("inlined_delete:{id}"));
         }
         if deleted {
             tokens.push(format!("deleted_from_table:{id}"));
         }
-        Ok(())
     }
 
     /// Rows in the metadata database that end, and new ones.
-    async fn write_inlined(
-        &self,
-        tx: &mut Tx<'_>,
-        head: &CatalogState,
-        table: &TableCommit,
-        tokens: &mut Vec<String>,
-    ) -> Result<(), MetastoreError> {
+    fn write_inlined(&self, script: &mut Script, head: &CatalogState, table: &TableCommit, tokens: &mut Vec<String>) {
         let (id, snapshot) = (table.table, self.next.snapshot);
         let (before, after) = (head.data(id), self.next.data(id));
         if let Some(version) = before.inlined_version {
             let name = inline::table_name(id, version);
             if table.truncated && !before.inlined.is_empty() {
-                inline::end(tx, &name, snapshot, None).await?;
+                inline::end(script, &name, snapshot, None);
             } else if let Some(gone) = table.deleted.get(&FileId::INLINED) {
-                inline::end(tx, &name, snapshot, Some(&gone.positions)).await?;
+                inline::end(script, &name, snapshot, Some(&gone.positions));
                 tokens.push(format!("inlined_delete:{id}"));
             }
         }
@@ -557,17 +610,16 @@ impl Prepared {
             && let Some(relation) = self.next.relation(id)
         {
             if before.inlined_version != Some(version) {
-                inline::create(tx, id, version, &relation.columns).await?;
+                inline::create(script, id, version, &relation.columns);
             }
             let name = inline::table_name(id, version);
             let first = after.next_row_id.saturating_sub(rows.len());
-            rows.write(tx, &name, &relation.columns, snapshot, first).await?;
+            rows.write(script, &name, &relation.columns, snapshot, first);
             tokens.push(format!("inlined_insert:{id}"));
         }
-        Ok(())
     }
 
-    async fn write_schema_versions(&self, tx: &mut Tx<'_>) -> Result<(), MetastoreError> {
+    fn write_schema_versions(&self, script: &mut Script) {
         let rows = self.changes.iter().filter_map(|change| match change {
             Change::Put(id, body) => match body.as_ref() {
                 Body::Relation(relation) if matches!(relation.storage, RelationKind::Table(_)) => {
@@ -577,7 +629,7 @@ impl Prepared {
             },
             Change::Delete(_) => None,
         });
-        tx.insert("ducklake_schema_versions", &["begin_snapshot", "schema_version", "table_id"], rows.collect()).await
+        script.insert("ducklake_schema_versions", &["begin_snapshot", "schema_version", "table_id"], rows.collect());
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::record_batch::RecordBatch;
 use roaring::RoaringTreemap;
 
 use super::MetastoreError;
-use super::db::{Row, Tx, Value};
+use super::db::{Db, Row, Script, Value};
 use super::load::LIVE;
 use super::rows::quoted;
 use crate::catalog::{Column, InlinedRows, Relation};
@@ -78,14 +78,7 @@ impl InlinedInsert {
     }
 
     /// Writes the rows to the database.
-    pub(super) async fn write(
-        &self,
-        tx: &mut Tx<'_>,
-        table: &str,
-        columns: &[Column],
-        snapshot: SnapshotId,
-        first: u64,
-    ) -> Result<(), MetastoreError> {
+    pub(super) fn write(&self, script: &mut Script, table: &str, columns: &[Column], snapshot: SnapshotId, first: u64) {
         let names: Vec<String> = columns.iter().map(|column| quoted(&column.name)).collect();
         let names: Vec<&str> =
             ["row_id", "begin_snapshot"].into_iter().chain(names.iter().map(String::as_str)).collect();
@@ -93,7 +86,7 @@ impl InlinedInsert {
             let head = [Value::Int(i64::try_from(id).unwrap_or(i64::MAX)), Value::Int(snapshot.0)];
             head.into_iter().chain(values.iter().cloned()).collect()
         });
-        tx.insert(table, &names, rows.collect()).await
+        script.insert(table, &names, rows.collect());
     }
 }
 
@@ -103,12 +96,7 @@ pub(super) fn table_name(table: ObjectId, schema_version: i64) -> String {
 }
 
 /// Makes the database's table for rows with these columns.
-pub(super) async fn create(
-    tx: &mut Tx<'_>,
-    table: ObjectId,
-    schema_version: i64,
-    columns: &[Column],
-) -> Result<(), MetastoreError> {
+pub(super) fn create(script: &mut Script, table: ObjectId, schema_version: i64, columns: &[Column]) {
     let name = table_name(table, schema_version);
     let columns = columns.iter().map(|column| {
         let kind = if is_number(&column.pg) { "BIGINT" } else { "VARCHAR" };
@@ -116,40 +104,31 @@ pub(super) async fn create(
     });
     let columns: String = columns.collect();
     let sql = format!("CREATE TABLE {name} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT{columns})");
-    tx.execute(&sql, vec![]).await?;
-    tx.execute(&format!("CREATE INDEX {name}_row ON {name} (row_id)"), vec![]).await?;
+    script.execute(sql, vec![]);
+    script.execute(format!("CREATE INDEX {name}_row ON {name} (row_id)"), vec![]);
     let row = vec![table.0.into(), name.into(), schema_version.into()];
-    tx.insert("ducklake_inlined_data_tables", &["table_id", "table_name", "schema_version"], vec![row]).await
+    script.insert("ducklake_inlined_data_tables", &["table_id", "table_name", "schema_version"], vec![row]);
 }
 
 /// Ends rows; `None`: all that are there.
-pub(super) async fn end(
-    tx: &mut Tx<'_>,
-    table: &str,
-    snapshot: SnapshotId,
-    ids: Option<&RoaringTreemap>,
-) -> Result<(), MetastoreError> {
+pub(super) fn end(script: &mut Script, table: &str, snapshot: SnapshotId, ids: Option<&RoaringTreemap>) {
     let end = format!("UPDATE {table} SET end_snapshot = $1 WHERE end_snapshot IS NULL");
     let Some(ids) = ids else {
-        tx.execute(&end, vec![snapshot.0.into()]).await?;
-        return Ok(());
+        script.execute(end, vec![snapshot.0.into()]);
+        return;
     };
     let mut ids = ids.iter().filter_map(|id| i64::try_from(id).ok()).peekable();
     while ids.peek().is_some() {
         let chunk: Vec<i64> = ids.by_ref().take(IDS_MAX).collect();
         let places = (2..chunk.len() + 2).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ");
         let values = std::iter::once(snapshot.0).chain(chunk.iter().copied()).map(Value::Int).collect();
-        let ended = tx.execute(&format!("{end} AND row_id IN ({places})"), values).await?;
-        if ended != chunk.len() as u64 {
-            return Err(MetastoreError::Corrupt(format!("rows to end are not in {table}")));
-        }
+        script.execute_exactly(chunk.len() as u64, format!("{end} AND row_id IN ({places})"), values);
     }
-    Ok(())
 }
 
 /// The rows that are there at a snapshot, with the columns that the table has then.
 pub(super) async fn load(
-    tx: &mut Tx<'_>,
+    db: &Db,
     table: &str,
     snapshot: SnapshotId,
     relation: &Relation,
@@ -158,7 +137,7 @@ pub(super) async fn load(
     let names: Vec<String> = relation.columns.iter().map(|column| quoted(&column.name)).collect();
     let names = names.join(", ");
     let sql = format!("SELECT row_id, {names} FROM {table} WHERE {LIVE} ORDER BY row_id");
-    let rows = tx.query(&sql, vec![snapshot.0.into()]).await?;
+    let rows = db.query(&sql, vec![snapshot.0.into()]).await?;
     let mut ids = Vec::with_capacity(rows.len());
     for row in &rows {
         ids.push(u64::try_from(row.int(0)?).map_err(|error| MetastoreError::Corrupt(error.to_string()))?);

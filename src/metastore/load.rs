@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::MetastoreError;
 use super::commit::INLINED_DELETES;
-use super::db::{Db, Tx, Value};
+use super::db::{Db, Row, Value};
 use super::inline;
 use crate::catalog::{
     CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, Inlined, TableData, file_schema,
@@ -13,9 +13,7 @@ use crate::catalog::{
 use crate::name::{FileId, ObjectId, SnapshotId};
 
 pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
-    let mut tx = db.begin().await?;
-    let rows = tx.query("SELECT count(*) FROM ducklake_snapshot", vec![]).await?;
-    tx.commit().await?;
+    let rows = db.query("SELECT count(*) FROM ducklake_snapshot", vec![]).await?;
     rows.first().map_or(Ok(true), |row| Ok(row.int(0)? == 0))
 }
 
@@ -24,17 +22,14 @@ pub(super) const LAST: SnapshotId = SnapshotId(i64::MAX);
 
 /// The last snapshot that was there at a time, which is as DuckLake writes times; `None`: it is before the first.
 pub(super) async fn snapshot_at(db: &Db, time: &str) -> Result<Option<SnapshotId>, MetastoreError> {
-    let mut tx = db.begin().await?;
     let sql = "SELECT max(snapshot_id) FROM ducklake_snapshot WHERE snapshot_time <= $1";
-    let rows = tx.query(sql, vec![time.into()]).await?;
-    tx.commit().await?;
+    let rows = db.query(sql, vec![time.into()]).await?;
     rows.first().map_or(Ok(None), |row| Ok(row.int_or_null(0)?.map(SnapshotId)))
 }
 
 /// The catalog and all live data files at a snapshot, or at the last one before it.
 pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
-    let mut tx = db.begin().await?;
-    let rows = tx
+    let rows = db
         .query(
             "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
                FROM ducklake_snapshot WHERE snapshot_id <= $1 ORDER BY snapshot_id DESC LIMIT 1",
@@ -46,7 +41,7 @@ pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, Me
     let mut state = CatalogState::new(SnapshotId(row.int(0)?), row.int(1)?, row.int(2)?, row.int(3)?);
 
     let rows =
-        tx.query(&format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE}"), at()).await?;
+        db.query(&format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE}"), at()).await?;
     let mut by_version: HashMap<i64, Vec<Change>> = HashMap::new();
     for row in &rows {
         let body = serde_json::from_str(&row.text(2)?)
@@ -58,26 +53,90 @@ pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, Me
     for (version, changes) in versions {
         state = state.with(SnapshotId(version), changes);
     }
-    let mut data = data_files(&mut tx, snapshot).await?;
-    inlined(&mut tx, &state, snapshot, &mut data).await?;
-    tx.commit().await?;
+    let mut data = data_files(db, snapshot, None).await?;
+    inlined(db, &state, snapshot, None, &mut data).await?;
     Ok(state.with_data(data.into_iter().map(|(table, data)| (table, Some(Arc::new(data))))))
+}
+
+/// One table's rows at a snapshot. `state`: a catalog in which it has the columns that it had then.
+pub(super) async fn table(
+    db: &Db,
+    state: &CatalogState,
+    table: ObjectId,
+    snapshot: SnapshotId,
+) -> Result<TableData, MetastoreError> {
+    let mut data = data_files(db, snapshot, Some(table)).await?;
+    inlined(db, state, snapshot, Some(table), &mut data).await?;
+    Ok(data.remove(&table).unwrap_or_default())
+}
+
+/// What snapshots did, from one to another: `changes_made` as DuckLake has it.
+pub(super) async fn changes(
+    db: &Db,
+    from: SnapshotId,
+    to: SnapshotId,
+) -> Result<Vec<(SnapshotId, String)>, MetastoreError> {
+    let sql = "SELECT snapshot_id, changes_made FROM ducklake_snapshot_changes
+                WHERE snapshot_id BETWEEN $1 AND $2 ORDER BY snapshot_id";
+    let rows = db.query(sql, vec![from.0.into(), to.0.into()]).await?;
+    rows.iter().map(|row| Ok((SnapshotId(row.int(0)?), row.text_or_null(1)?.unwrap_or_default()))).collect()
+}
+
+/// All snapshots, in order.
+pub(super) async fn snapshots(db: &Db) -> Result<Vec<SnapshotRow>, MetastoreError> {
+    let sql = "SELECT s.snapshot_id, s.snapshot_time, s.schema_version, c.changes_made, c.author
+                 FROM ducklake_snapshot s LEFT JOIN ducklake_snapshot_changes c ON c.snapshot_id = s.snapshot_id
+                ORDER BY s.snapshot_id";
+    let read = |row: &Row| {
+        Ok(SnapshotRow {
+            id: SnapshotId(row.int(0)?),
+            time: row.text(1)?,
+            schema_version: row.int(2)?,
+            changes: row.text_or_null(3)?,
+            author: row.text_or_null(4)?,
+        })
+    };
+    db.query(sql, vec![]).await?.iter().map(read).collect()
+}
+
+/// One commit.
+#[derive(Clone, Debug)]
+pub struct SnapshotRow {
+    /// Its number.
+    pub id: SnapshotId,
+    /// When it was made, as DuckLake writes times.
+    pub time: String,
+    /// Changes of the catalog up to it.
+    pub schema_version: i64,
+    /// What it did, as DuckLake writes it.
+    pub changes: Option<String>,
+    /// The role that made it.
+    pub author: Option<String>,
+}
+
+fn only(column: &str, table: Option<ObjectId>) -> String {
+    table.map_or_else(String::new, |table| format!(" AND {column} = {table}"))
 }
 
 /// What is live at a snapshot, `$1`. Nothing ends after the last.
 pub(super) const LIVE: &str = "begin_snapshot <= $1 AND (end_snapshot IS NULL OR end_snapshot > $1)";
 
-async fn data_files(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<BTreeMap<ObjectId, TableData>, MetastoreError> {
+async fn data_files(
+    db: &Db,
+    snapshot: SnapshotId,
+    table: Option<ObjectId>,
+) -> Result<BTreeMap<ObjectId, TableData>, MetastoreError> {
+    let of_table = only("f.table_id", table);
     let mut stats: HashMap<i64, Vec<ColumnStats>> = HashMap::new();
     let at = || vec![Value::from(snapshot.0)];
     let sql = format!(
         "SELECT s.data_file_id, s.column_id, s.column_size_bytes, s.value_count, s.null_count, s.min_value, s.max_value,
                 s.contains_nan
            FROM ducklake_file_column_stats s JOIN ducklake_data_file f ON f.data_file_id = s.data_file_id
-          WHERE {LIVE}
+          WHERE {LIVE}{of_table}
           ORDER BY s.data_file_id, s.column_id"
     );
-    let rows = tx.query(&sql, at()).await?;
+    let rows = db.query(&sql, at()).await?;
     for row in rows {
         stats.entry(row.int(0)?).or_default().push(ColumnStats {
             column: i32::try_from(row.int(1)?).map_err(|error| MetastoreError::Corrupt(error.to_string()))?,
@@ -89,12 +148,12 @@ async fn data_files(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<BTreeMap<Ob
             contains_nan: row.int_or_null(7)?.map(|flag| flag != 0),
         });
     }
-    let mut deletes = deletes(tx, snapshot).await?;
+    let mut deletes = deletes(db, snapshot, table).await?;
     let sql = format!(
         "SELECT table_id, data_file_id, path, record_count, file_size_bytes, footer_size, begin_snapshot
-           FROM ducklake_data_file WHERE {LIVE} ORDER BY table_id, data_file_id"
+           FROM ducklake_data_file f WHERE {LIVE}{of_table} ORDER BY table_id, data_file_id"
     );
-    let rows = tx.query(&sql, at()).await?;
+    let rows = db.query(&sql, at()).await?;
     let mut tables: BTreeMap<ObjectId, TableData> = BTreeMap::new();
     for row in rows {
         let (table, id) = (ObjectId(row.int(0)?), row.int(1)?);
@@ -116,30 +175,32 @@ async fn data_files(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<BTreeMap<Ob
 
 /// The rows that are in no file, and the next row ids.
 async fn inlined(
-    tx: &mut Tx<'_>,
+    db: &Db,
     state: &CatalogState,
     snapshot: SnapshotId,
+    table: Option<ObjectId>,
     tables: &mut BTreeMap<ObjectId, TableData>,
 ) -> Result<(), MetastoreError> {
-    for row in tx.query("SELECT table_id, next_row_id FROM ducklake_table_stats", vec![]).await? {
+    for row in db.query("SELECT table_id, next_row_id FROM ducklake_table_stats", vec![]).await? {
         let table = ObjectId(row.int(0)?);
         if state.relation(table).is_some() {
             tables.entry(table).or_default().next_row_id = unsigned(row.int(1)?)?;
         }
     }
+    let of_table = only("t.table_id", table);
     // All rows that are there are in the table of the present columns.
     let sql = format!(
         "SELECT t.table_id, t.table_name, t.schema_version
            FROM ducklake_inlined_data_tables t
-          WHERE t.schema_version <= $2
-            AND (SELECT min(s.snapshot_id) FROM ducklake_snapshot s WHERE s.schema_version = t.schema_version)
-             >= (SELECT max(c.begin_snapshot) FROM ducklake_column c WHERE c.table_id = t.table_id AND {LIVE})"
+          WHERE (SELECT min(s.snapshot_id) FROM ducklake_snapshot s WHERE s.schema_version = t.schema_version)
+             >= (SELECT max(c.begin_snapshot) FROM ducklake_column c WHERE c.table_id = t.table_id AND {LIVE})
+            AND t.schema_version <= $2{of_table}"
     );
-    let found = tx.query(&sql, vec![snapshot.0.into(), state.schema_version.into()]).await?;
+    let found = db.query(&sql, vec![snapshot.0.into(), state.schema_version.into()]).await?;
     for row in found {
         let id = ObjectId(row.int(0)?);
         let Some(relation) = state.relation(id) else { continue };
-        let rows = inline::load(tx, &row.text(1)?, snapshot, relation, file_schema(&relation.columns)).await?;
+        let rows = inline::load(db, &row.text(1)?, snapshot, relation, file_schema(&relation.columns)).await?;
         let data = tables.entry(id).or_default();
         data.inlined_version = Some(row.int(2)?);
         data.inlined = Inlined::default().with(rows).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
@@ -148,14 +209,19 @@ async fn inlined(
 }
 
 /// Deleted rows by data file, and the last snapshot that deleted one.
-async fn deletes(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<HashMap<i64, (i64, Deletes)>, MetastoreError> {
+async fn deletes(
+    db: &Db,
+    snapshot: SnapshotId,
+    table: Option<ObjectId>,
+) -> Result<HashMap<i64, (i64, Deletes)>, MetastoreError> {
+    let of_table = only("table_id", table);
     let mut found: HashMap<i64, (i64, Deletes)> = HashMap::new();
     let at = || vec![Value::from(snapshot.0)];
     let sql = format!(
         "SELECT data_file_id, begin_snapshot, delete_file_id, path, delete_count, file_size_bytes
-           FROM ducklake_delete_file WHERE {LIVE}"
+           FROM ducklake_delete_file WHERE {LIVE}{of_table}"
     );
-    let rows = tx.query(&sql, at()).await?;
+    let rows = db.query(&sql, at()).await?;
     for row in rows {
         let (at, deletes) = found.entry(row.int(0)?).or_default();
         *at = row.int(1)?;
@@ -167,13 +233,16 @@ async fn deletes(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<HashMap<i64, (
             positions: OnceLock::new(),
         }));
     }
-    for table in tx.tables_like(INLINED_DELETES).await? {
+    let own = table.map(|table| format!("{INLINED_DELETES}{table}"));
+    for table in
+        db.tables_like(INLINED_DELETES).await?.into_iter().filter(|name| own.as_ref().is_none_or(|own| own == name))
+    {
         let sql = format!(
             "SELECT d.file_id, d.row_id, d.begin_snapshot FROM {table} d
                JOIN (SELECT data_file_id FROM ducklake_data_file WHERE {LIVE}) f ON f.data_file_id = d.file_id
               WHERE d.begin_snapshot <= $1"
         );
-        let rows = tx.query(&sql, at()).await?;
+        let rows = db.query(&sql, at()).await?;
         for row in rows {
             let (at, deletes) = found.entry(row.int(0)?).or_default();
             *at = (*at).max(row.int(2)?);
@@ -184,16 +253,13 @@ async fn deletes(tx: &mut Tx<'_>, snapshot: SnapshotId) -> Result<HashMap<i64, (
 }
 
 pub(super) async fn sequences(db: &Db) -> Result<HashMap<ObjectId, i64>, MetastoreError> {
-    let mut tx = db.begin().await?;
-    let rows = tx.query("SELECT sequence_id, last_value FROM boathouse_sequence", vec![]).await?;
-    tx.commit().await?;
+    let rows = db.query("SELECT sequence_id, last_value FROM boathouse_sequence", vec![]).await?;
     rows.iter().map(|row| Ok((ObjectId(row.int(0)?), row.int(1)?))).collect()
 }
 
 /// Paths below the data path of all files that any snapshot needs.
 pub(super) async fn referenced_files(db: &Db) -> Result<HashSet<String>, MetastoreError> {
-    let mut tx = db.begin().await?;
-    let rows = tx
+    let rows = db
         .query(
             "SELECT DISTINCT s.path || t.path || f.path
                FROM (SELECT table_id, path FROM ducklake_data_file
@@ -203,7 +269,6 @@ pub(super) async fn referenced_files(db: &Db) -> Result<HashSet<String>, Metasto
             vec![],
         )
         .await?;
-    tx.commit().await?;
     rows.iter().map(|row| row.text(0)).collect()
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::MetastoreError;
-use super::claims::{RecentClaims, Verdict};
+use super::claims::Verdict;
 use super::commit::{CommitError, DeletedRows, TableCommit, conflict};
+use super::moves::follow_deletes;
+use super::{MetastoreError, Recent};
 use crate::catalog::{Body, CatalogState, Change, Claims, DataFile, Inlined, Relation, TableData};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
@@ -13,8 +14,10 @@ pub(super) struct Merge<'a> {
     pub(super) head: &'a CatalogState,
     /// What the transaction read.
     pub(super) base: &'a CatalogState,
+    /// What it read when it first gave a row a key.
+    pub(super) claimed_at: SnapshotId,
     pub(super) changes: &'a [Change],
-    pub(super) recent: &'a RecentClaims,
+    pub(super) recent: &'a Recent,
 }
 
 impl Merge<'_> {
@@ -26,31 +29,35 @@ impl Merge<'_> {
         table: &mut TableCommit,
         next_file_id: &mut i64,
     ) -> Result<TableData, CommitError> {
-        let Self { head, base, changes, recent } = self;
+        let Self { head, base, claimed_at, changes, recent } = self;
         let snapshot = SnapshotId(head.snapshot.0 + 1);
         let changed_here = changes.iter().any(|change| change.id() == table.table);
         let (now, then) = (head.data(table.table), base.data(table.table));
-        let holds = |then: &Relation| {
-            then.columns == relation.columns
-                && then.constraints == relation.constraints
-                && then.indexes == relation.indexes
-        };
-        if !changed_here && !base.relation(table.table).is_some_and(holds) {
+        if !changed_here && !base.relation(table.table).is_some_and(|then| then.holds_the_same(relation)) {
             return Err(conflict("A table that the transaction wrote to was altered at the same time."));
         }
         if table.truncated && now.version != then.version {
             return Err(conflict("A table that the transaction truncated was written to at the same time."));
         }
-        let mut after = TableData { version: Some(snapshot), ..now.as_ref().clone() };
+        match table.moves.clone() {
+            Some(_) if recent.moves.any_since(base.snapshot, table.table) => {
+                return Err(conflict("A table was compacted twice at the same time."));
+            }
+            Some(moves) => follow_deletes(&now, &then, table, &moves)?,
+            None => recent.moves.follow(base.snapshot, head.snapshot, table.table, &mut table.deleted),
+        }
+        // A compaction leaves the rows as they are.
+        let version = if table.moves.is_some() { now.version } else { Some(snapshot) };
+        let mut after = TableData { version, ..now.as_ref().clone() };
         after.files = merged(&now, &then, table, next_file_id)?;
         if changes.iter().any(|change| redefines(change, head, table.table)) {
             after.inlined_version = None;
         }
         merge_inlined(&mut after, &now, &then, table, next.schema_version + i64::from(!changes.is_empty()))?;
         // Last: who changed a row that others changed, too, is told that.
-        if now.version != then.version {
+        if now.version.is_some_and(|version| version > *claimed_at) {
             for (index, claims) in &table.claims {
-                let verdict = recent.verdict(base.snapshot, table.table, *index, claims);
+                let verdict = recent.claims.verdict(*claimed_at, table.table, *index, claims);
                 check_keys(next, relation, *index, claims, verdict)?;
             }
         }

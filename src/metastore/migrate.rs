@@ -1,9 +1,10 @@
 //! Numbered migrations (`sql/catalog/`), and the first snapshot of a new catalog.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::MetastoreError;
-use super::db::{Db, Value};
+use super::db::{Db, Script, Value};
 use super::rows::{now_text, object_row};
 use crate::catalog::{
     BOOTSTRAP_ROLE, Body, DATABASE_ID, DATABASE_NAME, Database, FIRST_FREE_ID, PUBLIC_SCHEMA, Schema,
@@ -17,21 +18,24 @@ const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../sql/catalog/0001_in
 const DUCKLAKE_VERSION: &str = "1.0";
 
 pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
-    let mut tx = db.begin().await?;
-    tx.raw("CREATE TABLE IF NOT EXISTS boathouse_migration (number BIGINT PRIMARY KEY, applied_at VARCHAR NOT NULL)")
+    db.batch("CREATE TABLE IF NOT EXISTS boathouse_migration (number BIGINT PRIMARY KEY, applied_at VARCHAR NOT NULL)")
         .await?;
-    let rows = tx.query("SELECT coalesce(max(number), 0) FROM boathouse_migration", vec![]).await?;
+    let rows = db.query("SELECT coalesce(max(number), 0) FROM boathouse_migration", vec![]).await?;
     let found = rows.first().map_or(Ok(0), |row| row.int(0))?;
     let known = MIGRATIONS.last().map_or(0, |(number, _)| *number);
     if found > known {
         return Err(MetastoreError::TooNew { found, known });
     }
     for (number, script) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
-        tx.raw(script).await?;
+        let mut all = Script::default();
+        for statement in script.split(";\n").filter(|statement| !statement.trim().is_empty()) {
+            all.execute(statement, vec![]);
+        }
         let row = vec![Value::from(*number), now_text().into()];
-        tx.insert("boathouse_migration", &["number", "applied_at"], vec![row]).await?;
+        all.insert("boathouse_migration", &["number", "applied_at"], vec![row]);
+        db.run(all).await?;
     }
-    tx.commit().await
+    Ok(())
 }
 
 /// Snapshot 0: DuckLake's empty schema `main`, our role, database and schema `public`.
@@ -52,6 +56,7 @@ pub(super) async fn bootstrap(db: &Db, warehouse: &Path, verifier: PasswordVerif
         name: DATABASE_NAME.to_owned(),
         owner,
         acl: Some(Acl::default_for(owner, PrivilegeSet::database(), connect)),
+        settings: BTreeMap::new(),
     };
     let mut public_acl = Acl::default_for(owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY);
     public_acl.grant(Grantee::Public, owner, PrivilegeSet::of(&[Privilege::Usage]), false);
@@ -77,33 +82,30 @@ pub(super) async fn bootstrap(db: &Db, warehouse: &Path, verifier: PasswordVerif
     ];
     let schemas = [(0, "main"), (PUBLIC_SCHEMA.0, "public")];
 
-    let mut tx = db.begin().await?;
+    let mut script = Script::default();
     let rows = metadata.into_iter().map(|(key, value)| vec![key.into(), value.into()]).collect();
-    tx.insert("ducklake_metadata", &["key", "value"], rows).await?;
-    tx.insert(
+    script.insert("ducklake_metadata", &["key", "value"], rows);
+    script.insert(
         "ducklake_snapshot",
         &["snapshot_id", "snapshot_time", "schema_version", "next_catalog_id", "next_file_id"],
         vec![vec![0.into(), now_text().into(), 0.into(), FIRST_FREE_ID.into(), 0.into()]],
-    )
-    .await?;
-    tx.insert(
+    );
+    script.insert(
         "ducklake_snapshot_changes",
         &["snapshot_id", "changes_made"],
         vec![vec![0.into(), r#"created_schema:"main",created_schema:"public""#.into()]],
-    )
-    .await?;
+    );
     let rows = schemas.into_iter().map(|(id, name)| {
         let uuid = uuid::Uuid::now_v7().to_string();
         vec![id.into(), uuid.into(), 0.into(), name.into(), format!("{name}/").into(), true.into()]
     });
-    tx.insert(
+    script.insert(
         "ducklake_schema",
         &["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"],
         rows.collect(),
-    )
-    .await?;
-    tx.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects).await?;
-    tx.commit().await
+    );
+    script.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects);
+    db.run(script).await
 }
 
 fn absolute(path: &Path) -> Result<String, MetastoreError> {

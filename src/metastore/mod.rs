@@ -10,24 +10,30 @@ mod inline;
 mod load;
 mod merge;
 mod migrate;
+mod moves;
 mod rows;
 mod sequence;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use claims::RecentClaims;
+use claims::{RecentClaims, Verdict};
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
+use commit::{Request, WAITING_MAX, commit_all};
 use db::Db;
 pub use inline::InlinedInsert;
+pub use load::SnapshotRow;
+use moves::RecentMoves;
+use roaring::RoaringTreemap;
 pub use sequence::Sequences;
+use tokio::sync::{mpsc, watch};
 
-use crate::catalog::{BOOTSTRAP_ROLE, CatalogState};
+use crate::catalog::{BOOTSTRAP_ROLE, CatalogState, Claims, TableData};
 use crate::error::{Report, SqlState};
 use crate::govern::PasswordVerifier;
-use crate::name::SnapshotId;
+use crate::name::{FileId, ObjectId, SnapshotId};
 
 /// Earlier states that are kept.
 const PAST_MAX: usize = 8;
@@ -41,6 +47,12 @@ pub enum MetastoreError {
         /// Path of the data directory.
         directory: String,
     },
+    /// `55000`: another server holds the database's lock.
+    #[error("metadata database \"{database}\" is in use by another server")]
+    DatabaseInUse {
+        /// The database's name.
+        database: String,
+    },
     /// `58030`: the file system refused.
     #[error("could not {doing} in data directory \"{directory}\"")]
     Directory {
@@ -51,14 +63,17 @@ pub enum MetastoreError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// `58030`: SQLite refused.
+    /// `58030`: the database refused, or cannot be reached.
     #[error("metadata database: {doing}")]
     Database {
         /// What was tried: the first 80 characters of an SQL statement, or in words.
         doing: String,
         /// What the database's driver said.
-        source: sqlx::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// `0A000`: a way to connect that this server does not have.
+    #[error("{0} is not supported")]
+    Unsupported(&'static str),
     /// `55000`: a newer server has migrated the database.
     #[error("the metadata database has schema version {found}, this server knows versions up to {known}")]
     TooNew {
@@ -78,21 +93,56 @@ pub enum MetastoreError {
 impl Report for MetastoreError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::InUse { .. } | Self::TooNew { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::InUse { .. } | Self::DatabaseInUse { .. } | Self::TooNew { .. } => {
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
+            }
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
             Self::NoSnapshot(_) => SqlState::UNDEFINED_OBJECT,
+            Self::Unsupported(_) => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Corrupt(_) => SqlState::INTERNAL_ERROR,
         }
+    }
+}
+
+/// What recent commits of this process did, for transactions that began before them.
+#[derive(Debug)]
+struct Recent {
+    claims: RecentClaims,
+    moves: RecentMoves,
+}
+
+impl Recent {
+    fn forget_after(&mut self, snapshot: SnapshotId) {
+        self.claims.forget_after(snapshot);
+        self.moves.forget_after(snapshot);
+    }
+}
+
+/// What is committed, and the database that it is in.
+#[derive(Debug)]
+struct Store {
+    db: Db,
+    head: watch::Sender<Arc<CatalogState>>,
+    sequences: Arc<Sequences>,
+    recent: Mutex<Recent>,
+}
+
+impl Store {
+    fn head(&self) -> Arc<CatalogState> {
+        Arc::clone(&self.head.borrow())
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The catalog's home. Shared by all sessions.
 #[derive(Debug)]
 pub struct Metastore {
-    db: Db,
-    head: RwLock<Arc<CatalogState>>,
-    sequences: Arc<Sequences>,
-    recent: Mutex<RecentClaims>,
+    store: Arc<Store>,
+    /// Transactions on their way to the one task that commits.
+    commits: mpsc::Sender<Request>,
     /// Earlier states that were asked for, the latest first.
     past: Mutex<VecDeque<Arc<CatalogState>>>,
     /// Held for the server's life: a second server on the same directory is refused.
@@ -100,11 +150,18 @@ pub struct Metastore {
 }
 
 impl Metastore {
-    /// Opens or creates the metadata of a data directory. A new catalog gets its bootstrap role with the verifier that
-    /// `password` makes.
-    pub async fn open(directory: &Path, password: impl FnOnce() -> PasswordVerifier) -> Result<Self, MetastoreError> {
+    /// Opens or creates the metadata of a data directory, which is in the directory or, with its URL and password, in a
+    /// PostgreSQL database. A new catalog gets its bootstrap role with the verifier that `password` makes.
+    pub async fn open(
+        directory: &Path,
+        database: Option<(&str, Option<&str>)>,
+        password: impl FnOnce() -> PasswordVerifier,
+    ) -> Result<Self, MetastoreError> {
         let lock = lock(directory)?;
-        let db = Db::open_sqlite(&directory.join("metadata.sqlite")).await?;
+        let db = match database {
+            Some((url, password)) => Db::postgres(url, password).await?,
+            None => Db::sqlite(&directory.join("metadata.sqlite")).await?,
+        };
         migrate::run(&db).await?;
         if load::is_empty(&db).await? {
             migrate::bootstrap(&db, &directory.join("warehouse"), password()).await?;
@@ -114,13 +171,21 @@ impl Metastore {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
         let sequences = Arc::new(Sequences::new(load::sequences(&db).await?));
-        let recent = Mutex::new(RecentClaims::new(head.snapshot));
-        Ok(Self { db, head: RwLock::new(Arc::new(head)), sequences, recent, past: Mutex::default(), _lock: lock })
+        let recent = Mutex::new(Recent { claims: RecentClaims::new(head.snapshot), moves: RecentMoves::default() });
+        let store = Arc::new(Store { db, head: watch::Sender::new(Arc::new(head)), sequences, recent });
+        let (commits, requests) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(commit_all(Arc::clone(&store), requests));
+        Ok(Self { store, commits, past: Mutex::default(), _lock: lock })
     }
 
     /// The newest committed catalog.
     pub fn head(&self) -> Arc<CatalogState> {
-        Arc::clone(&self.head.read().unwrap_or_else(PoisonError::into_inner))
+        self.store.head()
+    }
+
+    /// Tells of each new head.
+    pub fn heads(&self) -> watch::Receiver<Arc<CatalogState>> {
+        self.store.head.subscribe()
     }
 
     /// The catalog at an earlier snapshot. `42704` if there is none of that number.
@@ -136,7 +201,7 @@ impl Metastore {
         if let Some(known) = known(&self.past.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(known);
         }
-        let found = Arc::new(load::at(&self.db, snapshot).await?);
+        let found = Arc::new(load::at(&self.store.db, snapshot).await?);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_front(Arc::clone(&found));
         past.truncate(PAST_MAX);
@@ -149,28 +214,73 @@ impl Metastore {
             return Ok(self.head().snapshot);
         }
         let text = rows::time_text(time_us);
-        let found = load::snapshot_at(&self.db, &text).await?;
+        let found = load::snapshot_at(&self.store.db, &text).await?;
         found.ok_or_else(|| MetastoreError::NoSnapshot(format!("there is no snapshot at {text} or before")))
     }
 
-    fn recent(&self) -> MutexGuard<'_, RecentClaims> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Rows that a transaction deleted, which it saw at `base`, by the addresses that they have at `head`. `None`: others
+    /// changed or deleted one of them.
+    pub fn still_there(
+        &self,
+        base: &CatalogState,
+        head: &CatalogState,
+        table: ObjectId,
+        deleted: BTreeMap<FileId, Arc<RoaringTreemap>>,
+    ) -> Option<BTreeMap<FileId, Arc<RoaringTreemap>>> {
+        if deleted.is_empty() {
+            return Some(deleted);
+        }
+        let there = deleted.into_iter().map(|(file, positions)| (file, DeletedRows { positions, file: None }));
+        let mut there: BTreeMap<FileId, DeletedRows> = there.collect();
+        self.store.recent().moves.follow(base.snapshot, head.snapshot, table, &mut there);
+        let (now, then) = (head.data(table), base.data(table));
+        let is_there = |(file, rows): (&FileId, &DeletedRows)| {
+            moves::dead(&now, &then, *file, &rows.positions).is_ok_and(|dead| dead.is_empty())
+        };
+        there.iter().all(is_there).then(|| there.into_iter().map(|(file, rows)| (file, rows.positions)).collect())
     }
 
-    fn publish(&self, state: CatalogState) -> Arc<CatalogState> {
-        let state = Arc::new(state);
-        *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&state);
-        state
+    /// Whether no commit after `since`, up to a head, gave a row of a table one of these keys.
+    pub fn are_free(
+        &self,
+        since: SnapshotId,
+        head: &CatalogState,
+        table: ObjectId,
+        index: ObjectId,
+        claims: &Claims,
+    ) -> bool {
+        let changed = head.data(table).version.is_some_and(|version| version > since);
+        !changed || self.store.recent().claims.verdict(since, table, index, claims) == Verdict::Free
+    }
+
+    /// One table's rows at a snapshot. `state`: a catalog in which it has the columns that it had then.
+    pub async fn table_at(
+        &self,
+        state: &CatalogState,
+        table: ObjectId,
+        snapshot: SnapshotId,
+    ) -> Result<TableData, MetastoreError> {
+        load::table(&self.store.db, state, table, snapshot).await
+    }
+
+    /// What snapshots did, from one to another: `changes_made` as DuckLake has it.
+    pub async fn changes(&self, from: SnapshotId, to: SnapshotId) -> Result<Vec<(SnapshotId, String)>, MetastoreError> {
+        load::changes(&self.store.db, from, to).await
+    }
+
+    /// All snapshots, in order.
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotRow>, MetastoreError> {
+        load::snapshots(&self.store.db).await
     }
 
     /// Counters of the committed sequences, one for all sessions.
     pub fn sequences(&self) -> &Arc<Sequences> {
-        &self.sequences
+        &self.store.sequences
     }
 
     /// Paths, below the data path, of every data file that some snapshot still needs.
     pub async fn referenced_files(&self) -> Result<std::collections::HashSet<String>, MetastoreError> {
-        load::referenced_files(&self.db).await
+        load::referenced_files(&self.store.db).await
     }
 }
 

@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::MetastoreError;
-use super::db::{Tx, Value};
+use super::db::{Script, Value};
 use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, Schema, TableStorage, View, element_id};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, ducklake_type};
@@ -36,35 +36,28 @@ pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Resu
 }
 
 /// Ends the DuckLake rows of an object that is dropped; returns the token for `changes_made`.
-pub(super) async fn end_ducklake(
-    tx: &mut Tx<'_>,
-    snapshot: SnapshotId,
-    id: ObjectId,
-    body: &Body,
-) -> Result<Option<String>, MetastoreError> {
+pub(super) fn end_ducklake(script: &mut Script, snapshot: SnapshotId, id: ObjectId, body: &Body) -> Option<String> {
     let values = || vec![snapshot.0.into(), id.0.into()];
-    Ok(match body {
+    match body {
         Body::Schema(_) => {
-            tx.execute(
+            script.execute(
                 "UPDATE ducklake_schema SET end_snapshot = $1 WHERE schema_id = $2 AND end_snapshot IS NULL",
                 values(),
-            )
-            .await?;
+            );
             Some(format!("dropped_schema:{id}"))
         }
         Body::Relation(Relation { storage: RelationKind::Table(_), .. }) => {
             for table in ["ducklake_table", "ducklake_column", "ducklake_data_file", "ducklake_delete_file"] {
                 let sql = format!("UPDATE {table} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
-                tx.execute(&sql, values()).await?;
+                script.execute(sql, values());
             }
             Some(format!("dropped_table:{id}"))
         }
         Body::Relation(Relation { storage: RelationKind::View(_), .. }) => {
-            tx.execute(
+            script.execute(
                 "UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL",
                 values(),
-            )
-            .await?;
+            );
             Some(format!("dropped_view:{id}"))
         }
         Body::Relation(_)
@@ -74,24 +67,24 @@ pub(super) async fn end_ducklake(
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_) => None,
-    })
+    }
 }
 
 /// Writes the DuckLake rows of a new or changed object; returns the token for `changes_made`.
-pub(super) async fn put_ducklake(
-    tx: &mut Tx<'_>,
+pub(super) fn put_ducklake(
+    script: &mut Script,
     state: &CatalogState,
     snapshot: SnapshotId,
     id: ObjectId,
     old: Option<&Body>,
     body: &Body,
-) -> Result<Option<String>, MetastoreError> {
-    Ok(match body {
+) -> Option<String> {
+    match body {
         Body::Schema(schema) => {
             if old.is_some() {
-                return Ok(None);
+                return None;
             }
-            put_schema(tx, snapshot, id, schema).await?;
+            put_schema(script, snapshot, id, schema);
             Some(format!("created_schema:{}", quoted(&schema.name)))
         }
         Body::Relation(relation) => match &relation.storage {
@@ -101,16 +94,16 @@ pub(super) async fn put_ducklake(
                     _ => None,
                 };
                 if old.is_some_and(|old| old.is_same_to_readers(relation)) {
-                    return Ok(None);
+                    return None;
                 }
-                put_table(tx, snapshot, id, relation, storage, old.is_some()).await?;
+                put_table(script, snapshot, id, relation, storage, old.is_some());
                 Some(match old {
                     Some(_) => format!("altered_table:{id}"),
                     None => format!("created_table:{}", qualified(state, relation)),
                 })
             }
             RelationKind::View(view) => {
-                put_view(tx, snapshot, id, relation, view).await?;
+                put_view(script, snapshot, id, relation, view);
                 Some(format!("created_view:{}", qualified(state, relation)))
             }
             RelationKind::External(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => None,
@@ -121,15 +114,10 @@ pub(super) async fn put_ducklake(
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_) => None,
-    })
+    }
 }
 
-async fn put_schema(
-    tx: &mut Tx<'_>,
-    snapshot: SnapshotId,
-    id: ObjectId,
-    schema: &Schema,
-) -> Result<(), MetastoreError> {
+fn put_schema(script: &mut Script, snapshot: SnapshotId, id: ObjectId, schema: &Schema) {
     let row = vec![
         id.0.into(),
         uuid::Uuid::now_v7().to_string().into(),
@@ -139,20 +127,20 @@ async fn put_schema(
         true.into(),
     ];
     let columns = ["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"];
-    tx.insert("ducklake_schema", &columns, vec![row]).await
+    script.insert("ducklake_schema", &columns, vec![row]);
 }
 
 /// The table's rows; `existed`: in place of those that are there.
-async fn put_table(
-    tx: &mut Tx<'_>,
+fn put_table(
+    script: &mut Script,
     snapshot: SnapshotId,
     id: ObjectId,
     relation: &Relation,
     storage: &TableStorage,
     existed: bool,
-) -> Result<(), MetastoreError> {
+) {
     if existed {
-        end_ducklake_definition(tx, snapshot, id).await?;
+        end_ducklake_definition(script, snapshot, id);
     }
     let row = vec![
         id.0.into(),
@@ -164,26 +152,18 @@ async fn put_table(
         true.into(),
     ];
     let columns = ["table_id", "table_uuid", "begin_snapshot", "schema_id", "table_name", "path", "path_is_relative"];
-    tx.insert("ducklake_table", &columns, vec![row]).await?;
-    put_columns(tx, snapshot, id, &relation.columns).await?;
+    script.insert("ducklake_table", &columns, vec![row]);
+    put_columns(script, snapshot, id, &relation.columns);
     if !existed {
         let columns = ["table_id", "record_count", "next_row_id", "file_size_bytes"];
         let row = vec![id.0.into(), 0.into(), 0.into(), 0.into()];
-        tx.insert("ducklake_table_stats", &columns, vec![row]).await?;
+        script.insert("ducklake_table_stats", &columns, vec![row]);
     }
-    Ok(())
 }
 
-async fn put_view(
-    tx: &mut Tx<'_>,
-    snapshot: SnapshotId,
-    id: ObjectId,
-    relation: &Relation,
-    view: &View,
-) -> Result<(), MetastoreError> {
+fn put_view(script: &mut Script, snapshot: SnapshotId, id: ObjectId, relation: &Relation, view: &View) {
     let values = vec![snapshot.0.into(), id.0.into()];
-    tx.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values)
-        .await?;
+    script.execute("UPDATE ducklake_view SET end_snapshot = $1 WHERE view_id = $2 AND end_snapshot IS NULL", values);
     let row = vec![
         id.0.into(),
         uuid::Uuid::now_v7().to_string().into(),
@@ -196,24 +176,18 @@ async fn put_view(
     ];
     let columns =
         ["view_id", "view_uuid", "begin_snapshot", "schema_id", "view_name", "dialect", "sql", "column_aliases"];
-    tx.insert("ducklake_view", &columns, vec![row]).await
+    script.insert("ducklake_view", &columns, vec![row]);
 }
 
 /// Ends a table's definition rows, not its files.
-async fn end_ducklake_definition(tx: &mut Tx<'_>, snapshot: SnapshotId, id: ObjectId) -> Result<(), MetastoreError> {
+fn end_ducklake_definition(script: &mut Script, snapshot: SnapshotId, id: ObjectId) {
     for table in ["ducklake_table", "ducklake_column"] {
         let sql = format!("UPDATE {table} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
-        tx.execute(&sql, vec![snapshot.0.into(), id.0.into()]).await?;
+        script.execute(sql, vec![snapshot.0.into(), id.0.into()]);
     }
-    Ok(())
 }
 
-async fn put_columns(
-    tx: &mut Tx<'_>,
-    snapshot: SnapshotId,
-    table: ObjectId,
-    columns: &[Column],
-) -> Result<(), MetastoreError> {
+fn put_columns(script: &mut Script, snapshot: SnapshotId, table: ObjectId, columns: &[Column]) {
     let mut rows = Vec::new();
     for (order, column) in columns.iter().enumerate() {
         let row = |id: i32, name: &str, pg: &PgType, parent: Option<i64>| -> Vec<Value> {
@@ -251,7 +225,7 @@ async fn put_columns(
         "default_value_type",
         "default_value_dialect",
     ];
-    tx.insert("ducklake_column", &names, rows).await
+    script.insert("ducklake_column", &names, rows);
 }
 
 fn qualified(state: &CatalogState, relation: &Relation) -> String {

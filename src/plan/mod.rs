@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::FieldRef;
 
-pub use command::{ColumnSource, CopyPlan, DdlPlan, VacuumPlan, Validation, duplicates, file_format, in_block};
+pub use command::{ColumnSource, CopyPlan, DdlPlan, VacuumPlan, Validation, duplicates, file_format, in_block, worn};
 pub use conflict::{ConflictUpdate, OnConflict, excluded_name, set_name};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
@@ -44,7 +44,7 @@ use crate::govern::Privilege;
 use crate::guard::{Guard, Reader};
 use crate::lake::{InferredTable, Location};
 use crate::metastore::Metastore;
-use crate::name::ObjectId;
+use crate::name::{ObjectId, SnapshotId};
 use crate::statement::{AsOf, Command, CopySource, CopyTarget, Explain, Statement};
 use crate::types::PgType;
 
@@ -76,6 +76,38 @@ pub struct Facts {
     pub inferred: Option<Arc<InferredTable>>,
     /// The catalog as it was, at each moment that the statement asks for.
     pub past: BTreeMap<AsOf, Arc<CatalogState>>,
+    /// What happened to tables, for each `table_changes` of the statement, in order; at least one, be it of no rows.
+    pub changes: BTreeMap<AsOf, Vec<TableChange>>,
+}
+
+/// Rows that one snapshot gave a table, or took from it.
+#[derive(Clone, Debug)]
+pub struct TableChange {
+    /// The snapshot.
+    pub snapshot: SnapshotId,
+    /// Which of both.
+    pub kind: ChangeKind,
+    /// A catalog in which the table has just these rows.
+    pub catalog: Arc<CatalogState>,
+}
+
+/// What happened to a row. A changed row is deleted and inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It is new.
+    Insert,
+    /// It is gone.
+    Delete,
+}
+
+impl ChangeKind {
+    /// As `table_changes` shows it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Insert => "insert",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 /// What a statement will do.

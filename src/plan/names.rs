@@ -9,13 +9,15 @@ use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
-use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, ident, lit,
+};
 
 use super::from_function::FromFunction;
 use super::insert::cannot_open;
 use super::modify::TARGET;
-use super::{Scope, policy, query};
-use crate::catalog::{Column, RelationKind};
+use super::{Scope, TableChange, policy, query};
+use crate::catalog::{CatalogState, Column, Relation, RelationKind};
 use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::govern::Privilege;
@@ -67,6 +69,9 @@ impl<'a> Names<'a> {
             return self.system_source(relation);
         }
         if let Some((own, moment)) = as_it_was(&name.name) {
+            if let AsOf::Changes { table, .. } = &moment {
+                return self.changes_source(&QualifiedName::parse(table)?, &moment);
+            }
             return self.past_source(&QualifiedName { schema: name.schema.clone(), name: own.to_owned() }, &moment);
         }
         let (id, relation) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
@@ -96,6 +101,38 @@ impl<'a> Names<'a> {
     /// A table as it was, under the policies of today. They are about the columns of today: where those were others, and
     /// something is hidden, it is refused. Rights on single columns do not count.
     fn past_source(&self, name: &QualifiedName, moment: &AsOf) -> Result<Arc<dyn TableSource>, SqlError> {
+        let (id, now) = self.with_past(name)?;
+        let past = self.scope.facts.past.get(moment).ok_or_else(|| internal("a moment that was not looked up"))?;
+        self.past_table(name, id, now, past)
+    }
+
+    /// The rows that snapshots gave a table and took from it, as it is at the last of them.
+    fn changes_source(&self, name: &QualifiedName, moment: &AsOf) -> Result<Arc<dyn TableSource>, SqlError> {
+        let (id, now) = self.with_past(name)?;
+        let changes =
+            self.scope.facts.changes.get(moment).ok_or_else(|| internal("changes that were not looked up"))?;
+        let mut all: Option<LogicalPlanBuilder> = None;
+        for TableChange { snapshot, kind, catalog } in changes {
+            let source = self.past_table(name, id, now, catalog)?;
+            let columns: Vec<Expr> = source.schema().fields().iter().map(|field| ident(field.name())).collect();
+            let own = [lit(snapshot.0).alias("snapshot_id"), lit(kind.text()).alias("change_type")];
+            let part = LogicalPlanBuilder::scan("changed", source, None)
+                .and_then(|scan| scan.project(own.into_iter().chain(columns).collect::<Vec<_>>()));
+            let part = part.map_err(SqlError::from_engine)?;
+            all = Some(match all {
+                None => part,
+                Some(all) => part.build().and_then(|part| all.union(part)).map_err(SqlError::from_engine)?,
+            });
+        }
+        let all = all.ok_or_else(|| internal("changes of nothing"))?;
+        let plan = all.build().map_err(SqlError::from_engine)?;
+        let schema = Arc::clone(plan.schema().inner());
+        let checked_as = self.scope.ctx.role;
+        Ok(provider_as_source(Arc::new(ViewTable { relation: None, schema, plan, checked_as })))
+    }
+
+    /// A table whose past the role may read.
+    fn with_past(&self, name: &QualifiedName) -> Result<(ObjectId, &'a Relation), SqlError> {
         let scope = self.scope;
         let (id, now) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
         if !matches!(now.storage, RelationKind::Table(_)) {
@@ -107,7 +144,17 @@ impl<'a> Names<'a> {
             let error = Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message);
             return Err(error.detail("The past of a table may be read by those who may read all of it.").into());
         }
-        let past = scope.facts.past.get(moment).ok_or_else(|| internal("a moment that was not looked up"))?;
+        Ok((id, now))
+    }
+
+    fn past_table(
+        &self,
+        name: &QualifiedName,
+        id: ObjectId,
+        now: &Relation,
+        past: &Arc<CatalogState>,
+    ) -> Result<Arc<dyn TableSource>, SqlError> {
+        let scope = self.scope;
         let Some(then) = past.relation(id) else {
             let message = format!("relation \"{name}\" did not exist at snapshot {}", past.snapshot);
             return Err(Plain::new(SqlState::UNDEFINED_TABLE, message).into());

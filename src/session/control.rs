@@ -232,19 +232,20 @@ impl Session {
     }
 
     fn shown(&self, shown: &Shown) -> Result<(Vec<FieldRef>, Vec<Vec<String>>), SqlError> {
+        let settings = self.settings.with_system(self.catalog().system_settings());
         let text = |name: &str| -> FieldRef { Arc::new(field(name, &PgType::Text, true)) };
         match shown {
             Shown::One(name) => {
                 let unknown = || {
                     Plain::new(SqlState::UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""))
                 };
-                let (name, value) = self.settings.show(name).ok_or_else(unknown)?;
+                let (name, value) = settings.show(name).ok_or_else(unknown)?;
                 Ok((vec![text(&name)], vec![vec![value]]))
             }
             Shown::All => {
                 let columns = [
                     SETTINGS.iter().map(|setting| setting.name.to_owned()).collect(),
-                    SETTINGS.iter().map(|setting| self.settings.value(setting)).collect(),
+                    SETTINGS.iter().map(|setting| settings.value(setting)).collect(),
                     SETTINGS.iter().map(|setting| setting.doc.to_owned()).collect(),
                 ];
                 Ok((vec![text("name"), text("setting"), text("description")], columns.into()))

@@ -2,6 +2,7 @@
 
 mod control;
 mod cursor;
+mod history;
 mod prepared;
 mod state;
 
@@ -14,7 +15,7 @@ use tokio::sync::Semaphore;
 use cursor::OpenCursor;
 pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
-use state::{Open, open_transaction};
+use state::{Open, lost_race, open_transaction};
 
 use crate::catalog::CatalogState;
 use crate::context::{Assigned, Context, resolve_search_path};
@@ -30,11 +31,14 @@ use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings};
 use crate::statement::{AsOf, Class, Command, CopyTarget, Statement, parse};
+use crate::transaction::Locks;
 use crate::types::PgType;
 use crate::warehouse::Warehouse;
 
 /// Prepared statements and portals of one session.
 const STATEMENTS_MAX: usize = 10_000;
+/// Times a statement is run because others changed what it changes.
+const ATTEMPTS_MAX: u32 = 100;
 /// Moments of the past that one statement may ask for; each is a catalog in memory.
 const MOMENTS_MAX: usize = 100;
 /// Notices that wait to be sent.
@@ -55,6 +59,8 @@ pub struct Shared {
     pub workers: usize,
     /// How many chunks of COPY data are read and written at once, by all connections.
     pub turns: Arc<Semaphore>,
+    /// What open transactions have changed.
+    pub locks: Arc<Locks>,
     /// Held by who runs a statement again because others were faster: one at a time, so that each gets done.
     pub contended: Arc<tokio::sync::Mutex<()>>,
 }
@@ -142,9 +148,34 @@ impl Session {
         if let Command::Declare(declare) = &statement.command {
             self.may_declare(declare)?;
         }
-        self.begin_implicit();
+        let mut attempt = 1;
+        loop {
+            self.begin_implicit();
+            let point = open_transaction(&mut self.open)?.transaction.savepoint();
+            let told = self.notices.len();
+            let done = self.attempt(statement, &parameters).await;
+            let stays = match &done {
+                Ok(_) => self.is_settled(&point).await?,
+                Err(error) => !self.may_be_mended(error.sqlstate(), error.report().about()).await?,
+            };
+            if stays {
+                return done;
+            }
+            drop(done);
+            self.notices.truncate(told);
+            let open = open_transaction(&mut self.open)?;
+            open.transaction.roll_back_to(&point, &self.shared.warehouse).await;
+            if attempt == ATTEMPTS_MAX || !open.transaction.refresh(&self.shared.metastore) {
+                return Err(lost_race());
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Runs one statement on what its transaction reads now.
+    async fn attempt(&mut self, statement: &Statement, parameters: &Parameters) -> Result<Outcome, SqlError> {
         let scope = self.scope(statement).await?;
-        let plan = plan(&scope, statement, &parameters)?;
+        let plan = plan(&scope, statement, parameters)?;
         let plan = authorize(&scope.ctx, plan)?;
         let stores = Stores {
             warehouse: self.shared.warehouse.clone(),
@@ -169,12 +200,15 @@ impl Session {
     /// Ends a COPY FROM STDIN whose data is complete.
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
         let open = open_transaction(&mut self.open)?;
+        let point = open.transaction.savepoint();
         let mut notices = Vec::new();
         let rows = Box::pin(copy.finish(&mut open.transaction, &mut notices)).await;
         for notice in notices {
             self.notify(notice);
         }
         let rows = rows?;
+        // Its data is read: whether it holds is for the commit to say.
+        let _settled = self.is_settled(&point).await?;
         Ok(rows)
     }
 
@@ -210,6 +244,14 @@ impl Session {
         };
         scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;
         scope.facts.past = past(&self.shared, &scope.ctx, &statement.moments).await?;
+        for moment in &statement.moments {
+            if let AsOf::Changes { table, from, to } = moment
+                && let Some(changes) =
+                    history::changes(&self.shared, &scope.ctx, table, SnapshotId(*from), SnapshotId(*to)).await?
+            {
+                scope.facts.changes.insert(moment.clone(), changes);
+            }
+        }
         Ok(scope)
     }
 
@@ -224,14 +266,17 @@ impl Session {
             ),
             None => (self.shared.metastore.head(), Arc::default(), Arc::default(), now),
         };
+        let settings = Arc::new(self.settings.with_system(catalog.system_settings()));
         Context {
             roles: catalog.closure(self.role),
             superuser: catalog.role(self.role).is_some_and(|role| role.superuser),
             search_path: resolve_search_path(&catalog, self.role, &self.settings.search_path()),
             catalog,
             staged,
+            upkeep: Arc::clone(self.shared.warehouse.upkeep()),
+            metastore: Arc::clone(&self.shared.metastore),
             own_sequences,
-            settings: Arc::new(self.settings.clone()),
+            settings,
             assigned: Arc::clone(&self.assigned),
             session_role: self.session_role,
             user: self.role,
@@ -295,6 +340,7 @@ async fn past(shared: &Shared, ctx: &Context, moments: &[AsOf]) -> Result<BTreeM
     }
     for moment in moments {
         let snapshot = match moment {
+            AsOf::Changes { .. } => continue,
             AsOf::Version(number) => SnapshotId(*number),
             AsOf::Time(text) => {
                 let time = parse_timestamp(text, Some(ctx.settings.time_zone())).map_err(|_malformed| {

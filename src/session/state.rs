@@ -1,11 +1,12 @@
 //! The transaction state machine: idle, in an implicit or explicit transaction, failed.
 
 use super::{Session, in_failed_transaction};
-use crate::error::{Notice, Plain, SqlError, SqlState, internal, unsupported};
+use crate::catalog::Namespace;
+use crate::error::{About, Notice, Plain, SqlError, SqlState, internal, unsupported};
 use crate::name::ObjectId;
 use crate::setting::Settings;
 use crate::statement::{Class, Command, IsolationLevel, Statement, TransactionModes};
-use crate::transaction::{Savepoint, Transaction};
+use crate::transaction::{Held, Savepoint, Transaction};
 
 /// As ReadyForQuery tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +105,49 @@ impl Session {
 
     /// Begins a transaction for a statement unless there is one; a READ COMMITTED one moves on to the newest catalog.
     pub(super) fn begin_implicit(&mut self) {
-        let head = self.shared.metastore.head();
         match &mut self.open {
-            Some(open) if open.isolation == IsolationLevel::ReadCommitted => open.transaction.refresh(head),
+            Some(open) if open.isolation == IsolationLevel::ReadCommitted => {
+                let _unless_others_were_faster = open.transaction.refresh(&self.shared.metastore);
+            }
             Some(_) => {}
             None => self.open = Some(self.new_open(false)),
+        }
+    }
+
+    /// Locks what was done since; tells whether it may stay. Waits for others at most as long as `lock_timeout` says.
+    /// `40001` for those who may not look again, `40P01`, `55P03`.
+    pub(super) async fn is_settled(&mut self, point: &Savepoint) -> Result<bool, SqlError> {
+        let timeout = self.settings.lock_timeout();
+        let open = open_transaction(&mut self.open)?;
+        let may_look_again = open.isolation == IsolationLevel::ReadCommitted;
+        let lock = open.transaction.lock(point, &self.shared.locks, &self.shared.metastore);
+        let held = match timeout {
+            Some(timeout) => tokio::time::timeout(timeout, lock).await.map_err(|_elapsed| {
+                Plain::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+            })?,
+            None => lock.await,
+        };
+        match held? {
+            Held::Firmly => Ok(true),
+            Held::KeysTaken | Held::Lost if may_look_again => Ok(false),
+            // The commit finds which key it is.
+            Held::KeysTaken => Ok(true),
+            Held::Lost => Err(lost_race()),
+        }
+    }
+
+    /// Whether a key that is taken may be free by now: somebody was about to take all rows from the table, and has ended.
+    pub(super) async fn may_be_mended(&mut self, code: SqlState, about: About) -> Result<bool, SqlError> {
+        if code != SqlState::UNIQUE_VIOLATION {
+            return Ok(false);
+        }
+        let (Some(schema), Some(name)) = (about.schema, about.table) else { return Ok(false) };
+        let open = open_transaction(&mut self.open)?;
+        let catalog = open.transaction.catalog();
+        let table = catalog.schema_id(&schema).and_then(|schema| catalog.find(Namespace::Relation(schema), &name));
+        match table {
+            Some(table) => Ok(open.transaction.wait_for(table, &self.shared.locks).await?),
+            None => Ok(false),
         }
     }
 
@@ -324,6 +363,13 @@ impl Session {
 fn find_savepoint(open: &Open, name: &str) -> Result<usize, SqlError> {
     let found = open.savepoints.iter().rposition(|point| point.name == name);
     found.ok_or_else(|| Plain::new(SqlState::INVALID_SAVEPOINT, format!("savepoint \"{name}\" does not exist")).into())
+}
+
+/// Others were faster, and what is read may not change any more.
+pub(super) fn lost_race() -> SqlError {
+    Plain::new(SqlState::SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+        .hint("Run the transaction again.")
+        .into()
 }
 
 fn read_only(command: &Command) -> SqlError {

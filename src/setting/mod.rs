@@ -63,6 +63,8 @@ pub enum Kind {
 pub enum Scope {
     /// Any user, for the session or a transaction.
     User,
+    /// A superuser, for the server: with ALTER SYSTEM.
+    System,
     /// Shown only.
     Internal,
 }
@@ -95,6 +97,7 @@ const ISOLATION: &[&str] = &["read committed", "repeatable read", "read uncommit
 /// All settings, sorted by name in lower case.
 pub static SETTINGS: &[Setting] = &[
     setting!("application_name", "", Kind::Text, "Sets the application name to be reported in statistics and logs."; report),
+    setting!("autovacuum", "on", Kind::Bool, "Starts VACUUM in the background for tables that need it.", System),
     setting!("bytea_output", "hex", Kind::Word(&["hex"]), "Sets the output format for bytea."),
     setting!("client_encoding", "UTF8", Kind::Encoding, "Sets the client's character set encoding."; report),
     setting!(
@@ -197,6 +200,17 @@ pub fn find(name: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
 }
 
+/// A setting of the server by its name, and a value for it in canonical form. `42704`, `22023`, `55P02`, or `0A000` if
+/// it is a setting of sessions.
+pub fn system(name: &str, value: Option<&str>) -> Result<(&'static Setting, Option<String>), SettingError> {
+    let setting = find(name).ok_or_else(|| SettingError::Unknown { name: name.to_owned() })?;
+    match setting.scope {
+        Scope::System => Ok((setting, value.map(|value| value::canonical(setting, value)).transpose()?)),
+        Scope::User => Err(SettingError::NotSystem { name: setting.name }),
+        Scope::Internal => Err(SettingError::Fixed { name: setting.name }),
+    }
+}
+
 /// A session's values. Those that are not set have their default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -212,10 +226,24 @@ impl Settings {
         let Some(setting) = find(name) else {
             return self.set_custom(name, value);
         };
-        if setting.scope == Scope::Internal {
-            return Err(SettingError::Fixed { name: setting.name });
+        match setting.scope {
+            Scope::User => self.put(setting, value),
+            Scope::System => Err(SettingError::NotNow { name: setting.name }),
+            Scope::Internal => Err(SettingError::Fixed { name: setting.name }),
         }
-        self.put(setting, value)
+    }
+
+    /// With the server's values, by definition name, of the settings that are the server's.
+    #[must_use]
+    pub fn with_system(&self, system: &BTreeMap<String, String>) -> Self {
+        let mut all = self.clone();
+        for setting in SETTINGS.iter().filter(|setting| setting.scope == Scope::System) {
+            match system.get(setting.name) {
+                Some(value) => all.values.insert(setting.name, value.clone()),
+                None => all.values.remove(setting.name),
+            };
+        }
+        all
     }
 
     /// Sets a value that users may only look at.
@@ -274,6 +302,11 @@ impl Settings {
     /// The longest time a statement may run, if there is a limit.
     pub fn statement_timeout(&self) -> Option<Duration> {
         value::milliseconds(&self.text("statement_timeout")).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// The longest time to wait for other transactions, if there is a limit.
+    pub fn lock_timeout(&self) -> Option<Duration> {
+        value::milliseconds(&self.text("lock_timeout")).filter(|timeout| !timeout.is_zero())
     }
 
     /// The longest time a session may be idle in a transaction, if there is a limit.

@@ -21,6 +21,18 @@ pub enum SettingError {
         /// The setting's name in its own spelling.
         name: &'static str,
     },
+    /// `55P02`: it is the server's.
+    #[error("parameter \"{name}\" cannot be changed now")]
+    NotNow {
+        /// The setting's name in its own spelling.
+        name: &'static str,
+    },
+    /// `0A000`: each session has its own.
+    #[error("ALTER SYSTEM for the parameter \"{name}\" is not supported")]
+    NotSystem {
+        /// The setting's name in its own spelling.
+        name: &'static str,
+    },
     /// `22023`: the setting does not take this value.
     #[error("invalid value for parameter \"{name}\": \"{value}\"")]
     Invalid {
@@ -45,14 +57,16 @@ impl Report for SettingError {
     fn sqlstate(&self) -> SqlState {
         match self {
             Self::Unknown { .. } => SqlState::UNDEFINED_OBJECT,
-            Self::Fixed { .. } => SqlState::CANT_CHANGE_RUNTIME_PARAM,
+            Self::Fixed { .. } | Self::NotNow { .. } => SqlState::CANT_CHANGE_RUNTIME_PARAM,
             Self::Invalid { .. } => SqlState::INVALID_PARAMETER_VALUE,
-            Self::Unsupported { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Unsupported { .. } | Self::NotSystem { .. } => SqlState::FEATURE_NOT_SUPPORTED,
         }
     }
     fn hint(&self) -> Option<String> {
         match self {
             Self::Invalid { expected, .. } => Some(format!("Available values: {expected}.")),
+            Self::NotNow { .. } => Some("Use ALTER SYSTEM SET.".to_owned()),
+            Self::NotSystem { .. } => Some("Use ALTER ROLE … SET, or SET in each session.".to_owned()),
             Self::Unknown { .. } | Self::Fixed { .. } | Self::Unsupported { .. } => None,
         }
     }

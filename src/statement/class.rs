@@ -46,6 +46,7 @@ impl Command {
             | Self::Comment(_)
             | Self::CreateRole(_)
             | Self::AlterRole(_)
+            | Self::AlterSystem(_)
             | Self::DropRole(_)
             | Self::Grant(_)
             | Self::Revoke(_)
@@ -135,6 +136,7 @@ impl Command {
             Self::Comment(_) => "COMMENT",
             Self::CreateRole(_) => "CREATE ROLE",
             Self::AlterRole(_) => "ALTER ROLE",
+            Self::AlterSystem(_) => "ALTER SYSTEM",
             Self::DropRole(_) => "DROP ROLE",
             Self::Grant(_) => "GRANT",
             Self::Revoke(_) => "REVOKE",

@@ -5,14 +5,25 @@ use super::cursor::Cursor;
 use super::text::SyntaxError;
 use crate::name::QualifiedName;
 
+/// What a VACUUM takes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// In the background: what has become a burden, and no more than that.
+    Automatic,
+    /// VACUUM: all small files become one.
+    Usual,
+    /// VACUUM FULL: all files are written again that are not as good as new.
+    Full,
+}
+
 /// `VACUUM` or `ANALYZE`.
 #[derive(Clone, Debug)]
 pub struct Maintain {
     /// `VACUUM`: files are merged and deleted rows left out. False: `ANALYZE`, for which there is nothing to do, because
     /// each commit keeps the statistics.
     pub vacuum: bool,
-    /// `FULL`: all files are written again that are not as good as new.
-    pub full: bool,
+    /// How much is worth being done.
+    pub effort: Effort,
     /// The tables, as written; empty: all that the user owns.
     pub tables: Vec<QualifiedName>,
 }
@@ -54,7 +65,11 @@ pub(super) fn vacuum(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         let _meaningless =
             [c.words(&["freeze"]), c.words(&["verbose"]), c.words(&["analyze"]) || c.words(&["analyse"])];
     }
-    Ok(Command::Maintain(Maintain { vacuum: true, full, tables: tables(c)? }))
+    Ok(Command::Maintain(Maintain {
+        vacuum: true,
+        effort: if full { Effort::Full } else { Effort::Usual },
+        tables: tables(c)?,
+    }))
 }
 
 /// After the word ANALYZE.
@@ -76,7 +91,7 @@ pub(super) fn analyze(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         let _meaningless = c.words(&["verbose"]);
     }
-    Ok(Command::Maintain(Maintain { vacuum: false, full: false, tables: tables(c)? }))
+    Ok(Command::Maintain(Maintain { vacuum: false, effort: Effort::Usual, tables: tables(c)? }))
 }
 
 fn unknown(c: &Cursor<'_>, command: &str, option: &str) -> SyntaxError {

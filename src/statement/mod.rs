@@ -29,13 +29,13 @@ pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, Co
 use cursor::Cursor;
 pub use declare::{Declare, Fetch};
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
-pub use maintain::Maintain;
+pub use maintain::{Effort, Maintain};
 pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
-pub use setting::{SetStatement, SetValue, Shown};
+pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
     ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema, CreateTable,
@@ -57,6 +57,13 @@ pub struct Statement {
     pub parameters: usize,
     /// Moments of the past that it asks for.
     pub moments: Vec<AsOf>,
+}
+
+impl Statement {
+    /// A command that no user wrote.
+    pub fn of(command: Command) -> Self {
+        Self { text: Arc::new(Text::new("")), command, parameters: 0, moments: Vec::new() }
+    }
 }
 
 /// What a statement asks for.
@@ -102,6 +109,8 @@ pub enum Command {
     CreateRole(CreateRole),
     /// `ALTER ROLE` or `USER`: only what is mentioned changes.
     AlterRole(CreateRole),
+    /// `ALTER SYSTEM`.
+    AlterSystem(AlterSystem),
     /// `DROP ROLE`, `USER` or `GROUP`.
     DropRole(DropRole),
     /// `GRANT privilege, … ON objects TO grantee, …`.
@@ -398,6 +407,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["role"]) || c.words(&["user"]) {
         return role::alter(c);
     }
+    if c.words(&["system"]) {
+        return setting::alter_system(c);
+    }
     Err(c.unsupported_or_unexpected(
         "ALTER",
         &[
@@ -406,7 +418,6 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             "sequence",
             "default",
             "database",
-            "system",
             "function",
             "type",
             "domain",

@@ -13,6 +13,15 @@ pub enum AsOf {
     Version(i64),
     /// Text of a timestamp, read in the session's time zone.
     Time(String),
+    /// Not one moment: `table_changes('table', from, to)`.
+    Changes {
+        /// The table's name as written.
+        table: String,
+        /// The number of the first snapshot whose changes are asked for.
+        from: i64,
+        /// That of the last.
+        to: i64,
+    },
 }
 
 /// Between a table's name and a moment.
@@ -21,13 +30,18 @@ const MARK: char = '\u{3}';
 /// The table's own name and the moment, of a table that is asked for as it was.
 pub fn as_it_was(name: &str) -> Option<(&str, AsOf)> {
     let (name, moment) = name.split_once(MARK)?;
-    Some((
-        name,
-        match moment.strip_prefix('v') {
-            Some(number) => AsOf::Version(number.parse().ok()?),
-            None => AsOf::Time(moment.strip_prefix('t')?.to_owned()),
-        },
-    ))
+    let (kind, text) = moment.split_at_checked(1)?;
+    let moment = match kind {
+        "v" => AsOf::Version(text.parse().ok()?),
+        "t" => AsOf::Time(text.to_owned()),
+        "c" => {
+            let mut parts = text.splitn(3, ':');
+            let (from, to) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+            AsOf::Changes { table: parts.next()?.to_owned(), from, to }
+        }
+        _ => return None,
+    };
+    Some((name, moment))
 }
 
 /// Words that come after a table and are no alias of it.
@@ -66,6 +80,21 @@ pub(super) fn with_moments(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Ve
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {
         let mut ahead = rest.clone();
+        if let Some(name) = history(text, &token, &mut ahead)? {
+            let shown = match &token.token {
+                Token::Word(word) => fold(&word.value),
+                _ => String::new(),
+            };
+            rest = ahead;
+            let has_alias = is_alias(rest.peek());
+            let span = token.span;
+            written.push(TokenWithSpan { token: Token::Word(quoted(name)), span });
+            if !has_alias {
+                let alias = [Token::make_keyword("AS"), Token::Word(quoted(shown))];
+                written.extend(alias.map(|token| TokenWithSpan { token, span }));
+            }
+            continue;
+        }
         let Some(moment) = moment(text, &token, &mut ahead)? else {
             written.push(token);
             continue;
@@ -81,25 +110,77 @@ pub(super) fn with_moments(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Ve
         let shown = match &moment {
             AsOf::Version(number) => format!("v{number}"),
             AsOf::Time(time) => format!("t{time}"),
+            AsOf::Changes { table, from, to } => changes_text(table, *from, *to),
         };
         *table = quoted(format!("{name}{MARK}{shown}"));
         let span = *span;
         rest = ahead;
-        let has_alias = match rest.peek().map(|next| &next.token) {
-            Some(Token::Word(word)) if word.quote_style.is_none() => {
-                let word = fold(&word.value);
-                word == "as" || !NO_ALIAS.contains(&word.as_str())
-            }
-            Some(Token::Word(_)) => true,
-            _ => false,
-        };
-        if !has_alias {
+        if !is_alias(rest.peek()) {
             let alias = [Token::make_keyword("AS"), Token::Word(quoted(name))];
             written.extend(alias.map(|token| TokenWithSpan { token, span }));
         }
     }
     Ok(written)
 }
+
+fn is_alias(next: Option<&TokenWithSpan>) -> bool {
+    match next.map(|next| &next.token) {
+        Some(Token::Word(word)) if word.quote_style.is_none() => {
+            let word = fold(&word.value);
+            word == "as" || !NO_ALIAS.contains(&word.as_str())
+        }
+        Some(Token::Word(_)) => true,
+        _ => false,
+    }
+}
+
+fn changes_text(table: &str, from: i64, to: i64) -> String {
+    format!("c{from}:{to}:{table}")
+}
+
+/// The name of the relation that `snapshots()` or `table_changes('table', from, to)` stands for, if that begins with
+/// `first`; then `rest` is what follows.
+fn history(
+    text: &Text,
+    first: &TokenWithSpan,
+    rest: &mut (impl Iterator<Item = TokenWithSpan> + Clone),
+) -> Result<Option<String>, SyntaxError> {
+    let Token::Word(word) = &first.token else { return Ok(None) };
+    let name = if word.quote_style.is_none() { fold(&word.value) } else { return Ok(None) };
+    if !["snapshots", "table_changes"].contains(&name.as_str()) {
+        return Ok(None);
+    }
+    let mut ahead = rest.clone();
+    if ahead.next().is_none_or(|token| token.token != Token::LParen) {
+        return Ok(None);
+    }
+    if name == "snapshots" {
+        if ahead.next().is_none_or(|token| token.token != Token::RParen) {
+            return Ok(None);
+        }
+        *rest = ahead;
+        return Ok(Some(SNAPSHOTS.to_owned()));
+    }
+    let arguments: Vec<Token> = ahead.by_ref().map(|token| token.token).take(6).collect();
+    let [
+        Token::SingleQuotedString(table),
+        Token::Comma,
+        Token::Number(from, _),
+        Token::Comma,
+        Token::Number(to, _),
+        Token::RParen,
+    ] = arguments.as_slice()
+    else {
+        let feature = "table_changes without a table's name and the numbers of two snapshots as literals".to_owned();
+        return Err(SyntaxError::Unsupported { feature, position: text.at(first.span.start) });
+    };
+    let (Ok(from), Ok(to)) = (from.parse(), to.parse()) else { return Ok(None) };
+    *rest = ahead;
+    Ok(Some(format!("{name}{MARK}{}", changes_text(table, from, to))))
+}
+
+/// The relation that `snapshots()` reads.
+const SNAPSHOTS: &str = "boathouse_snapshots";
 
 fn quoted(value: String) -> Word {
     Word { value, quote_style: Some('"'), keyword: sqlparser::keywords::Keyword::NoKeyword }

@@ -29,6 +29,15 @@ pub enum SetValue {
     SessionAuthorization(Option<String>),
 }
 
+/// `ALTER SYSTEM SET` or `RESET`: for the whole server, and after a restart, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlterSystem {
+    /// The setting; `None`: all of them.
+    pub setting: Option<String>,
+    /// As text; `None`: back to the default.
+    pub value: Option<String>,
+}
+
 /// What SHOW is to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shown {
@@ -120,6 +129,21 @@ pub(super) fn reset(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     let name = if c.words(&["time", "zone"]) { "timezone".to_owned() } else { c.ident()? };
     Ok(Command::Reset(Some(name)))
+}
+
+/// After the words ALTER SYSTEM.
+pub(super) fn alter_system(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["set"]) {
+        let setting = c.ident()?;
+        if !c.equals() {
+            c.expect_words(&["to"])?;
+        }
+        let value = if c.words(&["default"]) { None } else { Some(c.word_or_literal()?) };
+        return Ok(Command::AlterSystem(AlterSystem { setting: Some(setting), value }));
+    }
+    c.expect_words(&["reset"])?;
+    let setting = if c.words(&["all"]) { None } else { Some(c.ident()?) };
+    Ok(Command::AlterSystem(AlterSystem { setting, value: None }))
 }
 
 pub(super) fn discard(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

@@ -4,21 +4,26 @@
 //! visible at once; dropping it without commit leaves nothing but files that [`Transaction::rollback`] deletes or a sweep
 //! finds.
 
+mod locks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 
-use crate::catalog::{CatalogState, Change, Claims, DataFile, Relation};
-use crate::error::{SqlError, internal};
+pub use locks::Locks;
+use locks::{Holder, Wanted};
+
+use crate::catalog::{CatalogState, Change, Claims, DataFile, Moves, Relation, RelationKind};
+use crate::error::{Plain, SqlError, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
-use crate::name::{FileId, ObjectId};
+use crate::name::{FileId, ObjectId, SnapshotId};
 use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written, evolved};
 
 /// Deleted rows of a data file that are kept in the metadata database; more become a file.
 const INLINED_DELETES_MAX: u64 = 10_000;
 /// Rows of a table that are kept in the metadata database; more become files.
-const INLINED_ROWS_MAX: u64 = 10_000;
+const INLINED_ROWS_MAX: u64 = 20_000;
 
 /// The catalog that one transaction reads, and its own changes and rows until it commits.
 #[derive(Debug)]
@@ -34,10 +39,25 @@ pub struct Transaction {
     relied_on: BTreeSet<ObjectId>,
     /// Values of sequences that it created.
     own_sequences: Arc<Sequences>,
+    /// What it read when it first gave a row a key.
+    claimed_at: Option<SnapshotId>,
+    /// What nobody else may change until it ends.
+    locks: Option<Holder>,
     /// The lowest provisional id that was given, so that none is given twice.
     lowest_id: ObjectId,
     /// Microseconds since 1970.
     pub started_us: i64,
+}
+
+/// Whether what a statement did holds, now that nobody else can change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It does.
+    Firmly,
+    /// Others committed rows with keys that it gave to its own.
+    KeysTaken,
+    /// Others changed rows, or a table, that it changed.
+    Lost,
 }
 
 /// What a transaction had done at some moment. Cheap: it shares what it remembers.
@@ -49,6 +69,7 @@ pub struct Savepoint {
     staged: Arc<Staged>,
     sequences: BTreeSet<ObjectId>,
     relied_on: BTreeSet<ObjectId>,
+    claimed_at: Option<SnapshotId>,
 }
 
 impl Transaction {
@@ -62,6 +83,8 @@ impl Transaction {
             sequences: BTreeSet::new(),
             relied_on: BTreeSet::new(),
             own_sequences: Arc::default(),
+            claimed_at: None,
+            locks: None,
             lowest_id: ObjectId(0),
             started_us,
         }
@@ -92,13 +115,114 @@ impl Transaction {
         self.changes.is_empty() && self.staged.is_empty() && self.sequences.is_empty()
     }
 
-    /// Reads the newest catalog from now on, as a statement of a READ COMMITTED transaction does. A transaction that has
-    /// written keeps what it reads, so that its own changes stay on firm ground.
-    pub fn refresh(&mut self, head: Arc<CatalogState>) {
-        if self.is_clean() && self.relied_on.is_empty() {
-            self.catalog = Arc::clone(&head);
-            self.base = head;
+    /// Reads the newest catalog from now on, as a statement of a READ COMMITTED transaction does; tells whether it does.
+    /// What it has written moves along. A transaction that has changed the catalog keeps what it reads, and so does one
+    /// that others were faster than.
+    pub fn refresh(&mut self, metastore: &Metastore) -> bool {
+        let head = metastore.head();
+        if head.snapshot == self.base.snapshot {
+            return true;
         }
+        if !self.changes.is_empty() {
+            return false;
+        }
+        let Some(staged) = self.moved_to(metastore, &head) else { return false };
+        self.staged = staged;
+        self.catalog = Arc::clone(&head);
+        self.base = head;
+        true
+    }
+
+    /// What it has staged, by the addresses that rows have at a newer head; `None`: others changed some of it.
+    fn moved_to(&self, metastore: &Metastore, head: &CatalogState) -> Option<Arc<Staged>> {
+        if self.relied_on.iter().any(|id| head.data(*id).version != self.base.data(*id).version) {
+            return None;
+        }
+        if self.staged.is_empty() {
+            return Some(Arc::clone(&self.staged));
+        }
+        let mut staged = self.staged.as_ref().clone();
+        for (id, _) in self.staged.iter().filter(|(id, _)| !id.is_provisional()) {
+            if !head.relation(id)?.holds_the_same(self.base.relation(id)?) {
+                return None;
+            }
+            let table = staged.table(id);
+            if table.truncated && head.data(id).version != self.base.data(id).version {
+                return None;
+            }
+            table.deleted = metastore.still_there(&self.base, head, id, std::mem::take(&mut table.deleted))?;
+        }
+        Some(Arc::new(staged))
+    }
+
+    /// Locks what it has done since `point` against others; waits for those who have it and have not ended. Tells whether
+    /// it still holds: or else others were faster. `40P01`.
+    pub async fn lock(&mut self, point: &Savepoint, locks: &Arc<Locks>, metastore: &Metastore) -> Result<Held, Plain> {
+        let wanted = self.wanted(point);
+        if wanted.is_empty() {
+            return Ok(Held::Firmly);
+        }
+        self.locks.get_or_insert_with(|| locks.holder()).acquire(wanted).await?;
+        let head = metastore.head();
+        if head.snapshot == self.base.snapshot {
+            return Ok(Held::Firmly);
+        }
+        let is_old = |id: ObjectId| {
+            let version = |state: &CatalogState| (state.entry(id).map(|entry| entry.version), state.data(id).version);
+            version(&head) != version(&self.base)
+        };
+        if self.altered(0).any(is_old) || self.moved_to(metastore, &head).is_none() {
+            return Ok(Held::Lost);
+        }
+        let claims = self.staged.iter().flat_map(|(id, table)| table.claims.iter().map(move |claim| (id, claim)));
+        let claimed_at = self.claimed_at.unwrap_or(self.base.snapshot);
+        let free =
+            claims.into_iter().all(|(id, (index, claims))| metastore.are_free(claimed_at, &head, id, *index, claims));
+        Ok(if free { Held::Firmly } else { Held::KeysTaken })
+    }
+
+    /// Waits until nobody else may take all rows from a table; tells whether it waited. `40P01`.
+    pub async fn wait_for(&mut self, table: ObjectId, locks: &Arc<Locks>) -> Result<bool, Plain> {
+        let wanted = Wanted { written: BTreeSet::from([table]), ..Wanted::default() };
+        self.locks.get_or_insert_with(|| locks.holder()).acquire(wanted).await
+    }
+
+    /// Tables that were there and that its changes, from one on, make another: rows for the old one are none for the new.
+    fn altered(&self, first: usize) -> impl Iterator<Item = ObjectId> {
+        let changed = self.changes.iter().skip(first).map(Change::id);
+        changed.filter(|id| {
+            let old = self.base.relation(*id).filter(|old| matches!(old.storage, RelationKind::Table(_)));
+            old.is_some_and(|old| !self.catalog.relation(*id).is_some_and(|new| new.holds_the_same(old)))
+        })
+    }
+
+    /// What it has done since, as locks.
+    fn wanted(&self, point: &Savepoint) -> Wanted {
+        let mut wanted = Wanted::default();
+        wanted.whole.extend(self.relied_on.difference(&point.relied_on));
+        wanted.whole.extend(self.altered(point.changes));
+        if Arc::ptr_eq(&self.staged, &point.staged) {
+            return wanted;
+        }
+        for (id, now) in self.staged.iter().filter(|(id, now)| !id.is_provisional() && now.moves.is_none()) {
+            wanted.written.insert(id);
+            let before = point.staged.get(id);
+            if now.truncated && !before.is_some_and(|before| before.truncated) {
+                wanted.whole.insert(id);
+            }
+            for (file, rows) in &now.deleted {
+                let before = before.and_then(|before| before.deleted.get(file));
+                let rows = before.map_or_else(|| rows.as_ref().clone(), |before| rows.as_ref() - before.as_ref());
+                if !rows.is_empty() {
+                    wanted.rows.insert((id, *file), rows);
+                }
+            }
+            for (index, claims) in now.claims.iter().filter(|(index, _)| !index.is_provisional()) {
+                let known = before.and_then(|before| before.claims.get(index)).map_or(0, |before| before.hashes.len());
+                wanted.keys.extend(claims.hashes.iter().skip(known).map(|hash| (*index, *hash)));
+            }
+        }
+        wanted
     }
 
     /// Applies catalog changes.
@@ -133,13 +257,23 @@ impl Transaction {
         Arc::make_mut(&mut self.staged).table(table).delete(rows).map_err(SqlError::from_engine)
     }
 
-    /// Notes that what it does to a table leaves the table's rows as they are.
-    pub fn compacts(&mut self, table: ObjectId) {
-        Arc::make_mut(&mut self.staged).table(table).compacted = true;
+    /// Writes rows of a table again, unchanged. `moves`: where `written` has them, in its order.
+    pub fn compact(
+        &mut self,
+        table: ObjectId,
+        rows: &Addresses,
+        written: Written,
+        moves: Moves,
+    ) -> Result<(), SqlError> {
+        self.delete(table, rows)?;
+        self.stage(table, written);
+        Arc::make_mut(&mut self.staged).table(table).moves = Some(Arc::new(moves));
+        Ok(())
     }
 
     /// Notes that its new rows have these keys in a unique index.
     pub fn claim(&mut self, table: ObjectId, index: ObjectId, claims: Claims) {
+        self.claimed_at.get_or_insert(self.base.snapshot);
         Arc::make_mut(&mut self.staged).table(table).claim(index, claims);
     }
 
@@ -196,6 +330,7 @@ impl Transaction {
             sequences: self.sequences.iter().copied().collect(),
             relied_on: self.relied_on.iter().copied().collect(),
             own_sequences: Arc::clone(&self.own_sequences),
+            claimed_at: self.claimed_at.unwrap_or(self.base.snapshot),
             author,
         };
         match metastore.commit(commit).await {
@@ -261,7 +396,7 @@ impl Transaction {
             .collect::<Result<_, _>>()
             .map_err(SqlError::from_engine)?;
         let committed = self.base.data(id);
-        let few = !staged.compacted && committed.inlined.len() < INLINED_ROWS_MAX;
+        let few = staged.moves.is_none() && committed.inlined.len() < INLINED_ROWS_MAX;
         let inlined = if few { InlinedInsert::new(relation, &rows) } else { None };
         if inlined.is_none() && !rows.is_empty() {
             let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
@@ -292,7 +427,7 @@ impl Transaction {
             truncated: staged.truncated,
             deleted,
             claims: staged.claims.clone(),
-            compacted: staged.compacted,
+            moves: staged.moves.clone(),
             inlined,
             moves_inlined: staged.moves_inlined,
         })
@@ -307,6 +442,7 @@ impl Transaction {
             staged: Arc::clone(&self.staged),
             sequences: self.sequences.clone(),
             relied_on: self.relied_on.clone(),
+            claimed_at: self.claimed_at,
         }
     }
 
@@ -325,6 +461,7 @@ impl Transaction {
         self.staged = Arc::clone(&point.staged);
         self.sequences.clone_from(&point.sequences);
         self.relied_on.clone_from(&point.relied_on);
+        self.claimed_at = point.claimed_at;
     }
 
     /// Deletes the files it wrote.

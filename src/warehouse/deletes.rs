@@ -123,6 +123,17 @@ pub(super) fn without(rows: &[RecordBatch], deleted: &RoaringTreemap) -> Result<
 
 impl Warehouse {
     /// All deleted rows of a file below `directory`.
+    /// Positions of a committed file's rows that are gone.
+    pub async fn deleted_rows(
+        &self,
+        catalog: &CatalogState,
+        relation: &Relation,
+        file: &DataFile,
+    ) -> Result<Arc<RoaringTreemap>, WriteError> {
+        let directory = self.directory(catalog, relation).ok_or_else(|| WriteError::no_storage(relation))?;
+        Ok(self.deleted(&directory, &file.deletes).await?)
+    }
+
     pub(super) async fn deleted(&self, directory: &Path, deletes: &Deletes) -> Result<Arc<RoaringTreemap>> {
         let Some(file) = &deletes.file else { return Ok(Arc::clone(&deletes.inlined)) };
         let kept = match file.positions.get() {

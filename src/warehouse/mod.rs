@@ -9,6 +9,7 @@ mod scan;
 mod stage;
 mod stats;
 mod sweep;
+mod upkeep;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub use deletes::Addresses;
 pub use evolve::{evolved, initial};
 pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
+pub use upkeep::{Running, UpkeepLog, Vacuumed};
 pub use write::{TableWriter, WriteError, Written};
 
 use crate::catalog::{CatalogState, Relation, RelationKind};
@@ -32,6 +34,7 @@ pub struct Warehouse {
     store: Arc<dyn ObjectStore>,
     /// Absolute; what DuckLake calls the data path.
     root: Arc<Path>,
+    upkeep: Arc<UpkeepLog>,
 }
 
 impl Warehouse {
@@ -39,7 +42,12 @@ impl Warehouse {
     pub fn local(root: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(root)?;
         let root: PathBuf = root.canonicalize()?;
-        Ok(Self { store: Arc::new(LocalFileSystem::new()), root: root.into() })
+        Ok(Self { store: Arc::new(LocalFileSystem::new()), root: root.into(), upkeep: Arc::default() })
+    }
+
+    /// What VACUUM did and does to the tables.
+    pub fn upkeep(&self) -> &Arc<UpkeepLog> {
+        &self.upkeep
     }
 
     /// The folder of a table's files.

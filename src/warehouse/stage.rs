@@ -8,7 +8,7 @@ use datafusion::common::{DataFusionError, internal_datafusion_err};
 use roaring::RoaringTreemap;
 
 use super::deletes::{Addresses, Place, without};
-use crate::catalog::{Claims, DataFile};
+use crate::catalog::{Claims, DataFile, Moves};
 use crate::name::{FileId, ObjectId};
 
 /// By table. Cloning is cheap: files and rows are shared.
@@ -30,8 +30,8 @@ pub struct StagedTable {
     pub rows: Vec<RecordBatch>,
     /// Hashes of the keys that its new rows have, by unique index; those of rows that are gone again may be among them.
     pub claims: BTreeMap<ObjectId, Arc<Claims>>,
-    /// Whether the table's rows are the same as before, in other files.
-    pub compacted: bool,
+    /// Where its new rows were before, if they are all rows of the table that it only writes again.
+    pub moves: Option<Arc<Moves>>,
     /// Whether its new rows include all of the table's that were in no file.
     pub moves_inlined: bool,
 }

@@ -4,6 +4,7 @@
 //! this server has something to say in are filled from the catalog state ([`table`]); those that are views in
 //! PostgreSQL and ours too are queries over them (`sql/information_schema/`); all others are empty.
 
+mod activity;
 mod function;
 mod keys;
 mod names;

@@ -98,6 +98,7 @@ pub(super) fn settings(ctx: &Context, rows: &mut Rows) {
         };
         let context = match setting.scope {
             Scope::User => "user",
+            Scope::System => "sighup",
             Scope::Internal => "internal",
         };
         let source = if value == setting.default { "default" } else { "session" };

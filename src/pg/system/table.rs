@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::rows::{Rows, from_tsv};
-use super::{SystemRelation, keys, objects, roles};
+use super::{SystemRelation, activity, keys, objects, roles};
 use crate::context::Context;
 use crate::error::SqlError;
 
@@ -78,6 +78,8 @@ fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
         "pg_auth_members" => roles::auth_members(ctx, rows),
         "pg_authid" => roles::authid(ctx, rows),
         "pg_db_role_setting" => roles::settings_of_roles(ctx, rows),
+        "pg_stat_all_tables" => activity::tables(ctx, rows),
+        "pg_stat_progress_vacuum" => activity::vacuums(ctx, rows),
         "pg_settings" => roles::settings(ctx, rows),
         _ => {}
     }
@@ -100,7 +102,14 @@ impl TableProvider for SystemTable {
         _: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let batch = self.batch(projection)?;
+        let batch = if self.relation.name == activity::SNAPSHOTS {
+            let all = self.ctx.metastore.snapshots().await.map_err(SqlError::from)?;
+            let mut rows = Rows::new(self.relation, projection)?;
+            activity::snapshots(&self.ctx, all, &mut rows);
+            rows.finish()?
+        } else {
+            self.batch(projection)?
+        };
         let schema = batch.schema();
         Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], schema, None)?)
     }

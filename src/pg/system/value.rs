@@ -12,6 +12,7 @@ pub(super) enum Value {
     Bool(bool),
     /// Integers, OIDs, and microseconds since 1970.
     Int(i64),
+    Float(f64),
     Text(String),
     Items(Vec<Self>),
 }
@@ -32,6 +33,8 @@ value! {
     i32 => |value| Self::Int(value.into());
     u32 => |value| Self::Int(value.into());
     i64 => |value| Self::Int(value);
+    u64 => |value| Self::Int(i64::try_from(value).unwrap_or(i64::MAX));
+    f64 => |value| Self::Float(value);
     char => |value| Self::Text(value.to_string());
     &str => |value| Self::Text(value.to_owned());
     String => |value| Self::Text(value);
@@ -100,6 +103,7 @@ pub(super) fn append(builder: &mut ColumnBuilder, value: Value) -> Result<(), In
         Value::Null => builder.append_null(),
         Value::Bool(value) => builder.append_bool(value),
         Value::Int(value) => builder.append_integer(value),
+        Value::Float(value) => return builder.append_text(&value.to_string()),
         Value::Text(text) => builder.append_text(&text)?,
         Value::Items(items) => {
             builder.append_items(|builder| items.into_iter().try_for_each(|item| append(builder, item)))?;

@@ -1,13 +1,14 @@
 //! VACUUM and ANALYZE: which tables, and which of their files.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::{Need, PlanResult, Right, Scope};
 use super::{DdlPlan, relation};
-use crate::catalog::{DataFile, RelationKind};
+use crate::catalog::{DataFile, RelationKind, TableData};
 use crate::error::{Notice, Plain, SqlState};
 use crate::name::{FileId, ObjectId};
-use crate::statement::Maintain;
+use crate::statement::{Effort, Maintain};
 
 /// Files below this size are merged.
 const SMALL_BYTES: u64 = 32 << 20;
@@ -16,6 +17,14 @@ const DELETED_ONE_IN: u64 = 5;
 
 /// So many rows that are in no file become one.
 const INLINED_MANY: u64 = 1_000;
+/// So many do it without being asked.
+const INLINED_BURDEN: u64 = 5_000;
+/// So many small files are merged without being asked.
+const FILES_BURDEN: usize = 16;
+/// Files of which none is so many times larger than the smaller ones together are merged together.
+const ALIKE_TIMES: u64 = 4;
+/// Files below this size count as much as one of it.
+const ALIKE_BYTES: u64 = 1 << 20;
 
 /// Tables whose files are to be written again.
 #[derive(Debug, Default)]
@@ -62,11 +71,7 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
         return Ok(Err(DdlPlan { tag: "ANALYZE", notices: plan.notices, ..DdlPlan::default() }));
     }
     for id in tables {
-        let data = scope.catalog().data(id);
-        let mut files = worn(&data.files, maintain.full);
-        if data.inlined.len() >= if maintain.full { 1 } else { INLINED_MANY } {
-            files.push(FileId::INLINED);
-        }
+        let files = worn(&scope.catalog().data(id), maintain.effort);
         if !files.is_empty() {
             plan.needs.push(Need { role: scope.ctx.role, right: Right::Own(id) });
             plan.tables.push((id, files));
@@ -75,16 +80,44 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
     Ok(Ok(plan))
 }
 
-/// Files that are worth being written again: small ones if there are several, and those with many deleted rows.
-fn worn(files: &[Arc<DataFile>], full: bool) -> Vec<FileId> {
+/// Files that are worth being written again: small ones if there are several, those with many deleted rows, and the rows
+/// that are in no file if they are many.
+pub fn worn(data: &TableData, effort: Effort) -> Vec<FileId> {
     let is_damaged = |file: &DataFile| {
         let deleted = file.record_count - file.live_count();
-        if full { deleted > 0 } else { deleted.saturating_mul(DELETED_ONE_IN) > file.record_count }
+        if effort == Effort::Full { deleted > 0 } else { deleted.saturating_mul(DELETED_ONE_IN) > file.record_count }
     };
-    let is_small = |file: &DataFile| file.size_bytes < SMALL_BYTES;
-    let several = files.iter().filter(|file| is_small(file)).count() > 1;
-    let worn = files.iter().filter(|file| is_damaged(file) || several && is_small(file));
-    worn.filter_map(|file| file.id).collect()
+    let mut small: Vec<&DataFile> =
+        data.files.iter().map(Arc::as_ref).filter(|file| file.size_bytes < SMALL_BYTES).collect();
+    let (inlined, several) = match effort {
+        Effort::Automatic => {
+            small = alike(small);
+            (INLINED_BURDEN, FILES_BURDEN)
+        }
+        Effort::Usual => (INLINED_MANY, 2),
+        Effort::Full => (1, 2),
+    };
+    let merged: BTreeSet<Option<FileId>> =
+        if small.len() < several { BTreeSet::new() } else { small.iter().map(|file| file.id).collect() };
+    let files = data.files.iter().filter(|file| merged.contains(&file.id) || is_damaged(file));
+    let mut worn: Vec<FileId> = files.filter_map(|file| file.id).collect();
+    if data.inlined.len() >= inlined {
+        worn.push(FileId::INLINED);
+    }
+    worn
+}
+
+/// The smallest files, up to the first that is much larger than all before it together: what is written again together
+/// with its like is written a few times only, however many come later.
+fn alike(mut files: Vec<&DataFile>) -> Vec<&DataFile> {
+    files.sort_by_key(|file| file.size_bytes);
+    let mut total = 0;
+    let fits = |file: &&DataFile| {
+        let fits = file.size_bytes <= ALIKE_TIMES * ALIKE_BYTES.max(total);
+        total += file.size_bytes;
+        fits
+    };
+    files.into_iter().take_while(fits).collect()
 }
 
 /// `25001`: it commits by itself.

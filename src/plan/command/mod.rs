@@ -17,7 +17,7 @@ pub use constraint::duplicates;
 pub use copy::{ColumnSource, CopyPlan, file_format};
 pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
 pub(super) use maintain::plan as maintain;
-pub use maintain::{VacuumPlan, in_block};
+pub use maintain::{VacuumPlan, in_block, worn};
 pub(super) use table::create_table_as;
 
 use datafusion::logical_expr::LogicalPlan;
@@ -115,6 +115,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::Comment(comment) => table::comment(scope, &mut ddl, comment)?,
         Command::CreateRole(create) => role::create(scope, &mut ddl, create)?,
         Command::AlterRole(alter) => role::alter(scope, &mut ddl, alter)?,
+        Command::AlterSystem(alter) => role::alter_system(scope, &mut ddl, alter)?,
         Command::DropRole(drop) => role::drop(scope, &mut ddl, drop)?,
         Command::GrantRole(grant) => role::grant(scope, &mut ddl, grant)?,
         Command::RevokeRole(revoke) => role::revoke(scope, &mut ddl, revoke)?,

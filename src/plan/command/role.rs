@@ -2,12 +2,13 @@
 
 use super::super::{PlanResult, Right, Scope};
 use super::{DdlPlan, reserved, role_id, undefined_role};
-use crate::catalog::{Body, Change};
+use crate::catalog::{Body, Change, DATABASE_ID};
 use crate::encode::parse_timestamp;
-use crate::error::{Notice, Plain, SqlState};
+use crate::error::{Notice, Plain, SqlState, internal};
 use crate::govern::{Membership, PasswordVerifier, Role, is_member};
 use crate::name::ObjectId;
-use crate::statement::{CreateRole, DropRole, GrantRole, RoleOptions, RoleSpec};
+use crate::setting::system;
+use crate::statement::{AlterSystem, CreateRole, DropRole, GrantRole, RoleOptions, RoleSpec};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateRole) -> PlanResult<()> {
     let RoleSpec::Name(name) = &create.name else {
@@ -47,6 +48,24 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateRole) -> P
             ddl.put(member_id, Body::Role(role));
         }
     }
+    Ok(())
+}
+
+/// The server's settings are kept with the database: there is one.
+pub(super) fn alter_system(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterSystem) -> PlanResult<()> {
+    ddl.need(scope, Right::Superuser("change the server's settings"));
+    let mut database = scope.catalog().database().cloned().ok_or_else(|| internal("there is no database"))?;
+    match &alter.setting {
+        Some(name) => {
+            let (setting, value) = system(name, alter.value.as_deref())?;
+            match value {
+                Some(value) => database.settings.insert(setting.name.to_owned(), value),
+                None => database.settings.remove(setting.name),
+            };
+        }
+        None => database.settings.clear(),
+    }
+    ddl.put(DATABASE_ID, Body::Database(database));
     Ok(())
 }
 

@@ -1,0 +1,210 @@
+//! A few verbs over the metadata database, so that every statement is written once for all engines. `$1 … $n` are its
+//! placeholders, first named in this order (SQLite counts them so); [`Value`] are its only types.
+
+mod postgres;
+mod sqlite;
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use postgres::Postgres;
+use sqlite::Sqlite;
+
+use super::MetastoreError;
+
+/// Engines allow 32,766 (SQLite) or 65,535 (PostgreSQL) variables in one statement.
+const VARIABLES_MAX: usize = 30_000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Int(i64::from(value))
+    }
+}
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// One row of a result.
+#[derive(Debug)]
+pub(super) struct Row(Vec<Value>);
+
+impl Row {
+    pub(super) fn int(&self, index: usize) -> Result<i64, MetastoreError> {
+        self.int_or_null(index)?.ok_or_else(|| corrupt(index, "a number", &Value::Null))
+    }
+    pub(super) fn text(&self, index: usize) -> Result<String, MetastoreError> {
+        self.text_or_null(index)?.ok_or_else(|| corrupt(index, "a text", &Value::Null))
+    }
+    pub(super) fn int_or_null(&self, index: usize) -> Result<Option<i64>, MetastoreError> {
+        match self.0.get(index) {
+            Some(Value::Int(value)) => Ok(Some(*value)),
+            Some(Value::Null) => Ok(None),
+            other => Err(corrupt(index, "a number", other.unwrap_or(&Value::Null))),
+        }
+    }
+    pub(super) fn text_or_null(&self, index: usize) -> Result<Option<String>, MetastoreError> {
+        match self.0.get(index) {
+            Some(Value::Text(value)) => Ok(Some(value.clone())),
+            Some(Value::Null) => Ok(None),
+            other => Err(corrupt(index, "a text", other.unwrap_or(&Value::Null))),
+        }
+    }
+}
+
+fn corrupt(index: usize, wanted: &str, found: &Value) -> MetastoreError {
+    MetastoreError::Corrupt(format!("column {index} should be {wanted}, found {found:?}"))
+}
+
+/// Statements that change the database, all of them or none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script(Vec<Change>);
+
+#[derive(Clone, Debug)]
+struct Change {
+    sql: Cow<'static, str>,
+    values: Vec<Value>,
+    /// How many rows it must change; `None`: any number.
+    rows: Option<u64>,
+}
+
+impl Script {
+    /// Adds a statement.
+    pub(super) fn execute(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) {
+        self.0.push(Change { sql: sql.into(), values, rows: None });
+    }
+
+    /// Adds a statement without which nothing is done if it does not change just so many rows.
+    pub(super) fn execute_exactly(&mut self, rows: u64, sql: String, values: Vec<Value>) {
+        self.0.push(Change { sql: sql.into(), values, rows: Some(rows) });
+    }
+
+    /// Inserts rows into `columns` of a table, with as few statements as the engines allow.
+    pub(super) fn insert(&mut self, table: &str, columns: &[&str], rows: Vec<Vec<Value>>) {
+        let per_statement = (VARIABLES_MAX / columns.len().max(1)).max(1);
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let chunk: Vec<Vec<Value>> = rows.by_ref().take(per_statement).collect();
+            let mut sql = format!("INSERT INTO {table} ({}) VALUES ", columns.join(", "));
+            let mut number = 0;
+            for index in 0..chunk.len() {
+                sql.push_str(if index == 0 { "(" } else { ", (" });
+                for position in 0..columns.len() {
+                    number += 1;
+                    sql.push_str(if position == 0 { "$" } else { ", $" });
+                    sql.push_str(&number.to_string());
+                }
+                sql.push(')');
+            }
+            self.execute(sql, chunk.into_iter().flatten().collect());
+        }
+    }
+
+    /// A place to go back to.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Leaves out what was added since.
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+}
+
+/// The database. One script runs at a time; queries run beside it.
+#[derive(Debug)]
+pub(super) enum Db {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
+impl Db {
+    /// Opens or creates a SQLite database whose commits survive a power failure.
+    pub(super) async fn sqlite(path: &Path) -> Result<Self, MetastoreError> {
+        Sqlite::open(path).await.map(Self::Sqlite)
+    }
+
+    /// Connects to a PostgreSQL database, of which no other server may be the user.
+    pub(super) async fn postgres(url: &str, password: Option<&str>) -> Result<Self, MetastoreError> {
+        Ok(Self::Postgres(Box::new(Postgres::open(url, password).await?)))
+    }
+
+    /// Does all of it, durably, or nothing. An error may hide that it was done.
+    pub(super) async fn run(&self, script: Script) -> Result<(), MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.run(script.0).await,
+            Self::Postgres(db) => db.run(script.0).await,
+        }
+    }
+
+    /// Runs several statements without placeholders.
+    pub(super) async fn batch(&self, sql: &'static str) -> Result<(), MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.batch(sql).await,
+            Self::Postgres(db) => db.batch(sql).await,
+        }
+    }
+
+    pub(super) async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.query(sql.to_owned(), values).await,
+            Self::Postgres(db) => db.query(sql, values).await,
+        }
+    }
+
+    /// As [`Db::query`], after the last script has come to its end even if nobody was told of it.
+    pub(super) async fn query_last(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.query(sql.to_owned(), values).await,
+            Self::Postgres(db) => db.query_last(sql, values).await,
+        }
+    }
+
+    /// Names of the tables that begin with `prefix`.
+    pub(super) async fn tables_like(&self, prefix: &str) -> Result<Vec<String>, MetastoreError> {
+        let sql = match self {
+            Self::Sqlite(_) => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, length($1)) = $1"
+            }
+            Self::Postgres(_) => {
+                "SELECT tablename FROM pg_catalog.pg_tables
+                  WHERE schemaname = current_schema() AND starts_with(tablename, $1)"
+            }
+        };
+        self.query(sql, vec![prefix.into()]).await?.iter().map(|row| row.text(0)).collect()
+    }
+}
+
+fn failed(doing: &str, source: impl std::error::Error + Send + Sync + 'static) -> MetastoreError {
+    MetastoreError::Database { doing: doing.chars().take(80).collect(), source: Box::new(source) }
+}
+
+fn check_rows(change: &Change, changed: u64) -> Result<(), MetastoreError> {
+    if change.rows.is_some_and(|wanted| wanted != changed) {
+        return Err(MetastoreError::Corrupt(format!("{changed} rows are changed by {}", change.sql)));
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! Upkeep in the background: tables that many small writes have worn are vacuumed, one at a time, as a user would. To
+//! writers it is invisible: rows are found where they went (`catalog::Moves`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::{BOOTSTRAP_ROLE, CatalogState, RelationKind, TableData};
+use crate::error::{SqlError, SqlState};
+use crate::name::{ObjectId, QualifiedName};
+use crate::plan::{Parameters, worn};
+use crate::session::{Session, Shared};
+use crate::setting::Settings;
+use crate::statement::{Command, Effort, Maintain, Statement};
+
+/// The time between two looks at the tables.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// A table whose VACUUM failed is left alone for so many looks.
+const PATIENCE: u32 = 120;
+/// The connection's number of the background.
+const PID: i32 = 0;
+
+/// Looks after the tables until shutdown. What it is doing then ends without a trace.
+pub async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let mut upkeep = Upkeep { shared, seen: BTreeMap::new(), failed: BTreeMap::new() };
+    if shutdown.run_until_cancelled(upkeep.keep_up()).await.is_none() {
+        tracing::debug!("upkeep ends");
+    }
+}
+
+struct Upkeep {
+    shared: Arc<Shared>,
+    /// Data that was found to be in good order.
+    seen: BTreeMap<ObjectId, Arc<TableData>>,
+    /// Looks to wait until a table is tried again.
+    failed: BTreeMap<ObjectId, u32>,
+}
+
+impl Upkeep {
+    async fn keep_up(&mut self) {
+        let mut heads = self.shared.metastore.heads();
+        loop {
+            let head = Arc::clone(&heads.borrow_and_update());
+            self.failed.retain(|_, looks| {
+                *looks = looks.saturating_sub(1);
+                *looks > 0
+            });
+            if Settings::default().with_system(head.system_settings()).is_on("autovacuum") {
+                for (table, name) in self.worn(&head) {
+                    self.vacuum(table, name).await;
+                }
+            }
+            tokio::time::sleep(INTERVAL).await;
+            // Failed tables are tried again even if nothing happens.
+            if self.failed.is_empty() && heads.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Tables that need it.
+    fn worn(&mut self, head: &CatalogState) -> Vec<(ObjectId, QualifiedName)> {
+        let mut worn_tables = Vec::new();
+        let mut there = BTreeSet::new();
+        let tables = head.relations().filter(|(_, relation)| matches!(relation.storage, RelationKind::Table(_)));
+        for (id, relation) in tables {
+            there.insert(id);
+            let data = head.data(id);
+            if self.failed.contains_key(&id) || self.seen.get(&id).is_some_and(|seen| Arc::ptr_eq(seen, &data)) {
+                continue;
+            }
+            if worn(&data, Effort::Automatic).is_empty() {
+                self.seen.insert(id, data);
+            } else if let Some(schema) = head.schema(relation.schema) {
+                worn_tables
+                    .push((id, QualifiedName { schema: Some(schema.name.clone()), name: relation.name.clone() }));
+            }
+        }
+        self.seen.retain(|id, _| there.contains(id));
+        worn_tables
+    }
+
+    async fn vacuum(&mut self, table: ObjectId, name: QualifiedName) {
+        let began = std::time::Instant::now();
+        match self.run(name.clone()).await {
+            Ok(()) => tracing::debug!(table = %name, elapsed = ?began.elapsed(), "vacuumed"),
+            // Who altered or dropped the table was faster.
+            Err(error) if error.sqlstate() == SqlState::SERIALIZATION_FAILURE => {}
+            Err(error) => {
+                tracing::warn!(table = %name, error = %error.chain(), "a table could not be vacuumed");
+                self.failed.insert(table, PATIENCE);
+            }
+        }
+    }
+
+    async fn run(&self, name: QualifiedName) -> Result<(), SqlError> {
+        let vacuum = Maintain { vacuum: true, effort: Effort::Automatic, tables: vec![name] };
+        let statement = Statement::of(Command::Maintain(vacuum));
+        let mut session = Session::new(Arc::clone(&self.shared), PID, BOOTSTRAP_ROLE, &[])?;
+        let done = match Box::pin(session.run(&statement, Parameters::default())).await {
+            Ok(_) => session.end_implicit().await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            session.fail();
+            session.roll_back().await;
+        }
+        done
+    }
+}
