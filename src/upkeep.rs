@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,9 +14,14 @@ use crate::plan::{Parameters, worn};
 use crate::session::{Session, Shared};
 use crate::setting::Settings;
 use crate::statement::{Command, Effort, Maintain, Statement};
+use crate::warehouse::WriteError;
 
 /// The time between two looks at the tables.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// The time between two looks when nobody commits.
+const IDLE: Duration = Duration::from_secs(2);
+/// The longest time between two looks for snapshots that are too old.
+const FORGET_INTERVAL: Duration = Duration::from_mins(10);
 /// A table whose VACUUM failed is left alone for so many looks.
 const PATIENCE: u32 = 120;
 /// The connection's number of the background.
@@ -24,8 +29,8 @@ const PID: i32 = 0;
 
 /// Looks after the tables until shutdown. What it is doing then ends without a trace.
 pub async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let mut upkeep = Upkeep { shared, seen: BTreeMap::new(), failed: BTreeMap::new() };
-    if shutdown.run_until_cancelled(upkeep.keep_up()).await.is_none() {
+    let mut upkeep = Upkeep { shared, seen: BTreeMap::new(), failed: BTreeMap::new(), forgot: None };
+    if shutdown.run_until_cancelled(Box::pin(upkeep.keep_up())).await.is_none() {
         tracing::debug!("upkeep ends");
     }
 }
@@ -36,6 +41,8 @@ struct Upkeep {
     seen: BTreeMap<ObjectId, Arc<TableData>>,
     /// Looks to wait until a table is tried again.
     failed: BTreeMap<ObjectId, u32>,
+    /// When it last looked for snapshots that are too old.
+    forgot: Option<Instant>,
 }
 
 impl Upkeep {
@@ -47,17 +54,43 @@ impl Upkeep {
                 *looks = looks.saturating_sub(1);
                 *looks > 0
             });
-            if Settings::default().with_system(head.system_settings()).is_on("autovacuum") {
+            let settings = Settings::default().with_system(head.system_settings());
+            if settings.is_on("autovacuum") {
                 for (table, name) in self.worn(&head) {
                     self.vacuum(table, name).await;
                 }
+                if let Err(error) = self.forget(&settings).await {
+                    tracing::warn!(error = %error.chain(), "old snapshots could not be removed");
+                }
             }
             tokio::time::sleep(INTERVAL).await;
-            // Failed tables are tried again even if nothing happens.
-            if self.failed.is_empty() && heads.changed().await.is_err() {
+            // Failed tables are tried again, and snapshots get old, even if nothing happens.
+            let pause = if self.failed.is_empty() { IDLE } else { Duration::ZERO };
+            if let Ok(Err(_closed)) = tokio::time::timeout(pause, heads.changed()).await {
                 return;
             }
         }
+    }
+
+    /// Snapshots and files that are too old go.
+    async fn forget(&mut self, settings: &Settings) -> Result<(), SqlError> {
+        let Some(retention) = settings.snapshot_retention() else { return Ok(()) };
+        let delay = settings.file_deletion_delay();
+        let often = (retention.min(delay) / 10).clamp(INTERVAL, FORGET_INTERVAL);
+        if self.forgot.is_some_and(|last| last.elapsed() < often) {
+            return Ok(());
+        }
+        self.forgot = Some(Instant::now());
+        let now = chrono::Utc::now().timestamp_micros();
+        let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
+        let metastore = &self.shared.metastore;
+        metastore.expire(before(retention)).await?;
+        let due = metastore.due_files(before(delay)).await?;
+        if !due.is_empty() {
+            self.shared.warehouse.delete(&due).await.map_err(WriteError::Store)?;
+            metastore.forget_files(&due).await?;
+        }
+        Ok(())
     }
 
     /// Tables that need it.
@@ -83,7 +116,7 @@ impl Upkeep {
     }
 
     async fn vacuum(&mut self, table: ObjectId, name: QualifiedName) {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         match self.run(name.clone()).await {
             Ok(()) => tracing::debug!(table = %name, elapsed = ?began.elapsed(), "vacuumed"),
             // Who altered or dropped the table was faster.

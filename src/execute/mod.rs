@@ -136,7 +136,7 @@ pub async fn execute(
         }
         Plan::CreateTableAs { ddl, fill } => {
             let tag = ddl.tag;
-            apply(scope, transaction, ddl, notices);
+            apply(scope, transaction, ddl, notices)?;
             match fill {
                 Some(insert) => {
                     let mut scope = scope.clone();
@@ -149,7 +149,7 @@ pub async fn execute(
         Plan::Rewrite { ddl, fill } => {
             let tag = ddl.tag;
             validate(scope, transaction, &ddl).await?;
-            apply(scope, transaction, ddl, notices);
+            apply(scope, transaction, ddl, notices)?;
             // Its scan has the old rows already.
             transaction.truncate(fill.table);
             let mut scope = scope.clone();
@@ -161,7 +161,7 @@ pub async fn execute(
         Plan::Ddl(ddl) => {
             let tag = ddl.tag;
             validate(scope, transaction, &ddl).await?;
-            apply(scope, transaction, ddl, notices);
+            apply(scope, transaction, ddl, notices)?;
             Ok(Outcome::Done(tag.to_owned()))
         }
     }
@@ -204,12 +204,23 @@ fn described(
     Ok(Some(format!("({})=({})", names.join(", "), describe_row(&columns, 0).map_err(failed)?)))
 }
 
-fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &mut Vec<Notice>) {
+fn apply(
+    scope: &Scope,
+    transaction: &mut Transaction,
+    ddl: DdlPlan,
+    notices: &mut Vec<Notice>,
+) -> Result<(), SqlError> {
     if !ddl.changes.is_empty() {
         transaction.apply(ddl.changes);
     }
     for table in ddl.truncate {
         transaction.truncate(table);
+    }
+    for (table, data) in ddl.restored {
+        transaction.restore(table, &data)?;
+    }
+    for (new, old) in ddl.counters {
+        transaction.own_sequences().set(new, scope.metastore.sequences().last(old));
     }
     for sequence in ddl.restart {
         let own = sequence.is_provisional();
@@ -217,4 +228,5 @@ fn apply(scope: &Scope, transaction: &mut Transaction, ddl: DdlPlan, notices: &m
         counter.set(sequence, None);
     }
     notices.extend(ddl.notices);
+    Ok(())
 }

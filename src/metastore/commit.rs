@@ -565,9 +565,13 @@ impl Prepared {
                         signed(written.count).into(),
                         signed(written.size_bytes).into(),
                     ]);
+                    if rows.is_some() {
+                        continue;
+                    }
                 }
-                _ => inlined.extend(new.iter().map(|row| vec![file_id.0.into(), signed(row).into(), snapshot.into()])),
+                _ => {}
             }
+            inlined.extend(new.iter().map(|row| vec![file_id.0.into(), signed(row).into(), snapshot.into()]));
         }
         let columns = [
             "delete_file_id",

@@ -36,7 +36,9 @@ pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, Me
             vec![snapshot.0.into()],
         )
         .await?;
-    let row = rows.first().ok_or_else(|| MetastoreError::Corrupt("there is no snapshot".to_owned()))?;
+    let Some(row) = rows.first() else {
+        return Err(MetastoreError::NoSnapshot(format!("snapshot {snapshot} is not kept any more")));
+    };
     let at = || vec![Value::from(snapshot.0)];
     let mut state = CatalogState::new(SnapshotId(row.int(0)?), row.int(1)?, row.int(2)?, row.int(3)?);
 
@@ -80,6 +82,18 @@ pub(super) async fn changes(
                 WHERE snapshot_id BETWEEN $1 AND $2 ORDER BY snapshot_id";
     let rows = db.query(sql, vec![from.0.into(), to.0.into()]).await?;
     rows.iter().map(|row| Ok((SnapshotId(row.int(0)?), row.text_or_null(1)?.unwrap_or_default()))).collect()
+}
+
+/// Versions of relations that no other version followed: the object and the snapshot that dropped it, the last first. The
+/// bodies are as they are stored.
+pub(super) async fn dropped_relations(db: &Db) -> Result<Vec<(ObjectId, SnapshotId, String)>, MetastoreError> {
+    let sql = "SELECT o.object_id, o.end_snapshot, o.body FROM boathouse_object o
+                WHERE o.kind = 'relation' AND o.end_snapshot IS NOT NULL
+                  AND NOT EXISTS (SELECT 1 FROM boathouse_object later
+                                   WHERE later.object_id = o.object_id AND later.begin_snapshot >= o.end_snapshot)
+                ORDER BY o.end_snapshot DESC, o.object_id DESC";
+    let rows = db.query(sql, vec![]).await?;
+    rows.iter().map(|row| Ok((ObjectId(row.int(0)?), SnapshotId(row.int(1)?), row.text(2)?))).collect()
 }
 
 /// All snapshots, in order.
@@ -192,8 +206,11 @@ async fn inlined(
     let sql = format!(
         "SELECT t.table_id, t.table_name, t.schema_version
            FROM ducklake_inlined_data_tables t
-          WHERE (SELECT min(s.snapshot_id) FROM ducklake_snapshot s WHERE s.schema_version = t.schema_version)
-             >= (SELECT max(c.begin_snapshot) FROM ducklake_column c WHERE c.table_id = t.table_id AND {LIVE})
+          WHERE t.schema_version >= (
+                  SELECT max(v.schema_version) FROM ducklake_schema_versions v
+                   WHERE v.table_id = t.table_id
+                     AND v.begin_snapshot = (
+                           SELECT max(c.begin_snapshot) FROM ducklake_column c WHERE c.table_id = t.table_id AND {LIVE}))
             AND t.schema_version <= $2{of_table}"
     );
     let found = db.query(&sql, vec![snapshot.0.into(), state.schema_version.into()]).await?;
@@ -265,7 +282,8 @@ pub(super) async fn referenced_files(db: &Db) -> Result<HashSet<String>, Metasto
                FROM (SELECT table_id, path FROM ducklake_data_file
                      UNION ALL SELECT table_id, path FROM ducklake_delete_file) f
                JOIN ducklake_table t ON t.table_id = f.table_id
-               JOIN ducklake_schema s ON s.schema_id = t.schema_id",
+               JOIN ducklake_schema s ON s.schema_id = t.schema_id
+              UNION SELECT path FROM ducklake_files_scheduled_for_deletion",
             vec![],
         )
         .await?;

@@ -6,6 +6,7 @@
 mod claims;
 mod commit;
 mod db;
+mod expire;
 mod inline;
 mod load;
 mod merge;
@@ -30,7 +31,7 @@ use roaring::RoaringTreemap;
 pub use sequence::Sequences;
 use tokio::sync::{mpsc, watch};
 
-use crate::catalog::{BOOTSTRAP_ROLE, CatalogState, Claims, TableData};
+use crate::catalog::{BOOTSTRAP_ROLE, Body, CatalogState, Claims, RelationKind, TableData};
 use crate::error::{Report, SqlState};
 use crate::govern::PasswordVerifier;
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -268,9 +269,46 @@ impl Metastore {
         load::changes(&self.store.db, from, to).await
     }
 
+    /// The table of a name in a schema that was dropped last, and the catalog just before.
+    pub async fn dropped(
+        &self,
+        schema: ObjectId,
+        name: &str,
+    ) -> Result<Option<(ObjectId, Arc<CatalogState>)>, MetastoreError> {
+        for (id, dropped, body) in load::dropped_relations(&self.store.db).await? {
+            let body: Body = serde_json::from_str(&body)
+                .map_err(|error| MetastoreError::Corrupt(format!("object {id}: {error}")))?;
+            let Body::Relation(relation) = body else { continue };
+            let is_table = matches!(relation.storage, RelationKind::Table(_));
+            if is_table && relation.schema == schema && relation.name == name {
+                return Ok(Some((id, self.at(SnapshotId(dropped.0 - 1)).await?)));
+            }
+        }
+        Ok(None)
+    }
+
     /// All snapshots, in order.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotRow>, MetastoreError> {
         load::snapshots(&self.store.db).await
+    }
+
+    /// Forgets the snapshots before the one that was the last at a time, in microseconds since 1970. Files that only they
+    /// needed are put down for deletion.
+    pub async fn expire(&self, time_us: i64) -> Result<(), MetastoreError> {
+        if let Some(kept) = expire::snapshots(&self.store.db, &rows::time_text(time_us)).await? {
+            self.past.lock().unwrap_or_else(PoisonError::into_inner).retain(|past| past.snapshot >= kept);
+        }
+        Ok(())
+    }
+
+    /// Files, by their paths below the data path, that were put down for deletion up to a time, in microseconds since 1970.
+    pub async fn due_files(&self, time_us: i64) -> Result<Vec<String>, MetastoreError> {
+        expire::due(&self.store.db, &rows::time_text(time_us)).await
+    }
+
+    /// Notes that such files are deleted.
+    pub async fn forget_files(&self, paths: &[String]) -> Result<(), MetastoreError> {
+        expire::deleted(&self.store.db, paths).await
     }
 
     /// Counters of the committed sequences, one for all sessions.

@@ -76,6 +76,10 @@ pub struct Facts {
     pub inferred: Option<Arc<InferredTable>>,
     /// The catalog as it was, at each moment that the statement asks for.
     pub past: BTreeMap<AsOf, Arc<CatalogState>>,
+    /// The moment as of which tables are read that are named without one. `None`: now.
+    pub moment: Option<AsOf>,
+    /// The table that UNDROP names, and the catalog before it was dropped. `None`: none is known.
+    pub dropped: Option<(ObjectId, Arc<CatalogState>)>,
     /// What happened to tables, for each `table_changes` of the statement, in order; at least one, be it of no rows.
     pub changes: BTreeMap<AsOf, Vec<TableChange>>,
 }

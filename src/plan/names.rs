@@ -79,6 +79,7 @@ impl<'a> Names<'a> {
             return Err(unsupported("nesting of views and policies this deep").into());
         }
         match &relation.storage {
+            RelationKind::Table(_) if let Some(moment) = &scope.facts.moment => self.past_source(name, moment),
             RelationKind::Table(_) | RelationKind::External(_) => {
                 let policies = policy::bind(scope, id, relation, &self.within)?;
                 let table = scope.guard.open(&scope.ctx, id, relation, policies, &self.system)?;

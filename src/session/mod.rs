@@ -29,7 +29,7 @@ use crate::name::{ObjectId, SnapshotId};
 use crate::pg::Objects;
 use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in_block, plan};
 use crate::secure::authorize;
-use crate::setting::{SETTINGS, Settings};
+use crate::setting::{SETTINGS, Settings, SnapshotSetting};
 use crate::statement::{AsOf, Class, Command, CopyTarget, Statement, parse};
 use crate::transaction::Locks;
 use crate::types::PgType;
@@ -243,7 +243,22 @@ impl Session {
             ctx,
         };
         scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;
-        scope.facts.past = past(&self.shared, &scope.ctx, &statement.moments).await?;
+        let mut moments = statement.moments.clone();
+        scope.facts.moment = self.moment()?;
+        moments.extend(scope.facts.moment.clone());
+        scope.facts.past = past(&self.shared, &scope.ctx, &moments).await?;
+        if let Command::Restore(restore) = &statement.command
+            && restore.dropped
+        {
+            let name = &restore.table;
+            let schema = match &name.schema {
+                Some(schema) => scope.ctx.catalog.schema_id(schema),
+                None => scope.ctx.creation_schema(name).ok().map(|(id, _)| id),
+            };
+            if let Some(schema) = schema {
+                scope.facts.dropped = self.shared.metastore.dropped(schema, &name.name).await?;
+            }
+        }
         for moment in &statement.moments {
             if let AsOf::Changes { table, from, to } = moment
                 && let Some(changes) =
@@ -253,6 +268,20 @@ impl Session {
             }
         }
         Ok(scope)
+    }
+
+    /// The moment as of which tables are read. `22023` for a number that is none.
+    fn moment(&self) -> Result<Option<AsOf>, SqlError> {
+        Ok(match self.settings.snapshot() {
+            Some((SnapshotSetting::Version, text)) => {
+                Some(AsOf::Version(text.trim().parse().map_err(|_malformed| {
+                    let message = format!("invalid value for parameter \"snapshot_version\": \"{text}\"");
+                    Plain::new(SqlState::INVALID_PARAMETER_VALUE, message)
+                })?))
+            }
+            Some((SnapshotSetting::Time, text)) => Some(AsOf::Time(text)),
+            None => None,
+        })
     }
 
     fn context(&self) -> Context {

@@ -88,6 +88,11 @@ impl Session {
     /// Whether the transaction's state admits a statement. `25P02`, `25006`.
     pub(super) fn admit(&self, statement: &Statement) -> Result<(), SqlError> {
         let class = statement.command.class();
+        if class == Class::Write && self.settings.snapshot().is_some() {
+            let hint = "RESET snapshot_version and snapshot_time.";
+            let message = format!("cannot execute {} while tables are read as they were", statement.command.tag());
+            return Err(Plain::new(SqlState::READ_ONLY_TRANSACTION, message).hint(hint).into());
+        }
         let Some(open) = &self.open else {
             if class == Class::Write && self.settings.is_on("default_transaction_read_only") {
                 return Err(read_only(&statement.command));

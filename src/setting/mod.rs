@@ -122,6 +122,13 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the number of digits displayed for floating-point values."
     ),
     setting!(
+        "file_deletion_delay",
+        "1d",
+        Kind::Milliseconds { max: 36_500 * DAY_MS },
+        "Sets how long files that no snapshot needs are kept.",
+        System
+    ),
+    setting!(
         "idle_in_transaction_session_timeout",
         "0",
         Kind::Milliseconds { max: DAY_MS },
@@ -177,6 +184,25 @@ pub static SETTINGS: &[Setting] = &[
         Internal
     ),
     setting!("session_authorization", "", Kind::Text, "Shows the session user's name.", Internal; report),
+    setting!(
+        "snapshot_retention",
+        "7d",
+        Kind::Milliseconds { max: 36_500 * DAY_MS },
+        "Sets how long earlier snapshots can be read; 0 keeps them.",
+        System
+    ),
+    setting!(
+        "snapshot_time",
+        "",
+        Kind::Text,
+        "Reads tables as they were at a time, such as '2026-01-31 12:00+00'; empty: as they are."
+    ),
+    setting!(
+        "snapshot_version",
+        "",
+        Kind::Text,
+        "Reads tables as they were at a snapshot, by its number; empty: as they are."
+    ),
     setting!("standard_conforming_strings", "on", Kind::Word(&["on"]), "Causes '...' strings to treat backslashes literally."; report),
     setting!(
         "statement_timeout",
@@ -209,6 +235,15 @@ pub fn system(name: &str, value: Option<&str>) -> Result<(&'static Setting, Opti
         Scope::User => Err(SettingError::NotSystem { name: setting.name }),
         Scope::Internal => Err(SettingError::Fixed { name: setting.name }),
     }
+}
+
+/// Which setting says that tables are read as they were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotSetting {
+    /// `snapshot_version`, which wins.
+    Version,
+    /// `snapshot_time`.
+    Time,
 }
 
 /// A session's values. Those that are not set have their default.
@@ -312,6 +347,23 @@ impl Settings {
     /// The longest time a session may be idle in a transaction, if there is a limit.
     pub fn idle_in_transaction_timeout(&self) -> Option<Duration> {
         value::milliseconds(&self.text("idle_in_transaction_session_timeout")).filter(|timeout| !timeout.is_zero())
+    }
+
+    /// How long earlier snapshots can be read; `None`: for ever.
+    pub fn snapshot_retention(&self) -> Option<Duration> {
+        value::milliseconds(&self.text("snapshot_retention")).filter(|kept| !kept.is_zero())
+    }
+
+    /// How long files are kept that no snapshot needs.
+    pub fn file_deletion_delay(&self) -> Duration {
+        value::milliseconds(&self.text("file_deletion_delay")).unwrap_or_default()
+    }
+
+    /// The moment as of which tables are read: text of a snapshot's number, or of a time; `None`: now.
+    pub fn snapshot(&self) -> Option<(SnapshotSetting, String)> {
+        let set = |name: &str| Some(self.text(name)).filter(|text| !text.is_empty());
+        let version = set("snapshot_version").map(|text| (SnapshotSetting::Version, text));
+        version.or_else(|| set("snapshot_time").map(|text| (SnapshotSetting::Time, text)))
     }
 
     /// The zone in which timestamps are read and printed.

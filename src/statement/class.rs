@@ -47,6 +47,7 @@ impl Command {
             | Self::CreateRole(_)
             | Self::AlterRole(_)
             | Self::AlterSystem(_)
+            | Self::Restore(_)
             | Self::DropRole(_)
             | Self::Grant(_)
             | Self::Revoke(_)
@@ -90,6 +91,7 @@ impl Command {
                 | Self::Modify(_)
                 | Self::Merge(_)
                 | Self::CreateTableAs(_)
+                | Self::Restore(_)
         )
     }
 
@@ -137,6 +139,13 @@ impl Command {
             Self::CreateRole(_) => "CREATE ROLE",
             Self::AlterRole(_) => "ALTER ROLE",
             Self::AlterSystem(_) => "ALTER SYSTEM",
+            Self::Restore(restore) => {
+                if restore.dropped {
+                    "UNDROP TABLE"
+                } else {
+                    "RESTORE TABLE"
+                }
+            }
             Self::DropRole(_) => "DROP ROLE",
             Self::Grant(_) => "GRANT",
             Self::Revoke(_) => "REVOKE",

@@ -28,6 +28,32 @@ pub struct Maintain {
     pub tables: Vec<QualifiedName>,
 }
 
+/// `UNDROP TABLE t`, or `RESTORE TABLE t AT (VERSION => n)` or its other spellings.
+#[derive(Clone, Debug)]
+pub struct Restore {
+    /// The table; with the moment in its name ([`super::as_it_was`]) if it is there.
+    pub table: QualifiedName,
+    /// Whether it was dropped.
+    pub dropped: bool,
+}
+
+/// After the words UNDROP TABLE.
+pub(super) fn undrop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    Ok(Command::Restore(Restore { table: c.qualified_name()?, dropped: true }))
+}
+
+/// After the words RESTORE TABLE.
+pub(super) fn restore(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let table = c.qualified_name()?;
+    if super::as_it_was(&table.name).is_none() {
+        return Err(c.unexpected());
+    }
+    // The alias that every table of the past gets.
+    c.expect_words(&["as"])?;
+    c.ident()?;
+    Ok(Command::Restore(Restore { table, dropped: false }))
+}
+
 /// After the word VACUUM.
 pub(super) fn vacuum(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let mut full = false;

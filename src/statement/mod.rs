@@ -29,7 +29,7 @@ pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, Co
 use cursor::Cursor;
 pub use declare::{Declare, Fetch};
 pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
-pub use maintain::{Effort, Maintain};
+pub use maintain::{Effort, Maintain, Restore};
 pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
@@ -109,6 +109,8 @@ pub enum Command {
     CreateRole(CreateRole),
     /// `ALTER ROLE` or `USER`: only what is mentioned changes.
     AlterRole(CreateRole),
+    /// `UNDROP TABLE` or `RESTORE TABLE`.
+    Restore(Restore),
     /// `ALTER SYSTEM`.
     AlterSystem(AlterSystem),
     /// `DROP ROLE`, `USER` or `GROUP`.
@@ -241,6 +243,12 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["truncate"]) {
         return table::truncate(c);
+    }
+    if c.words(&["undrop", "table"]) {
+        return maintain::undrop(c);
+    }
+    if c.words(&["restore", "table"]) {
+        return maintain::restore(c);
     }
     if c.words(&["vacuum"]) {
         return maintain::vacuum(c);

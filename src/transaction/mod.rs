@@ -14,7 +14,7 @@ use arrow::record_batch::RecordBatch;
 pub use locks::Locks;
 use locks::{Holder, Wanted};
 
-use crate::catalog::{CatalogState, Change, Claims, DataFile, Moves, Relation, RelationKind};
+use crate::catalog::{CatalogState, Change, Claims, DataFile, Moves, Relation, RelationKind, TableData};
 use crate::error::{Plain, SqlError, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -39,6 +39,8 @@ pub struct Transaction {
     relied_on: BTreeSet<ObjectId>,
     /// Values of sequences that it created.
     own_sequences: Arc<Sequences>,
+    /// Files of the past that it uses, by their paths below their table's.
+    borrowed: BTreeSet<String>,
     /// What it read when it first gave a row a key.
     claimed_at: Option<SnapshotId>,
     /// What nobody else may change until it ends.
@@ -83,6 +85,7 @@ impl Transaction {
             sequences: BTreeSet::new(),
             relied_on: BTreeSet::new(),
             own_sequences: Arc::default(),
+            borrowed: BTreeSet::new(),
             claimed_at: None,
             locks: None,
             lowest_id: ObjectId(0),
@@ -249,6 +252,21 @@ impl Transaction {
         staged.rows.extend(written.memory);
     }
 
+    /// Adds rows of the past to a table, in the files where they are: those stay whatever becomes of the transaction.
+    pub fn restore(&mut self, table: ObjectId, data: &TableData) -> Result<(), SqlError> {
+        let files = data.files.iter().map(|file| DataFile { id: None, ..file.as_ref().clone() });
+        let rows = data.inlined.rows(None).map_err(SqlError::from_arrow)?;
+        let written = Written {
+            rows: data.row_count(),
+            files: files.collect(),
+            memory: rows.iter().map(|rows| rows.rows.clone()).collect(),
+        };
+        self.borrowed.extend(written.files.iter().map(|file| file.path.clone()));
+        self.borrowed.extend(written.files.iter().filter_map(|file| Some(file.deletes.file.as_ref()?.path.clone())));
+        self.stage(table, written);
+        Ok(())
+    }
+
     /// Removes rows that a scan of the table gave in this transaction.
     pub fn delete(&mut self, table: ObjectId, rows: &Addresses) -> Result<(), SqlError> {
         if rows.is_empty() {
@@ -338,10 +356,8 @@ impl Transaction {
             Err(error @ CommitError::Unknown { .. }) => Err(error.into()),
             Err(error) => {
                 self.discard_files(warehouse).await;
-                for (id, paths) in &written {
-                    if let Some(relation) = self.catalog.relation(*id) {
-                        warehouse.discard(&self.catalog, relation, paths).await;
-                    }
+                for (id, paths) in written {
+                    self.discard(warehouse, id, paths).await;
                 }
                 Err(error.into())
             }
@@ -449,11 +465,10 @@ impl Transaction {
     /// Undoes what was done since. Ids that were given since are not given again.
     pub async fn roll_back_to(&mut self, point: &Savepoint, warehouse: &Warehouse) {
         for (id, staged) in self.staged.iter() {
-            let Some(relation) = self.catalog.relation(id) else { continue };
             let kept = point.staged.get(id).map(|table| table.files.as_slice()).unwrap_or_default();
             let is_new = |file: &&Arc<DataFile>| !kept.iter().any(|kept| kept.path == file.path);
-            let paths: Vec<String> = staged.files.iter().filter(is_new).map(|file| file.path.clone()).collect();
-            warehouse.discard(&self.catalog, relation, &paths).await;
+            let paths = staged.files.iter().filter(is_new).map(|file| file.path.clone()).collect();
+            self.discard(warehouse, id, paths).await;
         }
         self.base = Arc::clone(&point.base);
         self.catalog = Arc::clone(&point.catalog);
@@ -472,10 +487,15 @@ impl Transaction {
     /// Deletes what its statements wrote.
     async fn discard_files(&self, warehouse: &Warehouse) {
         for (id, staged) in self.staged.iter() {
-            if let Some(relation) = self.catalog.relation(id) {
-                let paths: Vec<String> = staged.files.iter().map(|file| file.path.clone()).collect();
-                warehouse.discard(&self.catalog, relation, &paths).await;
-            }
+            self.discard(warehouse, id, staged.files.iter().map(|file| file.path.clone()).collect()).await;
+        }
+    }
+
+    /// Deletes files of a table that are its own.
+    async fn discard(&self, warehouse: &Warehouse, table: ObjectId, mut paths: Vec<String>) {
+        if let Some(relation) = self.catalog.relation(table) {
+            paths.retain(|path| !self.borrowed.contains(path));
+            warehouse.discard(&self.catalog, relation, &paths).await;
         }
     }
 }

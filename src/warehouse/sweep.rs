@@ -57,6 +57,19 @@ impl Warehouse {
         Ok(count)
     }
 
+    /// Deletes files by their paths below the root. Those that are gone already do not count as a failure.
+    pub async fn delete(&self, paths: &[String]) -> Result<(), object_store::Error> {
+        let root = Path::from_absolute_path(&self.root)?;
+        for path in paths {
+            let full = path.split('/').fold(root.clone(), Path::join);
+            match self.store.delete(&full).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes files of a transaction that was rolled back. What cannot be deleted now, a sweep finds later.
     pub async fn discard(&self, catalog: &CatalogState, relation: &Relation, paths: &[String]) {
         let Some(directory) = self.directory(catalog, relation) else { return };

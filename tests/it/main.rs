@@ -29,3 +29,4 @@ mod random;
 mod s3;
 mod support;
 mod transcript;
+mod upkeep;

@@ -8,6 +8,7 @@ mod dependents;
 mod grant;
 mod maintain;
 mod policy;
+mod restore;
 mod role;
 mod table;
 
@@ -20,10 +21,12 @@ pub(super) use maintain::plan as maintain;
 pub use maintain::{VacuumPlan, in_block, worn};
 pub(super) use table::create_table_as;
 
+use std::sync::Arc;
+
 use datafusion::logical_expr::LogicalPlan;
 
 use super::{Need, PlanResult, Right, Scope};
-use crate::catalog::{Body, Change, Column, Relation};
+use crate::catalog::{Body, Change, Column, Relation, TableData};
 use crate::error::{Notice, Plain, SqlState, internal};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{Command, RoleSpec};
@@ -45,6 +48,10 @@ pub struct DdlPlan {
     pub refusal: Option<Plain>,
     /// Sequences that start again.
     pub restart: Vec<ObjectId>,
+    /// Tables, after they have lost their rows, with rows of the past that they get.
+    pub restored: Vec<(ObjectId, Arc<TableData>)>,
+    /// New sequences that go on where others, which are gone, have come to.
+    pub counters: Vec<(ObjectId, ObjectId)>,
     /// What must hold of rows that are there.
     pub validations: Vec<Validation>,
     /// The last id that was given to a new object.
@@ -115,6 +122,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::Comment(comment) => table::comment(scope, &mut ddl, comment)?,
         Command::CreateRole(create) => role::create(scope, &mut ddl, create)?,
         Command::AlterRole(alter) => role::alter(scope, &mut ddl, alter)?,
+        Command::Restore(restore) => restore::plan(scope, &mut ddl, restore)?,
         Command::AlterSystem(alter) => role::alter_system(scope, &mut ddl, alter)?,
         Command::DropRole(drop) => role::drop(scope, &mut ddl, drop)?,
         Command::GrantRole(grant) => role::grant(scope, &mut ddl, grant)?,
