@@ -68,7 +68,6 @@ impl App {
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
             locks: Arc::default(),
-            contended: Arc::default(),
         });
 
         let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {

@@ -22,6 +22,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(2);
 /// The longest time between two looks for snapshots that are too old.
 const FORGET_INTERVAL: Duration = Duration::from_mins(10);
+/// How long it waits for transactions that alter a table.
+const LOCK_TIMEOUT: &str = "100ms";
 /// A table whose VACUUM failed is left alone for so many looks.
 const PATIENCE: u32 = 120;
 /// The connection's number of the background.
@@ -120,7 +122,8 @@ impl Upkeep {
         match self.run(name.clone()).await {
             Ok(()) => tracing::debug!(table = %name, elapsed = ?began.elapsed(), "vacuumed"),
             // Who altered or dropped the table was faster.
-            Err(error) if error.sqlstate() == SqlState::SERIALIZATION_FAILURE => {}
+            Err(error)
+                if [SqlState::SERIALIZATION_FAILURE, SqlState::LOCK_NOT_AVAILABLE].contains(&error.sqlstate()) => {}
             Err(error) => {
                 tracing::warn!(table = %name, error = %error.chain(), "a table could not be vacuumed");
                 self.failed.insert(table, PATIENCE);
@@ -131,7 +134,9 @@ impl Upkeep {
     async fn run(&self, name: QualifiedName) -> Result<(), SqlError> {
         let vacuum = Maintain { vacuum: true, effort: Effort::Automatic, tables: vec![name] };
         let statement = Statement::of(Command::Maintain(vacuum));
-        let mut session = Session::new(Arc::clone(&self.shared), PID, BOOTSTRAP_ROLE, &[])?;
+        // Who alters the table goes first.
+        let options = [("lock_timeout".to_owned(), LOCK_TIMEOUT.to_owned())];
+        let mut session = Session::new(Arc::clone(&self.shared), PID, BOOTSTRAP_ROLE, &options)?;
         let done = match Box::pin(session.run(&statement, Parameters::default())).await {
             Ok(_) => session.end_implicit().await,
             Err(error) => Err(error),

@@ -18,6 +18,8 @@ pub struct CatalogState {
     pub next_catalog_id: i64,
     /// The id that the next new data file gets when it is committed.
     pub next_file_id: i64,
+    /// The last change of rights, roles or policies that were there before.
+    pub rights_changed: SnapshotId,
     objects: Arc<Objects>,
     data: Arc<HashMap<ObjectId, Arc<TableData>>>,
 }
@@ -75,10 +77,42 @@ impl Change {
     }
 }
 
+/// Whether somebody may see or do other things after a change than before.
+fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
+    let new = match change {
+        Change::Put(_, body) => Some(body.as_ref()),
+        Change::Delete(_) => None,
+    };
+    match (old, new) {
+        (Some(Body::Relation(old)), Some(Body::Relation(new))) => {
+            let acls =
+                |relation: &Relation| relation.columns.iter().map(|column| column.acl.clone()).collect::<Vec<_>>();
+            (&old.acl, old.owner, old.row_security, old.force_row_security)
+                != (&new.acl, new.owner, new.row_security, new.force_row_security)
+                || acls(old) != acls(new)
+        }
+        (Some(Body::Schema(old)), Some(Body::Schema(new))) => (&old.acl, old.owner) != (&new.acl, new.owner),
+        (Some(Body::Database(old)), Some(Body::Database(new))) => (&old.acl, old.owner) != (&new.acl, new.owner),
+        (Some(Body::Role(_)), _) => old != new,
+        (_, Some(body)) | (Some(body), None) => {
+            matches!(body, Body::RowPolicy(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_)) && old != new
+        }
+        (None, None) => false,
+    }
+}
+
 impl CatalogState {
     /// A catalog without objects or files, to be filled by `with` and `with_data`.
     pub fn new(snapshot: SnapshotId, schema_version: i64, next_catalog_id: i64, next_file_id: i64) -> Self {
-        Self { snapshot, schema_version, next_catalog_id, next_file_id, objects: Arc::default(), data: Arc::default() }
+        Self {
+            snapshot,
+            schema_version,
+            next_catalog_id,
+            next_file_id,
+            rights_changed: SnapshotId(0),
+            objects: Arc::default(),
+            data: Arc::default(),
+        }
     }
 
     /// The catalog after some changes, made by `version`.
@@ -86,7 +120,11 @@ impl CatalogState {
     pub fn with(mut self, version: SnapshotId, changes: impl IntoIterator<Item = Change>) -> Self {
         let objects = Arc::make_mut(&mut self.objects);
         for change in changes {
-            if let Some(old) = objects.entries.remove(&change.id())
+            let old = objects.entries.remove(&change.id());
+            if changes_rights(old.as_deref().map(|old| &old.body), &change) {
+                self.rights_changed = version;
+            }
+            if let Some(old) = old
                 && let Some(key) = name_key(&old.body)
                 && objects.names.get(&key) == Some(&old.id)
             {

@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Float32Array, Float64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
 use datafusion::common::{Column, ScalarValue};
@@ -23,12 +23,12 @@ use futures::TryStreamExt;
 use super::query;
 use super::rows::Table;
 use crate::catalog::{Claims, ConstraintKind, Index};
-use crate::error::{About, Plain, SqlError, SqlState};
+use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::guard::{FILE_COLUMN, POSITION_COLUMN};
 use crate::name::ObjectId;
 use crate::plan::{Scope, duplicates};
 use crate::transaction::Transaction;
-use crate::warehouse::Staged;
+use crate::warehouse::{Addresses, Staged};
 
 /// Keys that are remembered to be looked up.
 pub(super) const REMEMBERED_MAX: usize = 131_072;
@@ -113,9 +113,11 @@ impl Keys {
                 let mut found = self.find(transaction.staged(), key, &batches, false).await?;
                 while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
                     let keys = ADDRESS..ADDRESS + key.columns.len();
-                    let batch = batch.project(&keys.collect::<Vec<_>>()).map_err(SqlError::from_arrow)?;
+                    let found_rows = batch;
+                    let batch = found_rows.project(&keys.collect::<Vec<_>>()).map_err(SqlError::from_arrow)?;
                     let rows = key.convert(&batch)?;
                     if let Some(row) = (0..rows.num_rows()).find(|row| new.get(rows.row(*row)).is_some()) {
+                        transaction.met(self.table.id, &address(&found_rows, row)?);
                         return Err(self.violation(key, &batch, row));
                     }
                 }
@@ -194,6 +196,17 @@ impl Keys {
             None => error.into(),
         }
     }
+}
+
+/// Where a row is that [`Keys::find`] gave.
+pub(super) fn address(found: &RecordBatch, row: usize) -> Result<Addresses, SqlError> {
+    let column = |index: usize| found.column(index).as_primitive_opt::<Int64Type>().map(|column| column.value(row));
+    let (Some(file), Some(position)) = (column(0), column(1)) else {
+        return Err(internal("a row without an address").into());
+    };
+    let mut address = Addresses::default();
+    address.insert(file, position);
+    Ok(address)
 }
 
 /// Columns before the key in what [`Keys::find`] gives.

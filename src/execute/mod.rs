@@ -27,7 +27,7 @@ use crate::error::{Notice, SqlError, unsupported};
 use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
 use crate::pg::Objects;
-use crate::plan::{DdlPlan, Plan, Scope, Validation};
+use crate::plan::{DdlPlan, Locks, Plan, Scope, Validation};
 use crate::secure::Authorized;
 use crate::statement::CopyFormat;
 use crate::transaction::Transaction;
@@ -104,7 +104,7 @@ pub async fn execute(
     match plan.into_inner() {
         Plan::Query(query) => {
             transaction.drew_from(query::sequences(&query.logical)?);
-            query.locks.tables.iter().for_each(|table| transaction.rely_on(*table));
+            lock(transaction, &query.locks);
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "SELECT" })
         }
@@ -114,7 +114,7 @@ pub async fn execute(
                 return Err(unsupported("a cursor WITH HOLD that draws from a sequence").into());
             }
             transaction.drew_from(drawn);
-            query.locks.tables.iter().for_each(|table| transaction.rely_on(*table));
+            lock(transaction, &query.locks);
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "FETCH" })
         }
@@ -164,6 +164,14 @@ pub async fn execute(
             apply(scope, transaction, ddl, notices)?;
             Ok(Outcome::Done(tag.to_owned()))
         }
+    }
+}
+
+/// FOR UPDATE.
+fn lock(transaction: &mut Transaction, locks: &Locks) {
+    locks.tables.iter().for_each(|table| transaction.rely_on(*table));
+    if locks.nowait {
+        transaction.do_not_wait();
     }
 }
 

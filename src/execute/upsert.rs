@@ -15,7 +15,7 @@ use datafusion::physical_plan::{PhysicalExpr, execute_stream};
 use futures::TryStreamExt;
 
 use super::Stores;
-use super::keys::{ADDRESS, Key, Lookup, REMEMBERED_MAX, hash};
+use super::keys::{ADDRESS, Key, Lookup, REMEMBERED_MAX, address, hash};
 use super::query;
 use super::returning::Kept;
 use super::rows::{RowChecks, touches};
@@ -96,6 +96,17 @@ impl Upsert<'_> {
             let taken = |arbiter: &&Arbiter| arbiter.conflict(row).is_some();
             arbiters.iter().find(taken)
         };
+        if self.update.is_none() {
+            // Rows that keep others out: who is about to take them away must come to an end first.
+            for row in 0..rows.num_rows() {
+                if let Some((batch, found)) = conflict(row).and_then(|arbiter| {
+                    let (batch, found) = arbiter.conflict(row)?;
+                    Some((arbiter.found.get(batch)?, found))
+                }) {
+                    transaction.met(self.insert.table, &address(batch, found)?);
+                }
+            }
+        }
         // A row that conflicts, with the row that it conflicts with.
         let mut pairs = Vec::new();
         if self.update.is_some() {

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use roaring::RoaringTreemap;
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +16,7 @@ use super::inline::{self, InlinedInsert};
 use super::merge::{Merge, redefines};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
-use super::{Metastore, MetastoreError, Recent, Store};
+use super::{Metastore, MetastoreError, Recent, Store, load};
 use crate::catalog::{
     Body, CatalogState, Change, Claims, DataFile, DeleteFile, Moves, NameKey, Namespace, RelationKind, TableData,
     name_key,
@@ -24,7 +25,7 @@ use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
 /// All a transaction did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Commit {
     /// The catalog it read.
     pub base: Arc<CatalogState>,
@@ -45,14 +46,14 @@ pub struct Commit {
 }
 
 /// What a transaction did to one table's data.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TableCommit {
     /// Provisional if the transaction created the table.
     pub table: ObjectId,
     /// New files, already written; they have no ids yet.
     pub added: Vec<DataFile>,
     /// New rows that are too few for a file.
-    pub inlined: Option<InlinedInsert>,
+    pub inlined: Option<Arc<InlinedInsert>>,
     /// Whether all rows that were in no file get other columns; then nobody else may have added one.
     pub moves_inlined: bool,
     /// Whether the rows that were there before are gone.
@@ -74,7 +75,7 @@ impl TableCommit {
 }
 
 /// Rows of one committed data file that a transaction deleted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DeletedRows {
     /// Their positions in the file. None of them was deleted in the catalog that the transaction read.
     pub positions: Arc<RoaringTreemap>,
@@ -214,8 +215,54 @@ pub(super) async fn commit_all(store: Arc<Store>, mut requests: mpsc::Receiver<R
     }
 }
 
+/// A transaction of a batch that is on its way, and what it takes to do it again alone.
+struct Sent {
+    plan: Prepared,
+    own: Arc<Sequences>,
+    reply: oneshot::Sender<Result<(Arc<CatalogState>, Resolved), CommitError>>,
+    again: Option<Commit>,
+}
+
 impl Store {
+    /// Whoever fails in the database does not fail others: after a failure each is tried alone.
     async fn commit(&self, batch: Vec<Request>) {
+        if let Err(error) = self.be_sure().await {
+            for request in batch {
+                drop(request.reply.send(Err(error.clone())));
+            }
+            return;
+        }
+        for request in self.commit_together(batch).await {
+            let rest = self.commit_together(vec![request]).await;
+            debug_assert!(rest.is_empty(), "one alone is not tried again");
+        }
+    }
+
+    /// After a commit of which nobody knows: looks what there is.
+    async fn be_sure(&self) -> Result<(), CommitError> {
+        if !self.unsure.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // The session that may still have been at it has ended.
+        self.db.query_last("SELECT 1", vec![]).await?;
+        let head = load::at(&self.db, load::LAST).await?;
+        if head.snapshot != self.head().snapshot {
+            for (id, last) in load::sequences(&self.db).await? {
+                if self.sequences.last(id).is_none() {
+                    self.sequences.set(id, Some(last));
+                }
+            }
+            // What that commit did is not remembered: who began before it cannot be held against it.
+            *self.recent() = Recent::new(head.snapshot);
+            self.head.send_replace(Arc::new(head));
+        }
+        self.unsure.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Gives back those that are to be tried alone.
+    async fn commit_together(&self, batch: Vec<Request>) -> Vec<Request> {
+        let several = batch.len() > 1;
         let before = self.head();
         let mut head = Arc::clone(&before);
         let mut script = Script::default();
@@ -224,6 +271,7 @@ impl Store {
         for Request { commit, reply } in batch {
             let own = Arc::clone(&commit.own_sequences);
             let place = script.len();
+            let again = several.then(|| commit.clone());
             let plan = Prepared::new(&head, commit, &self.recent());
             let last = |id: ObjectId| if id.is_provisional() { own.last(id) } else { self.sequences.last(id) };
             let plan = plan.and_then(|plan| {
@@ -235,7 +283,7 @@ impl Store {
                     head = Arc::new(plan.next.clone());
                     // The next of the batch must not have what this one has.
                     self.remember(&plan);
-                    prepared.push((plan, own, reply));
+                    prepared.push(Sent { plan, own, reply, again });
                 }
                 Err(error) => {
                     script.truncate(place);
@@ -244,11 +292,11 @@ impl Store {
             }
         }
         if prepared.is_empty() {
-            return;
+            return Vec::new();
         }
         match self.make_durable(script, &marker).await {
             Ok(()) => {
-                for (plan, own, _) in &prepared {
+                for Sent { plan, own, .. } in &prepared {
                     for (provisional, id) in &plan.ids {
                         if let Some(last) = own.last(*provisional) {
                             self.sequences.set(*id, Some(last));
@@ -256,15 +304,23 @@ impl Store {
                     }
                 }
                 self.head.send_replace(Arc::clone(&head));
-                for (plan, _, reply) in prepared {
+                for Sent { plan, reply, .. } in prepared {
                     drop(reply.send(Ok((Arc::clone(&head), plan.ids))));
                 }
+                Vec::new()
             }
             Err(error) => {
                 self.recent().forget_after(before.snapshot);
-                for (.., reply) in prepared {
-                    drop(reply.send(Err(error.clone())));
+                let unknown = matches!(error, CommitError::Unknown { .. });
+                self.unsure.fetch_or(unknown, Ordering::AcqRel);
+                let mut rest = Vec::new();
+                for Sent { reply, again, .. } in prepared {
+                    match again.filter(|_| !unknown) {
+                        Some(commit) => rest.push(Request { commit, reply }),
+                        None => drop(reply.send(Err(error.clone()))),
+                    }
                 }
+                rest
             }
         }
     }

@@ -152,10 +152,12 @@ pub(super) async fn load(
     Ok(InlinedRows { ids, rows })
 }
 
-/// Whether the columns' names are different also for those who do not tell capitals apart, and from DuckLake's own.
+/// Whether the columns' names are different also for those who do not tell capitals apart, and from others in such a table.
 fn has_plain_names(columns: &[Column]) -> bool {
-    let own = ["row_id", "begin_snapshot", "end_snapshot"].map(str::to_owned);
-    let mut known = BTreeSet::from(own);
+    let own = ["row_id", "begin_snapshot", "end_snapshot"].into_iter();
+    // PostgreSQL's tables have these.
+    let system = ["tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"];
+    let mut known: BTreeSet<String> = own.chain(system).map(str::to_owned).collect();
     !columns.is_empty() && columns.iter().all(|column| known.insert(column.name.to_lowercase()))
 }
 

@@ -269,7 +269,7 @@ async fn deletes(
     Ok(found)
 }
 
-pub(super) async fn sequences(db: &Db) -> Result<HashMap<ObjectId, i64>, MetastoreError> {
+pub(super) async fn sequences(db: &Db) -> Result<BTreeMap<ObjectId, i64>, MetastoreError> {
     let rows = db.query("SELECT sequence_id, last_value FROM boathouse_sequence", vec![]).await?;
     rows.iter().map(|row| Ok((ObjectId(row.int(0)?), row.int(1)?))).collect()
 }

@@ -18,6 +18,7 @@ mod sequence;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use claims::{RecentClaims, Verdict};
@@ -113,6 +114,10 @@ struct Recent {
 }
 
 impl Recent {
+    fn new(head: SnapshotId) -> Self {
+        Self { claims: RecentClaims::new(head), moves: RecentMoves::default() }
+    }
+
     fn forget_after(&mut self, snapshot: SnapshotId) {
         self.claims.forget_after(snapshot);
         self.moves.forget_after(snapshot);
@@ -126,6 +131,8 @@ struct Store {
     head: watch::Sender<Arc<CatalogState>>,
     sequences: Arc<Sequences>,
     recent: Mutex<Recent>,
+    /// Whether a commit may be there that nobody saw succeed.
+    unsure: AtomicBool,
 }
 
 impl Store {
@@ -171,9 +178,15 @@ impl Metastore {
         if head.role(BOOTSTRAP_ROLE).is_none() {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
-        let sequences = Arc::new(Sequences::new(load::sequences(&db).await?));
-        let recent = Mutex::new(Recent { claims: RecentClaims::new(head.snapshot), moves: RecentMoves::default() });
-        let store = Arc::new(Store { db, head: watch::Sender::new(Arc::new(head)), sequences, recent });
+        let sequences = Arc::new(Sequences::new(load::sequences(&db).await?.into_iter().collect()));
+        let recent = Mutex::new(Recent::new(head.snapshot));
+        let store = Arc::new(Store {
+            db,
+            head: watch::Sender::new(Arc::new(head)),
+            sequences,
+            recent,
+            unsure: AtomicBool::new(false),
+        });
         let (commits, requests) = mpsc::channel(WAITING_MAX);
         tokio::spawn(commit_all(Arc::clone(&store), requests));
         Ok(Self { store, commits, past: Mutex::default(), _lock: lock })
@@ -231,14 +244,30 @@ impl Metastore {
         if deleted.is_empty() {
             return Some(deleted);
         }
-        let there = deleted.into_iter().map(|(file, positions)| (file, DeletedRows { positions, file: None }));
-        let mut there: BTreeMap<FileId, DeletedRows> = there.collect();
-        self.store.recent().moves.follow(base.snapshot, head.snapshot, table, &mut there);
+        let mut there = deleted;
+        self.follow(base.snapshot, head.snapshot, table, &mut there);
         let (now, then) = (head.data(table), base.data(table));
-        let is_there = |(file, rows): (&FileId, &DeletedRows)| {
-            moves::dead(&now, &then, *file, &rows.positions).is_ok_and(|dead| dead.is_empty())
+        let is_there = |(file, rows): (&FileId, &Arc<RoaringTreemap>)| {
+            moves::dead(&now, &then, *file, rows).is_ok_and(|dead| dead.is_empty())
         };
-        there.iter().all(is_there).then(|| there.into_iter().map(|(file, rows)| (file, rows.positions)).collect())
+        there.iter().all(is_there).then_some(there)
+    }
+
+    /// Gives rows of a table that were seen at `base` the addresses that they have at `head`.
+    pub fn follow(
+        &self,
+        base: SnapshotId,
+        head: SnapshotId,
+        table: ObjectId,
+        rows: &mut BTreeMap<FileId, Arc<RoaringTreemap>>,
+    ) {
+        let recent = self.store.recent();
+        if recent.moves.any_since(base, table) {
+            let all = std::mem::take(rows).into_iter();
+            let mut there = all.map(|(file, positions)| (file, DeletedRows { positions, file: None })).collect();
+            recent.moves.follow(base, head, table, &mut there);
+            *rows = there.into_iter().map(|(file, rows)| (file, rows.positions)).collect();
+        }
     }
 
     /// Whether no commit after `since`, up to a head, gave a row of a table one of these keys.

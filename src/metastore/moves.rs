@@ -64,8 +64,10 @@ impl RecentMoves {
         }
     }
 
+    /// Those of a table after a snapshot, the first first.
     fn since(&self, base: SnapshotId, table: ObjectId) -> impl Iterator<Item = &Compaction> {
-        self.compactions.iter().filter(move |compaction| compaction.snapshot > base && compaction.table == table)
+        let first = self.compactions.partition_point(|compaction| compaction.snapshot <= base);
+        self.compactions.range(first..).filter(move |compaction| compaction.table == table)
     }
 
     /// Whether a table was compacted after a snapshot.

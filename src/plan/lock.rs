@@ -1,5 +1,5 @@
-//! FOR UPDATE and FOR SHARE. Nobody waits for anybody here: the transaction commits only if the tables whose rows it has
-//! locked are what they were when it did, or else it has lost the race (`40001`).
+//! FOR UPDATE and FOR SHARE: until the transaction ends, nobody else writes to the tables whose rows it has locked. That is
+//! more than PostgreSQL locks, and less than it tells apart.
 
 use sqlparser::ast::{self, Query, SetExpr, TableFactor};
 
@@ -17,6 +17,8 @@ use crate::statement::as_it_was;
 pub struct Locks {
     /// Tables that must not be written to by others until the transaction commits.
     pub tables: Vec<ObjectId>,
+    /// Whether it fails if others have them (`NOWAIT`).
+    pub nowait: bool,
     /// Rights that it takes, besides those to read.
     pub needs: Vec<Need>,
 }
@@ -44,6 +46,7 @@ pub(super) fn take(scope: &Scope, query: &mut Query) -> PlanResult<Locks> {
         if matches!(clause.nonblock, Some(ast::NonBlock::SkipLocked)) {
             return Err(unsupported("SKIP LOCKED").into());
         }
+        locks.nowait |= matches!(clause.nonblock, Some(ast::NonBlock::Nowait));
         let of = clause.of.as_ref().map(|name| query::qualified(name).map(|name| name.name).unwrap_or_default());
         let mut found = false;
         let from = select.from.iter();

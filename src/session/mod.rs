@@ -31,7 +31,7 @@ use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings, SnapshotSetting};
 use crate::statement::{AsOf, Class, Command, CopyTarget, Statement, parse};
-use crate::transaction::Locks;
+use crate::transaction::{Held, Locks};
 use crate::types::PgType;
 use crate::warehouse::Warehouse;
 
@@ -61,8 +61,6 @@ pub struct Shared {
     pub turns: Arc<Semaphore>,
     /// What open transactions have changed.
     pub locks: Arc<Locks>,
-    /// Held by who runs a statement again because others were faster: one at a time, so that each gets done.
-    pub contended: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A connected user's state: roles, settings, transaction, prepared statements and portals.
@@ -124,11 +122,6 @@ impl Session {
         Ok(session)
     }
 
-    /// See [`Shared::contended`].
-    pub fn contended(&self) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(&self.shared.contended)
-    }
-
     /// Who logged in.
     pub fn login_role(&self) -> ObjectId {
         self.login_role
@@ -155,6 +148,7 @@ impl Session {
             let told = self.notices.len();
             let done = self.attempt(statement, &parameters).await;
             let stays = match &done {
+                Ok(Outcome::CopyIn(copy)) => !self.waited_for(copy.table()).await?,
                 Ok(_) => self.is_settled(&point).await?,
                 Err(error) => !self.may_be_mended(error.sqlstate(), error.report().about()).await?,
             };
@@ -165,7 +159,9 @@ impl Session {
             self.notices.truncate(told);
             let open = open_transaction(&mut self.open)?;
             open.transaction.roll_back_to(&point, &self.shared.warehouse).await;
-            if attempt == ATTEMPTS_MAX || !open.transaction.refresh(&self.shared.metastore) {
+            // A REPEATABLE READ one that has waited for nothing it can see goes on.
+            let refreshed = !open.may_look_again() || open.transaction.refresh(&self.shared.metastore);
+            if attempt == ATTEMPTS_MAX || !refreshed {
                 return Err(lost_race());
             }
             attempt += 1;
@@ -174,6 +170,7 @@ impl Session {
 
     /// Runs one statement on what its transaction reads now.
     async fn attempt(&mut self, statement: &Statement, parameters: &Parameters) -> Result<Outcome, SqlError> {
+        self.rights_are_todays()?;
         let scope = self.scope(statement).await?;
         let plan = plan(&scope, statement, parameters)?;
         let plan = authorize(&scope.ctx, plan)?;
@@ -207,9 +204,12 @@ impl Session {
             self.notify(notice);
         }
         let rows = rows?;
-        // Its data is read: whether it holds is for the commit to say.
-        let _settled = self.is_settled(&point).await?;
-        Ok(rows)
+        // Its data is read: it cannot be done again.
+        match self.settle(&point).await? {
+            Held::Firmly => Ok(rows),
+            Held::Lost => Err(lost_race()),
+            Held::KeyTaken(index) => Err(self.key_taken(index)),
+        }
     }
 
     /// What a statement takes and gives. No effects.

@@ -35,6 +35,13 @@ pub(super) struct Open {
     savepoints: Vec<Point>,
 }
 
+impl Open {
+    /// Whether each statement reads what is committed by then.
+    pub(super) fn may_look_again(&self) -> bool {
+        self.isolation == IsolationLevel::ReadCommitted
+    }
+}
+
 /// Session role and current role.
 type Roles = (ObjectId, ObjectId);
 
@@ -43,6 +50,8 @@ type Roles = (ObjectId, ObjectId);
 struct Point {
     name: String,
     transaction: Savepoint,
+    /// The place in the transaction's locks.
+    locks: usize,
     settings: (Settings, Settings),
     roles: (Roles, Roles),
 }
@@ -119,40 +128,69 @@ impl Session {
         }
     }
 
-    /// Locks what was done since; tells whether it may stay. Waits for others at most as long as `lock_timeout` says.
-    /// `40001` for those who may not look again, `40P01`, `55P03`.
+    /// Locks what was done since; tells whether it may stay. `40001` for those who may not look again.
     pub(super) async fn is_settled(&mut self, point: &Savepoint) -> Result<bool, SqlError> {
-        let timeout = self.settings.lock_timeout();
-        let open = open_transaction(&mut self.open)?;
-        let may_look_again = open.isolation == IsolationLevel::ReadCommitted;
-        let lock = open.transaction.lock(point, &self.shared.locks, &self.shared.metastore);
-        let held = match timeout {
-            Some(timeout) => tokio::time::timeout(timeout, lock).await.map_err(|_elapsed| {
-                Plain::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
-            })?,
-            None => lock.await,
-        };
-        match held? {
+        let held = self.settle(point).await?;
+        let may_look_again = open_transaction(&mut self.open)?.may_look_again();
+        match held {
             Held::Firmly => Ok(true),
-            Held::KeysTaken | Held::Lost if may_look_again => Ok(false),
-            // The commit finds which key it is.
-            Held::KeysTaken => Ok(true),
+            Held::KeyTaken(_) | Held::Lost if may_look_again => Ok(false),
+            Held::KeyTaken(index) => Err(self.key_taken(index)),
             Held::Lost => Err(lost_race()),
         }
     }
 
-    /// Whether a key that is taken may be free by now: somebody was about to take all rows from the table, and has ended.
+    /// Locks what was done since. Waits for others at most as long as `lock_timeout` says. `40P01`, `55P03`.
+    pub(super) async fn settle(&mut self, point: &Savepoint) -> Result<Held, SqlError> {
+        let timeout = self.settings.lock_timeout();
+        let open = open_transaction(&mut self.open)?;
+        in_time(timeout, open.transaction.lock(point, &self.shared.locks, &self.shared.metastore)).await
+    }
+
+    /// Waits for those who may take all rows from a table, or change it; tells whether it waited. `40P01`, `55P03`.
+    pub(super) async fn waited_for(&mut self, table: ObjectId) -> Result<bool, SqlError> {
+        let timeout = self.settings.lock_timeout();
+        let open = open_transaction(&mut self.open)?;
+        in_time(timeout, open.transaction.wait_for(table, &self.shared.locks, &self.shared.metastore)).await
+    }
+
+    /// Whether a key that is taken may be free by now: somebody was about to take the row away, or all rows of the table, and
+    /// has ended.
     pub(super) async fn may_be_mended(&mut self, code: SqlState, about: About) -> Result<bool, SqlError> {
         if code != SqlState::UNIQUE_VIOLATION {
             return Ok(false);
         }
         let (Some(schema), Some(name)) = (about.schema, about.table) else { return Ok(false) };
-        let open = open_transaction(&mut self.open)?;
-        let catalog = open.transaction.catalog();
+        let catalog = open_transaction(&mut self.open)?.transaction.catalog();
         let table = catalog.schema_id(&schema).and_then(|schema| catalog.find(Namespace::Relation(schema), &name));
         match table {
-            Some(table) => Ok(open.transaction.wait_for(table, &self.shared.locks).await?),
+            Some(table) => self.waited_for(table).await,
             None => Ok(false),
+        }
+    }
+
+    /// `23505`: others committed a row with a key that a new row has.
+    pub(super) fn key_taken(&self, index: ObjectId) -> SqlError {
+        let catalog = self.catalog();
+        let name = catalog.relation(index).map(|index| index.name.clone()).unwrap_or_default();
+        let message = format!("duplicate key value violates unique constraint \"{name}\"");
+        let about = About { constraint: Some(name), ..About::default() };
+        Plain::new(SqlState::UNIQUE_VIOLATION, message)
+            .about(about)
+            .detail("A row with the same key was committed at the same time.")
+            .into()
+    }
+
+    /// Rights and policies are today's, also where data is that of a moment ago: a transaction that reads an older catalog
+    /// ends with `40001` once some were changed.
+    pub(super) fn rights_are_todays(&self) -> Result<(), SqlError> {
+        let head = self.shared.metastore.head();
+        match &self.open {
+            Some(open) if open.transaction.base() < head.rights_changed => {
+                let message = "could not serialize access due to a concurrent change of rights or policies";
+                Err(Plain::new(SqlState::SERIALIZATION_FAILURE, message).hint("Run the transaction again.").into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -295,8 +333,8 @@ impl Session {
             let message = format!("too many savepoints in one transaction (at most {SAVEPOINTS_MAX})");
             return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
         }
-        let transaction = open.transaction.savepoint();
-        open.savepoints.push(Point { name: name.to_owned(), transaction, settings, roles });
+        let (transaction, locks) = (open.transaction.savepoint(), open.transaction.seal_locks());
+        open.savepoints.push(Point { name: name.to_owned(), transaction, locks, settings, roles });
         Ok(())
     }
 
@@ -310,6 +348,7 @@ impl Session {
         let Some(point) = open.savepoints.last() else { return Ok(()) };
         let (settings, roles) = (point.settings.clone(), point.roles);
         open.transaction.roll_back_to(&point.transaction, &warehouse).await;
+        open.transaction.release_locks(point.locks);
         self.portals.clear();
         self.cursors.retain(|_, cursor| cursor.committed || cursor.savepoints <= index);
         (self.settings, self.lasting) = settings;
@@ -343,6 +382,8 @@ impl Session {
         drop(self.assigned.take());
         if let Some(open) = &mut self.open {
             open.failed = true;
+            // What was done since the last savepoint can only be rolled back.
+            open.transaction.release_locks(open.savepoints.last().map_or(0, |point| point.locks));
         }
     }
 
@@ -368,6 +409,18 @@ impl Session {
 fn find_savepoint(open: &Open, name: &str) -> Result<usize, SqlError> {
     let found = open.savepoints.iter().rposition(|point| point.name == name);
     found.ok_or_else(|| Plain::new(SqlState::INVALID_SAVEPOINT, format!("savepoint \"{name}\" does not exist")).into())
+}
+
+/// `55P03` if it takes too long.
+async fn in_time<T>(
+    timeout: Option<std::time::Duration>,
+    lock: impl Future<Output = Result<T, Plain>>,
+) -> Result<T, SqlError> {
+    let too_late = || Plain::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout");
+    Ok(match timeout {
+        Some(timeout) => tokio::time::timeout(timeout, lock).await.map_err(|_elapsed| too_late())??,
+        None => lock.await?,
+    })
 }
 
 /// Others were faster, and what is read may not change any more.

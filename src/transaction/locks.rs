@@ -8,7 +8,8 @@ use roaring::RoaringTreemap;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Plain, SqlState};
-use crate::name::{FileId, ObjectId};
+use crate::metastore::Metastore;
+use crate::name::{FileId, ObjectId, SnapshotId};
 
 /// Keys that one transaction locks; of others it finds out at commit.
 const KEYS_MAX: usize = 10_000;
@@ -16,8 +17,10 @@ const KEYS_MAX: usize = 10_000;
 /// What one transaction locks, or wants to.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    /// Rows of committed data that are changed or deleted.
-    pub(super) rows: BTreeMap<(ObjectId, FileId), RoaringTreemap>,
+    /// The snapshot at which rows have these addresses.
+    pub(super) at: SnapshotId,
+    /// Rows of committed data that are changed or deleted, by table.
+    pub(super) rows: BTreeMap<ObjectId, BTreeMap<FileId, Arc<RoaringTreemap>>>,
     /// Hashes of keys of new rows, by unique index.
     pub(super) keys: HashSet<(ObjectId, u64)>,
     /// Tables that are written to.
@@ -28,26 +31,48 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
-        self.written.is_empty() && self.whole.is_empty()
+        self.written.is_empty() && self.whole.is_empty() && self.rows.is_empty()
     }
 
     fn collides(&self, held: &Self) -> bool {
         let overlap = |left: &BTreeSet<ObjectId>, right: &BTreeSet<ObjectId>| !left.is_disjoint(right);
         let (few, many) = if self.keys.len() <= held.keys.len() { (self, held) } else { (held, self) };
+        let share_rows = |(table, files): (&ObjectId, &BTreeMap<FileId, Arc<RoaringTreemap>>)| {
+            let held = held.rows.get(table);
+            let share = |(file, rows): (&FileId, &Arc<RoaringTreemap>)| {
+                held.and_then(|held| held.get(file)).is_some_and(|held| !held.is_disjoint(rows))
+            };
+            files.iter().any(share)
+        };
         overlap(&self.written, &held.whole)
             || overlap(&self.whole, &held.written)
             || overlap(&self.whole, &held.whole)
             || few.keys.iter().any(|key| many.keys.contains(key))
-            || self.rows.iter().any(|(file, rows)| held.rows.get(file).is_some_and(|held| !held.is_disjoint(rows)))
+            || self.rows.iter().any(share_rows)
     }
 
+    /// Both are of the same snapshot.
     fn add(&mut self, more: Self) {
-        for (file, rows) in more.rows {
-            *self.rows.entry(file).or_default() |= rows;
+        for (table, files) in more.rows {
+            let own = self.rows.entry(table).or_default();
+            for (file, rows) in files {
+                *Arc::make_mut(own.entry(file).or_default()) |= rows.as_ref();
+            }
         }
         self.keys.extend(more.keys);
         self.written.extend(more.written);
         self.whole.extend(more.whole);
+        self.at = more.at;
+    }
+
+    /// Rows that a compaction moved have other addresses since.
+    fn follow(&mut self, metastore: &Metastore, head: SnapshotId) {
+        if self.at < head {
+            for (table, rows) in &mut self.rows {
+                metastore.follow(self.at, head, *table, rows);
+            }
+            self.at = head;
+        }
     }
 }
 
@@ -61,13 +86,22 @@ struct Inner {
     holders: BTreeMap<u64, Held>,
     /// Who waits for whom.
     waits: BTreeMap<u64, u64>,
+    /// Whole tables that are waited for: who comes later and has nothing of one waits behind.
+    queued: BTreeMap<u64, BTreeSet<ObjectId>>,
 }
 
 #[derive(Debug)]
 struct Held {
-    locks: Wanted,
-    /// Cancelled when the transaction ends.
+    /// What was locked up to each savepoint, then since the last.
+    layers: Vec<Wanted>,
+    /// Cancelled when the transaction ends, or gives some of it back.
     ended: CancellationToken,
+}
+
+impl Held {
+    fn has_written(&self, table: ObjectId) -> bool {
+        self.layers.iter().any(|layer| layer.written.contains(&table) || layer.whole.contains(&table))
+    }
 }
 
 /// One transaction's locks, given back when it is dropped.
@@ -86,7 +120,8 @@ impl Locks {
         let mut inner = self.lock();
         let number = inner.next;
         inner.next += 1;
-        inner.holders.insert(number, Held { locks: Wanted::default(), ended: CancellationToken::new() });
+        let held = Held { layers: vec![Wanted::default()], ended: CancellationToken::new() };
+        inner.holders.insert(number, held);
         drop(inner);
         Holder { locks: Arc::clone(self), number }
     }
@@ -97,20 +132,31 @@ struct Waiting<'a>(&'a Holder);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.locks.lock().waits.remove(&self.0.number);
+        let mut inner = self.0.locks.lock();
+        inner.waits.remove(&self.0.number);
+        inner.queued.remove(&self.0.number);
     }
 }
 
 impl Holder {
     /// Locks all that is wanted, at once; as long as others have any of it, waits until they end. Tells whether it waited.
-    /// `40P01` if one of them waits for this one.
-    pub(super) async fn acquire(&self, mut wanted: Wanted) -> Result<bool, Plain> {
+    /// `40P01` if one of them waits for this one; `55P03` if it may not wait.
+    pub(super) async fn acquire(
+        &self,
+        mut wanted: Wanted,
+        metastore: &Metastore,
+        may_wait: bool,
+    ) -> Result<bool, Plain> {
         if wanted.keys.len() > KEYS_MAX {
             wanted.keys.clear();
         }
         let mut waited = false;
         loop {
-            let Some((waiting, ended)) = self.attempt(&mut wanted)? else { return Ok(waited) };
+            let Some((waiting, ended)) = self.attempt(&mut wanted, metastore)? else { return Ok(waited) };
+            if !may_wait {
+                let message = "could not obtain lock on rows that another transaction has";
+                return Err(Plain::new(SqlState::LOCK_NOT_AVAILABLE, message));
+            }
             waited = true;
             ended.cancelled().await;
             drop(waiting);
@@ -118,12 +164,32 @@ impl Holder {
     }
 
     /// Locks it, or gives the end of somebody who has some of it.
-    fn attempt(&self, wanted: &mut Wanted) -> Result<Option<(Waiting<'_>, CancellationToken)>, Plain> {
+    fn attempt(
+        &self,
+        wanted: &mut Wanted,
+        metastore: &Metastore,
+    ) -> Result<Option<(Waiting<'_>, CancellationToken)>, Plain> {
+        let head = metastore.head().snapshot;
         let mut inner = self.locks.lock();
-        let other = inner.holders.iter().find(|(number, held)| **number != self.number && wanted.collides(&held.locks));
-        let Some((other, ended)) = other.map(|(number, held)| (*number, held.ended.clone())) else {
-            if let Some(own) = inner.holders.get_mut(&self.number) {
-                own.locks.add(std::mem::take(wanted));
+        wanted.follow(metastore, head);
+        for layer in inner.holders.values_mut().flat_map(|held| &mut held.layers) {
+            layer.follow(metastore, head);
+        }
+        let is_other = |number: &u64| *number != self.number;
+        let own = inner.holders.get(&self.number);
+        let is_new = |table: &ObjectId| !own.is_some_and(|own| own.has_written(*table));
+        let behind = |queued: &BTreeSet<ObjectId>| wanted.written.intersection(queued).any(is_new);
+        let has = |held: &Held| held.layers.iter().any(|layer| wanted.collides(layer));
+        let holder = inner.holders.iter().find(|(number, held)| is_other(number) && has(held));
+        let other = holder.map(|(number, _)| number).or_else(|| {
+            inner.queued.iter().find(|(number, queued)| is_other(number) && behind(queued)).map(|(number, _)| number)
+        });
+        let other = other.copied();
+        let ended = other.and_then(|other| inner.holders.get(&other)).map(|held| held.ended.clone());
+        let (Some(other), Some(ended)) = (other, ended) else {
+            let own = inner.holders.get_mut(&self.number).and_then(|own| own.layers.last_mut());
+            if let Some(own) = own {
+                own.add(std::mem::take(wanted));
             }
             return Ok(None);
         };
@@ -135,7 +201,27 @@ impl Holder {
             next = inner.waits.get(&number).copied();
         }
         inner.waits.insert(self.number, other);
+        if !wanted.whole.is_empty() {
+            inner.queued.insert(self.number, wanted.whole.clone());
+        }
         Ok(Some((Waiting(self), ended)))
+    }
+
+    /// A place to go back to: how much is locked now.
+    pub(super) fn seal(&self) -> usize {
+        let mut inner = self.locks.lock();
+        let Some(own) = inner.holders.get_mut(&self.number) else { return 0 };
+        own.layers.push(Wanted::default());
+        own.layers.len() - 1
+    }
+
+    /// Gives back what was locked since; 0: all of it.
+    pub(super) fn release(&self, place: usize) {
+        let mut inner = self.locks.lock();
+        let Some(own) = inner.holders.get_mut(&self.number) else { return };
+        own.layers.truncate(place);
+        own.layers.push(Wanted::default());
+        std::mem::take(&mut own.ended).cancel();
     }
 }
 
@@ -152,35 +238,4 @@ fn deadlock() -> Plain {
     Plain::new(SqlState::DEADLOCK_DETECTED, "deadlock detected")
         .detail("Two transactions wait for each other, directly or through others.")
         .hint("Run the transaction again.")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(positions: &[u64]) -> Wanted {
-        let rows = [((ObjectId(1), FileId(2)), positions.iter().copied().collect())].into();
-        Wanted { rows, written: [ObjectId(1)].into(), ..Wanted::default() }
-    }
-
-    #[tokio::test]
-    async fn waiters_go_on_when_the_holder_ends_and_cycles_are_refused() {
-        let locks = Arc::new(Locks::default());
-        let (a, b, c) = (locks.holder(), locks.holder(), locks.holder());
-        a.acquire(rows(&[1])).await.unwrap();
-        a.acquire(rows(&[1, 2])).await.unwrap();
-        b.acquire(rows(&[3])).await.unwrap();
-        let waiting = tokio::spawn(async move { (b.acquire(rows(&[2])).await, b) });
-        while locks.lock().waits.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(a.acquire(rows(&[3])).await.unwrap_err().to_string(), "deadlock detected");
-        let whole = Wanted { whole: [ObjectId(1)].into(), ..Wanted::default() };
-        assert!(tokio::time::timeout(std::time::Duration::from_millis(10), c.acquire(whole)).await.is_err());
-        drop(a);
-        let (granted, b) = waiting.await.unwrap();
-        assert!(granted.unwrap());
-        b.acquire(rows(&[2])).await.unwrap();
-        assert_eq!(locks.lock().waits.len(), 0);
-    }
 }

@@ -10,12 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
+use roaring::RoaringTreemap;
 
 pub use locks::Locks;
 use locks::{Holder, Wanted};
 
-use crate::catalog::{CatalogState, Change, Claims, DataFile, Moves, Relation, RelationKind, TableData};
-use crate::error::{Plain, SqlError, internal};
+use crate::catalog::{
+    CatalogState, Change, Claims, DataFile, Moves, NameKey, Relation, RelationKind, TableData, name_key,
+};
+use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::{FileId, ObjectId, SnapshotId};
 use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written, evolved};
@@ -45,6 +48,10 @@ pub struct Transaction {
     claimed_at: Option<SnapshotId>,
     /// What nobody else may change until it ends.
     locks: Option<Holder>,
+    /// Committed rows that its statement has met: by their keys they are in the way of new ones.
+    met: BTreeMap<ObjectId, BTreeMap<FileId, Arc<RoaringTreemap>>>,
+    /// Whether its statement may not wait for locks.
+    nowait: bool,
     /// The lowest provisional id that was given, so that none is given twice.
     lowest_id: ObjectId,
     /// Microseconds since 1970.
@@ -56,8 +63,8 @@ pub struct Transaction {
 pub enum Held {
     /// It does.
     Firmly,
-    /// Others committed rows with keys that it gave to its own.
-    KeysTaken,
+    /// Others committed rows with keys that it gave to its own, in this unique index.
+    KeyTaken(ObjectId),
     /// Others changed rows, or a table, that it changed.
     Lost,
 }
@@ -88,9 +95,16 @@ impl Transaction {
             borrowed: BTreeSet::new(),
             claimed_at: None,
             locks: None,
+            met: BTreeMap::new(),
+            nowait: false,
             lowest_id: ObjectId(0),
             started_us,
         }
+    }
+
+    /// The committed snapshot that it reads.
+    pub fn base(&self) -> SnapshotId {
+        self.base.snapshot
     }
 
     /// What its statements read: the committed catalog with its own changes.
@@ -119,21 +133,42 @@ impl Transaction {
     }
 
     /// Reads the newest catalog from now on, as a statement of a READ COMMITTED transaction does; tells whether it does.
-    /// What it has written moves along. A transaction that has changed the catalog keeps what it reads, and so does one
-    /// that others were faster than.
+    /// What it has done moves along. A transaction that others were faster than keeps what it reads.
     pub fn refresh(&mut self, metastore: &Metastore) -> bool {
         let head = metastore.head();
         if head.snapshot == self.base.snapshot {
             return true;
         }
-        if !self.changes.is_empty() {
+        if !self.changes_stand(&head) {
             return false;
         }
         let Some(staged) = self.moved_to(metastore, &head) else { return false };
         self.staged = staged;
-        self.catalog = Arc::clone(&head);
+        self.catalog = if self.changes.is_empty() {
+            Arc::clone(&head)
+        } else {
+            Arc::new(head.as_ref().clone().with(head.snapshot, self.changes.iter().cloned()))
+        };
         self.base = head;
         true
+    }
+
+    /// Whether what it did to the catalog can be done to a newer head as well.
+    fn changes_stand(&self, head: &CatalogState) -> bool {
+        let version = |state: &CatalogState, id: ObjectId| state.entry(id).map(|entry| entry.version);
+        let rows = |state: &CatalogState, id: ObjectId| state.data(id).version;
+        let stands = |change: &Change| {
+            let id = change.id();
+            let free = match change {
+                Change::Put(_, body) => name_key(body).is_none_or(|NameKey(namespace, name)| {
+                    head.find(namespace, &name)
+                        .is_none_or(|other| other == id || self.changes.iter().any(|change| change.id() == other))
+                }),
+                Change::Delete(_) => true,
+            };
+            free && (id.is_provisional() || version(head, id) == version(&self.base, id))
+        };
+        self.changes.iter().all(stands) && self.altered(0).all(|id| rows(head, id) == rows(&self.base, id))
     }
 
     /// What it has staged, by the addresses that rows have at a newer head; `None`: others changed some of it.
@@ -146,7 +181,7 @@ impl Transaction {
         }
         let mut staged = self.staged.as_ref().clone();
         for (id, _) in self.staged.iter().filter(|(id, _)| !id.is_provisional()) {
-            if !head.relation(id)?.holds_the_same(self.base.relation(id)?) {
+            if !is_same(self.base.relation(id)?, head.relation(id)?) {
                 return None;
             }
             let table = staged.table(id);
@@ -165,29 +200,71 @@ impl Transaction {
         if wanted.is_empty() {
             return Ok(Held::Firmly);
         }
-        self.locks.get_or_insert_with(|| locks.holder()).acquire(wanted).await?;
+        let relied_on_others = !std::mem::take(&mut self.met).is_empty();
+        let may_wait = !std::mem::take(&mut self.nowait);
+        let holder = self.locks.get_or_insert_with(|| locks.holder());
+        let name = wanted.whole.first().and_then(|table| self.catalog.relation(*table)).map(|table| table.name.clone());
+        let waited = holder.acquire(wanted, metastore, may_wait).await.map_err(|error| match name {
+            Some(name) if !may_wait => {
+                let message = format!("could not obtain lock on row in relation \"{name}\"");
+                Plain::new(SqlState::LOCK_NOT_AVAILABLE, message)
+            }
+            _ => error,
+        })?;
         let head = metastore.head();
         if head.snapshot == self.base.snapshot {
             return Ok(Held::Firmly);
         }
-        let is_old = |id: ObjectId| {
-            let version = |state: &CatalogState| (state.entry(id).map(|entry| entry.version), state.data(id).version);
-            version(&head) != version(&self.base)
-        };
-        if self.altered(0).any(is_old) || self.moved_to(metastore, &head).is_none() {
+        if !self.changes_stand(&head) || self.moved_to(metastore, &head).is_none() || waited && relied_on_others {
             return Ok(Held::Lost);
         }
         let claims = self.staged.iter().flat_map(|(id, table)| table.claims.iter().map(move |claim| (id, claim)));
         let claimed_at = self.claimed_at.unwrap_or(self.base.snapshot);
-        let free =
-            claims.into_iter().all(|(id, (index, claims))| metastore.are_free(claimed_at, &head, id, *index, claims));
-        Ok(if free { Held::Firmly } else { Held::KeysTaken })
+        for (id, (index, claims)) in claims {
+            if !metastore.are_free(claimed_at, &head, id, *index, claims) {
+                return Ok(Held::KeyTaken(*index));
+            }
+        }
+        Ok(Held::Firmly)
     }
 
-    /// Waits until nobody else may take all rows from a table; tells whether it waited. `40P01`.
-    pub async fn wait_for(&mut self, table: ObjectId, locks: &Arc<Locks>) -> Result<bool, Plain> {
-        let wanted = Wanted { written: BTreeSet::from([table]), ..Wanted::default() };
-        self.locks.get_or_insert_with(|| locks.holder()).acquire(wanted).await
+    /// Before a statement that writes to a table: waits for those who may take all its rows, or change it. Tells whether it
+    /// waited. `40P01`.
+    pub async fn wait_for(
+        &mut self,
+        table: ObjectId,
+        locks: &Arc<Locks>,
+        metastore: &Metastore,
+    ) -> Result<bool, Plain> {
+        let written = BTreeSet::from([table]);
+        let wanted =
+            Wanted { written, rows: std::mem::take(&mut self.met), at: self.base.snapshot, ..Wanted::default() };
+        self.locks.get_or_insert_with(|| locks.holder()).acquire(wanted, metastore, true).await
+    }
+
+    /// Notes rows of others that kept a new row out by their keys: whoever changes them must come to an end first.
+    pub fn met(&mut self, table: ObjectId, rows: &Addresses) {
+        let met = self.met.entry(table).or_default();
+        for (file, positions) in rows.committed() {
+            *Arc::make_mut(met.entry(file).or_default()) |= positions;
+        }
+    }
+
+    /// The locks that the next statement wants must be free.
+    pub fn do_not_wait(&mut self) {
+        self.nowait = true;
+    }
+
+    /// A place in its locks, for a savepoint.
+    pub fn seal_locks(&self) -> usize {
+        self.locks.as_ref().map_or(0, Holder::seal)
+    }
+
+    /// Gives back what was locked since; 0: everything.
+    pub fn release_locks(&self, place: usize) {
+        if let Some(locks) = &self.locks {
+            locks.release(place);
+        }
     }
 
     /// Tables that were there and that its changes, from one on, make another: rows for the old one are none for the new.
@@ -195,20 +272,24 @@ impl Transaction {
         let changed = self.changes.iter().skip(first).map(Change::id);
         changed.filter(|id| {
             let old = self.base.relation(*id).filter(|old| matches!(old.storage, RelationKind::Table(_)));
-            old.is_some_and(|old| !self.catalog.relation(*id).is_some_and(|new| new.holds_the_same(old)))
+            old.is_some_and(|old| !self.catalog.relation(*id).is_some_and(|new| is_same(old, new)))
         })
     }
 
     /// What it has done since, as locks.
     fn wanted(&self, point: &Savepoint) -> Wanted {
-        let mut wanted = Wanted::default();
+        let mut wanted = Wanted { at: self.base.snapshot, rows: self.met.clone(), ..Wanted::default() };
         wanted.whole.extend(self.relied_on.difference(&point.relied_on));
         wanted.whole.extend(self.altered(point.changes));
         if Arc::ptr_eq(&self.staged, &point.staged) {
             return wanted;
         }
-        for (id, now) in self.staged.iter().filter(|(id, now)| !id.is_provisional() && now.moves.is_none()) {
+        for (id, now) in self.staged.iter().filter(|(id, _)| !id.is_provisional()) {
             wanted.written.insert(id);
+            // Where a compaction puts rows is told to those who change them.
+            if now.moves.is_some() {
+                continue;
+            }
             let before = point.staged.get(id);
             if now.truncated && !before.is_some_and(|before| before.truncated) {
                 wanted.whole.insert(id);
@@ -217,7 +298,8 @@ impl Transaction {
                 let before = before.and_then(|before| before.deleted.get(file));
                 let rows = before.map_or_else(|| rows.as_ref().clone(), |before| rows.as_ref() - before.as_ref());
                 if !rows.is_empty() {
-                    wanted.rows.insert((id, *file), rows);
+                    let all = wanted.rows.entry(id).or_default().entry(*file).or_default();
+                    *Arc::make_mut(all) |= rows;
                 }
             }
             for (index, claims) in now.claims.iter().filter(|(index, _)| !index.is_provisional()) {
@@ -413,7 +495,7 @@ impl Transaction {
             .map_err(SqlError::from_engine)?;
         let committed = self.base.data(id);
         let few = staged.moves.is_none() && committed.inlined.len() < INLINED_ROWS_MAX;
-        let inlined = if few { InlinedInsert::new(relation, &rows) } else { None };
+        let inlined = if few { InlinedInsert::new(relation, &rows).map(Arc::new) } else { None };
         if inlined.is_none() && !rows.is_empty() {
             let mut writer = TableWriter::new(warehouse, &self.catalog, relation)?;
             for rows in rows {
@@ -477,6 +559,7 @@ impl Transaction {
         self.sequences.clone_from(&point.sequences);
         self.relied_on.clone_from(&point.relied_on);
         self.claimed_at = point.claimed_at;
+        self.met.clear();
     }
 
     /// Deletes the files it wrote.
@@ -498,6 +581,11 @@ impl Transaction {
             warehouse.discard(&self.catalog, relation, &paths).await;
         }
     }
+}
+
+/// Whether what was meant for one version of a table is right for the other.
+fn is_same(old: &Relation, new: &Relation) -> bool {
+    new.holds_the_same(old) && new.is_same_to_readers(old)
 }
 
 /// All files of a commit, below the table's path.

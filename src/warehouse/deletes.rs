@@ -73,6 +73,14 @@ impl Addresses {
         self.0.values().all(RoaringTreemap::is_empty)
     }
 
+    /// Those that are in committed data.
+    pub fn committed(&self) -> impl Iterator<Item = (FileId, &RoaringTreemap)> {
+        self.places().filter_map(|(place, rows)| match place {
+            Place::Committed(file) => Some((file, rows)),
+            Place::Staged(_) | Place::Memory => None,
+        })
+    }
+
     pub(super) fn places(&self) -> impl Iterator<Item = (Place, &RoaringTreemap)> {
         self.0.iter().map(|(number, positions)| (Place::of(*number), positions))
     }

@@ -17,7 +17,7 @@ use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::{CopyEncoder, CopyIn, Outcome};
 use crate::plan::Parameters;
 use crate::session::{Session, parse_message};
-use crate::statement::Statement;
+use crate::statement::{Command, Statement};
 
 /// Times a statement of its own transaction is run before a conflict becomes the client's.
 const COMMIT_ATTEMPTS_MAX: u32 = 100;
@@ -259,12 +259,14 @@ impl Connection {
         watch: &mut Watch,
     ) -> Result<Outcome, Stop> {
         let alone = alone && self.session.is_idle();
-        let contended = self.session.contended();
-        let mut turn = None;
         let mut attempt = 1;
         loop {
             let run = Box::pin(self.session.run(statement, parameters.clone()));
-            let outcome = watch.run(&mut self.link, run).await??;
+            // A COMMIT that has begun comes to its end: nobody is told that it was canceled when it was not.
+            let outcome = match &statement.command {
+                Command::Commit => run.await?,
+                _ => watch.run(&mut self.link, run).await??,
+            };
             if !alone || !matches!(outcome, Outcome::Done(_) | Outcome::Returned { .. }) {
                 return Ok(outcome);
             }
@@ -273,9 +275,6 @@ impl Connection {
                 Err(error) if lost_to_others(&error) && attempt < COMMIT_ATTEMPTS_MAX => {
                     attempt += 1;
                     drop(self.session.take_notices());
-                    if turn.is_none() {
-                        turn = Some(watch.run(&mut self.link, contended.lock()).await?);
-                    }
                 }
                 Err(error) => return Err(error.into()),
             }

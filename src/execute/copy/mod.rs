@@ -216,6 +216,11 @@ impl CopyIn {
         })
     }
 
+    /// The table that gets the rows.
+    pub fn table(&self) -> ObjectId {
+        self.table
+    }
+
     /// Fields in each row that the client sends; columns filled by their defaults do not count.
     pub fn columns(&self) -> usize {
         self.layout.names.len()
