@@ -16,8 +16,7 @@ use crate::types::{PgType, field};
 pub(super) async fn run(scope: &Scope, query: QueryPlan, analyze: bool, verbose: bool) -> Result<Outcome, SqlError> {
     let plan = query::physical(scope, &query.logical).await?;
     if analyze {
-        let mut stream =
-            execute_stream(Arc::clone(&plan), scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+        let mut stream = execute_stream(Arc::clone(&plan), scope.engine.task()).map_err(SqlError::from_engine)?;
         while stream.try_next().await.map_err(SqlError::from_engine)?.is_some() {}
     }
     let text = if analyze {

@@ -37,7 +37,7 @@ pub(super) async fn run(
         };
     }
     let plan = query::physical(scope, &insert.source).await?;
-    let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    let streams = execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
     let rows = Arc::new(RowChecks::new(scope, insert.table, &relation, None, &insert.checks, |_| true)?);
     let keep = insert.returning.is_some();
     // Dropped when the statement is cancelled: its tasks end with it.

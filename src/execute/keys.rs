@@ -178,13 +178,13 @@ impl Keys {
         let mut ctx = scope.ctx.clone();
         ctx.staged = Arc::clone(staged);
         let system = scope.engine.state();
-        let table = scope.guard.open_target(&ctx, self.table.id, &self.table.relation, None, &system)?;
+        let table = scope.guard.open_target(&ctx, self.table.id, &self.table.relation, None, system)?;
         LogicalPlanBuilder::scan("keys", provider_as_source(table), None).map_err(SqlError::from_engine)
     }
 
     async fn run(&self, plan: &datafusion::logical_expr::LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
         let plan = query::physical(&self.scope, plan).await?;
-        execute_stream(plan, self.scope.engine.state().task_ctx()).map_err(SqlError::from_engine)
+        execute_stream(plan, self.scope.engine.task()).map_err(SqlError::from_engine)
     }
 
     fn violation(&self, key: &Key, batch: &RecordBatch, row: usize) -> SqlError {

@@ -179,7 +179,7 @@ fn lock(transaction: &mut Transaction, locks: &Locks) {
 async fn validate(scope: &Scope, transaction: &mut Transaction, ddl: &DdlPlan) -> Result<(), SqlError> {
     for Validation { table, none_of, error, key } in &ddl.validations {
         let plan = query::physical(scope, none_of).await?;
-        let mut rows = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+        let mut rows = execute_stream(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
         while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {
             if batch.num_rows() > 0 {
                 let error = error.clone();

@@ -32,7 +32,7 @@ pub(super) async fn run(
     let rows = modify.rows(&relation).map_err(SqlError::from_engine)?;
     let drawn = query::sequences(&rows)?;
     let plan = query::physical(scope, &rows).await?;
-    let streams = execute_stream_partitioned(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    let streams = execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
     let found = Arc::new(Mutex::new(Addresses::default()));
     let touches = |index: &Index| touches(&relation, index, |position| modify.sets(position));
     let checks = Arc::new(RowChecks::new(scope, modify.table, &relation, None, &modify.checks, touches)?);

@@ -49,7 +49,7 @@ pub(super) async fn stream(
     fields: &[FieldRef],
 ) -> Result<SendableRecordBatchStream, SqlError> {
     let plan = physical(scope, &logical).await?;
-    let inner = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    let inner = execute_stream(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
     Ok(rename(inner, fields))
 }
 

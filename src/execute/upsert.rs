@@ -50,7 +50,7 @@ pub(super) async fn run(
     arbiters: &OnConflict,
 ) -> Result<(usize, Vec<RecordBatch>), SqlError> {
     let plan = query::physical(scope, &insert.source).await?;
-    let mut source = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    let mut source = execute_stream(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
     let checks = RowChecks::new(scope, insert.table, relation, None, &insert.checks, |_| true)?;
     let checks = checks.arbitrated_by(&arbiters.arbiters);
     let update = arbiters.update.as_ref().map(|update| Update::new(scope, insert, relation, update)).transpose()?;

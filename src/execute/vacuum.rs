@@ -7,8 +7,8 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::LogicalPlanBuilder;
-use datafusion::physical_plan::execute_stream;
-use futures::TryStreamExt;
+use datafusion::physical_plan::execute_stream_partitioned;
+use futures::{StreamExt, TryStreamExt};
 
 use super::{Outcome, Stores, query};
 use crate::catalog::{Inlined, Moves, TableData};
@@ -50,11 +50,13 @@ async fn rewrite(
     let mut ctx = scope.ctx.clone();
     ctx.catalog = Arc::new(ctx.catalog.as_ref().clone().with_data([(table, Some(Arc::new(chosen)))]));
     ctx.staged = Arc::new(Staged::default());
-    let source = scope.guard.open_target(&ctx, table, relation, None, &scope.engine.state())?;
+    let source = scope.guard.open_target(&ctx, table, relation, None, scope.engine.state())?;
     let plan = LogicalPlanBuilder::scan("vacuumed", provider_as_source(source), None);
     let plan = plan.and_then(LogicalPlanBuilder::build).map_err(SqlError::from_engine)?;
     let plan = query::physical(scope, &plan).await?;
-    let mut rows = execute_stream(plan, scope.engine.state().task_ctx()).map_err(SqlError::from_engine)?;
+    // One after the other: rows that are near each other stay so.
+    let parts = execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
+    let mut rows = futures::stream::iter(parts).flatten();
     let mut writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
     let (mut found, mut moves) = (Addresses::default(), Moves::default());
     while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::execution::SessionState;
 use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{SessionState, TaskContext};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -32,7 +32,8 @@ const CONSUMERS_SHOWN: usize = 5;
 /// The engine that all sessions share.
 #[derive(Debug)]
 pub struct Engine {
-    template: SessionState,
+    state: Arc<SessionState>,
+    task: Arc<TaskContext>,
     runtime: Arc<RuntimeEnv>,
 }
 
@@ -84,17 +85,18 @@ impl Engine {
             use datafusion::logical_expr::registry::FunctionRegistry;
             template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;
         }
-        Ok(Self { template, runtime })
+        let state = Arc::new(template);
+        Ok(Self { task: state.task_ctx(), state, runtime })
     }
 
-    /// A state for one statement.
-    pub fn state(&self) -> Arc<SessionState> {
-        Arc::new(self.template.clone())
+    /// Its functions, rules and options. One for all statements: nothing in it is a statement's own.
+    pub fn state(&self) -> &Arc<SessionState> {
+        &self.state
     }
 
-    /// What the state of each statement is a copy of: to look functions up in.
-    pub fn template(&self) -> &SessionState {
-        &self.template
+    /// What plans run with. One for all, like the state.
+    pub fn task(&self) -> Arc<TaskContext> {
+        Arc::clone(&self.task)
     }
 
     /// Memory, spill files and object stores of all statements together.

@@ -44,11 +44,11 @@ pub(super) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(super) fn new(scope: &'a Scope, within: Vec<ObjectId>) -> Self {
-        let state = scope.engine.template();
+        let state = scope.engine.state();
         Self {
             scope,
             state,
-            system: scope.engine.state(),
+            system: Arc::clone(scope.engine.state()),
             types: Arc::new(Types),
             relations: vec![Arc::new(FromFunction)],
             within,

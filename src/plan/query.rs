@@ -307,7 +307,7 @@ impl Checker<'_> {
             return self.fail(typing::undefined_function(&name.to_string()));
         };
         let name = folded(name);
-        let state = self.scope.engine.template();
+        let state = self.scope.engine.state();
         let known = state.scalar_functions().contains_key(&name)
             || state.aggregate_functions().contains_key(&name)
             || state.window_functions().contains_key(&name)

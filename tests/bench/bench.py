@@ -319,6 +319,25 @@ class Bench:
             update = "UPDATE ten SET v = v + 1 WHERE id = 5000001"
             self.add("UPDATE of one row in 10 M", "PostgreSQL", best(10, lambda: own.execute(update)), best(10, lambda: theirs.execute(update)))
 
+    def upkeep(self, server):
+        """10,000 small commits, and the table beside a freshly loaded one once upkeep has done its work."""
+        with connect(server) as connection:
+            connection.execute("CREATE TABLE small (id bigint, v text)")
+            script = pathlib.Path(self.folder, "small.sql")
+            script.write_text("INSERT INTO small SELECT i, 'abc' FROM generate_series(1, 100) i;")
+            began = time.perf_counter()
+            pgbench(server, "-n", "-c", 8, "-t", 1250, "-f", script)
+            loaded = time.perf_counter() - began
+            metadata = sum(file.stat().st_size for file in pathlib.Path(self.folder, "data").glob("metadata.sqlite*"))
+            runs, quiet = "SELECT autovacuum_count, n_ins_since_vacuum FROM pg_stat_user_tables WHERE relname = 'small'", None
+            while (seen := connection.execute(runs).fetchone()) != quiet:
+                quiet = seen
+                time.sleep(3)
+            connection.execute("CREATE TABLE fresh AS SELECT * FROM small")
+            scans = {table: best(5, lambda: connection.execute(f"SELECT count(*), sum(id), max(v) FROM {table}").fetchall()) for table in ("small", "fresh")}
+            note = f"{10_000 / loaded:.0f} commits of 100 rows a second, {metadata / 10_000 / 1024:.1f} KiB of metadata each, {seen[0]} runs of VACUUM"
+            self.add("scan after 10,000 small commits", "a fresh table", scans["small"], scans["fresh"], note)
+
     def catalog(self, server, peer):
         """What psql's `\\d` asks, over 1,000 tables of ten columns."""
         sql = """SELECT n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner)
@@ -372,7 +391,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", required=True, help="the server's binary")
     parser.add_argument("--scale", default="1", help="TPC-H scale factor")
-    parser.add_argument("--only", nargs="*", default=["trivial", "catalog", "commits", "copy", "drain", "tpch"], help="what to measure")
+    parser.add_argument("--only", nargs="*", default=["trivial", "catalog", "commits", "upkeep", "copy", "drain", "tpch"], help="what to measure")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ours(arguments.server, folder) as server, postgres(folder) as peer:
         bench = Bench(arguments, folder)
@@ -385,6 +404,8 @@ def main():
             bench.catalog(server, peer)
         if "commits" in arguments.only:
             bench.commits(server, peer)
+        if "upkeep" in arguments.only:
+            bench.upkeep(server)
         if "copy" in arguments.only or "drain" in arguments.only:
             bench.copy(server, peer)
         if "drain" in arguments.only:

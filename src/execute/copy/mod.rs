@@ -367,7 +367,7 @@ pub(super) async fn from_files(
     location: &Location,
     notices: &mut Vec<Notice>,
 ) -> Result<u64, SqlError> {
-    let files = scope.guard.files(&scope.ctx, &scope.engine.state(), location).await?;
+    let files = scope.guard.files(&scope.ctx, scope.engine.state(), location).await?;
     let names = files.iter().map(|file| file.name().to_owned()).collect();
     let mut copy = CopyIn::start(scope, stores, copy, names)?;
     for (index, file) in files.iter().enumerate() {

@@ -22,6 +22,8 @@ use crate::metastore::MetastoreError;
 const LOCK: i64 = 0x626f_6174_686f_7573;
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the database may be silent before the connection counts as broken.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long the lock may be another's: a session of this server that broke may still be ending.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
@@ -59,7 +61,9 @@ impl Postgres {
             return Err(MetastoreError::Unsupported("sslmode=require for the metadata database"));
         }
         config.ssl_mode(SslMode::Disable);
+        // A database that is not heard of any more must not hold up commits for ever.
         config.application_name("boathouse").connect_timeout(CONNECT_TIMEOUT);
+        config.keepalives_idle(SILENCE_MAX).tcp_user_timeout(SILENCE_MAX);
         let db = Self { config, writer: Mutex::default(), reader: Mutex::default() };
         drop(db.session(&db.writer, true).await?);
         Ok(db)

@@ -442,7 +442,7 @@ pub(super) const TABLE: &str = "old";
 
 /// The table's old rows, as they are kept.
 pub(super) fn scan(scope: &Scope, id: ObjectId, relation: &Relation) -> PlanResult<LogicalPlanBuilder> {
-    let table = scope.guard.open(&scope.ctx, id, relation, None, &scope.engine.state())?;
+    let table = scope.guard.open(&scope.ctx, id, relation, None, scope.engine.state())?;
     Ok(LogicalPlanBuilder::scan(TABLE, provider_as_source(table), None)?)
 }
 

@@ -209,7 +209,7 @@ pub(in crate::plan) fn copy_from_table(
         constraints: Vec::new(),
         indexes: Vec::new(),
     };
-    let table = scope.guard.open(&scope.ctx, ObjectId(i64::MIN), &external, None, &scope.engine.state())?;
+    let table = scope.guard.open(&scope.ctx, ObjectId(i64::MIN), &external, None, scope.engine.state())?;
     let scan = LogicalPlanBuilder::scan("file", provider_as_source(table), None)?;
     let wanted = columns.iter().enumerate().map(|(index, column)| {
         let source = if by_name {
