@@ -163,6 +163,11 @@ impl Context {
         self.catalog.schema(id).is_some_and(|schema| self.rights(&Self::schema_acl(schema)).contains(Privilege::Usage))
     }
 
+    /// Whether the role may read all of a relation, as the past demands: rights on single columns do not count.
+    pub fn may_read_all(&self, relation: &Relation) -> bool {
+        self.rights(&relation.effective_acl()).contains(Privilege::Select) && self.may_use_schema(relation.schema)
+    }
+
     /// A relation's name as messages and `regclass` show it: with its schema unless the search path finds it.
     pub fn display_name(&self, id: ObjectId) -> String {
         let Some(relation) = self.catalog.relation(id) else { return id.oid().to_string() };

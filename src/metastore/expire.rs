@@ -31,16 +31,14 @@ pub(super) async fn snapshots(db: &Db, time: &str) -> Result<Option<SnapshotId>,
         // A file that came back from the past is there twice.
         let sql = format!(
             "INSERT INTO ducklake_files_scheduled_for_deletion (data_file_id, path, path_is_relative, schedule_start)
-             SELECT DISTINCT f.{id}, s.path || t.path || f.path, 1, $2
+             SELECT DISTINCT f.{id}, s.path || t.path || f.path, 1, $1
                FROM {files} f
                JOIN ducklake_table t ON t.table_id = f.table_id
                JOIN ducklake_schema s ON s.schema_id = t.schema_id
-              WHERE f.end_snapshot <= $1
+              WHERE f.end_snapshot <= $2
                 AND NOT EXISTS (SELECT 1 FROM {files} o
-                                 WHERE o.path = f.path AND (o.end_snapshot IS NULL OR o.end_snapshot > $1))"
+                                 WHERE o.path = f.path AND (o.end_snapshot IS NULL OR o.end_snapshot > $2))"
         );
-        // The placeholders are named in order.
-        let sql = sql.replace("$2", "$x").replace("$1", "$2").replace("$x", "$1");
         script.execute(sql, vec![now_text().into(), kept.0.into()]);
     }
     for table in db.tables_like(INLINED_DELETES).await? {
@@ -91,13 +89,28 @@ async fn inlined(db: &Db, kept: SnapshotId, script: &mut Script) -> Result<(), M
     Ok(())
 }
 
-/// Files, by their paths below the data path, that were put down for deletion up to a time.
+/// Files, by their paths below the data path, that were put down for deletion up to a time. Those that a snapshot needs
+/// again, because they came back from the past meanwhile, are taken off the list.
 pub(super) async fn due(db: &Db, time: &str) -> Result<Vec<String>, MetastoreError> {
+    let listed = scheduled(db, time).await?;
+    if listed.is_empty() {
+        return Ok(listed);
+    }
+    let used = load::used_files(db).await?;
+    let (kept, due): (Vec<String>, Vec<String>) = listed.into_iter().partition(|path| used.contains(path));
+    if !kept.is_empty() {
+        deleted(db, &kept).await?;
+    }
+    Ok(due)
+}
+
+/// All files that were put down up to a time.
+pub(super) async fn scheduled(db: &Db, time: &str) -> Result<Vec<String>, MetastoreError> {
     let sql = "SELECT DISTINCT path FROM ducklake_files_scheduled_for_deletion WHERE schedule_start <= $1";
     db.query(sql, vec![time.into()]).await?.iter().map(|row| row.text(0)).collect()
 }
 
-/// Notes that files are deleted.
+/// Takes files off the list.
 pub(super) async fn deleted(db: &Db, paths: &[String]) -> Result<(), MetastoreError> {
     let mut script = Script::default();
     for path in paths {

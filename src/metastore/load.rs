@@ -275,19 +275,13 @@ pub(super) async fn sequences(db: &Db) -> Result<BTreeMap<ObjectId, i64>, Metast
 }
 
 /// Paths below the data path of all files that any snapshot needs.
-pub(super) async fn referenced_files(db: &Db) -> Result<HashSet<String>, MetastoreError> {
-    let rows = db
-        .query(
-            "SELECT DISTINCT s.path || t.path || f.path
-               FROM (SELECT table_id, path FROM ducklake_data_file
-                     UNION ALL SELECT table_id, path FROM ducklake_delete_file) f
-               JOIN ducklake_table t ON t.table_id = f.table_id
-               JOIN ducklake_schema s ON s.schema_id = t.schema_id
-              UNION SELECT path FROM ducklake_files_scheduled_for_deletion",
-            vec![],
-        )
-        .await?;
-    rows.iter().map(|row| row.text(0)).collect()
+pub(super) async fn used_files(db: &Db) -> Result<HashSet<String>, MetastoreError> {
+    let sql = "SELECT DISTINCT s.path || t.path || f.path
+                 FROM (SELECT table_id, path FROM ducklake_data_file
+                       UNION ALL SELECT table_id, path FROM ducklake_delete_file) f
+                 JOIN ducklake_table t ON t.table_id = f.table_id
+                 JOIN ducklake_schema s ON s.schema_id = t.schema_id";
+    db.query(sql, vec![]).await?.iter().map(|row| row.text(0)).collect()
 }
 
 fn unsigned(value: i64) -> Result<u64, MetastoreError> {

@@ -345,9 +345,11 @@ impl Metastore {
         &self.store.sequences
     }
 
-    /// Paths, below the data path, of every data file that some snapshot still needs.
+    /// Paths, below the data path, of every data file that some snapshot still needs, or that is to be deleted later.
     pub async fn referenced_files(&self) -> Result<std::collections::HashSet<String>, MetastoreError> {
-        load::referenced_files(&self.store.db).await
+        let mut files = load::used_files(&self.store.db).await?;
+        files.extend(expire::scheduled(&self.store.db, &rows::now_text()).await?);
+        Ok(files)
     }
 }
 

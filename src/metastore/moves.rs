@@ -75,8 +75,8 @@ impl RecentMoves {
         self.since(base, table).next().is_some()
     }
 
-    /// Gives rows of a table that were seen at `base` the addresses that they have at `head`. A delete file that was written for a file
-    /// whose rows are elsewhere by now is not used.
+    /// Gives rows of a table that were seen at `base` the addresses that they have at `head`. A delete file that was written
+    /// for a file whose rows are elsewhere by now is not used.
     pub(super) fn follow(
         &self,
         base: SnapshotId,

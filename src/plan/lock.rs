@@ -71,7 +71,8 @@ fn lock(scope: &Scope, locks: &mut Locks, factor: &TableFactor) -> PlanResult<()
     let TableFactor::Table { name, args: None, .. } = factor else {
         return Err(unsupported("FOR UPDATE of what is no table").into());
     };
-    if query::qualified(name).is_some_and(|name| as_it_was(&name.name).is_some()) {
+    let named_past = query::qualified(name).is_some_and(|name| as_it_was(&name.name).is_some());
+    if named_past || scope.facts.moment.is_some() {
         return Err(unsupported("FOR UPDATE of the past").into());
     }
     let Some((id, relation)) = query::qualified(name).and_then(|name| scope.ctx.relation(&name)) else {

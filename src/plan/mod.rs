@@ -398,6 +398,8 @@ impl Scope {
     fn with_path(&self, search_path: &[String]) -> Self {
         let mut other = self.clone();
         other.ctx = other.ctx.with_search_path(search_path);
+        // Policies are of today, also in what they read.
+        other.facts.moment = None;
         other
     }
 

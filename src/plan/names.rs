@@ -20,7 +20,6 @@ use super::{Scope, TableChange, policy, query};
 use crate::catalog::{CatalogState, Column, Relation, RelationKind};
 use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
-use crate::govern::Privilege;
 use crate::guard::ViewTable;
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::{self, SystemFunction, SystemRelation};
@@ -87,6 +86,10 @@ impl<'a> Names<'a> {
             }
             RelationKind::View(view) => {
                 let checked_as = if view.security_invoker { scope.ctx.role } else { relation.owner };
+                // What it hides may hang on tables whose past is not the reader's to choose.
+                if scope.facts.moment.is_some() && !scope.ctx.owns(checked_as) {
+                    return Err(unsupported("reading another owner's view as it was").into());
+                }
                 let inner = scope.as_role(checked_as, &view.search_path);
                 let mut within = self.within.clone();
                 within.push(id);
@@ -139,8 +142,7 @@ impl<'a> Names<'a> {
         if !matches!(now.storage, RelationKind::Table(_)) {
             return Err(unsupported(format!("the past of a {}", now.kind_name())).into());
         }
-        let readable = scope.ctx.rights(&now.effective_acl()).contains(Privilege::Select);
-        if !readable || !scope.ctx.may_use_schema(now.schema) {
+        if !scope.ctx.may_read_all(now) {
             let message = format!("permission denied for table {}", now.name);
             let error = Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message);
             return Err(error.detail("The past of a table may be read by those who may read all of it.").into());

@@ -8,7 +8,6 @@ use super::Shared;
 use crate::catalog::{CatalogState, DataFile, Deletes, Inlined, Relation, RelationKind, TableData};
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState, unsupported};
-use crate::govern::Privilege;
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, QualifiedName, SnapshotId};
 use crate::plan::{ChangeKind, TableChange};
@@ -26,8 +25,7 @@ pub(super) async fn changes(
     to: SnapshotId,
 ) -> Result<Option<Vec<TableChange>>, SqlError> {
     let Some((id, relation)) = ctx.relation(&QualifiedName::parse(name)?) else { return Ok(None) };
-    let readable = ctx.rights(&relation.effective_acl()).contains(Privilege::Select);
-    if !readable || !ctx.may_use_schema(relation.schema) || !matches!(relation.storage, RelationKind::Table(_)) {
+    if !ctx.may_read_all(relation) || !matches!(relation.storage, RelationKind::Table(_)) {
         return Ok(None);
     }
     if from > to {

@@ -255,7 +255,7 @@ impl Session {
                 Some(schema) => scope.ctx.catalog.schema_id(schema),
                 None => scope.ctx.creation_schema(name).ok().map(|(id, _)| id),
             };
-            if let Some(schema) = schema {
+            if let Some(schema) = schema.filter(|schema| scope.ctx.may_use_schema(*schema)) {
                 scope.facts.dropped = self.shared.metastore.dropped(schema, &name.name).await?;
             }
         }

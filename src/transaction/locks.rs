@@ -59,7 +59,9 @@ impl Wanted {
                 *Arc::make_mut(own.entry(file).or_default()) |= rows.as_ref();
             }
         }
-        self.keys.extend(more.keys);
+        if self.keys.len() + more.keys.len() <= KEYS_MAX {
+            self.keys.extend(more.keys);
+        }
         self.written.extend(more.written);
         self.whole.extend(more.whole);
         self.at = more.at;

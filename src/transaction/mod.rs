@@ -296,6 +296,9 @@ impl Transaction {
             }
             for (file, rows) in &now.deleted {
                 let before = before.and_then(|before| before.deleted.get(file));
+                if before.is_some_and(|before| Arc::ptr_eq(before, rows)) {
+                    continue;
+                }
                 let rows = before.map_or_else(|| rows.as_ref().clone(), |before| rows.as_ref() - before.as_ref());
                 if !rows.is_empty() {
                     let all = wanted.rows.entry(id).or_default().entry(*file).or_default();
