@@ -1,5 +1,7 @@
 //! What must hold of a table's rows, and the indexes that carry its keys.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CatalogState, Relation, RelationKind};
@@ -100,13 +102,56 @@ pub struct IndexKey {
     pub nulls_first: bool,
 }
 
-/// Keys that a transaction gives its rows in one unique index.
+/// Keys that a transaction gives its rows in one unique index, by their hashes. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {
-    /// Of the keys, in any order.
-    pub hashes: Vec<u64>,
+    /// In the order in which they came, from many to few.
+    hashes: Vec<Arc<Vec<u64>>>,
     /// Whether the transaction would have done something else had it seen one of them (ON CONFLICT).
     pub arbitrated: bool,
+}
+
+impl Claims {
+    /// Of these keys.
+    pub fn new(hashes: Vec<u64>, arbitrated: bool) -> Self {
+        Self { hashes: vec![Arc::new(hashes)], arbitrated }
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.hashes.iter().map(|hashes| hashes.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All hashes.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.hashes.iter().flat_map(|hashes| hashes.iter().copied())
+    }
+
+    /// The hashes of those that came after the first `known`.
+    pub fn after(&self, mut known: usize) -> impl Iterator<Item = u64> {
+        self.hashes.iter().flat_map(move |hashes| {
+            let skipped = known.min(hashes.len());
+            known -= skipped;
+            hashes.iter().skip(skipped).copied()
+        })
+    }
+
+    /// With more keys.
+    pub fn add(&mut self, more: Self) {
+        self.arbitrated |= more.arbitrated;
+        for mut last in more.hashes {
+            while let Some(mut previous) = self.hashes.pop_if(|previous| previous.len() < 2 * last.len()) {
+                Arc::make_mut(&mut previous).extend_from_slice(&last);
+                last = previous;
+            }
+            self.hashes.push(last);
+        }
+    }
 }
 
 impl Index {

@@ -64,7 +64,7 @@ pub(super) async fn run(
     let new = rows.keys_are_new(transaction).await;
     for written in all {
         // Also after a failure: the transaction's end deletes the files.
-        transaction.stage(insert.table, written);
+        transaction.stage(insert.table, written)?;
     }
     new?;
     rows.finish(transaction).await?;

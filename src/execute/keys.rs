@@ -103,7 +103,7 @@ impl Keys {
             if hashes.is_empty() {
                 continue;
             }
-            let claims = Claims { hashes, arbitrated: key.arbitrates };
+            let claims = Claims::new(hashes, key.arbitrates);
             transaction.claim(self.table.id, key.index, claims);
             if !batches.is_empty() && !key.arbitrates {
                 let new = Lookup::new(key, &batches)?;

@@ -61,7 +61,7 @@ pub(super) async fn run(
     let new = checks.keys_are_new(transaction).await;
     for written in all {
         // Also after a failure: the transaction's end deletes the files.
-        transaction.stage(modify.table, written);
+        transaction.stage(modify.table, written)?;
     }
     new?;
     checks.finish(transaction).await?;

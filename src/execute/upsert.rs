@@ -219,7 +219,7 @@ impl Upsert<'_> {
         checks.keys_are_new(transaction).await?;
         let mut writer = TableWriter::new(&self.stores.warehouse, &self.scope.ctx.catalog, self.relation)?;
         writer.write(rows.clone()).await?;
-        transaction.stage(self.insert.table, writer.finish().await?);
+        transaction.stage(self.insert.table, writer.finish().await?)?;
         checks.finish(transaction).await
     }
 }

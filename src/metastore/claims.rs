@@ -46,10 +46,10 @@ impl RecentClaims {
         let later = self.commits.iter().rev().take_while(|(snapshot, ..)| *snapshot > base);
         let mut own = None;
         for (_, _, taken) in later.filter(|(_, other, _)| *other == index) {
-            let both = if claims.hashes.len() <= taken.len() {
-                claims.hashes.iter().any(|hash| taken.contains(hash))
+            let both = if claims.len() <= taken.len() {
+                claims.iter().any(|hash| taken.contains(&hash))
             } else {
-                let own = own.get_or_insert_with(|| claims.hashes.iter().copied().collect::<HashSet<u64>>());
+                let own = own.get_or_insert_with(|| claims.iter().collect::<HashSet<u64>>());
                 taken.iter().any(|hash| own.contains(hash))
             };
             if both {
@@ -74,8 +74,8 @@ impl RecentClaims {
 
     /// Remembers what a commit gave its rows.
     pub(super) fn add(&mut self, snapshot: SnapshotId, index: ObjectId, claims: &Claims) {
-        self.hashes += claims.hashes.len() + COMMIT_COST;
-        self.commits.push_back((snapshot, index, claims.hashes.iter().copied().collect()));
+        self.hashes += claims.len() + COMMIT_COST;
+        self.commits.push_back((snapshot, index, claims.iter().collect()));
         while self.hashes > REMEMBERED_MAX {
             let Some((oldest, _, hashes)) = self.commits.pop_front() else { return };
             self.hashes = self.hashes.saturating_sub(hashes.len() + COMMIT_COST);
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn claims(hashes: &[u64]) -> Claims {
-        Claims { hashes: hashes.to_vec(), arbitrated: false }
+        Claims::new(hashes.to_vec(), false)
     }
 
     #[test]

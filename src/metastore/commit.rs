@@ -61,7 +61,7 @@ pub struct TableCommit {
     /// Rows of committed files that are gone; empty if it is truncated.
     pub deleted: BTreeMap<FileId, DeletedRows>,
     /// Keys of its new rows, by unique index.
-    pub claims: BTreeMap<ObjectId, Arc<Claims>>,
+    pub claims: BTreeMap<ObjectId, Claims>,
     /// Where `added` has the rows that are `deleted`, if it only writes them again; then the table's rows stay the same.
     pub moves: Option<Arc<Moves>>,
 }

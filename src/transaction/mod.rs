@@ -306,8 +306,8 @@ impl Transaction {
                 }
             }
             for (index, claims) in now.claims.iter().filter(|(index, _)| !index.is_provisional()) {
-                let known = before.and_then(|before| before.claims.get(index)).map_or(0, |before| before.hashes.len());
-                wanted.keys.extend(claims.hashes.iter().skip(known).map(|hash| (*index, *hash)));
+                let known = before.and_then(|before| before.claims.get(index)).map_or(0, Claims::len);
+                wanted.keys.extend(claims.after(known).map(|hash| (*index, hash)));
             }
         }
         wanted
@@ -328,13 +328,13 @@ impl Transaction {
     }
 
     /// Adds rows to a table.
-    pub fn stage(&mut self, table: ObjectId, written: Written) {
+    pub fn stage(&mut self, table: ObjectId, written: Written) -> Result<(), SqlError> {
         if written.files.is_empty() && written.memory.is_empty() {
-            return;
+            return Ok(());
         }
         let staged = Arc::make_mut(&mut self.staged).table(table);
         staged.files.extend(written.files.into_iter().map(Arc::new));
-        staged.rows.extend(written.memory);
+        written.memory.into_iter().try_for_each(|rows| staged.add(rows)).map_err(SqlError::from_arrow)
     }
 
     /// Adds rows of the past to a table, in the files where they are: those stay whatever becomes of the transaction.
@@ -348,8 +348,7 @@ impl Transaction {
         };
         self.borrowed.extend(written.files.iter().map(|file| file.path.clone()));
         self.borrowed.extend(written.files.iter().filter_map(|file| Some(file.deletes.file.as_ref()?.path.clone())));
-        self.stage(table, written);
-        Ok(())
+        self.stage(table, written)
     }
 
     /// Removes rows that a scan of the table gave in this transaction.
@@ -369,7 +368,7 @@ impl Transaction {
         moves: Moves,
     ) -> Result<(), SqlError> {
         self.delete(table, rows)?;
-        self.stage(table, written);
+        self.stage(table, written)?;
         Arc::make_mut(&mut self.staged).table(table).moves = Some(Arc::new(moves));
         Ok(())
     }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::compute::concat_batches;
+use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, internal_datafusion_err};
 use roaring::RoaringTreemap;
@@ -10,6 +12,9 @@ use roaring::RoaringTreemap;
 use super::deletes::{Addresses, Place, without};
 use crate::catalog::{Claims, DataFile, Moves};
 use crate::name::{FileId, ObjectId};
+
+/// Batches of this size are left alone.
+const MERGED_BYTES_MAX: usize = 16 << 20;
 
 /// By table. Cloning is cheap: files and rows are shared.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +31,10 @@ pub struct StagedTable {
     pub deleted: BTreeMap<FileId, Arc<RoaringTreemap>>,
     /// Files that are written already.
     pub files: Vec<Arc<DataFile>>,
-    /// Small inserts, in memory until commit.
+    /// Small inserts, in memory until commit, in their order; from many rows to few.
     pub rows: Vec<RecordBatch>,
-    /// Hashes of the keys that its new rows have, by unique index; those of rows that are gone again may be among them.
-    pub claims: BTreeMap<ObjectId, Arc<Claims>>,
+    /// The keys that its new rows have, by unique index; those of rows that are gone again may be among them.
+    pub claims: BTreeMap<ObjectId, Claims>,
     /// Where its new rows were before, if they are all rows of the table that it only writes again.
     pub moves: Option<Arc<Moves>>,
     /// Whether its new rows include all of the table's that were in no file.
@@ -73,18 +78,32 @@ impl StagedTable {
         self.claims.clear();
     }
 
-    /// Adds hashes of keys.
+    /// Adds rows in memory. A few batches are merged, so that there are never many: every statement reads all of them.
+    pub fn add(&mut self, rows: RecordBatch) -> Result<(), ArrowError> {
+        let schema = rows.schema();
+        let mut last = rows;
+        let merges = |previous: &RecordBatch, rows| {
+            previous.num_rows() < 2 * rows
+                && previous.get_array_memory_size() < MERGED_BYTES_MAX
+                && previous.schema() == schema
+        };
+        while let Some(previous) = self.rows.pop_if(|previous| merges(previous, last.num_rows())) {
+            last = concat_batches(&schema, [&previous, &last])?;
+        }
+        self.rows.push(last);
+        Ok(())
+    }
+
+    /// Adds keys.
     pub fn claim(&mut self, index: ObjectId, claims: Claims) {
-        let all = Arc::make_mut(self.claims.entry(index).or_default());
-        all.hashes.extend(claims.hashes);
-        all.arbitrated |= claims.arbitrated;
+        self.claims.entry(index).or_default().add(claims);
     }
 
     /// Removes rows that a scan of this data gave, wherever they are kept.
     pub fn delete(&mut self, rows: &Addresses) -> Result<(), DataFusionError> {
         // Keys of own rows that go are not claimed for sure any more.
         if rows.places().any(|(place, _)| !matches!(place, Place::Committed(_))) {
-            self.claims.values_mut().for_each(|claims| Arc::make_mut(claims).arbitrated = true);
+            self.claims.values_mut().for_each(|claims| claims.arbitrated = true);
         }
         for (place, positions) in rows.places() {
             match place {
@@ -98,5 +117,30 @@ impl StagedTable {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    #[test]
+    fn many_small_additions_make_few_batches_in_their_order() {
+        let mut table = StagedTable::default();
+        let index = ObjectId(7);
+        for value in 0..1000 {
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![value]));
+            table.add(RecordBatch::try_from_iter([("a", column)]).unwrap()).unwrap();
+            table.claim(index, Claims::new(vec![value.unsigned_abs()], false));
+        }
+        assert!(table.rows.len() <= 11, "{}", table.rows.len());
+        let values = |rows: &RecordBatch| rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+        assert_eq!(table.rows.iter().flat_map(values).collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
+        let claims = table.claims.get(&index).unwrap();
+        assert_eq!(claims.iter().collect::<Vec<_>>(), (0..1000).collect::<Vec<_>>());
+        assert_eq!(claims.after(997).collect::<Vec<_>>(), [997, 998, 999]);
     }
 }

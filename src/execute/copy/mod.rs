@@ -349,7 +349,7 @@ impl CopyIn {
         for written in all {
             rows += written.rows;
             // Also after a failure: the transaction's end deletes the files.
-            transaction.stage(self.table, written);
+            transaction.stage(self.table, written)?;
         }
         outcome.and(new)?;
         self.shape.checks.finish(transaction).await?;
