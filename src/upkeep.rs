@@ -106,7 +106,7 @@ impl Upkeep {
             if self.failed.contains_key(&id) || self.seen.get(&id).is_some_and(|seen| Arc::ptr_eq(seen, &data)) {
                 continue;
             }
-            if worn(&data, Effort::Automatic).is_empty() {
+            if worn(relation, &data, Effort::Automatic).is_empty() {
                 self.seen.insert(id, data);
             } else if let Some(schema) = head.schema(relation.schema) {
                 worn_tables

@@ -76,7 +76,7 @@ pub struct Index {
     /// The table, which it is dropped with.
     pub table: ObjectId,
     /// In the order of the key.
-    pub keys: Vec<IndexKey>,
+    pub keys: Vec<KeyColumn>,
     /// Ids of the columns of INCLUDE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<i32>,
@@ -89,9 +89,9 @@ pub struct Index {
     pub method: String,
 }
 
-/// A column of an index.
+/// A column of an index, or of the order of a table's rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IndexKey {
+pub struct KeyColumn {
     /// The column's id.
     pub column: i32,
     /// DESC.

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use roaring::RoaringTreemap;
 
-use super::Inlined;
+use super::{FilePartition, Inlined};
 use crate::name::{FileId, SnapshotId};
 
 /// One Parquet file.
@@ -24,6 +24,8 @@ pub struct DataFile {
     pub columns: Vec<ColumnStats>,
     /// Which of its rows are gone.
     pub deletes: Deletes,
+    /// The partition that all its rows belong to; `None`: the table had none when it was written.
+    pub partition: Option<Arc<FilePartition>>,
 }
 
 /// Rows of a data file that are gone, by their positions in it, which count from 0. Files are never changed.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Constraint, ConstraintKind, Index};
+use super::{Constraint, ConstraintKind, Index, Partitioning, Sorting};
 use crate::govern::{Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, field};
@@ -133,6 +133,12 @@ pub struct TableStorage {
     /// The id of the next new column; `None`: the table has its first columns, and the next id is beyond theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_column_id: Option<i32>,
+    /// `PARTITIONED BY`; `None`: files have any rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitioning: Option<Partitioning>,
+    /// `SORTED BY`; `None`: rows are as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sorting: Option<Sorting>,
 }
 
 /// Files that somebody else wrote.
@@ -276,6 +282,22 @@ impl Relation {
         self.columns.iter().find(|column| column.id == id)
     }
 
+    /// How its rows are spread over files, if it is a table and somebody said so.
+    pub fn partitioning(&self) -> Option<&Partitioning> {
+        match &self.storage {
+            RelationKind::Table(storage) => storage.partitioning.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// How its rows are ordered in files, if it is a table and somebody said so.
+    pub fn sorting(&self) -> Option<&Sorting> {
+        match &self.storage {
+            RelationKind::Table(storage) => storage.sorting.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether DuckLake's readers see no difference between two versions of a table.
     pub fn is_same_to_readers(&self, other: &Self) -> bool {
         self.columns == other.columns && self.name == other.name && self.schema == other.schema
@@ -380,6 +402,10 @@ impl Body {
                 match &mut relation.storage {
                     RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. })
                     | RelationKind::Index(Index { table, .. }) => map(table),
+                    RelationKind::Table(storage) => {
+                        storage.partitioning.iter_mut().for_each(|partitioning| map(&mut partitioning.id));
+                        storage.sorting.iter_mut().for_each(|sorting| map(&mut sorting.id));
+                    }
                     _ => {}
                 }
                 relation.indexes.iter_mut().for_each(map);
@@ -418,7 +444,12 @@ impl Body {
     /// Ids of parts that have ids of their own and no entry.
     pub fn parts(&self) -> Vec<ObjectId> {
         match self {
-            Self::Relation(relation) => relation.constraints.iter().map(|constraint| constraint.id).collect(),
+            Self::Relation(relation) => {
+                let constraints = relation.constraints.iter().map(|constraint| constraint.id);
+                let partitioning = relation.partitioning().map(|partitioning| partitioning.id);
+                let sorting = relation.sorting().map(|sorting| sorting.id);
+                constraints.chain(partitioning).chain(sorting).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -8,10 +8,11 @@ mod data_file;
 mod entry;
 mod fields;
 mod inlined;
+mod layout;
 mod moves;
 mod state;
 
-pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, IndexKey};
+pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn};
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
     Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation,
@@ -19,6 +20,7 @@ pub use entry::{
 };
 pub use fields::{FIELD_ID, field_id, file_schema};
 pub use inlined::{Inlined, InlinedRows};
+pub use layout::{FilePartition, PartitionKey, Partitioning, Sorting, Transform};
 pub use moves::Moves;
 pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
 

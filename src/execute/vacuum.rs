@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
+use datafusion::common::Column;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, SortExpr};
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::{StreamExt, TryStreamExt};
 
 use super::{Outcome, Stores, query};
-use crate::catalog::{Inlined, Moves, TableData};
+use crate::catalog::{Inlined, KeyColumn, Relation, Sorting, TableData};
 use crate::error::{Notice, SqlError, internal};
 use crate::name::{FileId, ObjectId};
 use crate::plan::{ADDRESS_COLUMNS, Scope, VacuumPlan};
@@ -51,14 +52,17 @@ async fn rewrite(
     ctx.catalog = Arc::new(ctx.catalog.as_ref().clone().with_data([(table, Some(Arc::new(chosen)))]));
     ctx.staged = Arc::new(Staged::default());
     let source = scope.guard.open_target(&ctx, table, relation, None, scope.engine.state())?;
-    let plan = LogicalPlanBuilder::scan("vacuumed", provider_as_source(source), None);
+    let mut plan = LogicalPlanBuilder::scan("vacuumed", provider_as_source(source), None);
+    if let Some(sorting) = relation.sorting() {
+        plan = plan.and_then(|plan| plan.sort(in_order(relation, sorting)));
+    }
     let plan = plan.and_then(LogicalPlanBuilder::build).map_err(SqlError::from_engine)?;
     let plan = query::physical(scope, &plan).await?;
     // One after the other: rows that are near each other stay so.
     let parts = execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
     let mut rows = futures::stream::iter(parts).flatten();
     let mut writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, relation)?;
-    let (mut found, mut moves) = (Addresses::default(), Moves::default());
+    let mut found = Addresses::default();
     while let Some(batch) = rows.try_next().await.map_err(SqlError::from_engine)? {
         // The address columns come last in a table's own scan.
         let width = batch.num_columns().saturating_sub(ADDRESS_COLUMNS);
@@ -68,12 +72,21 @@ async fn rewrite(
         };
         for (file, position) in files.values().iter().zip(positions.values()) {
             found.insert(*file, *position);
-            moves.push(FileId(*file), u64::try_from(*position).unwrap_or(u64::MAX));
         }
+        let (files, positions) = (files.clone(), positions.clone());
         let own: Vec<usize> = (0..width).collect();
-        writer.write(batch.project(&own).map_err(SqlError::from_arrow)?).await?;
+        writer.write_again(batch.project(&own).map_err(SqlError::from_arrow)?, files, positions).await?;
     }
-    transaction.compact(table, &found, writer.finish().await?, moves)?;
+    let (written, moves) = writer.finish_again().await?;
+    transaction.compact(table, &found, written, moves)?;
     run.complete();
     Ok(())
+}
+
+fn in_order(relation: &Relation, sorting: &Sorting) -> Vec<SortExpr> {
+    let key = |key: &KeyColumn| {
+        let column = relation.column_by_id(key.column)?;
+        Some(Expr::Column(Column::new_unqualified(&column.name)).sort(!key.descending, key.nulls_first))
+    };
+    sorting.keys.iter().filter_map(key).collect()
 }

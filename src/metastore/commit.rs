@@ -400,6 +400,9 @@ impl Prepared {
                 }
                 return Err(conflict("A table that the transaction wrote to was dropped at the same time."));
             };
+            for partition in table.added.iter_mut().filter_map(|file| file.partition.as_mut()) {
+                Arc::make_mut(partition).of = resolve(partition.of);
+            }
             let scope = Merge { head, base: &commit.base, claimed_at: commit.claimed_at, changes: &changes, recent };
             let after = scope.table(&next, relation, &mut table, &mut next_file_id)?;
             data.push((table.table, Some(Arc::new(after))));
@@ -512,6 +515,7 @@ impl Prepared {
         let mut next_row_id = signed(head.data(table.table).next_row_id);
         let mut files = Vec::new();
         let mut stats = Vec::new();
+        let mut partitions = Vec::new();
         for file in &table.added {
             let file_id = file.id.map_or(Value::Null, |file| file.0.into());
             let count = signed(file.record_count);
@@ -526,8 +530,13 @@ impl Prepared {
                 signed(file.size_bytes).into(),
                 file.footer_bytes.map(signed).into(),
                 next_row_id.into(),
+                file.partition.as_ref().map(|partition| partition.of.0).into(),
             ]);
             next_row_id += count;
+            let values = file.partition.iter().flat_map(|partition| partition.values.iter().enumerate());
+            partitions.extend(values.map(|(index, value)| {
+                vec![file_id.clone(), id.into(), i64::try_from(index).unwrap_or(i64::MAX).into(), value.clone().into()]
+            }));
             for column in &file.columns {
                 stats.push(vec![
                     file_id.clone(),
@@ -558,9 +567,12 @@ impl Prepared {
                 "file_size_bytes",
                 "footer_size",
                 "row_id_start",
+                "partition_id",
             ],
             files,
         );
+        let columns = ["data_file_id", "table_id", "partition_key_index", "partition_value"];
+        script.insert("ducklake_file_partition_value", &columns, partitions);
         script.insert(
             "ducklake_file_column_stats",
             &[

@@ -61,6 +61,13 @@ pub(super) async fn snapshots(db: &Db, time: &str) -> Result<Option<SnapshotId>,
     for table in VERSIONED {
         script.execute(format!("DELETE FROM {table} WHERE end_snapshot <= $1"), at());
     }
+    // Files refer to layouts that their table has no more.
+    for layout in
+        ["ducklake_partition_info", "ducklake_partition_column", "ducklake_sort_info", "ducklake_sort_expression"]
+    {
+        let sql = format!("DELETE FROM {layout} WHERE table_id NOT IN (SELECT table_id FROM ducklake_table)");
+        script.execute(sql, vec![]);
+    }
     for table in ["ducklake_snapshot_changes", "ducklake_snapshot"] {
         script.execute(format!("DELETE FROM {table} WHERE snapshot_id < $1"), at());
     }

@@ -8,7 +8,7 @@ use super::commit::INLINED_DELETES;
 use super::db::{Db, Row, Value};
 use super::inline;
 use crate::catalog::{
-    CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, Inlined, TableData, file_schema,
+    CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, FilePartition, Inlined, TableData, file_schema,
 };
 use crate::name::{FileId, ObjectId, SnapshotId};
 
@@ -163,6 +163,7 @@ async fn data_files(
         });
     }
     let mut deletes = deletes(db, snapshot, table).await?;
+    let mut partitions = partitions(db, snapshot, table).await?;
     let sql = format!(
         "SELECT table_id, data_file_id, path, record_count, file_size_bytes, footer_size, begin_snapshot
            FROM ducklake_data_file f WHERE {LIVE}{of_table} ORDER BY table_id, data_file_id"
@@ -182,9 +183,32 @@ async fn data_files(
             footer_bytes: row.int_or_null(5)?.map(unsigned).transpose()?,
             columns: stats.remove(&id).unwrap_or_default(),
             deletes,
+            partition: partitions.remove(&id).map(Arc::new),
         }));
     }
     Ok(tables)
+}
+
+/// The partitions of files that have one.
+async fn partitions(
+    db: &Db,
+    snapshot: SnapshotId,
+    table: Option<ObjectId>,
+) -> Result<HashMap<i64, FilePartition>, MetastoreError> {
+    let of_table = only("f.table_id", table);
+    let sql = format!(
+        "SELECT f.data_file_id, f.partition_id, v.partition_value
+           FROM ducklake_file_partition_value v JOIN ducklake_data_file f ON f.data_file_id = v.data_file_id
+          WHERE {LIVE}{of_table} AND f.partition_id IS NOT NULL
+          ORDER BY f.data_file_id, v.partition_key_index"
+    );
+    let mut found: HashMap<i64, FilePartition> = HashMap::new();
+    for row in db.query(&sql, vec![Value::from(snapshot.0)]).await? {
+        let of = ObjectId(row.int(1)?);
+        let partition = found.entry(row.int(0)?).or_insert_with(|| FilePartition { of, values: Vec::new() });
+        partition.values.push(row.text_or_null(2)?);
+    }
+    Ok(found)
 }
 
 /// The rows that are in no file, and the next row ids.

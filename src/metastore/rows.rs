@@ -47,7 +47,14 @@ pub(super) fn end_ducklake(script: &mut Script, snapshot: SnapshotId, id: Object
             Some(format!("dropped_schema:{id}"))
         }
         Body::Relation(Relation { storage: RelationKind::Table(_), .. }) => {
-            for table in ["ducklake_table", "ducklake_column", "ducklake_data_file", "ducklake_delete_file"] {
+            for table in [
+                "ducklake_table",
+                "ducklake_column",
+                "ducklake_data_file",
+                "ducklake_delete_file",
+                "ducklake_partition_info",
+                "ducklake_sort_info",
+            ] {
                 let sql = format!("UPDATE {table} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
                 script.execute(sql, values());
             }
@@ -93,10 +100,14 @@ pub(super) fn put_ducklake(
                     Some(Body::Relation(old)) => Some(old),
                     _ => None,
                 };
-                if old.is_some_and(|old| old.is_same_to_readers(relation)) {
+                let redefined = !old.is_some_and(|old| old.is_same_to_readers(relation));
+                if redefined {
+                    put_table(script, snapshot, id, relation, storage, old.is_some());
+                }
+                let laid_out = put_layout(script, snapshot, id, old, relation);
+                if !redefined && !laid_out {
                     return None;
                 }
-                put_table(script, snapshot, id, relation, storage, old.is_some());
                 Some(match old {
                     Some(_) => format!("altered_table:{id}"),
                     None => format!("created_table:{}", qualified(state, relation)),
@@ -159,6 +170,55 @@ fn put_table(
         let row = vec![id.0.into(), 0.into(), 0.into(), 0.into()];
         script.insert("ducklake_table_stats", &columns, vec![row]);
     }
+}
+
+/// How the table is laid out, where that is new; tells whether it is.
+fn put_layout(
+    script: &mut Script,
+    snapshot: SnapshotId,
+    table: ObjectId,
+    old: Option<&Relation>,
+    new: &Relation,
+) -> bool {
+    let end = |script: &mut Script, info: &str| {
+        let sql = format!("UPDATE {info} SET end_snapshot = $1 WHERE table_id = $2 AND end_snapshot IS NULL");
+        script.execute(sql, vec![snapshot.0.into(), table.0.into()]);
+    };
+    let number = |index: usize| Value::from(i64::try_from(index).unwrap_or(i64::MAX));
+    let info = |id: ObjectId| vec![vec![id.0.into(), table.0.into(), snapshot.0.into()]];
+    let partitioned = old.and_then(Relation::partitioning) != new.partitioning();
+    if partitioned {
+        end(script, "ducklake_partition_info");
+        if let Some(partitioning) = new.partitioning() {
+            let id = partitioning.id;
+            script.insert("ducklake_partition_info", &["partition_id", "table_id", "begin_snapshot"], info(id));
+            let keys = partitioning.keys.iter().enumerate().map(|(index, key)| {
+                let transform = key.transform.to_string();
+                vec![id.0.into(), table.0.into(), number(index), i64::from(key.column).into(), transform.into()]
+            });
+            let columns = ["partition_id", "table_id", "partition_key_index", "column_id", "transform"];
+            script.insert("ducklake_partition_column", &columns, keys.collect());
+        }
+    }
+    let sorted = old.and_then(Relation::sorting) != new.sorting();
+    if sorted {
+        end(script, "ducklake_sort_info");
+        if let Some(sorting) = new.sorting() {
+            let id = sorting.id;
+            script.insert("ducklake_sort_info", &["sort_id", "table_id", "begin_snapshot"], info(id));
+            let name = |column| new.column_by_id(column).map(|column| quoted(&column.name)).unwrap_or_default();
+            let keys = sorting.keys.iter().enumerate().map(|(index, key)| {
+                let direction = if key.descending { "DESC" } else { "ASC" };
+                let nulls = if key.nulls_first { "NULLS_FIRST" } else { "NULLS_LAST" };
+                let name = name(key.column).into();
+                vec![id.0.into(), table.0.into(), number(index), name, "duckdb".into(), direction.into(), nulls.into()]
+            });
+            let columns =
+                ["sort_id", "table_id", "sort_key_index", "expression", "dialect", "sort_direction", "null_order"];
+            script.insert("ducklake_sort_expression", &columns, keys.collect());
+        }
+    }
+    partitioned || sorted
 }
 
 fn put_view(script: &mut Script, snapshot: SnapshotId, id: ObjectId, relation: &Relation, view: &View) {

@@ -5,6 +5,7 @@ use sqlparser::ast;
 use super::Command;
 use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_table};
 use super::cursor::Cursor;
+use super::layout::Layout;
 use super::role::RoleSpec;
 use super::table::{ColumnDefinition, column_definition};
 use super::text::SyntaxError;
@@ -78,6 +79,8 @@ pub enum AlterTableAction {
     },
     /// `VALIDATE CONSTRAINT name`: those that are enforced always hold.
     ValidateConstraint(String),
+    /// `{SET | RESET} {PARTITIONED | SORTED} BY …`: for rows that are written from now on, and for VACUUM.
+    Layout(Layout),
     /// `ALTER [COLUMN] column …`.
     AlterColumn(String, AlterColumn),
 }
@@ -127,6 +130,9 @@ fn is_rename(action: &AlterTableAction) -> bool {
 }
 
 fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
+    if let Some(layout) = Layout::change(c)? {
+        return Ok(AlterTableAction::Layout(layout));
+    }
     Ok(if c.words(&["enable", "row", "level", "security"]) {
         AlterTableAction::RowSecurity(true)
     } else if c.words(&["disable", "row", "level", "security"]) {

@@ -86,16 +86,16 @@ pub struct CreateIndex {
     /// `USING method`; `btree` if not given.
     pub method: String,
     /// The key.
-    pub columns: Vec<IndexColumn>,
+    pub columns: Vec<SortColumn>,
     /// `INCLUDE (column, …)`.
     pub included: Vec<String>,
     /// `NULLS NOT DISTINCT`.
     pub nulls_not_distinct: bool,
 }
 
-/// A column of CREATE INDEX.
+/// A column of CREATE INDEX, or of SORTED BY.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexColumn {
+pub struct SortColumn {
     /// The column's name.
     pub name: String,
     /// `DESC`.
@@ -302,7 +302,7 @@ pub(super) fn create_index(c: &mut Cursor<'_>, unique: bool) -> Result<Command, 
     let _only = c.words(&["only"]);
     let table = c.qualified_name()?;
     let method = if c.words(&["using"]) { c.ident()? } else { "btree".to_owned() };
-    let columns = c.parenthesized(index_column)?;
+    let columns = c.parenthesized(sort_column)?;
     let included = if c.words(&["include"]) { c.parenthesized(Cursor::ident)? } else { Vec::new() };
     let nulls_not_distinct = nulls_not_distinct(c);
     if c.words(&["with"]) {
@@ -326,13 +326,13 @@ pub(super) fn create_index(c: &mut Cursor<'_>, unique: bool) -> Result<Command, 
     }))
 }
 
-fn index_column(c: &mut Cursor<'_>) -> Result<IndexColumn, SyntaxError> {
+pub(super) fn sort_column(c: &mut Cursor<'_>) -> Result<SortColumn, SyntaxError> {
     if c.peek_left_parenthesis() {
-        return Err(c.unsupported("an index on an expression"));
+        return Err(c.unsupported("an order by an expression"));
     }
     let name = c.ident()?;
     if c.peek_left_parenthesis() {
-        return Err(c.unsupported("an index on an expression"));
+        return Err(c.unsupported("an order by an expression"));
     }
     if c.words(&["collate"]) {
         c.qualified_name()?;
@@ -345,5 +345,5 @@ fn index_column(c: &mut Cursor<'_>) -> Result<IndexColumn, SyntaxError> {
     let _default = !descending && c.words(&["asc"]);
     let nulls_first = c.words(&["nulls", "first"]) || descending && !c.words(&["nulls", "last"]);
     let _default = !nulls_first && c.words(&["nulls", "last"]);
-    Ok(IndexColumn { name, descending, nulls_first })
+    Ok(SortColumn { name, descending, nulls_first })
 }

@@ -7,6 +7,7 @@ use sqlparser::ast;
 use super::Command;
 use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_column, of_table, storage_parameters};
 use super::cursor::Cursor;
+use super::layout::Layout;
 use super::role::RoleSpec;
 use super::text::SyntaxError;
 use crate::catalog::{ExternalFormat, IdentityKind};
@@ -24,7 +25,7 @@ pub struct CreateSchema {
     pub owner: Option<RoleSpec>,
 }
 
-/// `CREATE TABLE name (column, …)`: a table of the warehouse.
+/// `CREATE TABLE name (column, …) [PARTITIONED BY (…)] [SORTED BY (…)]`: a table of the warehouse.
 #[derive(Clone, Debug)]
 pub struct CreateTable {
     /// The new table, as written: unresolved.
@@ -35,6 +36,8 @@ pub struct CreateTable {
     pub columns: Vec<ColumnDefinition>,
     /// Those of the table; those of a column are with it.
     pub constraints: Vec<ConstraintDefinition>,
+    /// How its rows are laid out.
+    pub layout: Layout,
 }
 
 /// `name type [constraint …]`, in CREATE TABLE and CREATE EXTERNAL TABLE.
@@ -65,7 +68,7 @@ pub struct IdentityOption {
     pub increment: i64,
 }
 
-/// `CREATE TABLE name [(column, …)] AS query [WITH [NO] DATA]`.
+/// `CREATE TABLE name [(column, …)] [PARTITIONED BY (…)] [SORTED BY (…)] AS query [WITH [NO] DATA]`.
 #[derive(Clone, Debug)]
 pub struct CreateTableAs {
     /// The new table, as written: unresolved.
@@ -74,6 +77,8 @@ pub struct CreateTableAs {
     pub if_not_exists: bool,
     /// Names for the query's first columns. Those beyond, or all if the list is empty, keep the query's names.
     pub columns: Vec<String>,
+    /// How its rows are laid out.
+    pub layout: Layout,
     /// What the table gets its columns and its rows from.
     pub query: Box<ast::Query>,
     /// False: `WITH NO DATA`, the table stays empty.
@@ -209,8 +214,11 @@ pub(super) fn create_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> 
 pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let if_not_exists = c.if_not_exists();
     let name = c.qualified_name()?;
-    if c.words(&["as"]) {
-        return create_as(c, name, if_not_exists, Vec::new());
+    if !c.peek_left_parenthesis() {
+        let layout = Layout::clauses(c)?;
+        if c.words(&["as"]) {
+            return create_as(c, name, if_not_exists, Vec::new(), layout);
+        }
     }
     if c.words(&["partition", "of"]) || c.words(&["of"]) {
         return Err(c.unsupported("CREATE TABLE … OF"));
@@ -240,8 +248,9 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         }
         c.expect_right_parenthesis()?;
     }
+    let layout = Layout::clauses(c)?;
     if c.words(&["as"]) && columns.is_empty() {
-        return create_as(c, name, if_not_exists, bare_names);
+        return create_as(c, name, if_not_exists, bare_names, layout);
     }
     if !bare_names.is_empty() {
         return Err(c.unexpected());
@@ -255,7 +264,7 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             &["inherits", "partition", "without", "tablespace", "on", "using"],
         ));
     }
-    Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns, constraints }))
+    Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns, constraints, layout }))
 }
 
 fn create_as(
@@ -263,11 +272,12 @@ fn create_as(
     name: QualifiedName,
     if_not_exists: bool,
     columns: Vec<String>,
+    layout: Layout,
 ) -> Result<Command, SyntaxError> {
     let (query, _source) = c.query()?;
     let with_data = !c.words(&["with", "no", "data"]);
     let _explicit = with_data && c.words(&["with", "data"]);
-    Ok(Command::CreateTableAs(CreateTableAs { name, if_not_exists, columns, query, with_data }))
+    Ok(Command::CreateTableAs(CreateTableAs { name, if_not_exists, columns, layout, query, with_data }))
 }
 
 pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {

@@ -339,7 +339,11 @@ impl Transaction {
 
     /// Adds rows of the past to a table, in the files where they are: those stay whatever becomes of the transaction.
     pub fn restore(&mut self, table: ObjectId, data: &TableData) -> Result<(), SqlError> {
-        let files = data.files.iter().map(|file| DataFile { id: None, ..file.as_ref().clone() });
+        // Partitions of another table, or of an older layout, mean nothing here.
+        let now = self.catalog.relation(table).and_then(Relation::partitioning).map(|partitioning| partitioning.id);
+        let partition = |file: &DataFile| file.partition.clone().filter(|own| Some(own.of) == now);
+        let files =
+            data.files.iter().map(|file| DataFile { id: None, partition: partition(file), ..file.as_ref().clone() });
         let rows = data.inlined.rows(None).map_err(SqlError::from_arrow)?;
         let written = Written {
             rows: data.row_count(),

@@ -5,6 +5,7 @@
 mod adapter;
 mod deletes;
 mod evolve;
+mod layout;
 mod scan;
 mod stage;
 mod stats;

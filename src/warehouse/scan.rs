@@ -24,9 +24,10 @@ use parquet::arrow::RowNumber;
 use super::adapter::ByColumnId;
 use super::deletes::{Place, live_rows};
 use super::evolve::{evolved, initial};
+use super::layout::pruned;
 use super::stats::file_statistics;
 use super::{StagedTable, Warehouse};
-use crate::catalog::{CatalogState, Column, DataFile, Relation};
+use crate::catalog::{CatalogState, Column, DataFile, Partitioning, Relation};
 use crate::name::{FileId, ObjectId};
 
 /// Names of the columns that tell where a row is. No statement can spell them.
@@ -45,6 +46,7 @@ pub struct WarehouseTable {
     /// With the address columns, if the scan has them.
     schema: SchemaRef,
     files: Vec<(Place, Arc<DataFile>)>,
+    partitioning: Option<Partitioning>,
     rows: Vec<(RecordBatch, Int64Array, Place)>,
 }
 
@@ -88,6 +90,7 @@ impl WarehouseTable {
             own,
             schema,
             files,
+            partitioning: relation.partitioning().cloned(),
             rows: Self::in_memory(catalog, id, relation, staged).ok()?,
         })
     }
@@ -128,6 +131,7 @@ impl WarehouseTable {
     async fn scan_files(
         &self,
         state: &dyn Session,
+        files: &[&(Place, Arc<DataFile>)],
         projection: Option<&Vec<usize>>,
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -146,9 +150,9 @@ impl WarehouseTable {
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
         let known = |column: &Column| Ok((column.name.clone(), (column.id, initial(column)?)));
         let columns = self.columns.iter().map(known).collect::<Result<_>>()?;
-        let mut statistics = Vec::with_capacity(self.files.len());
-        let mut group = Vec::with_capacity(self.files.len());
-        for (place, file) in &self.files {
+        let mut statistics = Vec::with_capacity(files.len());
+        let mut group = Vec::with_capacity(files.len());
+        for (place, file) in files {
             let path = self.directory.clone().join(file.path.as_str());
             let of_file = file_statistics(file, &self.columns, &self.schema);
             let mut part =
@@ -213,17 +217,18 @@ impl TableProvider for WarehouseTable {
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let memory = || -> Result<Arc<dyn ExecutionPlan>> {
             let rows = self.memory()?;
             Ok(MemorySourceConfig::try_new_exec(&[rows], Arc::clone(&self.schema), projection.cloned())?)
         };
-        if self.files.is_empty() {
+        let files = pruned(&self.files, self.partitioning.as_ref(), &self.columns, filters);
+        if files.is_empty() {
             return memory();
         }
-        let files = self.scan_files(state, projection, limit).await?;
+        let files = self.scan_files(state, &files, projection, limit).await?;
         if self.rows.is_empty() {
             return Ok(files);
         }

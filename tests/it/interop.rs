@@ -151,3 +151,101 @@ async fn rows_without_files_are_rows_like_others() {
     assert_eq!(&lines[..4], &wanted);
     assert_eq!(lines[4..].join(" / "), "2||new|True|-inf|9999-12-31 23:59:59.999999 / 4|NULL|new|NULL|NULL|NULL / 1");
 }
+
+/// Whatever a table is partitioned by, DuckDB finds the rows in the files that it chooses by partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn duckdb_chooses_files_by_partition() {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("SET TimeZone = 'UTC'").await.unwrap();
+    client
+        .simple(
+            "CREATE TABLE source (id bigint, i int, n numeric(10,2), s text, d date, ts timestamp, tz timestamptz, u uuid, b bool,
+                                  tm time)",
+        )
+        .await
+        .unwrap();
+    client
+        .simple(
+            "INSERT INTO source SELECT g, g % 7, (g % 5) * 1.25, 's/=%' || g % 6, date '1969-12-25' + g, timestamp '1969-12-31 20:00' + (g || ' hours')::interval,
+                    timestamptz '2024-02-28 20:00+00' + (g || ' hours')::interval,
+                    ('007d90e0-c4fc-44da-8475-47a4b3003f0' || g % 3)::uuid, g % 2 = 0, time '01:02:03.5'
+               FROM generate_series(1, 60) AS g",
+        )
+        .await
+        .unwrap();
+    client.simple("INSERT INTO source (id) VALUES (0); INSERT INTO source (d) VALUES ('0044-03-15 BC')").await.unwrap();
+    let keys = [
+        "i",
+        "n",
+        "s",
+        "d",
+        "ts",
+        "tz",
+        "u",
+        "b",
+        "tm",
+        "year(d)",
+        "month(ts)",
+        "day(tz)",
+        "hour(ts)",
+        "hour(tz)",
+        "bucket(4, id)",
+        "bucket(4, i)",
+        "bucket(4, n)",
+        "bucket(4, s)",
+        "bucket(4, d)",
+        "bucket(4, ts)",
+        "bucket(4, tz)",
+        "bucket(4, tm)",
+        "year(ts), month(ts), bucket(2, s)",
+    ];
+    let conditions = [
+        "id = 7",
+        "i = 3",
+        "n = 2.50",
+        "s = 's/=%2'",
+        "d = DATE '1970-01-03'",
+        "d = DATE '1969-12-26'",
+        "ts = TIMESTAMP '1969-12-31 23:00:00'",
+        "tz = TIMESTAMPTZ '2024-02-29 02:00:00+00'",
+        "u = UUID '007d90e0-c4fc-44da-8475-47a4b3003f01'",
+        "b",
+        "NOT b",
+        "tm = TIME '01:02:03.5'",
+        "ts < TIMESTAMP '1970-01-01'",
+        "tz >= TIMESTAMPTZ '2024-03-01 00:00:00+00'",
+        "s IS NULL",
+        "extract(year FROM d) = 1969",
+        "s IN ('s/=%1', 's/=%4')",
+    ];
+    let (mut queries, mut wanted) = (Vec::new(), Vec::new());
+    for (number, key) in keys.iter().enumerate() {
+        client
+            .simple(&format!(
+                "CREATE TABLE p{number} PARTITIONED BY ({key}) SORTED BY (id DESC) AS SELECT * FROM source"
+            ))
+            .await
+            .unwrap_or_else(|error| panic!("{key}: {error}"));
+        client.simple(&format!("VACUUM FULL p{number}")).await.unwrap();
+        let found = "SELECT count(*), coalesce(sum(id), 0) FROM TABLE WHERE ";
+        for condition in conditions {
+            let query = format!("{found}{condition}");
+            let plain = client.simple(&query.replace("TABLE", "source")).await.unwrap().pop().unwrap().rows;
+            let own = client.simple(&query.replace("TABLE", &format!("p{number}"))).await.unwrap().pop().unwrap().rows;
+            assert_eq!(own, plain, "{key}: {condition}");
+            let values = own.concat().into_iter().flatten().collect::<Vec<_>>();
+            wanted.push(format!("{key}, {condition}: {}", values.join("|")));
+            queries.push(query.replace("TABLE", &format!("l.public.p{number}")));
+        }
+    }
+    server.stop().await;
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    let output = Command::new(python).args(["-c", READ, metadata.to_str().unwrap()]).args(queries).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let cases = keys.iter().flat_map(|key| conditions.iter().map(move |condition| format!("{key}, {condition}: ")));
+    let read: Vec<String> = cases.zip(lines.lines()).map(|(case, line)| format!("{case}{line}")).collect();
+    assert_eq!(read, wanted);
+}

@@ -80,6 +80,24 @@ impl Statements {
         }
     }
 
+    /// How the rows are laid out, which PostgreSQL does not know.
+    fn layout(&mut self) -> Option<&'static str> {
+        match self.random.random_range(0..60) {
+            0 => Some("ALTER TABLE m SET PARTITIONED BY (bucket(4, id))"),
+            1 => Some("ALTER TABLE m SET PARTITIONED BY (bucket(2, b), bucket(3, id))"),
+            2 => Some("ALTER TABLE m RESET PARTITIONED BY"),
+            3 => Some("ALTER TABLE m SET SORTED BY (b DESC, id)"),
+            4 => Some("ALTER TABLE m RESET SORTED BY, SET PARTITIONED BY (bucket(5, b))"),
+            _ => None,
+        }
+    }
+
+    /// Rows that are looked for by the values that files are chosen by.
+    fn lookup(&mut self) -> String {
+        let id = self.random.random_range(0..self.next_id + 2);
+        format!("SELECT count(*), coalesce(sum(a), 0) FROM m WHERE id IN ({id}, {}) AND b = 'b{id}'", id / 2)
+    }
+
     fn transaction(&mut self) -> String {
         if !self.in_block {
             (self.in_block, self.savepoints) = (true, 0);
@@ -132,8 +150,17 @@ async fn random_statements_leave_what_postgresql_has() {
         let mut history = vec![run(&mut theirs, &format!("{CONTENT} m")).await];
         for step in 0..100 {
             let sql = statements.next();
+            if let Some(layout) = statements.layout() {
+                run(&mut ours, layout).await;
+            }
             let (wanted, got) = (run(&mut theirs, &sql).await, run(&mut ours, &sql).await);
             assert_eq!(got, wanted, "seed {seed}, step {step}: {sql}");
+            let lookup = statements.lookup();
+            assert_eq!(
+                run(&mut ours, &lookup).await,
+                run(&mut theirs, &lookup).await,
+                "seed {seed}, after step {step}: {lookup}"
+            );
             let content = format!("{CONTENT} m");
             let (wanted, got) = (run(&mut theirs, &content).await, run(&mut ours, &content).await);
             assert_eq!(got, wanted, "seed {seed}, after step {step}: {sql}");

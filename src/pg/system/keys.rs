@@ -91,7 +91,7 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
         let primary = table.primary_key().and_then(Constraint::index) == Some(id);
         let all = numbers(index.columns().into_iter().chain(index.included.iter().copied()));
         let keys: Vec<&Column> = index.columns().iter().filter_map(|id| table.column_by_id(*id)).collect();
-        let option = |key: &crate::catalog::IndexKey| i16::from(key.descending) + 2 * i16::from(key.nulls_first);
+        let option = |key: &crate::catalog::KeyColumn| i16::from(key.descending) + 2 * i16::from(key.nulls_first);
         rows.push(row![
             id.oid(),
             index.table.oid(),

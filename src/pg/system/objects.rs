@@ -105,6 +105,29 @@ pub(super) fn namespace(ctx: &Context, rows: &mut Rows) {
     }
 }
 
+/// How a table is laid out, as options of it: that is what `\\d+` shows. `None`: as it comes.
+fn layout(relation: &Relation) -> Option<Vec<String>> {
+    let name = |id: i32| relation.column_by_id(id).map(|column| quote(&column.name)).unwrap_or_default();
+    let partitioned = relation.partitioning().map(|partitioning| {
+        let keys = partitioning.keys.iter().map(|key| key.transform.of(&name(key.column)));
+        format!("partitioned_by={}", keys.collect::<Vec<_>>().join(", "))
+    });
+    let sorted = relation.sorting().map(|sorting| {
+        let keys = sorting.keys.iter().map(|key| {
+            let direction = if key.descending { " DESC" } else { "" };
+            let nulls = match (key.descending, key.nulls_first) {
+                (false, true) => " NULLS FIRST",
+                (true, false) => " NULLS LAST",
+                _ => "",
+            };
+            format!("{}{direction}{nulls}", name(key.column))
+        });
+        format!("sorted_by={}", keys.collect::<Vec<_>>().join(", "))
+    });
+    let options: Vec<String> = partitioned.into_iter().chain(sorted).collect();
+    (!options.is_empty()).then_some(options)
+}
+
 pub(super) fn class(ctx: &Context, rows: &mut Rows) {
     let mut rows = rows.columns([
         "oid",
@@ -160,7 +183,8 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
         let counted = table && (ctx.owns(relation.owner) || !relation.row_security);
         let (tuples, pages) = if counted { size(ctx, id) } else { (-1, 0) };
         let options = match &relation.storage {
-            RelationKind::View(view) if view.security_invoker => Some(vec!["security_invoker=true"]),
+            RelationKind::View(view) if view.security_invoker => Some(vec!["security_invoker=true".to_owned()]),
+            RelationKind::Table(_) => layout(relation),
             _ => None,
         };
         rows.push(row![

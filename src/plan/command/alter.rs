@@ -12,6 +12,7 @@ use super::super::insert::{InsertPlan, assign, default_value, evaluate_default, 
 use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes};
 use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
+use super::layout::{lay_out, refuse_in_layout};
 use super::table::{change_owner, parts, plain_column, storable};
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{
@@ -122,8 +123,15 @@ impl Altered<'_> {
                     return Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into());
                 }
             }
-            AlterTableAction::RenameColumn { column: name, to } => {
+            AlterTableAction::Layout(layout) => {
                 self.of_warehouse()?;
+                lay_out(self.scope, ddl, &mut self.new, layout)?;
+            }
+            AlterTableAction::RenameColumn { column: name, to } => {
+                let next = ddl.new_id(self.scope);
+                let storage = self.of_warehouse()?;
+                // DuckLake knows the columns of an order by their names.
+                storage.sorting.iter_mut().for_each(|sorting| sorting.id = next);
                 let id = column(&self.new, name)?.id;
                 self.refuse_known(to)?;
                 self.change(id, |column| column.name.clone_from(to));
@@ -270,6 +278,7 @@ impl Altered<'_> {
         }
         let found = found.clone();
         let id = found.id;
+        refuse_in_layout(&self.new, &found, "drop")?;
         self.constrained(ddl).forget_column(&found, cascade)?;
         if let Some(identity) = &found.identity {
             ddl.changes.push(Change::Delete(identity.sequence));
@@ -324,6 +333,7 @@ impl Altered<'_> {
         if found.pg == *pg && using.is_none() {
             return Ok(());
         }
+        refuse_in_layout(&self.new, found, "alter")?;
         // An operator of the condition may be another one for another kind of type, or none.
         let checked = self.new.constraints.iter().any(
             |constraint| matches!(&constraint.kind, ConstraintKind::Check(check) if check.columns.contains(&found.id)),

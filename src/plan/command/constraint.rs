@@ -12,7 +12,7 @@ use sqlparser::ast;
 use super::super::{PlanError, PlanResult, Right, Scope, has_subquery, policy};
 use super::{DdlPlan, Validation, relation};
 use crate::catalog::{
-    Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, Namespace, Relation,
+    Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn, Namespace, Relation,
     RelationKind,
 };
 use crate::error::{About, Notice, Plain, SqlError, SqlState, unsupported};
@@ -20,7 +20,7 @@ use crate::govern::Privilege;
 use crate::guard::masks;
 use crate::name::{ObjectId, fold};
 use crate::statement::{
-    Condition, ConstraintDefinition, CreateIndex, IndexColumn, Key, References, Timing, parse_expression,
+    Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing, parse_expression,
 };
 use crate::types::{PgType, field};
 
@@ -80,7 +80,7 @@ impl Constrained<'_> {
             }
             columns.push(found.id);
         }
-        let keys = columns.iter().map(|column| IndexKey { column: *column, descending: false, nulls_first: false });
+        let keys = columns.iter().map(|column| KeyColumn { column: *column, descending: false, nulls_first: false });
         let index = Index {
             table: self.id,
             keys: keys.collect(),
@@ -443,9 +443,9 @@ pub(super) fn create_index(scope: &Scope, ddl: &mut DdlPlan, create: &CreateInde
             PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), name.to_owned())
         })
     };
-    let key = |column: &IndexColumn| -> PlanResult<IndexKey> {
-        let IndexColumn { name, descending, nulls_first } = column;
-        Ok(IndexKey { column: id_of(name)?, descending: *descending, nulls_first: *nulls_first })
+    let key = |column: &SortColumn| -> PlanResult<KeyColumn> {
+        let SortColumn { name, descending, nulls_first } = column;
+        Ok(KeyColumn { column: id_of(name)?, descending: *descending, nulls_first: *nulls_first })
     };
     let repeated = |at: usize| create.columns.iter().take(at).any(|column| Some(column) == create.columns.get(at));
     if create.unique && (0..create.columns.len()).any(repeated) {

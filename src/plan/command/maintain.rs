@@ -1,11 +1,11 @@
 //! VACUUM and ANALYZE: which tables, and which of their files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::{Need, PlanResult, Right, Scope};
 use super::{DdlPlan, relation};
-use crate::catalog::{DataFile, RelationKind, TableData};
+use crate::catalog::{DataFile, FilePartition, Relation, RelationKind, TableData};
 use crate::error::{Notice, Plain, SqlState};
 use crate::name::{FileId, ObjectId};
 use crate::statement::{Effort, Maintain};
@@ -71,7 +71,8 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
         return Ok(Err(DdlPlan { tag: "ANALYZE", notices: plan.notices, ..DdlPlan::default() }));
     }
     for id in tables {
-        let files = worn(&scope.catalog().data(id), maintain.effort);
+        let Some(found) = scope.catalog().relation(id) else { continue };
+        let files = worn(found, &scope.catalog().data(id), maintain.effort);
         if !files.is_empty() {
             plan.needs.push(Need { role: scope.ctx.role, right: Right::Own(id) });
             plan.tables.push((id, files));
@@ -80,26 +81,37 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
     Ok(Ok(plan))
 }
 
-/// Files that are worth being written again: small ones if there are several, those with many deleted rows, and the rows
-/// that are in no file if they are many.
-pub fn worn(data: &TableData, effort: Effort) -> Vec<FileId> {
+/// Files that are worth being written again: small ones of one partition if there are several, those with many deleted rows,
+/// and the rows that are in no file if they are many.
+pub fn worn(table: &Relation, data: &TableData, effort: Effort) -> Vec<FileId> {
+    let partitioning = table.partitioning().map(|partitioning| partitioning.id);
+    // Files of an older layout have rows of any partition.
+    let partition = |file: &DataFile| file.partition.clone().filter(|own| Some(own.of) == partitioning);
+    let is_misplaced = |file: &DataFile| {
+        effort == Effort::Full && (table.sorting().is_some() || partitioning.is_some() != partition(file).is_some())
+    };
     let is_damaged = |file: &DataFile| {
         let deleted = file.record_count - file.live_count();
         if effort == Effort::Full { deleted > 0 } else { deleted.saturating_mul(DELETED_ONE_IN) > file.record_count }
     };
-    let mut small: Vec<&DataFile> =
-        data.files.iter().map(Arc::as_ref).filter(|file| file.size_bytes < SMALL_BYTES).collect();
     let (inlined, several) = match effort {
-        Effort::Automatic => {
-            small = alike(small);
-            (INLINED_BURDEN, FILES_BURDEN)
-        }
+        Effort::Automatic => (INLINED_BURDEN, FILES_BURDEN),
         Effort::Usual => (INLINED_MANY, 2),
         Effort::Full => (1, 2),
     };
-    let merged: BTreeSet<Option<FileId>> =
-        if small.len() < several { BTreeSet::new() } else { small.iter().map(|file| file.id).collect() };
-    let files = data.files.iter().filter(|file| merged.contains(&file.id) || is_damaged(file));
+    let mut small: BTreeMap<Option<Arc<FilePartition>>, Vec<&DataFile>> = BTreeMap::new();
+    for file in data.files.iter().filter(|file| file.size_bytes < SMALL_BYTES) {
+        small.entry(partition(file)).or_default().push(file);
+    }
+    let mut merged: BTreeSet<Option<FileId>> = BTreeSet::new();
+    for files in small.into_values() {
+        let files = if effort == Effort::Automatic { alike(files) } else { files };
+        if files.len() >= several {
+            merged.extend(files.iter().map(|file| file.id));
+        }
+    }
+    let chosen = |file: &DataFile| merged.contains(&file.id) || is_damaged(file) || is_misplaced(file);
+    let files = data.files.iter().filter(|file| chosen(file));
     let mut worn: Vec<FileId> = files.filter_map(|file| file.id).collect();
     if data.inlined.len() >= inlined {
         worn.push(FileId::INLINED);

@@ -6,6 +6,7 @@ mod constraint;
 mod copy;
 mod dependents;
 mod grant;
+mod layout;
 mod maintain;
 mod policy;
 mod restore;

@@ -6,6 +6,7 @@ use super::super::insert::{InsertPlan, default_value, from_query};
 use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
 use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
+use super::layout::lay_out;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, Relation,
@@ -95,6 +96,8 @@ fn table_storage(name: &str) -> RelationKind {
         uuid: uuid::Uuid::now_v7().to_string(),
         path: folder(name),
         next_column_id: None,
+        partitioning: None,
+        sorting: None,
     })
 }
 
@@ -160,6 +163,7 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
         }
     }
     let mut relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    lay_out(scope, ddl, &mut relation, &create.layout)?;
     let mut constrained = Constrained { scope, ddl, id, table: &mut relation };
     // Keys first, so that foreign keys may refer to them.
     let of_columns = create.columns.iter().flat_map(|column| &column.constraints);
@@ -247,7 +251,8 @@ pub(in crate::plan) fn create_table_as(
         storable(&column.pg)?;
     }
     let id = ddl.new_id(scope);
-    let relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    let mut relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    lay_out(scope, &mut ddl, &mut relation, &create.layout)?;
     let fill = if create.with_data { Some(from_query(scope, id, &relation, query, "SELECT")?) } else { None };
     ddl.put(id, Body::Relation(relation));
     Ok((ddl, fill))
