@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::catalog::{CatalogState, Namespace, Relation, Schema};
+use crate::catalog::{CatalogState, Namespace, Relation, Schema, TEMPORARY_SCHEMA};
 use crate::error::{Plain, SqlState};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
 use crate::metastore::{Metastore, Sequences};
@@ -129,13 +129,13 @@ impl Context {
 
     /// The schema where a new object goes. `3F000` if there is none.
     pub fn creation_schema(&self, name: &QualifiedName) -> Result<(ObjectId, &Schema), Plain> {
-        let id = match &name.schema {
-            Some(schema) => self.catalog.schema_id(schema).ok_or_else(|| undefined_schema(schema))?,
-            None => *self
-                .search_path
-                .first()
-                .ok_or_else(|| Plain::new(SqlState::UNDEFINED_SCHEMA, "no schema has been selected to create in"))?,
-        };
+        let id =
+            match &name.schema {
+                Some(schema) => self.catalog.schema_id(schema).ok_or_else(|| undefined_schema(schema))?,
+                None => *self.search_path.iter().find(|schema| **schema != TEMPORARY_SCHEMA).ok_or_else(|| {
+                    Plain::new(SqlState::UNDEFINED_SCHEMA, "no schema has been selected to create in")
+                })?,
+            };
         let schema = self.catalog.schema(id).ok_or_else(|| undefined_schema(&name.to_string()))?;
         Ok((id, schema))
     }
@@ -185,6 +185,10 @@ pub fn resolve_search_path(catalog: &CatalogState, role: ObjectId, names: &[Stri
     let superuser = catalog.role(role).is_some_and(|role| role.superuser);
     let own = catalog.role(role).map(|role| role.name.clone()).unwrap_or_default();
     let mut found = Vec::new();
+    // Temporary relations hide others, unless the path says otherwise.
+    if !names.iter().any(|name| name == "pg_temp") {
+        found.extend(catalog.schema(TEMPORARY_SCHEMA).map(|_| TEMPORARY_SCHEMA));
+    }
     for name in names {
         let name = if name == "$user" { &own } else { name };
         let Some(id) = catalog.schema_id(name) else { continue };

@@ -133,12 +133,27 @@ pub struct TableStorage {
     /// The id of the next new column; `None`: the table has its first columns, and the next id is beyond theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_column_id: Option<i32>,
+    /// For a temporary table: what a commit does to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_commit: Option<OnCommit>,
     /// `PARTITIONED BY`; `None`: files have any rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitioning: Option<Partitioning>,
     /// `SORTED BY`; `None`: rows are as they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sorting: Option<Sorting>,
+}
+
+/// What the end of a transaction does to a temporary table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCommit {
+    /// Nothing.
+    PreserveRows,
+    /// It is empty afterwards.
+    DeleteRows,
+    /// It is gone afterwards.
+    Drop,
 }
 
 /// Files that somebody else wrote.

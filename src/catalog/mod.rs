@@ -15,8 +15,8 @@ mod state;
 pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn};
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
-    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, Relation,
-    RelationKind, Schema, Sequence, TableStorage, View, element_id,
+    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, OnCommit,
+    Relation, RelationKind, Schema, Sequence, TableStorage, View, element_id,
 };
 pub use fields::{FIELD_ID, field_id, file_schema};
 pub use inlined::{Inlined, InlinedRows};
@@ -24,7 +24,7 @@ pub use layout::{FilePartition, PartitionKey, Partitioning, Sorting, Transform};
 pub use moves::Moves;
 pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
 
-use crate::name::ObjectId;
+use crate::name::{ObjectId, TEMPORARY_ID_MAX};
 
 /// The one database of a server.
 pub const DATABASE_NAME: &str = "boathouse";
@@ -34,5 +34,7 @@ pub const BOOTSTRAP_ROLE: ObjectId = ObjectId(1);
 pub const DATABASE_ID: ObjectId = ObjectId(2);
 /// Schema `public`. DuckLake's own default schema, `main`, has id 0 and stays empty.
 pub const PUBLIC_SCHEMA: ObjectId = ObjectId(3);
+/// The schema of a session's temporary objects, in catalogs that only the session sees. `pg_temp` stands for it.
+pub const TEMPORARY_SCHEMA: ObjectId = ObjectId(TEMPORARY_ID_MAX);
 /// The first id that is free for users' objects in a new catalog.
 pub const FIRST_FREE_ID: i64 = 4;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TableData};
+use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TEMPORARY_SCHEMA, TableData};
 use crate::govern::{MaskAttachment, MaskingPolicy, Role, RowPolicy, closure};
 use crate::name::{ObjectId, SnapshotId};
 
@@ -68,12 +68,14 @@ impl Change {
         }
     }
 
-    /// The lowest id of the object and its parts.
+    /// The lowest id of the object and its parts, temporary ones aside.
     pub fn lowest_id(&self) -> ObjectId {
-        match self {
-            Self::Put(id, body) => body.parts().into_iter().fold(*id, ObjectId::min),
-            Self::Delete(id) => *id,
-        }
+        let parts = match self {
+            Self::Put(_, body) => body.parts(),
+            Self::Delete(_) => Vec::new(),
+        };
+        let ids = parts.into_iter().chain([self.id()]).filter(|id| !id.is_temporary());
+        ids.min().unwrap_or(ObjectId(0))
     }
 }
 
@@ -175,6 +177,9 @@ impl CatalogState {
 
     /// The schema with a folded name.
     pub fn schema_id(&self, name: &str) -> Option<ObjectId> {
+        if name == "pg_temp" {
+            return self.schema(TEMPORARY_SCHEMA).map(|_| TEMPORARY_SCHEMA);
+        }
         self.find(Namespace::Schema, name)
     }
 

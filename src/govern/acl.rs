@@ -27,7 +27,7 @@ pub enum Privilege {
     Usage,
     /// Make relations in a schema, or schemas in the database.
     Create,
-    /// Kept and shown; there are no temporary tables.
+    /// To create temporary tables and views.
     Temporary,
     /// Log in to the database.
     Connect,

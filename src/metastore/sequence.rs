@@ -45,6 +45,11 @@ impl Sequences {
         Ok(values)
     }
 
+    /// Forgets those of objects that were never committed, temporary ones aside.
+    pub fn forget_provisional(&self) {
+        self.lock().retain(|id, _| id.is_temporary() || !id.is_provisional());
+    }
+
     /// The last value handed out, if any was.
     pub fn last(&self, id: ObjectId) -> Option<i64> {
         self.lock().get(&id).copied()

@@ -45,6 +45,8 @@ impl FileId {
 
 /// The first OID of user objects, as in PostgreSQL.
 const USER_OID_MIN: i64 = 16384;
+/// Ids of temporary objects are below those of all that is not committed yet.
+pub const TEMPORARY_ID_MAX: i64 = -0x4000_0000;
 /// OIDs from here on belong to objects that are not committed yet.
 const PROVISIONAL_OID_MIN: i64 = 0x7000_0000;
 
@@ -74,9 +76,14 @@ impl ObjectId {
         }
     }
 
-    /// Whether the object's transaction has not committed, so that its id will change.
+    /// Whether no commit gave it: the object's transaction has not committed, or it is temporary.
     pub fn is_provisional(self) -> bool {
         self.0 < 0
+    }
+
+    /// Whether the object is a session's own for as long as that lasts.
+    pub fn is_temporary(self) -> bool {
+        self.0 <= TEMPORARY_ID_MAX
     }
 }
 

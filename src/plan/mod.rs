@@ -37,7 +37,7 @@ pub use modify::{ADDRESS_COLUMNS, ModifyPlan, Target};
 pub use query::QueryPlan;
 pub use returning::{Returning, other_name};
 
-use crate::catalog::{CatalogState, Change};
+use crate::catalog::{CatalogState, Change, TEMPORARY_SCHEMA};
 use crate::context::Context;
 use crate::error::{SqlError, unsupported};
 use crate::govern::Privilege;
@@ -403,9 +403,10 @@ impl Scope {
         other
     }
 
-    /// Names of the schemas on the search path.
+    /// Names of the schemas on the search path, but for the session's own.
     fn path_names(&self) -> Vec<String> {
-        let schemas = self.ctx.search_path.iter().filter_map(|id| self.ctx.catalog.schema(*id));
+        let lasting = self.ctx.search_path.iter().filter(|id| **id != TEMPORARY_SCHEMA);
+        let schemas = lasting.filter_map(|id| self.ctx.catalog.schema(*id));
         schemas.map(|schema| schema.name.clone()).collect()
     }
 

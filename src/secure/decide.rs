@@ -54,6 +54,8 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
             let name = crate::catalog::DATABASE_NAME;
             if held.is_some_and(|held| held.contains(*privilege)) {
                 Ok(())
+            } else if *privilege == Privilege::Temporary {
+                Err(denied(format!("permission denied to create temporary tables in database \"{name}\"")))
             } else {
                 Err(denied(format!("permission denied for database {name}")))
             }

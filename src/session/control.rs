@@ -9,7 +9,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::{Description, Session};
 use crate::context::Assignment;
-use crate::error::{Notice, Plain, SqlError, SqlState};
+use crate::error::{Notice, Plain, SqlError, SqlState, unsupported};
 use crate::execute::Outcome;
 use crate::govern::can_set;
 use crate::name::ObjectId;
@@ -55,6 +55,13 @@ impl Session {
                 "RESET"
             }
             Command::Show(shown) => return Ok(Some(self.show(shown)?)),
+            Command::DiscardTemporary => {
+                if self.open.is_some() {
+                    return Err(unsupported("DISCARD TEMP inside a transaction block").into());
+                }
+                self.drop_temporary().await;
+                "DISCARD TEMP"
+            }
             Command::DiscardAll => {
                 if self.open.is_some() {
                     return Err(Plain::new(
@@ -66,6 +73,7 @@ impl Session {
                 self.prepared.clear();
                 self.portals.clear();
                 self.cursors.clear();
+                self.drop_temporary().await;
                 self.session_role = self.login_role;
                 self.role = self.login_role;
                 self.roles_set(false);
@@ -110,6 +118,7 @@ impl Session {
             | Command::Set(_)
             | Command::Reset(_)
             | Command::DiscardAll
+            | Command::DiscardTemporary
             | Command::Deallocate(_) => None,
             _ => return Ok(None),
         };

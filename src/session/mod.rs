@@ -31,7 +31,7 @@ use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings, SnapshotSetting};
 use crate::statement::{AsOf, Class, Command, CopyTarget, Statement, parse};
-use crate::transaction::{Held, Locks};
+use crate::transaction::{Held, Locks, Temporary};
 use crate::types::PgType;
 use crate::warehouse::Warehouse;
 
@@ -82,6 +82,7 @@ pub struct Session {
     /// What RESET goes back to.
     initial: Settings,
     open: Option<Open>,
+    temporary: Arc<Temporary>,
     assigned: Arc<Assigned>,
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
@@ -111,6 +112,7 @@ impl Session {
             initial: settings.clone(),
             settings,
             open: None,
+            temporary: Arc::default(),
             assigned: Arc::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
@@ -293,7 +295,10 @@ impl Session {
                 Arc::clone(open.transaction.own_sequences()),
                 open.transaction.started_us,
             ),
-            None => (self.shared.metastore.head(), Arc::default(), Arc::default(), now),
+            None => {
+                let own = &self.temporary;
+                (own.over(&self.shared.metastore.head()), Arc::clone(own.staged()), Arc::clone(own.sequences()), now)
+            }
         };
         let settings = Arc::new(self.settings.with_system(catalog.system_settings()));
         Context {
@@ -329,7 +334,10 @@ impl Session {
 
     /// The open transaction's catalog, its own changes included; without one, the newest that was committed.
     pub fn catalog(&self) -> Arc<CatalogState> {
-        self.open.as_ref().map_or_else(|| self.shared.metastore.head(), |open| Arc::clone(open.transaction.catalog()))
+        self.open.as_ref().map_or_else(
+            || self.temporary.over(&self.shared.metastore.head()),
+            |open| Arc::clone(open.transaction.catalog()),
+        )
     }
 
     /// Values that clients are told of, in the order of the definitions.

@@ -1,5 +1,7 @@
 //! The transaction state machine: idle, in an implicit or explicit transaction, failed.
 
+use std::sync::Arc;
+
 use super::{Session, in_failed_transaction};
 use crate::catalog::Namespace;
 use crate::error::{About, Notice, Plain, SqlError, SqlState, internal, unsupported};
@@ -200,7 +202,11 @@ impl Session {
             _ => IsolationLevel::ReadCommitted,
         };
         Open {
-            transaction: Transaction::new(self.shared.metastore.head(), chrono::Utc::now().timestamp_micros()),
+            transaction: Transaction::new(
+                self.shared.metastore.head(),
+                Arc::clone(&self.temporary),
+                chrono::Utc::now().timestamp_micros(),
+            ),
             explicit,
             failed: false,
             read_only: self.settings.is_on("default_transaction_read_only"),
@@ -283,7 +289,8 @@ impl Session {
         let author = open.transaction.catalog().role_name(self.role);
         let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
         match &done {
-            Ok(resolved) => {
+            Ok((resolved, temporary)) => {
+                self.temporary = Arc::clone(temporary);
                 self.settings = self.lasting.clone();
                 // A role that the transaction made and became has another id now.
                 let last = |role: ObjectId| resolved.get(&role).copied().unwrap_or(role);
@@ -294,6 +301,18 @@ impl Session {
         }
         self.show_roles();
         done.map(|_resolved| ())
+    }
+
+    /// The session ends: nothing of it is left.
+    pub async fn end(&mut self) {
+        self.roll_back().await;
+        self.drop_temporary().await;
+    }
+
+    /// DISCARD TEMP.
+    pub(super) async fn drop_temporary(&mut self) {
+        let files = std::mem::take(&mut self.temporary).files();
+        self.shared.warehouse.delete_quietly(files).await;
     }
 
     /// ROLLBACK, with a warning if there is nothing to roll back.

@@ -62,6 +62,7 @@ impl Command {
             | Self::Show(_)
             | Self::Reset(_)
             | Self::DiscardAll
+            | Self::DiscardTemporary
             | Self::Deallocate(_)
             | Self::Fetch(_)
             | Self::CloseCursor(_)
@@ -162,6 +163,7 @@ impl Command {
             Self::Show(_) => "SHOW",
             Self::Reset(_) => "RESET",
             Self::DiscardAll => "DISCARD ALL",
+            Self::DiscardTemporary => "DISCARD TEMP",
             Self::Deallocate(Some(_)) => "DEALLOCATE",
             Self::Deallocate(None) => "DEALLOCATE ALL",
             Self::Declare(_) => "DECLARE CURSOR",

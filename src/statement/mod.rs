@@ -41,7 +41,7 @@ pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
     ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema, CreateTable,
-    CreateTableAs, CreateView, Drop, DropKind, IdentityOption, Truncate,
+    CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Truncate,
 };
 pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
@@ -143,6 +143,8 @@ pub enum Command {
     Reset(Option<String>),
     /// `DISCARD ALL`: the session is as it was after login. `25001` inside a transaction block.
     DiscardAll,
+    /// `DISCARD TEMP`: temporary tables and views are gone.
+    DiscardTemporary,
     /// `DEALLOCATE name`, or ALL.
     Deallocate(Option<String>),
     /// `DECLARE`: opens a cursor over a query.
@@ -332,8 +334,16 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["masking", "policy"]) {
         return policy::create_masking(c, replace);
     }
-    if c.words(&["view"]) {
-        return table::create_view(c, replace);
+    let scoped = c.words(&["local"]) || c.words(&["global"]);
+    let temporary = c.words(&["temporary"]) || c.words(&["temp"]);
+    if c.words(&["view"]) && !scoped {
+        return table::create_view(c, replace, temporary);
+    }
+    if temporary && !replace && c.words(&["table"]) {
+        return table::create(c, true);
+    }
+    if temporary || scoped {
+        return Err(c.unsupported_or_unexpected("CREATE TEMPORARY", &["sequence", "recursive"]));
     }
     if replace {
         return Err(c.unexpected());
@@ -342,7 +352,7 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return table::create_external(c);
     }
     if c.words(&["table"]) {
-        return table::create(c);
+        return table::create(c, false);
     }
     if c.words(&["index"]) {
         return constraint::create_index(c, false);
@@ -368,11 +378,7 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     Err(c.unsupported_or_unexpected(
         "CREATE",
         &[
-            "temporary",
-            "temp",
             "unlogged",
-            "global",
-            "local",
             "materialized",
             "sequence",
             "function",

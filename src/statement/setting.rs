@@ -150,7 +150,10 @@ pub(super) fn discard(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["all"]) {
         return Ok(Command::DiscardAll);
     }
-    Err(c.unsupported_or_unexpected("DISCARD", &["plans", "sequences", "temp", "temporary"]))
+    if c.words(&["temp"]) || c.words(&["temporary"]) {
+        return Ok(Command::DiscardTemporary);
+    }
+    Err(c.unsupported_or_unexpected("DISCARD", &["plans", "sequences"]))
 }
 
 pub(super) fn deallocate(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

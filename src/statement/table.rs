@@ -10,7 +10,7 @@ use super::cursor::Cursor;
 use super::layout::Layout;
 use super::role::RoleSpec;
 use super::text::SyntaxError;
-use crate::catalog::{ExternalFormat, IdentityKind};
+use crate::catalog::{ExternalFormat, IdentityKind, OnCommit};
 use crate::name::{QualifiedName, fold};
 use crate::types::PgType;
 
@@ -25,13 +25,41 @@ pub struct CreateSchema {
     pub owner: Option<RoleSpec>,
 }
 
-/// `CREATE TABLE name (column, …) [PARTITIONED BY (…)] [SORTED BY (…)]`: a table of the warehouse.
+/// `[TEMP] TABLE [IF NOT EXISTS] name … [ON COMMIT …]`: a table to be, wherever its columns come from.
 #[derive(Clone, Debug)]
-pub struct CreateTable {
+pub struct NewTable {
     /// The new table, as written: unresolved.
     pub name: QualifiedName,
     /// `IF NOT EXISTS`: a relation of that name stays as it is, with a notice.
     pub if_not_exists: bool,
+    /// `TEMP`: it is the session's own, and goes with it.
+    pub temporary: bool,
+    /// `ON COMMIT …`; `None`: not said.
+    pub on_commit: Option<OnCommit>,
+}
+
+impl NewTable {
+    fn with_on_commit(mut self, c: &mut Cursor<'_>) -> Result<Self, SyntaxError> {
+        if c.words(&["on", "commit"]) {
+            self.on_commit = Some(if c.words(&["preserve", "rows"]) {
+                OnCommit::PreserveRows
+            } else if c.words(&["delete", "rows"]) {
+                OnCommit::DeleteRows
+            } else if c.words(&["drop"]) {
+                OnCommit::Drop
+            } else {
+                return Err(c.unexpected());
+            });
+        }
+        Ok(self)
+    }
+}
+
+/// `CREATE TABLE name (column, …) [PARTITIONED BY (…)] [SORTED BY (…)]`: a table of the warehouse.
+#[derive(Clone, Debug)]
+pub struct CreateTable {
+    /// Which it is.
+    pub name: NewTable,
     /// In the table's order; there may be none.
     pub columns: Vec<ColumnDefinition>,
     /// Those of the table; those of a column are with it.
@@ -71,10 +99,8 @@ pub struct IdentityOption {
 /// `CREATE TABLE name [(column, …)] [PARTITIONED BY (…)] [SORTED BY (…)] AS query [WITH [NO] DATA]`.
 #[derive(Clone, Debug)]
 pub struct CreateTableAs {
-    /// The new table, as written: unresolved.
-    pub name: QualifiedName,
-    /// `IF NOT EXISTS`: a relation of that name stays as it is, with a notice; the query is not run.
-    pub if_not_exists: bool,
+    /// Which it is. If it is there already, the query is not run.
+    pub name: NewTable,
     /// Names for the query's first columns. Those beyond, or all if the list is empty, keep the query's names.
     pub columns: Vec<String>,
     /// How its rows are laid out.
@@ -104,13 +130,15 @@ pub struct CreateExternalTable {
     pub options: BTreeMap<String, String>,
 }
 
-/// `CREATE [OR REPLACE] VIEW name [(column, …)] [WITH (option, …)] AS query`.
+/// `CREATE [OR REPLACE] [TEMP] VIEW name [(column, …)] [WITH (option, …)] AS query`.
 #[derive(Clone, Debug)]
 pub struct CreateView {
     /// The new view, as written: unresolved.
     pub name: QualifiedName,
     /// `OR REPLACE`: a view of that name gets the new query; its columns must stay, more may follow.
     pub replace: bool,
+    /// `TEMP`: it is the session's own, and goes with it.
+    pub temporary: bool,
     /// Names for the query's first columns. Those beyond, or all if the list is empty, keep the query's names.
     pub columns: Vec<String>,
     /// `WITH (security_invoker)`: what it reads is read with its user's rights, not with its owner's.
@@ -211,13 +239,14 @@ pub(super) fn create_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> 
     Ok(Command::CreateSchema(CreateSchema { name, if_not_exists, owner }))
 }
 
-pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+pub(super) fn create(c: &mut Cursor<'_>, temporary: bool) -> Result<Command, SyntaxError> {
     let if_not_exists = c.if_not_exists();
-    let name = c.qualified_name()?;
+    let mut name = NewTable { name: c.qualified_name()?, if_not_exists, temporary, on_commit: None };
     if !c.peek_left_parenthesis() {
         let layout = Layout::clauses(c)?;
+        name = name.with_on_commit(c)?;
         if c.words(&["as"]) {
-            return create_as(c, name, if_not_exists, Vec::new(), layout);
+            return create_as(c, name, Vec::new(), layout);
         }
     }
     if c.words(&["partition", "of"]) || c.words(&["of"]) {
@@ -249,35 +278,31 @@ pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         c.expect_right_parenthesis()?;
     }
     let layout = Layout::clauses(c)?;
-    if c.words(&["as"]) && columns.is_empty() {
-        return create_as(c, name, if_not_exists, bare_names, layout);
+    let parameters = c.words(&["with"]);
+    if parameters {
+        storage_parameters(c)?;
+    }
+    let name = name.with_on_commit(c)?;
+    if c.words(&["as"]) && columns.is_empty() && !parameters {
+        return create_as(c, name, bare_names, layout);
     }
     if !bare_names.is_empty() {
         return Err(c.unexpected());
     }
-    if c.words(&["with"]) {
-        storage_parameters(c)?;
-    }
     if !c.at_statement_end() {
         return Err(c.unsupported_or_unexpected(
             "CREATE TABLE …",
-            &["inherits", "partition", "without", "tablespace", "on", "using"],
+            &["inherits", "partition", "without", "tablespace", "using"],
         ));
     }
-    Ok(Command::CreateTable(CreateTable { name, if_not_exists, columns, constraints, layout }))
+    Ok(Command::CreateTable(CreateTable { name, columns, constraints, layout }))
 }
 
-fn create_as(
-    c: &mut Cursor<'_>,
-    name: QualifiedName,
-    if_not_exists: bool,
-    columns: Vec<String>,
-    layout: Layout,
-) -> Result<Command, SyntaxError> {
+fn create_as(c: &mut Cursor<'_>, name: NewTable, columns: Vec<String>, layout: Layout) -> Result<Command, SyntaxError> {
     let (query, _source) = c.query()?;
     let with_data = !c.words(&["with", "no", "data"]);
     let _explicit = with_data && c.words(&["with", "data"]);
-    Ok(Command::CreateTableAs(CreateTableAs { name, if_not_exists, columns, layout, query, with_data }))
+    Ok(Command::CreateTableAs(CreateTableAs { name, columns, layout, query, with_data }))
 }
 
 pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {
@@ -413,7 +438,7 @@ fn option_list(c: &mut Cursor<'_>) -> Result<BTreeMap<String, String>, SyntaxErr
     Ok(items.into_iter().collect())
 }
 
-pub(super) fn create_view(c: &mut Cursor<'_>, replace: bool) -> Result<Command, SyntaxError> {
+pub(super) fn create_view(c: &mut Cursor<'_>, replace: bool, temporary: bool) -> Result<Command, SyntaxError> {
     let name = c.qualified_name()?;
     let columns = if c.peek_left_parenthesis() { c.parenthesized(Cursor::ident)? } else { Vec::new() };
     let mut security_invoker = false;
@@ -434,7 +459,7 @@ pub(super) fn create_view(c: &mut Cursor<'_>, replace: bool) -> Result<Command, 
     if c.peek_any(&["with"]) {
         return Err(c.unsupported("WITH CHECK OPTION"));
     }
-    Ok(Command::CreateView(CreateView { name, replace, columns, security_invoker, query, source }))
+    Ok(Command::CreateView(CreateView { name, replace, temporary, columns, security_invoker, query, source }))
 }
 
 pub(super) fn create_credential(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

@@ -5,6 +5,7 @@
 //! finds.
 
 mod locks;
+mod temporary;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use roaring::RoaringTreemap;
 
 pub use locks::Locks;
 use locks::{Holder, Wanted};
+pub use temporary::{Temporary, temporary_schema};
 
 use crate::catalog::{
     CatalogState, Change, Claims, DataFile, Moves, NameKey, Relation, RelationKind, TableData, name_key,
@@ -54,6 +56,10 @@ pub struct Transaction {
     nowait: bool,
     /// The lowest provisional id that was given, so that none is given twice.
     lowest_id: ObjectId,
+    /// The session's temporary objects when it began: its first changes and rows.
+    temporary: Arc<Temporary>,
+    /// How many of its changes those are.
+    begun_with: usize,
     /// Microseconds since 1970.
     pub started_us: i64,
 }
@@ -83,16 +89,23 @@ pub struct Savepoint {
 
 impl Transaction {
     /// A transaction that has done nothing yet. `head`: what it reads; `started_us`: microseconds since 1970.
-    pub fn new(head: Arc<CatalogState>, started_us: i64) -> Self {
+    pub fn new(head: Arc<CatalogState>, temporary: Arc<Temporary>, started_us: i64) -> Self {
+        let changes = temporary.changes();
+        let own_sequences = Arc::clone(&temporary.sequences);
+        own_sequences.forget_provisional();
+        let files = temporary.staged.iter().flat_map(|(_, table)| &table.files);
+        let borrowed = files.map(|file| file.path.clone()).collect();
         Self {
-            catalog: Arc::clone(&head),
+            catalog: temporary.over(&head),
             base: head,
-            changes: Vec::new(),
-            staged: Arc::default(),
+            begun_with: changes.len(),
+            changes,
+            staged: Arc::clone(&temporary.staged),
             sequences: BTreeSet::new(),
             relied_on: BTreeSet::new(),
-            own_sequences: Arc::default(),
-            borrowed: BTreeSet::new(),
+            own_sequences,
+            borrowed,
+            temporary,
             claimed_at: None,
             locks: None,
             met: BTreeMap::new(),
@@ -129,7 +142,8 @@ impl Transaction {
 
     /// Whether it has done nothing that a commit would have to write.
     pub fn is_clean(&self) -> bool {
-        self.changes.is_empty() && self.staged.is_empty() && self.sequences.is_empty()
+        let untouched = self.staged.is_empty() || Arc::ptr_eq(&self.staged, &self.temporary.staged);
+        self.changes.len() == self.begun_with && untouched && self.sequences.is_empty()
     }
 
     /// Reads the newest catalog from now on, as a statement of a READ COMMITTED transaction does; tells whether it does.
@@ -236,6 +250,9 @@ impl Transaction {
         locks: &Arc<Locks>,
         metastore: &Metastore,
     ) -> Result<bool, Plain> {
+        if table.is_provisional() {
+            return Ok(false);
+        }
         let written = BTreeSet::from([table]);
         let wanted =
             Wanted { written, rows: std::mem::take(&mut self.met), at: self.base.snapshot, ..Wanted::default() };
@@ -279,7 +296,7 @@ impl Transaction {
     /// What it has done since, as locks.
     fn wanted(&self, point: &Savepoint) -> Wanted {
         let mut wanted = Wanted { at: self.base.snapshot, rows: self.met.clone(), ..Wanted::default() };
-        wanted.whole.extend(self.relied_on.difference(&point.relied_on));
+        wanted.whole.extend(self.relied_on.difference(&point.relied_on).filter(|id| !id.is_provisional()));
         wanted.whole.extend(self.altered(point.changes));
         if Arc::ptr_eq(&self.staged, &point.staged) {
             return wanted;
@@ -398,15 +415,49 @@ impl Transaction {
         self.relied_on.insert(table);
     }
 
-    /// Makes everything durable and visible, or nothing. Tells the final ids of what it created. `40001` if others were
-    /// faster.
+    /// Makes everything durable and visible, or nothing. Tells the final ids of what it created, and what the session's
+    /// temporary objects are from now on. `40001` if others were faster.
     pub async fn commit(
+        mut self,
+        metastore: &Metastore,
+        warehouse: &Warehouse,
+        author: String,
+    ) -> Result<(Resolved, Arc<Temporary>), SqlError> {
+        let before = Arc::clone(&self.temporary);
+        if before.is_empty() && self.is_clean() {
+            return Ok((Resolved::new(), before));
+        }
+        let mut parts = self.split();
+        let catalog = Arc::clone(&self.catalog);
+        let own_sequences = Arc::clone(&self.own_sequences);
+        let done = match parts.settle(&catalog, warehouse).await {
+            Ok(()) => self.commit_permanent(metastore, warehouse, author).await,
+            Err(error) => {
+                self.discard_files(warehouse).await;
+                Err(error)
+            }
+        };
+        let resolved = match done {
+            Ok(resolved) => resolved,
+            Err(error) => {
+                parts.discard(&before, &catalog, warehouse).await;
+                return Err(error);
+            }
+        };
+        let kept = parts.kept(&before, &own_sequences, &resolved);
+        let (now, mut gone) = (kept.files(), before.files());
+        gone.retain(|path| !now.contains(path));
+        warehouse.delete_quietly(gone).await;
+        Ok((resolved, Arc::new(kept)))
+    }
+
+    async fn commit_permanent(
         self,
         metastore: &Metastore,
         warehouse: &Warehouse,
         author: String,
     ) -> Result<Resolved, SqlError> {
-        if self.is_clean() {
+        if self.changes.is_empty() && self.staged.is_empty() && self.sequences.is_empty() {
             return Ok(Resolved::new());
         }
         let mut tables = Vec::new();

@@ -57,6 +57,11 @@ impl Staged {
         self.tables.remove(&table);
     }
 
+    /// Takes a table's uncommitted data out.
+    pub fn take(&mut self, table: ObjectId) -> Option<StagedTable> {
+        self.tables.remove(&table)
+    }
+
     /// Whether no table was written to or truncated.
     pub fn is_empty(&self) -> bool {
         self.tables.is_empty()

@@ -70,6 +70,13 @@ impl Warehouse {
         Ok(())
     }
 
+    /// Deletes files that nobody can see any more. What cannot be deleted now, a sweep finds later.
+    pub async fn delete_quietly(&self, paths: impl IntoIterator<Item = String>) {
+        if let Err(error) = self.delete(&paths.into_iter().collect::<Vec<_>>()).await {
+            tracing::warn!(%error, "files could not be deleted");
+        }
+    }
+
     /// Deletes files of a transaction that was rolled back. What cannot be deleted now, a sweep finds later.
     pub async fn discard(&self, catalog: &CatalogState, relation: &Relation, paths: &[String]) {
         let Some(directory) = self.directory(catalog, relation) else { return };

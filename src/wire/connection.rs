@@ -69,7 +69,7 @@ impl Connection {
             }
             Err(error) => self.say_fatal(&error).await,
         }
-        self.session.roll_back().await;
+        self.session.end().await;
         self.link.shutdown().await;
     }
 

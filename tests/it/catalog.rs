@@ -29,3 +29,54 @@ async fn every_system_relation_can_be_read() {
         }
     }
 }
+
+/// Temporary tables are nowhere but in their session: no file of them outlives it, and the catalog never had them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_temporary_tables() {
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    let warehouse = server.directory.path().join("data/warehouse");
+    let files = || {
+        let mut folders = vec![warehouse.clone()];
+        let mut count = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                if entry.path().is_dir() { folders.push(entry.path()) } else { count += 1 }
+            }
+        }
+        count
+    };
+    let fill = "AS SELECT g AS id, 'v' || g AS v FROM generate_series(1, 300000) AS g";
+    client.simple(&format!("CREATE TEMP TABLE t {fill}")).await.unwrap();
+    let of_one = files();
+    assert!(of_one > 0);
+    client.simple(&format!("CREATE TEMP TABLE u {fill}")).await.unwrap();
+    client.simple("DELETE FROM t WHERE id % 2 = 0; UPDATE t SET v = 'new' WHERE id < 1000").await.unwrap();
+    assert_eq!(files(), 2 * of_one);
+    client.simple(&format!("BEGIN; INSERT INTO t {}; ROLLBACK", &fill[3..])).await.unwrap();
+    assert_eq!(files(), 2 * of_one);
+    let counted = client.value("SELECT count(*) FROM t JOIN u USING (id) WHERE t.v <> u.v").await;
+    assert_eq!(counted.as_deref(), Some("500"));
+    client.simple("DROP TABLE u").await.unwrap();
+    assert_eq!(files(), of_one);
+    client.simple(&format!("CREATE TABLE lasting {fill}")).await.unwrap();
+    assert_eq!(client.value("SELECT count(*) FROM t").await.as_deref(), Some("150000"));
+    assert_eq!(files(), 2 * of_one);
+    drop(client);
+    for _ in 0..100 {
+        if files() == of_one {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(files(), of_one);
+    let mut client = server.connect().await;
+    client.simple(&format!("CREATE TEMP TABLE t {fill}")).await.unwrap();
+    assert_eq!(files(), 2 * of_one);
+    server.restart().await;
+    assert_eq!(files(), of_one);
+    let mut client = server.connect().await;
+    assert_eq!(client.value("SELECT count(*) FROM boathouse_snapshots").await.as_deref(), Some("2"));
+    let kept = client.value("SELECT string_agg(nspname, ',') FROM pg_namespace WHERE nspname LIKE 'pg_temp%'").await;
+    assert_eq!(kept, None);
+}

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::catalog::{
     BOOTSTRAP_ROLE, Column, Constraint, ConstraintKind, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation,
-    RelationKind, Schema,
+    RelationKind, Schema, TEMPORARY_SCHEMA,
 };
 use crate::context::Context;
 use crate::govern::{Acl, Grantee};
@@ -196,7 +196,7 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             if table || relation.as_index().is_some() { id.oid() } else { 0 },
             pages,
             tuples,
-            'p',
+            if relation.schema == TEMPORARY_SCHEMA { 't' } else { 'p' },
             relation.relkind(),
             attribute_number(
                 relation.as_index().map_or(relation.columns.len(), |index| { index.keys.len() + index.included.len() })

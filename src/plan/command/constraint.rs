@@ -13,7 +13,7 @@ use super::super::{PlanError, PlanResult, Right, Scope, has_subquery, policy};
 use super::{DdlPlan, Validation, relation};
 use crate::catalog::{
     Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn, Namespace, Relation,
-    RelationKind,
+    RelationKind, TEMPORARY_SCHEMA,
 };
 use crate::error::{About, Notice, Plain, SqlError, SqlState, unsupported};
 use crate::govern::Privilege;
@@ -249,6 +249,12 @@ impl Constrained<'_> {
         if !matches!(other.storage, RelationKind::Table(_)) {
             let message = format!("referenced relation \"{}\" is not a table", other.name);
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
+        }
+        let is_temporary = |table: &Relation| table.schema == TEMPORARY_SCHEMA;
+        if is_temporary(self.table) != is_temporary(&other) {
+            let kind = if is_temporary(self.table) { "temporary" } else { "permanent" };
+            let message = format!("constraints on {kind} tables may reference only {kind} tables");
+            return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
         }
         let (index, referenced) = self.referenced(&other, &references.referenced)?;
         if referenced.len() != columns.len() {

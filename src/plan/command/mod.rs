@@ -148,6 +148,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Show(_)
         | Command::Reset(_)
         | Command::DiscardAll
+        | Command::DiscardTemporary
         | Command::Deallocate(_)
         | Command::Declare(_)
         | Command::Fetch(_)

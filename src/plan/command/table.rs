@@ -9,18 +9,19 @@ use super::dependents::policy_reads;
 use super::layout::lay_out;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
-    Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, Relation,
-    RelationKind, Schema, Sequence, TableStorage, View,
+    Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, OnCommit,
+    Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, View,
 };
 use crate::context::undefined_schema;
-use crate::error::{Plain, SqlState, internal, unsupported};
+use crate::error::{Notice, Plain, SqlState, internal, unsupported};
 use crate::govern::Privilege;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
     ColumnDefinition, Comment, CommentTarget, Condition, CreateCredential, CreateExternalTable, CreateSchema,
-    CreateTable, CreateTableAs, CreateView, Drop, DropKind, Truncate,
+    CreateTable, CreateTableAs, CreateView, Drop, DropKind, NewTable, Truncate,
 };
+use crate::transaction::temporary_schema;
 use crate::types::{PgType, of_field};
 use crate::warehouse::folder;
 
@@ -46,10 +47,46 @@ pub(super) fn create_schema(scope: &Scope, ddl: &mut DdlPlan, create: &CreateSch
     Ok(())
 }
 
+/// The schema that a new relation goes to. `temporary`: the session's own, which is made if it is not there.
+fn schema_of(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName, temporary: bool) -> PlanResult<ObjectId> {
+    if !temporary && name.schema.as_deref() != Some("pg_temp") {
+        let (schema, _) = scope.ctx.creation_schema(name)?;
+        ddl.need(scope, Right::Schema(schema, Privilege::Create));
+        return Ok(schema);
+    }
+    if let Some(schema) = &name.schema
+        && schema != "pg_temp"
+        && scope.catalog().schema_id(schema) != Some(TEMPORARY_SCHEMA)
+    {
+        let message = "cannot create temporary relation in non-temporary schema";
+        return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
+    }
+    ddl.need(scope, Right::Database(Privilege::Temporary));
+    if scope.catalog().schema(TEMPORARY_SCHEMA).is_none() {
+        ddl.put(TEMPORARY_SCHEMA, Body::Schema(temporary_schema(scope.ctx.backend_pid)));
+    }
+    Ok(TEMPORARY_SCHEMA)
+}
+
+/// Where a new table goes; `None` if there is one by that name already and that is all right.
+fn place_table(scope: &Scope, ddl: &mut DdlPlan, table: &NewTable) -> PlanResult<Option<ObjectId>> {
+    let schema = place(scope, ddl, &table.name, table.if_not_exists, table.temporary)?;
+    if table.on_commit.is_some() && schema.is_some_and(|schema| schema != TEMPORARY_SCHEMA) {
+        let message = "ON COMMIT can only be used on temporary tables";
+        return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
+    }
+    Ok(schema)
+}
+
 /// Where a new relation goes; `None` if there is one by that name already and that is all right.
-fn place(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName, if_not_exists: bool) -> PlanResult<Option<ObjectId>> {
-    let (schema, _) = scope.ctx.creation_schema(name)?;
-    ddl.need(scope, Right::Schema(schema, Privilege::Create));
+fn place(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    name: &QualifiedName,
+    if_not_exists: bool,
+    temporary: bool,
+) -> PlanResult<Option<ObjectId>> {
+    let schema = schema_of(scope, ddl, name, temporary)?;
     if scope.catalog().find(Namespace::Relation(schema), &name.name).is_none() {
         return Ok(Some(schema));
     }
@@ -91,10 +128,12 @@ pub(super) fn plain_column(id: i32, name: &str, pg: PgType) -> Column {
     }
 }
 
-fn table_storage(name: &str) -> RelationKind {
+fn table_storage(table: &NewTable, schema: ObjectId) -> RelationKind {
+    let temporary = schema == TEMPORARY_SCHEMA;
     RelationKind::Table(TableStorage {
         uuid: uuid::Uuid::now_v7().to_string(),
-        path: folder(name),
+        path: folder(&table.name.name),
+        on_commit: temporary.then(|| table.on_commit.unwrap_or(OnCommit::PreserveRows)),
         next_column_id: None,
         partitioning: None,
         sorting: None,
@@ -120,7 +159,8 @@ fn number(names_and_types: impl Iterator<Item = (String, PgType)>) -> PlanResult
 }
 
 pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTable) -> PlanResult<()> {
-    let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists)? else { return Ok(()) };
+    let Some(schema) = place_table(scope, ddl, &create.name)? else { return Ok(()) };
+    let table = &create.name.name.name;
     let mut columns = number(create.columns.iter().map(|column| (column.name.clone(), column.pg.clone())))?;
     let id = ddl.new_id(scope);
     let mut sequences = Vec::new();
@@ -130,10 +170,8 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
         column.default.clone_from(&definition.default);
         if let Some(option) = definition.identity {
             if definition.default.is_some() {
-                let message = format!(
-                    "multiple default values specified for column \"{}\" of table \"{}\"",
-                    column.name, create.name.name
-                );
+                let message =
+                    format!("multiple default values specified for column \"{}\" of table \"{}\"", column.name, table);
                 return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
             }
             let (min, max) = match column.pg {
@@ -155,14 +193,14 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
                 cycle: false,
                 owned_by: Some((id, column.id)),
             };
-            let name = sequence_name(scope, schema, &create.name.name, &column.name);
+            let name = sequence_name(scope, schema, table, &column.name);
             sequences
                 .push((sequence_id, new_relation(scope, schema, &name, Vec::new(), RelationKind::Sequence(sequence))));
             column.identity = Some(Identity { kind: option.kind, sequence: sequence_id });
             column.nullable = false;
         }
     }
-    let mut relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    let mut relation = new_relation(scope, schema, table, columns, table_storage(&create.name, schema));
     lay_out(scope, ddl, &mut relation, &create.layout)?;
     let mut constrained = Constrained { scope, ddl, id, table: &mut relation };
     // Keys first, so that foreign keys may refer to them.
@@ -233,7 +271,7 @@ pub(in crate::plan) fn create_table_as(
     parameters: &Parameters,
 ) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
     let mut ddl = DdlPlan { tag: "CREATE TABLE AS", ..DdlPlan::default() };
-    let Some(schema) = place(scope, &mut ddl, &create.name, create.if_not_exists)? else { return Ok((ddl, None)) };
+    let Some(schema) = place_table(scope, &mut ddl, &create.name)? else { return Ok((ddl, None)) };
     let query = query::plan(scope, &create.query, parameters)?;
     if create.columns.len() > query.fields.len() {
         return Err(Plain::new(SqlState::SYNTAX_ERROR, "too many column names were specified").into());
@@ -251,16 +289,20 @@ pub(in crate::plan) fn create_table_as(
         storable(&column.pg)?;
     }
     let id = ddl.new_id(scope);
-    let mut relation = new_relation(scope, schema, &create.name.name, columns, table_storage(&create.name.name));
+    let storage = table_storage(&create.name, schema);
+    let mut relation = new_relation(scope, schema, &create.name.name.name, columns, storage);
     lay_out(scope, &mut ddl, &mut relation, &create.layout)?;
-    let fill = if create.with_data { Some(from_query(scope, id, &relation, query, "SELECT")?) } else { None };
+    // Under a schema that may be new.
+    let mut inner = scope.clone();
+    inner.ctx = with_changes(&scope.ctx, &ddl.changes);
+    let fill = if create.with_data { Some(from_query(&inner, id, &relation, query, "SELECT")?) } else { None };
     ddl.put(id, Body::Relation(relation));
     Ok((ddl, fill))
 }
 
 pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateExternalTable) -> PlanResult<()> {
     ddl.need(scope, Right::Superuser("create an external table"));
-    let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists)? else { return Ok(()) };
+    let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists, false)? else { return Ok(()) };
     let facts = scope.facts.location.as_ref().zip(scope.facts.inferred.as_ref());
     let (location, inferred) = facts.ok_or_else(|| internal("an external table without facts"))?;
     let typed: Vec<(String, PgType)> =
@@ -310,9 +352,16 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
 }
 
 pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView) -> PlanResult<()> {
-    let (schema, _) = scope.ctx.creation_schema(&create.name)?;
-    ddl.need(scope, Right::Schema(schema, Privilege::Create));
     let bound = query::plan(scope, &create.query, &Parameters::default())?;
+    let is_temporary = |name: &QualifiedName| {
+        scope.ctx.relation(name).is_some_and(|(_, relation)| relation.schema == TEMPORARY_SCHEMA)
+    };
+    let reads_temporary = query::relations_of(&create.source).iter().any(is_temporary);
+    let schema = schema_of(scope, ddl, &create.name, create.temporary || reads_temporary)?;
+    if reads_temporary && !create.temporary {
+        let message = format!("view \"{}\" will be a temporary view", create.name.name);
+        ddl.notices.push(Notice::new(SqlState::SUCCESSFUL_COMPLETION, message));
+    }
     if bound.parameters.iter().any(Option::is_some) {
         return Err(Plain::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1").into());
     }
@@ -322,9 +371,10 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
         .enumerate()
         .map(|(index, field)| (create.columns.get(index).unwrap_or(field.name()).clone(), of_field(field)));
     let columns = number(named)?;
+    let temporary = (schema == TEMPORARY_SCHEMA).then(|| "pg_temp".to_owned());
     let view = View {
         query: create.source.clone(),
-        search_path: scope.path_names(),
+        search_path: temporary.into_iter().chain(scope.path_names()).collect(),
         security_invoker: create.security_invoker,
     };
     let mut new = new_relation(scope, schema, &create.name.name, columns, RelationKind::View(view));

@@ -47,8 +47,11 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
         };
         typed(pg, &value)
     };
-    let first_schema =
-        || ctx.search_path.first().and_then(|id| ctx.catalog.schema(*id)).map(|schema| schema.name.clone());
+    let first_schema = || {
+        ctx.creation_schema(&crate::name::QualifiedName::bare(String::new()))
+            .ok()
+            .map(|(_, schema)| schema.name.clone())
+    };
     Some(match (fold(&name.value).as_str(), arguments.as_slice()) {
         ("current_user" | "user" | "current_role", []) => typed("name", &ctx.catalog.role_name(ctx.user)),
         ("session_user", []) => typed("name", &ctx.catalog.role_name(ctx.session_role)),

@@ -3,6 +3,7 @@
 use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::definition::relation_of;
 use super::{Function, bigint, boolean, name, text};
+use crate::catalog::TEMPORARY_SCHEMA;
 use crate::catalog::{DATABASE_ID, Relation};
 use crate::context::{Assignment, Context};
 use crate::error::{Plain, SqlState};
@@ -17,10 +18,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &[&[Bool]],
         || PgType::Array(Box::new(PgType::Name)),
         |ctx, arguments| {
-            let implicit = matches!(arguments, [Value::Bool(true)]).then(|| PG_CATALOG.to_owned());
-            let path =
-                ctx.search_path.iter().filter_map(|id| ctx.catalog.schema(*id)).map(|schema| schema.name.clone());
-            Ok(implicit.into_iter().chain(path).collect::<Vec<_>>().into())
+            let all = matches!(arguments, [Value::Bool(true)]);
+            let temporary = ctx.search_path.contains(&TEMPORARY_SCHEMA).then_some(TEMPORARY_SCHEMA);
+            let path = ctx.search_path.iter().copied().filter(|id| *id != TEMPORARY_SCHEMA);
+            let names = |id: ObjectId| ctx.catalog.schema(id).map(|schema| schema.name.clone());
+            let implicit = temporary.filter(|_| all).and_then(names).into_iter();
+            let implicit = implicit.chain(all.then(|| PG_CATALOG.to_owned()));
+            Ok(implicit.chain(path.filter_map(names)).collect::<Vec<_>>().into())
         },
     ),
     Function::new("current_setting", &[&[Text], &[Text, Bool]], text, |ctx, arguments| {
@@ -52,7 +56,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("getdatabaseencoding", &[&[]], name, |_, _| Ok("UTF8".into())),
     Function::new("pg_client_encoding", &[&[]], name, |_, _| Ok("UTF8".into())),
     Function::new("pg_is_in_recovery", &[&[]], boolean, |_, _| Ok(false.into())),
-    Function::new("pg_my_temp_schema", &[&[]], || PgType::Oid, |_, _| Ok(0.into())),
+    Function::new(
+        "pg_my_temp_schema",
+        &[&[]],
+        || PgType::Oid,
+        |ctx, _| Ok(ctx.catalog.schema(TEMPORARY_SCHEMA).map_or(0, |_| TEMPORARY_SCHEMA.oid()).into()),
+    ),
     Function::new("pg_is_other_temp_schema", &[&[Oid]], boolean, |_, _| Ok(false.into())),
     Function::new("pg_relation_size", &[&[Object], &[Object, Text]], bigint, relation_size),
     Function::new("pg_table_size", &[&[Object]], bigint, relation_size),
