@@ -238,12 +238,26 @@ pub struct Column {
     pub initial: Option<String>,
     /// The sequence it draws from by itself; `None` for other columns.
     pub identity: Option<Identity>,
+    /// How its value is computed from those of other columns; `None`: it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Generated>,
     /// Grants on this column, beside those on the relation; `None` if there are none.
     #[serde(default)]
     pub acl: Option<Acl>,
     /// What COMMENT ON said of it, if anything.
     #[serde(default)]
     pub comment: Option<String>,
+}
+
+/// `GENERATED ALWAYS AS (expression)`. The values are kept with the rows, whatever it says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generated {
+    /// Source text, over the table's columns by their names alone.
+    pub expression: String,
+    /// Ids of the columns that it reads.
+    pub columns: Vec<i32>,
+    /// `STORED`; or else VIRTUAL.
+    pub stored: bool,
 }
 
 /// `GENERATED … AS IDENTITY`, or serial (a plain default that draws from the sequence).

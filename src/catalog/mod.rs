@@ -15,8 +15,8 @@ mod state;
 pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn};
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
-    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Identity, IdentityKind, OnCommit,
-    Relation, RelationKind, Schema, Sequence, TableStorage, View, element_id,
+    Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Generated, Identity, IdentityKind,
+    OnCommit, Relation, RelationKind, Schema, Sequence, TableStorage, View, element_id,
 };
 pub use fields::{FIELD_ID, field_id, file_schema};
 pub use inlined::{Inlined, InlinedRows};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -17,12 +17,14 @@ use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
-use crate::plan::{AskedBy, RowCheck, Scope, has_subquery};
+use crate::plan::{AskedBy, RowCheck, Scope, generation, has_subquery};
 use crate::transaction::Transaction;
 
 /// Lengths of types, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
 pub(super) struct RowChecks {
     table: Arc<Table>,
+    /// Positions of generated columns, and their values over a row.
+    generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     conditions: Vec<(AskedBy, Arc<dyn PhysicalExpr>)>,
     keys: Keys,
@@ -70,8 +72,14 @@ impl RowChecks {
             conditions.push((check.asked_by.clone(), physical(&check.condition)?));
         }
         let filter = filter.map(physical).transpose()?;
+        let mut generated = Vec::new();
+        for (index, column) in relation.columns.iter().enumerate() {
+            if let Some(own) = &column.generated {
+                generated.push((index, physical(&generation(scope, relation, column, own)?)?));
+            }
+        }
         let keys = Keys::new(scope, &table, touches)?;
-        Ok(Self { table, filter, conditions, keys })
+        Ok(Self { table, generated, filter, conditions, keys })
     }
 
     /// Whose keys decide what happens to a row, and are not held against those that are there.
@@ -111,6 +119,7 @@ impl RowChecks {
             };
             columns.push(length_checked(array, &column.pg)?);
         }
+        self.generate(&mut columns, batch.num_rows())?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let mut batch =
             RecordBatch::try_new_with_options(Arc::clone(&self.table.schema), columns, &options).map_err(arrow)?;
@@ -132,6 +141,23 @@ impl RowChecks {
             self.hold(&batch, asked_by, condition)?;
         }
         Ok(batch)
+    }
+
+    /// Puts the values of generated columns into their places.
+    fn generate(&self, columns: &mut [ArrayRef], rows: usize) -> Result<(), SqlError> {
+        if self.generated.is_empty() {
+            return Ok(());
+        }
+        let given = RecordBatch::try_new(Arc::clone(&self.table.schema), columns.to_vec());
+        let given = given.map_err(SqlError::from_arrow)?;
+        for (index, value) in &self.generated {
+            let value =
+                value.evaluate(&given).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)?;
+            let pairs = columns.get_mut(*index).zip(self.table.relation.columns.get(*index));
+            let (place, column) = pairs.ok_or_else(|| internal("a generated column that is not there"))?;
+            *place = length_checked(value, &column.pg)?;
+        }
+        Ok(())
     }
 
     fn hold(&self, batch: &RecordBatch, asked_by: &AskedBy, condition: &Arc<dyn PhysicalExpr>) -> Result<(), SqlError> {
@@ -175,7 +201,10 @@ impl RowChecks {
 
 /// Whether an index has one of the columns that are set, which go by their positions in the table.
 pub(super) fn touches(relation: &Relation, index: &Index, sets: impl Fn(usize) -> bool) -> bool {
-    let columns = index.columns();
+    // A generated column has another value if one that it is computed from has.
+    let mut columns = index.columns();
+    let generated = relation.columns.iter().filter(|column| index.columns().contains(&column.id));
+    columns.extend(generated.filter_map(|column| column.generated.as_ref()).flat_map(|own| &own.columns));
     relation.columns.iter().enumerate().any(|(position, column)| columns.contains(&column.id) && sets(position))
 }
 

@@ -16,7 +16,9 @@ use sqlparser::parser::Parser;
 use super::conflict::{self, OnConflict};
 use super::names::Names;
 use super::returning::{self, Returning};
-use super::{Need, Parameters, PlanError, PlanResult, Right, Scope, command, policy, query, rewrite, typing};
+use super::{
+    Need, Parameters, PlanError, PlanResult, Right, Scope, command, generated, policy, query, rewrite, typing,
+};
 use crate::catalog::{Column, ConstraintKind, IdentityKind, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
@@ -120,6 +122,12 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
         }
         None => None,
     };
+    // DEFAULT may be given in a VALUES list only.
+    if !matches!(source, LogicalPlan::Values(_))
+        && let Some(column) = columns.iter().find(|column| is_always(column))
+    {
+        return Err(generated_always(column).into());
+    }
     let source = shape(scope, relation, source, &columns)?;
     let source = query::with_values(source, &types, parameters)?;
     let reads = returning.is_some() || insert.on.is_some();
@@ -279,10 +287,13 @@ pub(super) fn cast_to(value: ast::Expr, column: &Column) -> PlanResult<ast::Expr
 
 /// Whether only the server may give the column a value.
 pub(super) fn is_always(column: &Column) -> bool {
-    column.identity.as_ref().is_some_and(|identity| identity.kind == IdentityKind::Always)
+    column.generated.is_some() || column.identity.as_ref().is_some_and(|identity| identity.kind == IdentityKind::Always)
 }
 
 pub(super) fn generated_always(column: &Column) -> Plain {
+    if column.generated.is_some() {
+        return generated::refuse_value(column);
+    }
     Plain::new(SqlState::GENERATED_ALWAYS, format!("cannot insert a non-DEFAULT value into column \"{}\"", column.name))
         .detail(format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name))
 }
@@ -314,9 +325,6 @@ fn shape(scope: &Scope, relation: &Relation, source: LogicalPlan, columns: &[&Co
     for column in &relation.columns {
         let provided = columns.iter().position(|provided| provided.id == column.id);
         let expr = match provided {
-            Some(_) if is_always(column) && !matches!(source, LogicalPlan::Values(_)) => {
-                return Err(generated_always(column).into());
-            }
             Some(index) => assign(scope, &source, index, column)?,
             None => default_value(scope, column)?,
         };
@@ -337,6 +345,17 @@ pub(super) fn assign(scope: &Scope, source: &LogicalPlan, index: usize, column: 
         return Ok(typing::literal(scope, &column.pg, text)?);
     }
     let value = Expr::Column(EngineColumn::new(qualifier.cloned(), given.name()));
+    assigned(scope, value, given, source.schema(), column)
+}
+
+/// A value, described by `given`, cast as an assignment to a column. `42804`.
+pub(super) fn assigned(
+    scope: &Scope,
+    value: Expr,
+    given: &FieldRef,
+    schema: &DFSchema,
+    column: &Column,
+) -> PlanResult<Expr> {
     let from = of_field(given);
     let text_to_other = from.is_text() && !column.pg.is_text() && given.data_type() != &DataType::Null;
     let comparable =
@@ -353,7 +372,6 @@ pub(super) fn assign(scope: &Scope, source: &LogicalPlan, index: usize, column: 
         return Ok(value);
     }
     let cast = Expr::Cast(Cast::new_from_field(Box::new(value), Arc::new(field(&column.name, &column.pg, true))));
-    let schema = source.schema();
     Ok(typing::expression(scope, cast, schema).map(|transformed| transformed.data)?)
 }
 

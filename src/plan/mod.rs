@@ -8,6 +8,7 @@ mod conflict;
 mod decorrelate;
 mod engine;
 mod from_function;
+mod generated;
 mod insert;
 mod lock;
 mod merge;
@@ -30,6 +31,7 @@ pub use command::{ColumnSource, CopyPlan, DdlPlan, VacuumPlan, Validation, dupli
 pub use conflict::{ConflictUpdate, OnConflict, excluded_name, set_name};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use engine::Engine;
+pub use generated::generation;
 pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};
 pub use lock::Locks;
 pub use merge::MergeStep;

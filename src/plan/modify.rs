@@ -227,7 +227,10 @@ pub(super) fn sets<'a>(
                 insert::cast_to(insert::default_source(scope, column)?, column)?
             } else if insert::is_always(column) {
                 let message = format!("column \"{}\" can only be updated to DEFAULT", column.name);
-                let detail = format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name);
+                let detail = match &column.generated {
+                    Some(_) => format!("Column \"{}\" is a generated column.", column.name),
+                    None => format!("Column \"{}\" is an identity column defined as GENERATED ALWAYS.", column.name),
+                };
                 return Err(Plain::new(SqlState::GENERATED_ALWAYS, message).detail(detail).into());
             } else if has_no_type(&value) {
                 insert::cast_to(value, column)?

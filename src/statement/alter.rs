@@ -92,6 +92,8 @@ pub enum AlterColumn {
     Default(Option<String>),
     /// `SET NOT NULL` (true) or `DROP NOT NULL`.
     NotNull(bool),
+    /// `SET EXPRESSION AS (expression)`, its source text; `None`: `DROP EXPRESSION`, its values stay as they are.
+    Expression(Option<String>),
     /// `[SET DATA] TYPE type [USING expression]`.
     Type {
         /// The new type.
@@ -199,6 +201,13 @@ fn alter_column(c: &mut Cursor<'_>) -> Result<AlterColumn, SyntaxError> {
         AlterColumn::Default(Some(c.expression()?.1))
     } else if c.words(&["drop", "default"]) {
         AlterColumn::Default(None)
+    } else if c.words(&["set", "expression", "as"]) {
+        c.expect_left_parenthesis()?;
+        let (_, expression) = c.expression()?;
+        c.expect_right_parenthesis()?;
+        AlterColumn::Expression(Some(expression))
+    } else if c.words(&["drop", "expression"]) {
+        AlterColumn::Expression(None)
     } else if c.words(&["set", "not", "null"]) {
         AlterColumn::NotNull(true)
     } else if c.words(&["drop", "not", "null"]) {

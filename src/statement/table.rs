@@ -81,6 +81,8 @@ pub struct ColumnDefinition {
     pub default: Option<String>,
     /// `GENERATED … AS IDENTITY`, or `serial` and its like. `None`: neither.
     pub identity: Option<IdentityOption>,
+    /// `GENERATED ALWAYS AS (expression)`: its source text, and whether it is STORED.
+    pub generated: Option<(String, bool)>,
     /// Its keys, CHECKs and REFERENCES.
     pub constraints: Vec<ConstraintDefinition>,
 }
@@ -312,6 +314,7 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
         not_null: false,
         default: None,
         identity: None,
+        generated: None,
         constraints: Vec::new(),
     };
     let serial = [
@@ -343,8 +346,13 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
         } else if c.words(&["generated", "by", "default", "as", "identity"]) {
             column.identity = Some(identity(c, IdentityKind::ByDefault)?);
             column.not_null = true;
-        } else if c.words(&["generated"]) {
-            return Err(c.unsupported("a generated column"));
+        } else if c.words(&["generated", "always", "as"]) {
+            c.expect_left_parenthesis()?;
+            let (_, expression) = c.expression()?;
+            c.expect_right_parenthesis()?;
+            let stored = c.words(&["stored"]);
+            let _default = !stored && c.words(&["virtual"]);
+            column.generated = Some((expression, stored));
         } else if c.peek_any(COLUMN_CONSTRAINTS) {
             // A name of NOT NULL or of a default is not kept; those come next.
             column.constraints.extend(of_column(c, &column.name)?);

@@ -244,6 +244,7 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
         "attnotnull",
         "atthasdef",
         "attidentity",
+        "attgenerated",
         "attislocal",
         "attcollation",
         "attstattarget",
@@ -251,7 +252,7 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
     ]);
     for relation in relations() {
         for (index, (name, pg)) in relation.columns.iter().enumerate() {
-            let own = (false, false, "", None);
+            let own = OwnAttributes::default();
             rows.push(attribute_row(relation.oid, name, pg, i32::from(attribute_number(index + 1)), own));
         }
     }
@@ -259,7 +260,7 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
         let table = relation.as_index().and_then(|index| Some((index, ctx.catalog.relation(index.table)?)));
         let keys = table.map(|(index, table)| keys::columns(index, table)).unwrap_or_default();
         for (index, column) in keys.into_iter().enumerate() {
-            let own = (false, false, "", None);
+            let own = OwnAttributes::default();
             let number = i32::from(attribute_number(index + 1));
             rows.push(attribute_row(id.oid(), &column.name, &column.pg, number, own));
         }
@@ -269,18 +270,35 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
                 Some(IdentityKind::ByDefault) => "d",
                 Some(IdentityKind::Serial) | None => "",
             };
-            let has_default = default_text(ctx, column).is_some();
-            let own = (!column.nullable, has_default, identity, acl(ctx, column.acl.as_ref()));
+            let generated = match &column.generated {
+                Some(own) if own.stored => "s",
+                Some(_) => "v",
+                None => "",
+            };
+            let own = OwnAttributes {
+                not_null: !column.nullable,
+                has_default: default_text(ctx, column).is_some(),
+                identity,
+                generated,
+                acl: acl(ctx, column.acl.as_ref()),
+            };
             rows.push(attribute_row(id.oid(), &column.name, &column.pg, column.id, own));
         }
     }
 }
 
-/// What only a table's own columns have: NOT NULL, whether there is a default, `attidentity`, `attacl`.
-type OwnAttributes = (bool, bool, &'static str, Option<Vec<String>>);
+/// What only a table's own columns have: NOT NULL, whether there is a default, `attidentity`, `attgenerated`, `attacl`.
+#[derive(Default)]
+struct OwnAttributes {
+    not_null: bool,
+    has_default: bool,
+    identity: &'static str,
+    generated: &'static str,
+    acl: Option<Vec<String>>,
+}
 
-fn attribute_row(relation: u32, name: &str, pg: &PgType, number: i32, own: OwnAttributes) -> [Value; 17] {
-    let (not_null, has_default, identity, acl) = own;
+fn attribute_row(relation: u32, name: &str, pg: &PgType, number: i32, own: OwnAttributes) -> [Value; 18] {
+    let OwnAttributes { not_null, has_default, identity, generated, acl } = own;
     let length = pg.length();
     let align = match length {
         1 => 'c',
@@ -307,6 +325,7 @@ fn attribute_row(relation: u32, name: &str, pg: &PgType, number: i32, own: OwnAt
         not_null,
         has_default,
         identity,
+        generated,
         true,
         collation_of(pg),
         None::<i16>,
@@ -330,7 +349,7 @@ pub(super) fn default_text(ctx: &Context, column: &Column) -> Option<String> {
             let name = names::relation_name(ctx, identity.sequence.oid())?;
             Some(format!("nextval({}::regclass)", crate::name::quote_literal(&name)))
         }
-        _ => column.default.clone(),
+        _ => column.generated.as_ref().map(|own| own.expression.clone()).or_else(|| column.default.clone()),
     }
 }
 

@@ -8,12 +8,13 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast;
 
+use super::super::generated;
 use super::super::insert::{InsertPlan, assign, default_value, evaluate_default, from_plan};
 use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes};
 use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
 use super::layout::{lay_out, refuse_in_layout};
-use super::table::{change_owner, parts, plain_column, storable};
+use super::table::{change_owner, one_source, parts, plain_column, storable};
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Namespace, Relation, RelationKind, TableStorage,
@@ -135,6 +136,11 @@ impl Altered<'_> {
                 let id = column(&self.new, name)?.id;
                 self.refuse_known(to)?;
                 self.change(id, |column| column.name.clone_from(to));
+                for own in self.new.columns.iter_mut().filter_map(|column| column.generated.as_mut()) {
+                    if own.columns.contains(&id) {
+                        own.expression = renamed(&own.expression, name, to)?;
+                    }
+                }
                 for constraint in &mut self.new.constraints {
                     if let ConstraintKind::Check(check) = &mut constraint.kind
                         && check.columns.contains(&id)
@@ -147,7 +153,15 @@ impl Altered<'_> {
                 self.of_warehouse()?;
                 let found = column(&self.new, name)?.clone();
                 match change {
+                    AlterColumn::Default(_) if found.generated.is_some() => {
+                        let message = format!(
+                            "column \"{}\" of relation \"{}\" is a generated column",
+                            found.name, self.new.name
+                        );
+                        return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+                    }
                     AlterColumn::Default(default) => self.default(&found, default.as_deref())?,
+                    AlterColumn::Expression(expression) => self.expression(&found, expression.as_deref())?,
                     AlterColumn::NotNull(true) => {
                         if found.nullable && found.initial.is_none() || self.old.column_by_id(found.id).is_some() {
                             self.required.insert(found.id);
@@ -240,6 +254,10 @@ impl Altered<'_> {
         let mut column = plain_column(next, &definition.name, definition.pg.clone());
         column.nullable = !definition.not_null;
         column.default.clone_from(&definition.default);
+        if let Some((expression, stored)) = &definition.generated {
+            one_source(&column, definition, &self.new.name)?;
+            self.generate(&mut column, expression.clone(), *stored)?;
+        }
         if column.default.is_some() {
             let value = default_value(self.scope, &column)?;
             if value.is_volatile() || !has_common_text(&column.pg) {
@@ -255,6 +273,65 @@ impl Altered<'_> {
         }
         if self.new.column_by_id(next).is_some_and(|column| !column.nullable && column.initial.is_none()) {
             self.required.insert(next);
+        }
+        Ok(())
+    }
+
+    /// Makes a column a generated one; its values are computed for all rows.
+    fn generate(&mut self, column: &mut Column, expression: String, stored: bool) -> PlanResult<()> {
+        let own = generated::define(self.scope, &self.new, expression, stored)?;
+        if own.columns.contains(&column.id) {
+            let message = format!("cannot use generated column \"{}\" in column generation expression", column.name);
+            let error = Plain::new(SqlState::INVALID_OBJECT_DEFINITION, message);
+            return Err(error.detail("A generated column cannot reference another generated column.").into());
+        }
+        let hidden = masks(&self.scope.ctx, &self.scope.reader, self.id, self.old).map_err(SqlError::from)?;
+        let hidden = hidden.iter().filter_map(|mask| self.old.columns.get(mask.column));
+        if let Some(masked) = hidden.into_iter().find(|masked| own.columns.contains(&masked.id)) {
+            return Err(unsupported(format!("a column generated from the masked column \"{}\"", masked.name)).into());
+        }
+        generated::generation(self.scope, &self.new, column, &own)?;
+        column.generated = Some(own);
+        self.rewritten.retain(|(rewritten, _)| *rewritten != column.id);
+        self.rewritten.push((column.id, None));
+        Ok(())
+    }
+
+    fn expression(&mut self, found: &Column, expression: Option<&str>) -> PlanResult<()> {
+        let Some(own) = &found.generated else {
+            let message =
+                format!("column \"{}\" of relation \"{}\" is not a generated column", found.name, self.new.name);
+            return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
+        };
+        let mut column = Column { generated: None, ..found.clone() };
+        if let Some(expression) = expression {
+            self.generate(&mut column, expression.to_owned(), own.stored)?;
+        }
+        self.change(found.id, |old| *old = column);
+        Ok(())
+    }
+
+    /// Takes away what is generated from a column that goes. `2BP01`.
+    fn drop_generated(&mut self, ddl: &mut DdlPlan, found: &Column, cascade: bool) -> PlanResult<()> {
+        let reads = |column: &&Column| column.generated.as_ref().is_some_and(|own| own.columns.contains(&found.id));
+        let dependents: Vec<Column> = self.new.columns.iter().filter(reads).cloned().collect();
+        for dependent in dependents {
+            let table = &self.new.name;
+            if !cascade {
+                let message =
+                    format!("cannot drop column {} of table {table} because other objects depend on it", found.name);
+                let detail = format!(
+                    "column {} of table {table} depends on column {} of table {table}",
+                    dependent.name, found.name
+                );
+                return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(detail)
+                    .hint("Use DROP ... CASCADE to drop the dependent objects too.")
+                    .into());
+            }
+            let message = format!("drop cascades to column {} of table {table}", dependent.name);
+            self.drop(ddl, &dependent.name, false, true)?;
+            ddl.skip(SqlState::SUCCESSFUL_COMPLETION, message);
         }
         Ok(())
     }
@@ -279,6 +356,7 @@ impl Altered<'_> {
         let found = found.clone();
         let id = found.id;
         refuse_in_layout(&self.new, &found, "drop")?;
+        self.drop_generated(ddl, &found, cascade)?;
         self.constrained(ddl).forget_column(&found, cascade)?;
         if let Some(identity) = &found.identity {
             ddl.changes.push(Change::Delete(identity.sequence));
@@ -334,6 +412,10 @@ impl Altered<'_> {
             return Ok(());
         }
         refuse_in_layout(&self.new, found, "alter")?;
+        generated::refuse_if_read(&self.new, found)?;
+        if found.generated.is_some() {
+            return Err(unsupported("altering the type of a generated column").into());
+        }
         // An operator of the condition may be another one for another kind of type, or none.
         let checked = self.new.constraints.iter().any(
             |constraint| matches!(&constraint.kind, ConstraintKind::Check(check) if check.columns.contains(&found.id)),

@@ -13,7 +13,7 @@ use super::super::query::{self, QueryPlan};
 use super::super::{Need, Parameters, PlanResult, Right, Scope, has_subquery, policy};
 use super::relation;
 use super::table::plain_column;
-use crate::catalog::{ExternalFormat, Relation, RelationKind};
+use crate::catalog::{Column, ExternalFormat, Relation, RelationKind};
 use crate::error::{Plain, SqlState, internal, unsupported};
 use crate::govern::PolicyCommand;
 use crate::lake::Location;
@@ -76,6 +76,18 @@ pub(in crate::plan) fn copy_query(copy: &CopyStatement, query: &QueryPlan) -> Co
     }
 }
 
+/// The columns that COPY reads or writes: those that are named, or all that are not generated. `42P10`.
+fn copied<'a>(table: &'a Relation, names: &[String]) -> PlanResult<Vec<&'a Column>> {
+    let mut columns = resolve_columns(table, names)?;
+    if let Some(column) = columns.iter().find(|column| column.generated.is_some() && !names.is_empty()) {
+        let message = format!("column \"{}\" is a generated column", column.name);
+        let error = Plain::new(SqlState::INVALID_COLUMN_REFERENCE, message);
+        return Err(error.detail("Generated columns cannot be used in COPY.").into());
+    }
+    columns.retain(|column| column.generated.is_none());
+    Ok(columns)
+}
+
 /// `COPY t TO` is a query over its columns; row policies and masks apply as in any other.
 pub(in crate::plan) fn copy_table_out(scope: &Scope, copy: &CopyStatement) -> PlanResult<(CopyPlan, QueryPlan)> {
     client_format(&copy.options)?;
@@ -90,7 +102,7 @@ pub(in crate::plan) fn copy_table_out(scope: &Scope, copy: &CopyStatement) -> Pl
                 .into());
         }
     }
-    let columns = resolve_columns(found, columns)?;
+    let columns = copied(found, columns)?;
     let quote = |ident: &str| format!("\"{}\"", ident.replace('"', "\"\""));
     let list = columns.iter().map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
     let table = name
@@ -106,7 +118,7 @@ pub(in crate::plan) fn copy_in(scope: &Scope, copy: &CopyStatement) -> PlanResul
     client_format(&copy.options)?;
     let CopySource::Table { name, columns } = &copy.source else { return Err(internal("COPY without a table").into()) };
     let (id, found) = target(scope, name)?;
-    let columns = resolve_columns(found, columns)?;
+    let columns = copied(found, columns)?;
     let mut shape = Vec::with_capacity(found.columns.len());
     for column in &found.columns {
         shape.push(match columns.iter().position(|given| given.id == column.id) {

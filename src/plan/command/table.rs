@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::generated;
 use super::super::insert::{InsertPlan, default_value, from_query};
 use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
 use super::constraint::{Constrained, drop_index, numbered};
@@ -123,6 +124,7 @@ pub(super) fn plain_column(id: i32, name: &str, pg: PgType) -> Column {
         default: None,
         initial: None,
         identity: None,
+        generated: None,
         acl: None,
         comment: None,
     }
@@ -201,6 +203,26 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
         }
     }
     let mut relation = new_relation(scope, schema, table, columns, table_storage(&create.name, schema));
+    let columns = relation.columns.iter().zip(&create.columns).enumerate();
+    let mut generated = Vec::new();
+    for (index, (column, definition)) in columns {
+        if let Some((expression, stored)) = &definition.generated {
+            one_source(column, definition, table)?;
+            generated.push((index, generated::define(scope, &relation, expression.clone(), *stored)?));
+        }
+    }
+    for (index, own) in generated {
+        if let Some(column) = relation.columns.get_mut(index) {
+            column.generated = Some(own);
+        }
+    }
+    for column in &relation.columns {
+        if let Some(own) = &column.generated {
+            // Again: none may read another, and each must fit its column.
+            generated::define(scope, &relation, own.expression.clone(), own.stored)?;
+            generated::generation(scope, &relation, column, own)?;
+        }
+    }
     lay_out(scope, ddl, &mut relation, &create.layout)?;
     let mut constrained = Constrained { scope, ddl, id, table: &mut relation };
     // Keys first, so that foreign keys may refer to them.
@@ -225,6 +247,18 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
         ddl.put(id, Body::Relation(sequence));
     }
     Ok(())
+}
+
+/// `42601` for a generated column that has a default or a sequence as well.
+pub(super) fn one_source(column: &Column, definition: &ColumnDefinition, table: &str) -> PlanResult<()> {
+    let other = match (&definition.default, &definition.identity) {
+        (Some(_), _) => "default",
+        (None, Some(_)) => "identity",
+        (None, None) => return Ok(()),
+    };
+    let message =
+        format!("both {other} and generation expression specified for column \"{}\" of table \"{table}\"", column.name);
+    Err(Plain::new(SqlState::SYNTAX_ERROR, message).into())
 }
 
 fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> String {
