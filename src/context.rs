@@ -1,6 +1,7 @@
 //! The facts one statement runs under. Immutable: a statement sees one catalog and one set of settings from start to end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::catalog::{CatalogState, Namespace, Relation, Schema, TEMPORARY_SCHEMA};
 use crate::error::{Plain, SqlState};
@@ -47,6 +48,48 @@ impl Assigned {
     }
 }
 
+/// What a session drew from sequences.
+#[derive(Debug, Default)]
+pub struct Drawn(Mutex<LastDrawn>);
+
+#[derive(Debug, Default)]
+struct LastDrawn {
+    values: HashMap<ObjectId, i64>,
+    last: Option<ObjectId>,
+}
+
+impl Drawn {
+    fn lock(&self) -> MutexGuard<'_, LastDrawn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a value of a sequence.
+    pub fn note(&self, sequence: ObjectId, value: i64) {
+        let mut drawn = self.lock();
+        drawn.values.insert(sequence, value);
+        drawn.last = Some(sequence);
+    }
+
+    /// The last value of a sequence; `None` if there is none.
+    pub fn value(&self, sequence: ObjectId) -> Option<i64> {
+        self.lock().values.get(&sequence).copied()
+    }
+
+    /// The last value of all; `None` if there is none.
+    pub fn last(&self) -> Option<i64> {
+        let drawn = self.lock();
+        drawn.values.get(&drawn.last?).copied()
+    }
+
+    /// Sequences got other ids, because they were committed.
+    pub fn rename(&self, ids: &BTreeMap<ObjectId, ObjectId>) {
+        let mut drawn = self.lock();
+        let renamed = |id: ObjectId| ids.get(&id).copied().unwrap_or(id);
+        drawn.values = std::mem::take(&mut drawn.values).into_iter().map(|(id, value)| (renamed(id), value)).collect();
+        drawn.last = drawn.last.map(renamed);
+    }
+}
+
 /// Who runs a statement, on what, when.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -64,6 +107,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// Settings that the statement assigns while it runs (`set_config`); the session takes them over when it is done.
     pub assigned: Arc<Assigned>,
+    /// What the session drew from sequences.
+    pub drawn: Arc<Drawn>,
     /// Who logged in (or SET SESSION AUTHORIZATION).
     pub session_role: ObjectId,
     /// The current user (SET ROLE): who asks, also inside a view.

@@ -203,7 +203,7 @@ pub struct View {
     pub security_invoker: bool,
 }
 
-/// How a sequence counts. It belongs to an identity or serial column.
+/// How a sequence counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sequence {
     /// The first value, also after a restart.
@@ -216,8 +216,18 @@ pub struct Sequence {
     pub max: i64,
     /// Whether it goes on at the other end after its last value; without, that is error `55000`.
     pub cycle: bool,
+    /// `AS type`; `None`: bigint, or the type of its identity or serial column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pg: Option<PgType>,
     /// The table and column it belongs to and is dropped with.
     pub owned_by: Option<(ObjectId, i32)>,
+}
+
+impl Sequence {
+    /// The value after which it gives this one.
+    pub fn before(&self, value: i64) -> i64 {
+        value.wrapping_sub(self.increment)
+    }
 }
 
 /// A column of a relation, in the catalog's terms.

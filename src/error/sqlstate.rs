@@ -46,6 +46,8 @@ impl SqlState {
     pub const DIVISION_BY_ZERO: Self = Self("22012");
     /// Bytes that are not UTF-8, or a zero byte in a text.
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
+    /// A sequence that has come to its end.
+    pub const SEQUENCE_LIMIT_EXCEEDED: Self = Self("2200H");
     /// A setting, an option or a function's argument with a value that it does not take.
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
     /// A negative LIMIT.

@@ -230,10 +230,11 @@ fn apply(
     for (new, old) in ddl.counters {
         transaction.own_sequences().set(new, scope.metastore.sequences().last(old));
     }
-    for sequence in ddl.restart {
+    for (sequence, last) in ddl.restart {
         let own = sequence.is_provisional();
         let counter = if own { transaction.own_sequences() } else { scope.metastore.sequences() };
-        counter.set(sequence, None);
+        counter.set(sequence, last);
+        transaction.drew_from([sequence]);
     }
     notices.extend(ddl.notices);
     Ok(())

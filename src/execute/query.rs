@@ -14,7 +14,7 @@ use futures::StreamExt;
 
 use crate::error::SqlError;
 use crate::name::ObjectId;
-use crate::pg::NextValue;
+use crate::pg::SequenceFunction;
 use crate::plan::{Scope, decorrelate};
 
 /// The physical plan of a permitted query, with nothing in it that the guard did not issue.
@@ -32,7 +32,8 @@ pub(super) fn sequences(logical: &LogicalPlan) -> Result<BTreeSet<ObjectId>, Sql
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 if let Expr::ScalarFunction(function) = expr {
-                    found.extend(function.func.inner().downcast_ref::<NextValue>().map(NextValue::sequence));
+                    let sequence = function.func.inner().downcast_ref::<SequenceFunction>();
+                    found.extend(sequence.filter(|sequence| sequence.moves()).map(|sequence| sequence.id));
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

@@ -475,10 +475,13 @@ impl Prepared {
             tokens.extend(done);
         }
         for (drawn, id) in &self.sequences {
-            if let Some(last) = last_value(*drawn) {
-                let sql = "INSERT INTO boathouse_sequence (sequence_id, last_value) VALUES ($1, $2)
-                           ON CONFLICT (sequence_id) DO UPDATE SET last_value = excluded.last_value";
-                script.execute(sql, vec![id.0.into(), last.into()]);
+            match last_value(*drawn) {
+                Some(last) => {
+                    let sql = "INSERT INTO boathouse_sequence (sequence_id, last_value) VALUES ($1, $2)
+                               ON CONFLICT (sequence_id) DO UPDATE SET last_value = excluded.last_value";
+                    script.execute(sql, vec![id.0.into(), last.into()]);
+                }
+                None => script.execute("DELETE FROM boathouse_sequence WHERE sequence_id = $1", vec![id.0.into()]),
             }
         }
         self.write_schema_versions(script);

@@ -17,7 +17,7 @@ impl Sequences {
         Self(Mutex::new(last_values))
     }
 
-    /// The next `count` values. `22000`-class errors say when the sequence has come to its end.
+    /// The next `count` values. `2200H` says when the sequence has come to its end.
     pub fn draw(&self, id: ObjectId, name: &str, sequence: &Sequence, count: usize) -> Result<Vec<i64>, Plain> {
         let mut last_values = self.lock();
         let mut last = last_values.get(&id).copied();
@@ -71,7 +71,7 @@ impl Sequences {
 fn exhausted(name: &str, sequence: &Sequence) -> Plain {
     let (end, value) = if sequence.increment > 0 { ("maximum", sequence.max) } else { ("minimum", sequence.min) };
     Plain::new(
-        SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+        SqlState::SEQUENCE_LIMIT_EXCEEDED,
         format!("nextval: reached {end} value of sequence \"{name}\" ({value})"),
     )
 }

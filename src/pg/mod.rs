@@ -15,7 +15,7 @@ pub use arithmetic::{CheckedArithmetic, ToInteger};
 pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
 pub use convert::{FromText, ToText};
 pub use json::json_functions;
-pub use sequence::{NextValue, placeholder_functions};
+pub use sequence::{LastValue, SequenceAction, SequenceFunction, is_unbound, placeholder_functions};
 pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};
 pub use unified::Unified;

@@ -1,5 +1,6 @@
 //! Generated columns: values computed from the other columns of a row.
 
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
@@ -39,7 +40,6 @@ pub(super) fn define(scope: &Scope, table: &Relation, expression: String, stored
         let message = "cannot use subquery in column generation expression";
         return refused(SqlState::FEATURE_NOT_SUPPORTED, message);
     }
-    use datafusion::common::tree_node::TreeNode;
     let of_many = |expr: &Expr| Ok(matches!(expr, Expr::AggregateFunction(_) | Expr::WindowFunction(_)));
     if value.exists(of_many)? {
         let message = "aggregate functions are not allowed in column generation expressions";

@@ -385,7 +385,7 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
         else {
             return Err(crate::error::internal("an identity column without sequence").into());
         };
-        let next = typing::next_value_of(scope, identity.sequence, name, definition, false);
+        let next = typing::next_value_of(scope, identity.sequence, name, definition);
         return Ok(Expr::Cast(Cast::new_from_field(Box::new(next), target)));
     }
     let Some(source) = &column.default else {

@@ -47,6 +47,7 @@ use crate::guard::{Guard, Reader};
 use crate::lake::{InferredTable, Location};
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
+use crate::pg::SequenceAction;
 use crate::statement::{AsOf, Command, CopySource, CopyTarget, Explain, Statement};
 use crate::types::PgType;
 
@@ -202,8 +203,8 @@ pub enum Right {
         /// Positions from 0, not column ids. Empty: only the relation's own ACL counts.
         columns: Vec<i32>,
     },
-    /// Drawing values from a sequence.
-    Sequence(ObjectId),
+    /// What is done with a sequence.
+    Sequence(ObjectId, SequenceAction),
     /// The privilege on the relation or on any of its columns.
     AnyColumn {
         /// The relation. Its schema must be usable, too.

@@ -18,11 +18,12 @@ use datafusion::logical_expr::{
 
 use super::Scope;
 use super::decorrelate::barrier;
-use crate::catalog::RelationKind;
+use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
-use crate::name::QualifiedName;
+use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
-    CheckedArithmetic, FromText, NextValue, Objects, ToInteger, ToText, UNTYPED_ARRAY, Unified, is_vector,
+    CheckedArithmetic, FromText, LastValue, Objects, SequenceAction, SequenceFunction, ToInteger, ToText,
+    UNTYPED_ARRAY, Unified, is_unbound, is_vector,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
@@ -243,8 +244,8 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let result = same_type(results.chain(case.else_expr.as_deref()), schema);
             Transformed::yes(remembering(Expr::Case(case), result, schema))
         }
-        Expr::ScalarFunction(function) if function.func.name() == "nextval" && function.args.len() == 1 => {
-            Transformed::yes(next_value(scope, &function)?)
+        Expr::ScalarFunction(function) if is_unbound(&function.func) => {
+            Transformed::yes(sequence_function(scope, function)?)
         }
         other => Transformed::no(other),
     })
@@ -552,36 +553,89 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
     Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right))))
 }
 
-fn next_value(scope: &Scope, function: &ScalarFunction) -> Result<Expr> {
-    let [Expr::Literal(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name)), _)] =
-        function.args.as_slice()
-    else {
-        return Err(SqlError::from(crate::error::unsupported("nextval of a computed sequence name")).into());
+/// A function of sequences, bound to the one that it names.
+fn sequence_function(scope: &Scope, mut function: ScalarFunction) -> Result<Expr> {
+    let bound = |udf: ScalarUDF, args| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), args));
+    let action = match function.func.name() {
+        "nextval" => SequenceAction::Next { explicit: true },
+        "currval" => SequenceAction::Current,
+        "setval" if (2..=3).contains(&function.args.len()) => SequenceAction::Set,
+        "lastval" => {
+            let last = LastValue::new(Arc::clone(&scope.ctx.drawn));
+            return Ok(bound(ScalarUDF::new_from_impl(last), vec![]));
+        }
+        name => return Err(undefined_function(name).into()),
     };
-    let name = QualifiedName::parse(name).map_err(SqlError::from)?;
-    let (id, relation) = scope.ctx.require_relation(&name).map_err(SqlError::from)?;
-    // What a role may not know of is not there.
-    if !crate::pg::system::is_visible(&scope.ctx, relation) {
-        return Err(SqlError::from(crate::context::undefined_table(&name)).into());
-    }
+    let rest = function.args.split_off(1);
+    let (id, relation) = named_sequence(scope, function.args.first())?;
     let RelationKind::Sequence(sequence) = &relation.storage else {
         let message = format!("\"{}\" is not a sequence", relation.name);
         return Err(SqlError::from(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)).into());
     };
-    Ok(next_value_of(scope, id, &relation.name, sequence, true))
+    Ok(bound(ScalarUDF::new_from_impl(function_of(scope, action, (id, &relation.name), sequence)), rest))
 }
 
-/// The next value of a sequence, as an expression.
-pub(super) fn next_value_of(
+/// The sequence that an argument names: a name, or an OID, as a literal.
+fn named_sequence<'a>(scope: &'a Scope, argument: Option<&Expr>) -> Result<(ObjectId, &'a Relation)> {
+    let value = match argument {
+        Some(Expr::Cast(cast)) => constant(scope, &cast.expr)?,
+        Some(other) => constant(scope, other)?,
+        None => None,
+    };
+    let found = match value {
+        Some(ScalarValue::Utf8(Some(name)) | ScalarValue::Utf8View(Some(name))) => {
+            let name = QualifiedName::parse(&name).map_err(SqlError::from)?;
+            let found = scope.ctx.require_relation(&name).map_err(SqlError::from)?;
+            // What a role may not know of is not there.
+            if !crate::pg::system::is_visible(&scope.ctx, found.1) {
+                return Err(SqlError::from(crate::context::undefined_table(&name)).into());
+            }
+            Some(found)
+        }
+        Some(value) => {
+            let oid = value.cast_to(&DataType::UInt32).ok();
+            let id = oid.and_then(|oid| match oid {
+                ScalarValue::UInt32(Some(oid)) => ObjectId::from_oid(oid),
+                _ => None,
+            });
+            let relation = id.and_then(|id| Some((id, scope.ctx.catalog.relation(id)?)));
+            relation.filter(|(_, relation)| crate::pg::system::is_visible(&scope.ctx, relation))
+        }
+        None => None,
+    };
+    let computed = || SqlError::from(crate::error::unsupported("a sequence whose name is computed")).into();
+    found.ok_or_else(computed)
+}
+
+/// The value of an expression that reads no row; `None`: it reads one, or a parameter.
+fn constant(scope: &Scope, expr: &Expr) -> Result<Option<ScalarValue>> {
+    if let Expr::Literal(value, _) = expr {
+        return Ok(Some(value.clone()));
+    }
+    let reads = |expr: &Expr| Ok(matches!(expr, Expr::Placeholder(_) | Expr::OuterReferenceColumn(..)));
+    if expr.any_column_refs() || super::has_subquery(expr) || expr.exists(reads)? || expr.is_volatile() {
+        return Ok(None);
+    }
+    let physical = scope.engine.state().create_physical_expr(expr.clone(), &DFSchema::empty())?;
+    let row = super::evaluate_default(&physical, 1)?;
+    ScalarValue::try_from_array(&row, 0).map(Some)
+}
+
+fn function_of(
     scope: &Scope,
-    id: crate::name::ObjectId,
-    name: &str,
-    sequence: &crate::catalog::Sequence,
-    explicit: bool,
-) -> Expr {
-    let counter = if id.is_provisional() { &scope.ctx.own_sequences } else { scope.metastore.sequences() };
-    let udf = NextValue::new(id, name.to_owned(), sequence.clone(), Arc::clone(counter), explicit);
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(udf)), vec![]))
+    action: SequenceAction,
+    named: (ObjectId, &str),
+    sequence: &Sequence,
+) -> SequenceFunction {
+    let own = named.0.is_provisional();
+    let counter = if own { &scope.ctx.own_sequences } else { scope.metastore.sequences() };
+    SequenceFunction::new(action, named, sequence, Arc::clone(counter), Arc::clone(&scope.ctx.drawn))
+}
+
+/// The next value of an identity column's sequence.
+pub(super) fn next_value_of(scope: &Scope, id: ObjectId, name: &str, sequence: &Sequence) -> Expr {
+    let next = function_of(scope, SequenceAction::Next { explicit: false }, (id, name), sequence);
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(next)), vec![]))
 }
 
 pub(super) fn undefined_function(name: &str) -> SqlError {

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::{Plain, SqlState, internal};
 use crate::govern::{Acl, Privilege, PrivilegeSet, can_set};
 use crate::name::ObjectId;
+use crate::pg::SequenceAction;
 use crate::plan::{Need, Right};
 
 pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
@@ -66,7 +67,7 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
             if held { Ok(()) } else { Err(denied(format!("permission denied for schema {}", schema.name))) }
         }
         Right::Relation { id, privilege, columns } => on_relation(who, *id, *privilege, columns),
-        Right::Sequence(id) => sequence(who, *id),
+        Right::Sequence(id, action) => sequence(who, *id, *action),
         Right::AnyColumn { id, privilege } => {
             let relation = usable(who, *id)?;
             let held = who.rights(&relation.effective_acl());
@@ -121,11 +122,19 @@ fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32
 }
 
 /// USAGE or UPDATE; the sequence of an identity column comes with INSERT on its table.
-fn sequence(who: &Context, id: ObjectId) -> Result<(), Plain> {
+fn sequence(who: &Context, id: ObjectId, action: SequenceAction) -> Result<(), Plain> {
     let relation = usable(who, id)?;
     let held = who.rights(&relation.effective_acl());
-    if held.contains(Privilege::Usage) || held.contains(Privilege::Update) {
+    let suffices = match action {
+        SequenceAction::Next { .. } => held.contains(Privilege::Usage) || held.contains(Privilege::Update),
+        SequenceAction::Current => held.contains(Privilege::Usage) || held.contains(Privilege::Select),
+        SequenceAction::Set => held.contains(Privilege::Update),
+    };
+    if suffices {
         return Ok(());
+    }
+    if action == SequenceAction::Set {
+        return Err(denied_relation(relation));
     }
     let owner = match &relation.storage {
         RelationKind::Sequence(sequence) => sequence.owned_by,

@@ -17,7 +17,7 @@ use crate::error::SqlError;
 use crate::govern::Privilege;
 use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN, SecureTable, ViewTable};
 use crate::name::ObjectId;
-use crate::pg::{NextValue, SystemTable};
+use crate::pg::{SequenceAction, SequenceFunction, SystemTable};
 use crate::plan::{Need, Right, lateral_left};
 
 /// The SELECT rights a query needs, its views' queries included.
@@ -50,7 +50,7 @@ pub(super) struct Lineage {
     pub(super) read_of_target: BTreeSet<i32>,
     views: Vec<(ObjectId, LogicalPlan)>,
     /// Those that `nextval` is called for.
-    sequences: BTreeSet<ObjectId>,
+    sequences: BTreeSet<(ObjectId, SequenceAction)>,
 }
 
 impl Lineage {
@@ -87,7 +87,7 @@ impl Lineage {
 
     /// Rights for the sequences that it draws from.
     pub(super) fn sequence_needs(&self, role: ObjectId) -> Vec<Need> {
-        self.sequences.iter().map(|id| Need { role, right: Right::Sequence(*id) }).collect()
+        self.sequences.iter().map(|(id, action)| Need { role, right: Right::Sequence(*id, *action) }).collect()
     }
 
     fn mark(&mut self, scope: &[Output]) {
@@ -225,8 +225,9 @@ impl Lineage {
                     None
                 }
                 Expr::ScalarFunction(function) => {
-                    let next = function.func.inner().downcast_ref::<NextValue>();
-                    self.sequences.extend(next.filter(|next| next.explicit()).map(NextValue::sequence));
+                    let sequence = function.func.inner().downcast_ref::<SequenceFunction>();
+                    let asked = sequence.filter(|own| own.action != SequenceAction::Next { explicit: false });
+                    self.sequences.extend(asked.map(|own| (own.id, own.action)));
                     None
                 }
                 Expr::ScalarSubquery(subquery) => Some((subquery, true)),

@@ -74,6 +74,7 @@ impl Session {
                 self.portals.clear();
                 self.cursors.clear();
                 self.drop_temporary().await;
+                self.drawn = Arc::default();
                 self.session_role = self.login_role;
                 self.role = self.login_role;
                 self.roles_set(false);

@@ -18,7 +18,7 @@ pub use state::TransactionStatus;
 use state::{Open, lost_race, open_transaction};
 
 use crate::catalog::CatalogState;
-use crate::context::{Assigned, Context, resolve_search_path};
+use crate::context::{Assigned, Context, Drawn, resolve_search_path};
 use crate::encode::{Style, parse_timestamp};
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
@@ -84,6 +84,7 @@ pub struct Session {
     open: Option<Open>,
     temporary: Arc<Temporary>,
     assigned: Arc<Assigned>,
+    drawn: Arc<Drawn>,
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
     cursors: HashMap<String, OpenCursor>,
@@ -114,6 +115,7 @@ impl Session {
             open: None,
             temporary: Arc::default(),
             assigned: Arc::default(),
+            drawn: Arc::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
             cursors: HashMap::new(),
@@ -312,6 +314,7 @@ impl Session {
             own_sequences,
             settings,
             assigned: Arc::clone(&self.assigned),
+            drawn: Arc::clone(&self.drawn),
             session_role: self.session_role,
             user: self.role,
             role: self.role,

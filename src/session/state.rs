@@ -291,6 +291,7 @@ impl Session {
         match &done {
             Ok((resolved, temporary)) => {
                 self.temporary = Arc::clone(temporary);
+                self.drawn.rename(resolved);
                 self.settings = self.lasting.clone();
                 // A role that the transaction made and became has another id now.
                 let last = |role: ObjectId| resolved.get(&role).copied().unwrap_or(role);

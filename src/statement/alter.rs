@@ -7,8 +7,10 @@ use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_table};
 use super::cursor::Cursor;
 use super::layout::Layout;
 use super::role::RoleSpec;
-use super::table::{ColumnDefinition, column_definition};
+use super::sequence::SequenceOptions;
+use super::table::{ColumnDefinition, IdentityOption, column_definition, identity};
 use super::text::SyntaxError;
+use crate::catalog::IdentityKind;
 use crate::name::QualifiedName;
 use crate::types::PgType;
 
@@ -21,8 +23,33 @@ pub struct AlterTable {
     pub if_exists: bool,
     /// In the order in which they were written and are carried out.
     pub actions: Vec<AlterTableAction>,
-    /// `ALTER INDEX`.
-    pub index: bool,
+    /// What the statement calls it.
+    pub kind: AlterKind,
+}
+
+/// What may be altered as a relation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlterKind {
+    /// A table of any kind, or another relation that PostgreSQL takes for one here.
+    Table,
+    /// An index: only its name.
+    Index,
+    /// A sequence: its name and owner.
+    Sequence,
+    /// A view: its name and owner.
+    View,
+}
+
+impl AlterKind {
+    /// The command tag.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Table => "ALTER TABLE",
+            Self::Index => "ALTER INDEX",
+            Self::Sequence => "ALTER SEQUENCE",
+            Self::View => "ALTER VIEW",
+        }
+    }
 }
 
 /// What ALTER TABLE can do.
@@ -94,6 +121,20 @@ pub enum AlterColumn {
     NotNull(bool),
     /// `SET EXPRESSION AS (expression)`, its source text; `None`: `DROP EXPRESSION`, its values stay as they are.
     Expression(Option<String>),
+    /// `ADD GENERATED {ALWAYS | BY DEFAULT} AS IDENTITY`.
+    AddIdentity(IdentityOption),
+    /// `DROP IDENTITY [IF EXISTS]`: its values stay.
+    DropIdentity {
+        /// A column that is none is passed over with a notice.
+        if_exists: bool,
+    },
+    /// `SET GENERATED {ALWAYS | BY DEFAULT}`, `SET option …`, `RESTART`.
+    Identity {
+        /// Whether INSERT may give a value, if that changes.
+        kind: Option<IdentityKind>,
+        /// How its sequence counts.
+        options: SequenceOptions,
+    },
     /// `[SET DATA] TYPE type [USING expression]`.
     Type {
         /// The new type.
@@ -112,18 +153,24 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if actions.len() > 1 && actions.iter().any(is_rename) {
         return Err(c.unexpected());
     }
-    Ok(Command::AlterTable(AlterTable { name, if_exists, actions, index: false }))
+    Ok(Command::AlterTable(AlterTable { name, if_exists, actions, kind: AlterKind::Table }))
 }
 
-/// `ALTER INDEX [IF EXISTS] name RENAME TO name`.
-pub(super) fn parse_index(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+/// `ALTER {INDEX | SEQUENCE | VIEW} [IF EXISTS] name {RENAME TO name | OWNER TO role}`, or options of a sequence.
+pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command, SyntaxError> {
     let if_exists = c.if_exists();
     let name = c.qualified_name()?;
-    if !c.words(&["rename", "to"]) {
-        return Err(c.unsupported_or_unexpected("ALTER INDEX …", &["set", "reset", "attach", "depends", "alter"]));
-    }
-    let actions = vec![AlterTableAction::Rename(c.ident()?)];
-    Ok(Command::AlterTable(AlterTable { name, if_exists, actions, index: true }))
+    let action = if c.words(&["rename", "to"]) {
+        AlterTableAction::Rename(c.ident()?)
+    } else if kind != AlterKind::Index && c.words(&["owner", "to"]) {
+        AlterTableAction::Owner(RoleSpec::parse(c)?)
+    } else if kind == AlterKind::Sequence {
+        return super::sequence::alter(c, name, if_exists);
+    } else {
+        let others = ["set", "reset", "attach", "depends", "alter", "rename"];
+        return Err(c.unsupported_or_unexpected(&format!("{} …", kind.tag()), &others));
+    };
+    Ok(Command::AlterTable(AlterTable { name, if_exists, actions: vec![action], kind }))
 }
 
 fn is_rename(action: &AlterTableAction) -> bool {
@@ -219,7 +266,36 @@ fn alter_column(c: &mut Cursor<'_>) -> Result<AlterColumn, SyntaxError> {
         }
         let using = if c.words(&["using"]) { Some(Box::new(c.expression()?.0)) } else { None };
         AlterColumn::Type { pg, using }
+    } else if c.words(&["add", "generated", "always", "as", "identity"]) {
+        AlterColumn::AddIdentity(identity(c, IdentityKind::Always)?)
+    } else if c.words(&["add", "generated", "by", "default", "as", "identity"]) {
+        AlterColumn::AddIdentity(identity(c, IdentityKind::ByDefault)?)
+    } else if c.words(&["drop", "identity"]) {
+        AlterColumn::DropIdentity { if_exists: c.if_exists() }
+    } else if c.peek_any(&["set", "restart"]) {
+        let (kind, options) = identity_changes(c)?;
+        AlterColumn::Identity { kind, options }
     } else {
         return Err(c.unsupported_or_unexpected("ALTER COLUMN …", &["set", "drop", "add", "reset", "restart"]));
     })
+}
+
+/// `{SET GENERATED … | SET option | RESTART …} …`.
+fn identity_changes(c: &mut Cursor<'_>) -> Result<(Option<IdentityKind>, SequenceOptions), SyntaxError> {
+    let mut kind = None;
+    let mut all = SequenceOptions::default();
+    loop {
+        if c.words(&["set", "generated", "always"]) {
+            kind = Some(IdentityKind::Always);
+        } else if c.words(&["set", "generated", "by", "default"]) {
+            kind = Some(IdentityKind::ByDefault);
+        } else if c.words(&["set"]) || c.peek_any(&["restart"]) {
+            let options = SequenceOptions::parse(c)?;
+            if options == SequenceOptions::default() || !all.add(options) {
+                return Err(c.unexpected());
+            }
+        } else {
+            return Ok((kind, all));
+        }
+    }
 }

@@ -40,6 +40,8 @@ impl Command {
             | Self::CreateIndex(_)
             | Self::CreateCredential(_)
             | Self::AlterTable(_)
+            | Self::CreateSequence(_)
+            | Self::AlterSequence(_)
             | Self::Drop(_)
             | Self::Truncate(_)
             | Self::Maintain(_)
@@ -115,8 +117,9 @@ impl Command {
             Self::CreateView(_) => "CREATE VIEW",
             Self::CreateIndex(_) => "CREATE INDEX",
             Self::CreateCredential(_) => "CREATE STORAGE CREDENTIAL",
-            Self::AlterTable(alter) if alter.index => "ALTER INDEX",
-            Self::AlterTable(_) => "ALTER TABLE",
+            Self::AlterTable(alter) => alter.kind.tag(),
+            Self::CreateSequence(_) => "CREATE SEQUENCE",
+            Self::AlterSequence(_) => "ALTER SEQUENCE",
             Self::Drop(drop) => match drop.kind {
                 DropKind::Table => "DROP TABLE",
                 DropKind::ExternalTable => "DROP EXTERNAL TABLE",

@@ -17,6 +17,7 @@ mod modify;
 mod past;
 mod policy;
 mod role;
+mod sequence;
 mod setting;
 mod table;
 mod text;
@@ -24,7 +25,7 @@ mod transaction;
 
 use std::sync::Arc;
 
-pub use alter::{AlterColumn, AlterTable, AlterTableAction};
+pub use alter::{AlterColumn, AlterKind, AlterTable, AlterTableAction};
 pub use constraint::{Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing};
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
@@ -37,6 +38,7 @@ pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
+pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner};
 pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
@@ -99,6 +101,10 @@ pub enum Command {
     CreateCredential(CreateCredential),
     /// `ALTER TABLE`, also with EXTERNAL or FOREIGN.
     AlterTable(AlterTable),
+    /// `CREATE SEQUENCE`: a source of numbers.
+    CreateSequence(CreateSequence),
+    /// `ALTER SEQUENCE` with options.
+    AlterSequence(AlterSequence),
     /// `DROP` of anything but roles.
     Drop(Drop),
     /// `TRUNCATE`: deletes all rows of tables.
@@ -342,8 +348,11 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if temporary && !replace && c.words(&["table"]) {
         return table::create(c, true);
     }
+    if !replace && !scoped && c.words(&["sequence"]) {
+        return sequence::create(c, temporary);
+    }
     if temporary || scoped {
-        return Err(c.unsupported_or_unexpected("CREATE TEMPORARY", &["sequence", "recursive"]));
+        return Err(c.unsupported_or_unexpected("CREATE TEMPORARY", &["recursive"]));
     }
     if replace {
         return Err(c.unexpected());
@@ -380,7 +389,6 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         &[
             "unlogged",
             "materialized",
-            "sequence",
             "function",
             "procedure",
             "type",
@@ -415,7 +423,13 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return alter::parse(c);
     }
     if c.words(&["index"]) {
-        return alter::parse_index(c);
+        return alter::parse_other(c, AlterKind::Index);
+    }
+    if c.words(&["sequence"]) {
+        return alter::parse_other(c, AlterKind::Sequence);
+    }
+    if c.words(&["view"]) {
+        return alter::parse_other(c, AlterKind::View);
     }
     if c.words(&["policy"]) {
         return policy::alter(c);
@@ -429,9 +443,7 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     Err(c.unsupported_or_unexpected(
         "ALTER",
         &[
-            "view",
             "schema",
-            "sequence",
             "default",
             "database",
             "function",

@@ -9,6 +9,7 @@ use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_column, of_t
 use super::cursor::Cursor;
 use super::layout::Layout;
 use super::role::RoleSpec;
+use super::sequence::SequenceOptions;
 use super::text::SyntaxError;
 use crate::catalog::{ExternalFormat, IdentityKind, OnCommit};
 use crate::name::{QualifiedName, fold};
@@ -87,15 +88,13 @@ pub struct ColumnDefinition {
     pub constraints: Vec<ConstraintDefinition>,
 }
 
-/// How the sequence of an identity column counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A column that draws from a sequence of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityOption {
     /// ALWAYS, BY DEFAULT or from the type `serial`.
     pub kind: IdentityKind,
-    /// `START WITH`: the first value; 1 if not given.
-    pub start: i64,
-    /// `INCREMENT BY`: from one value to the next, below 0 to count down; 1 if not given.
-    pub increment: i64,
+    /// How the sequence counts.
+    pub options: SequenceOptions,
 }
 
 /// `CREATE TABLE name [(column, …)] [PARTITIONED BY (…)] [SORTED BY (…)] AS query [WITH [NO] DATA]`.
@@ -329,7 +328,7 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
         Some((_, pg)) => {
             column.pg = pg;
             column.not_null = true;
-            column.identity = Some(IdentityOption { kind: IdentityKind::Serial, start: 1, increment: 1 });
+            column.identity = Some(IdentityOption { kind: IdentityKind::Serial, options: SequenceOptions::default() });
         }
         None => column.pg = c.data_type()?,
     }
@@ -367,21 +366,13 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
 /// Words that a column's constraint may begin with.
 const COLUMN_CONSTRAINTS: &[&str] = &["constraint", "primary", "unique", "references", "check"];
 
-fn identity(c: &mut Cursor<'_>, kind: IdentityKind) -> Result<IdentityOption, SyntaxError> {
-    let mut option = IdentityOption { kind, start: 1, increment: 1 };
+pub(super) fn identity(c: &mut Cursor<'_>, kind: IdentityKind) -> Result<IdentityOption, SyntaxError> {
+    let mut options = SequenceOptions::default();
     if c.left_parenthesis() {
-        loop {
-            if c.words(&["start", "with"]) || c.words(&["start"]) {
-                option.start = c.integer()?;
-            } else if c.words(&["increment", "by"]) || c.words(&["increment"]) {
-                option.increment = c.integer()?;
-            } else {
-                break;
-            }
-        }
+        options = SequenceOptions::parse(c)?;
         c.expect_right_parenthesis()?;
     }
-    Ok(option)
+    Ok(IdentityOption { kind, options })
 }
 
 pub(super) fn create_external(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

@@ -437,14 +437,14 @@ impl Transaction {
                 Err(error)
             }
         };
-        let resolved = match done {
+        let mut resolved = match done {
             Ok(resolved) => resolved,
             Err(error) => {
                 parts.discard(&before, &catalog, warehouse).await;
                 return Err(error);
             }
         };
-        let kept = parts.kept(&before, &own_sequences, &resolved);
+        let kept = parts.kept(&before, &own_sequences, &mut resolved);
         let (now, mut gone) = (kept.files(), before.files());
         gone.retain(|path| !now.contains(path));
         warehouse.delete_quietly(gone).await;

@@ -173,18 +173,18 @@ impl Parts {
         }
     }
 
-    /// What the session goes on with. `resolved`: ids of permanent objects that the transaction made.
-    pub(super) fn kept(self, before: &Temporary, own_sequences: &Sequences, resolved: &Resolved) -> Temporary {
+    /// What the session goes on with. `resolved`: final ids of objects that the transaction made; those of temporary ones
+    /// are added.
+    pub(super) fn kept(self, before: &Temporary, own_sequences: &Sequences, resolved: &mut Resolved) -> Temporary {
         let Self { objects, tables } = self;
         let mut given = before.given;
-        let mut ids = resolved.clone();
         for (id, body) in &objects {
             for new in std::iter::once(*id).chain(body.parts()).filter(|id| !id.is_temporary() && id.is_provisional()) {
                 given += 1;
-                ids.insert(new, ObjectId(TEMPORARY_SCHEMA.0 - given));
+                resolved.insert(new, ObjectId(TEMPORARY_SCHEMA.0 - given));
             }
         }
-        let last = |id: ObjectId| ids.get(&id).copied().unwrap_or(id);
+        let last = |id: ObjectId| resolved.get(&id).copied().unwrap_or(id);
         let mut staged = Staged::default();
         for (id, table) in tables {
             *staged.table(last(id)) = StagedTable { files: table.files, rows: table.rows, ..StagedTable::default() };

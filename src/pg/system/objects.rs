@@ -369,11 +369,13 @@ pub(super) fn sequence(ctx: &Context, rows: &mut Rows) {
         rows.columns(["seqrelid", "seqtypid", "seqstart", "seqincrement", "seqmax", "seqmin", "seqcache", "seqcycle"]);
     for (id, relation) in visible(ctx) {
         if let RelationKind::Sequence(sequence) = &relation.storage {
-            let column =
-                sequence.owned_by.and_then(|(table, column)| ctx.catalog.relation(table)?.column_by_id(column));
+            let column = sequence.owned_by.and_then(|(table, column)| {
+                let column = ctx.catalog.relation(table)?.column_by_id(column)?;
+                column.identity.as_ref().filter(|identity| identity.sequence == id).map(|_| column)
+            });
             rows.push(row![
                 id.oid(),
-                column.map_or(&PgType::Int8, |column| &column.pg).oid(),
+                sequence.pg.as_ref().or(column.map(|column| &column.pg)).unwrap_or(&PgType::Int8).oid(),
                 sequence.start,
                 sequence.increment,
                 sequence.max,

@@ -14,23 +14,26 @@ use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes}
 use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
 use super::layout::{lay_out, refuse_in_layout};
-use super::table::{change_owner, one_source, parts, plain_column, storable};
+use super::sequence;
+use super::table::{change_owner, new_relation, one_source, parts, plain_column, sequence_name, storable};
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{
-    Body, Change, Column, Constraint, ConstraintKind, Namespace, Relation, RelationKind, TableStorage,
+    Body, Change, Column, Constraint, ConstraintKind, Identity, IdentityKind, Namespace, Relation, RelationKind,
+    TableStorage,
 };
 use crate::encode::{Style, length_checked, scalar_text};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::masks;
 use crate::name::ObjectId;
-use crate::statement::{AlterColumn, AlterTable, AlterTableAction, ColumnDefinition};
+use crate::statement::{
+    AlterColumn, AlterKind, AlterTable, AlterTableAction, ColumnDefinition, IdentityOption, SequenceOptions,
+};
 use crate::types::PgType;
 use crate::warehouse::initial;
 
 /// The catalog's changes, and the table's new rows if they have to be written again.
 pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
-    let tag = if alter.index { "ALTER INDEX" } else { "ALTER TABLE" };
-    let mut ddl = DdlPlan { tag, ..DdlPlan::default() };
+    let mut ddl = DdlPlan { tag: alter.kind.tag(), ..DdlPlan::default() };
     let (id, old) = match relation(scope, &alter.name) {
         Ok(found) => found,
         Err(_) if alter.if_exists => {
@@ -39,6 +42,7 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
         }
         Err(error) => return Err(error),
     };
+    check_kind(old, alter.kind)?;
     ddl.need(scope, Right::Own(id));
     if old.as_index().is_some() {
         return rename_index(scope, ddl, id, old, &alter.actions);
@@ -128,27 +132,7 @@ impl Altered<'_> {
                 self.of_warehouse()?;
                 lay_out(self.scope, ddl, &mut self.new, layout)?;
             }
-            AlterTableAction::RenameColumn { column: name, to } => {
-                let next = ddl.new_id(self.scope);
-                let storage = self.of_warehouse()?;
-                // DuckLake knows the columns of an order by their names.
-                storage.sorting.iter_mut().for_each(|sorting| sorting.id = next);
-                let id = column(&self.new, name)?.id;
-                self.refuse_known(to)?;
-                self.change(id, |column| column.name.clone_from(to));
-                for own in self.new.columns.iter_mut().filter_map(|column| column.generated.as_mut()) {
-                    if own.columns.contains(&id) {
-                        own.expression = renamed(&own.expression, name, to)?;
-                    }
-                }
-                for constraint in &mut self.new.constraints {
-                    if let ConstraintKind::Check(check) = &mut constraint.kind
-                        && check.columns.contains(&id)
-                    {
-                        check.condition = renamed(&check.condition, name, to)?;
-                    }
-                }
-            }
+            AlterTableAction::RenameColumn { column, to } => self.rename_column(ddl, column, to)?,
             AlterTableAction::AlterColumn(name, change) => {
                 self.of_warehouse()?;
                 let found = column(&self.new, name)?.clone();
@@ -162,6 +146,9 @@ impl Altered<'_> {
                     }
                     AlterColumn::Default(default) => self.default(&found, default.as_deref())?,
                     AlterColumn::Expression(expression) => self.expression(&found, expression.as_deref())?,
+                    AlterColumn::AddIdentity(option) => self.add_identity(ddl, &found, option)?,
+                    AlterColumn::DropIdentity { if_exists } => self.drop_identity(ddl, &found, *if_exists)?,
+                    AlterColumn::Identity { kind, options } => self.change_identity(ddl, &found, *kind, options)?,
                     AlterColumn::NotNull(true) => {
                         if found.nullable && found.initial.is_none() || self.old.column_by_id(found.id).is_some() {
                             self.required.insert(found.id);
@@ -178,6 +165,29 @@ impl Altered<'_> {
                     AlterColumn::NotNull(false) => self.change(found.id, |column| column.nullable = true),
                     AlterColumn::Type { pg, using } => self.retype(&found, pg, using.as_deref())?,
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn rename_column(&mut self, ddl: &mut DdlPlan, name: &str, to: &str) -> PlanResult<()> {
+        let next = ddl.new_id(self.scope);
+        let storage = self.of_warehouse()?;
+        // DuckLake knows the columns of an order by their names.
+        storage.sorting.iter_mut().for_each(|sorting| sorting.id = next);
+        let id = column(&self.new, name)?.id;
+        self.refuse_known(to)?;
+        self.change(id, |column| to.clone_into(&mut column.name));
+        for own in self.new.columns.iter_mut().filter_map(|column| column.generated.as_mut()) {
+            if own.columns.contains(&id) {
+                own.expression = renamed(&own.expression, name, to)?;
+            }
+        }
+        for constraint in &mut self.new.constraints {
+            if let ConstraintKind::Check(check) = &mut constraint.kind
+                && check.columns.contains(&id)
+            {
+                check.condition = renamed(&check.condition, name, to)?;
             }
         }
         Ok(())
@@ -247,13 +257,15 @@ impl Altered<'_> {
             ddl.skip(SqlState::DUPLICATE_COLUMN, format!("{}, skipping", known.message));
             return Ok(());
         }
-        if definition.identity.is_some() {
-            return Err(unsupported("adding an identity or serial column").into());
-        }
         storable(&definition.pg)?;
         let mut column = plain_column(next, &definition.name, definition.pg.clone());
         column.nullable = !definition.not_null;
-        column.default.clone_from(&definition.default);
+        column.default =
+            definition.default.as_deref().map(|text| sequence::with_schemas(self.scope, text)).transpose()?;
+        if let Some(option) = &definition.identity {
+            self.identify(ddl, &mut column, option)?;
+            self.rewritten.push((next, None));
+        }
         if let Some((expression, stored)) = &definition.generated {
             one_source(&column, definition, &self.new.name)?;
             self.generate(&mut column, expression.clone(), *stored)?;
@@ -274,6 +286,93 @@ impl Altered<'_> {
         if self.new.column_by_id(next).is_some_and(|column| !column.nullable && column.initial.is_none()) {
             self.required.insert(next);
         }
+        Ok(())
+    }
+
+    /// Gives a column a sequence of its own.
+    fn identify(&mut self, ddl: &mut DdlPlan, column: &mut Column, option: &IdentityOption) -> PlanResult<()> {
+        let table = &self.new;
+        if column.default.is_some() {
+            let message = format!(
+                "both default and identity specified for column \"{}\" of table \"{}\"",
+                column.name, table.name
+            );
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+        }
+        let sequence = sequence::of_column(self.id, column, &option.options)?;
+        let id = ddl.new_id(self.scope);
+        let name = sequence_name(self.scope, table.schema, &table.name, &column.name);
+        let mut relation = new_relation(self.scope, table.schema, &name, Vec::new(), RelationKind::Sequence(sequence));
+        change_owner(&mut relation, table.owner);
+        ddl.put(id, Body::Relation(relation));
+        column.identity = Some(Identity { kind: option.kind, sequence: id });
+        column.nullable = false;
+        Ok(())
+    }
+
+    fn add_identity(&mut self, ddl: &mut DdlPlan, found: &Column, option: &IdentityOption) -> PlanResult<()> {
+        let table = &self.new.name;
+        let state = |message: String| Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+        if found.identity.as_ref().is_some_and(|identity| identity.kind != IdentityKind::Serial) {
+            let message = format!("column \"{}\" of relation \"{table}\" is already an identity column", found.name);
+            return Err(state(message).into());
+        }
+        if found.default.is_some() || found.identity.is_some() {
+            let message = format!("column \"{}\" of relation \"{table}\" already has a default value", found.name);
+            return Err(state(message).into());
+        }
+        if found.nullable {
+            let message = format!(
+                "column \"{}\" of relation \"{table}\" must be declared NOT NULL before identity can be added",
+                found.name
+            );
+            return Err(state(message).into());
+        }
+        let mut column = found.clone();
+        self.identify(ddl, &mut column, option)?;
+        self.change(found.id, |old| *old = column);
+        Ok(())
+    }
+
+    fn drop_identity(&mut self, ddl: &mut DdlPlan, found: &Column, if_exists: bool) -> PlanResult<()> {
+        let own = found.identity.as_ref().filter(|identity| identity.kind != IdentityKind::Serial);
+        let Some(identity) = own else {
+            let message =
+                format!("column \"{}\" of relation \"{}\" is not an identity column", found.name, self.new.name);
+            if !if_exists {
+                return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
+            }
+            ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+            return Ok(());
+        };
+        ddl.changes.push(Change::Delete(identity.sequence));
+        self.change(found.id, |column| column.identity = None);
+        Ok(())
+    }
+
+    fn change_identity(
+        &mut self,
+        ddl: &mut DdlPlan,
+        found: &Column,
+        kind: Option<IdentityKind>,
+        options: &SequenceOptions,
+    ) -> PlanResult<()> {
+        let own = found.identity.as_ref().filter(|identity| identity.kind != IdentityKind::Serial);
+        let Some(identity) = own else {
+            let message =
+                format!("column \"{}\" of relation \"{}\" is not an identity column", found.name, self.new.name);
+            return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
+        };
+        let id = identity.sequence;
+        let Some(relation) = ddl.relation(self.scope, id).cloned() else { return Ok(()) };
+        if let RelationKind::Sequence(before) = &relation.storage {
+            let after = sequence::altered(self.scope, ddl, id, before, options)?;
+            if after != *before {
+                ddl.put(id, Body::Relation(Relation { storage: RelationKind::Sequence(after), ..relation }));
+            }
+        }
+        let kind = kind.unwrap_or(identity.kind);
+        self.change(found.id, |column| column.identity = Some(Identity { kind, sequence: id }));
         Ok(())
     }
 
@@ -371,7 +470,8 @@ impl Altered<'_> {
         if found.identity.is_some() {
             return Err(identity_column(found, &self.new).into());
         }
-        let changed = Column { default: default.map(str::to_owned), ..found.clone() };
+        let default = default.map(|text| sequence::with_schemas(self.scope, text)).transpose()?;
+        let changed = Column { default, ..found.clone() };
         // It must be one that can be computed.
         default_value(self.scope, &changed)?;
         self.change(found.id, |column| *column = changed);
@@ -499,6 +599,22 @@ impl Altered<'_> {
         let plan = from_plan(&inner, id, new, source, &columns)?;
         Ok(InsertPlan { tag: "ALTER TABLE", ..plan })
     }
+}
+
+/// `42809` for a relation of another kind.
+fn check_kind(relation: &Relation, kind: AlterKind) -> PlanResult<()> {
+    let (fits, what) = match kind {
+        AlterKind::Table => (true, "table"),
+        AlterKind::Index => (relation.as_index().is_some(), "index"),
+        AlterKind::Sequence => (matches!(relation.storage, RelationKind::Sequence(_)), "sequence"),
+        AlterKind::View => (matches!(relation.storage, RelationKind::View(_)), "view"),
+    };
+    if fits {
+        return Ok(());
+    }
+    let article = if what == "index" { "an" } else { "a" };
+    let message = format!("\"{}\" is not {article} {what}", relation.name);
+    Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into())
 }
 
 /// An index is altered in its name only; a constraint that it carries has the same one.

@@ -11,6 +11,7 @@ mod maintain;
 mod policy;
 mod restore;
 mod role;
+mod sequence;
 mod table;
 
 pub(super) use alter::alter;
@@ -48,7 +49,7 @@ pub struct DdlPlan {
     /// Why it cannot be done, for those who have the right to do it.
     pub refusal: Option<Plain>,
     /// Sequences that start again.
-    pub restart: Vec<ObjectId>,
+    pub restart: Vec<(ObjectId, Option<i64>)>,
     /// Tables, after they have lost their rows, with rows of the past that they get.
     pub restored: Vec<(ObjectId, Arc<TableData>)>,
     /// New sequences that go on where others, which are gone, have come to.
@@ -117,6 +118,8 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreateExternalTable(create) => table::create_external(scope, &mut ddl, create)?,
         Command::CreateIndex(create) => constraint::create_index(scope, &mut ddl, create)?,
         Command::CreateView(create) => table::create_view(scope, &mut ddl, create)?,
+        Command::CreateSequence(create) => sequence::create(scope, &mut ddl, create)?,
+        Command::AlterSequence(alter) => sequence::alter(scope, &mut ddl, alter)?,
         Command::CreateCredential(create) => table::create_credential(scope, &mut ddl, create)?,
         Command::Drop(drop) => table::drop(scope, &mut ddl, drop)?,
         Command::Truncate(truncate) => table::truncate(scope, &mut ddl, truncate)?,

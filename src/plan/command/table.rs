@@ -8,6 +8,7 @@ use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
 use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
 use super::layout::lay_out;
+use super::sequence;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, OnCommit,
@@ -80,7 +81,7 @@ fn place_table(scope: &Scope, ddl: &mut DdlPlan, table: &NewTable) -> PlanResult
 }
 
 /// Where a new relation goes; `None` if there is one by that name already and that is all right.
-fn place(
+pub(super) fn place(
     scope: &Scope,
     ddl: &mut DdlPlan,
     name: &QualifiedName,
@@ -99,7 +100,13 @@ fn place(
     Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into())
 }
 
-fn new_relation(scope: &Scope, schema: ObjectId, name: &str, columns: Vec<Column>, storage: RelationKind) -> Relation {
+pub(super) fn new_relation(
+    scope: &Scope,
+    schema: ObjectId,
+    name: &str,
+    columns: Vec<Column>,
+    storage: RelationKind,
+) -> Relation {
     Relation {
         schema,
         name: name.to_owned(),
@@ -169,32 +176,15 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
     for (column, definition) in columns.iter_mut().zip(&create.columns) {
         storable(&column.pg)?;
         column.nullable = !definition.not_null;
-        column.default.clone_from(&definition.default);
-        if let Some(option) = definition.identity {
+        column.default = definition.default.as_deref().map(|text| sequence::with_schemas(scope, text)).transpose()?;
+        if let Some(option) = &definition.identity {
             if definition.default.is_some() {
                 let message =
                     format!("multiple default values specified for column \"{}\" of table \"{}\"", column.name, table);
                 return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
             }
-            let (min, max) = match column.pg {
-                PgType::Int2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
-                PgType::Int4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
-                PgType::Int8 => (i64::MIN, i64::MAX),
-                _ => {
-                    let message = "identity column type must be smallint, integer, or bigint";
-                    return Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
-                }
-            };
-            let (min, max) = if option.increment > 0 { (1.min(option.start), max) } else { (min, -1) };
+            let sequence = sequence::of_column(id, column, &option.options)?;
             let sequence_id = ddl.new_id(scope);
-            let sequence = Sequence {
-                start: option.start,
-                increment: option.increment,
-                min,
-                max,
-                cycle: false,
-                owned_by: Some((id, column.id)),
-            };
             let name = sequence_name(scope, schema, table, &column.name);
             sequences
                 .push((sequence_id, new_relation(scope, schema, &name, Vec::new(), RelationKind::Sequence(sequence))));
@@ -261,7 +251,7 @@ pub(super) fn one_source(column: &Column, definition: &ColumnDefinition, table: 
     Err(Plain::new(SqlState::SYNTAX_ERROR, message).into())
 }
 
-fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> String {
+pub(super) fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> String {
     let taken = |name: &str| scope.catalog().find(Namespace::Relation(schema), name).is_some();
     numbered(&format!("{table}_{column}_seq"), taken)
 }
@@ -572,7 +562,10 @@ fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult
             .hint(hint)
             .into());
     }
-    if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &relation.storage {
+    if let RelationKind::Sequence(Sequence { owned_by: Some((table, column)), .. }) = &relation.storage
+        && let Some(column) = scope.catalog().relation(*table).and_then(|table| table.column_by_id(*column))
+        && column.identity.as_ref().is_some_and(|identity| identity.sequence == id)
+    {
         let message = format!("cannot drop sequence {} because other objects depend on it", relation.name);
         let table = scope.ctx.display_name(*table);
         return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
@@ -584,6 +577,8 @@ fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult
 
 /// Adds what falls with the objects, refuses to leave what does not.
 fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<ObjectId>) -> PlanResult<()> {
+    // Tables with defaults that draw from what goes.
+    let mut defaults = BTreeSet::new();
     loop {
         let before = gone.len();
         let mut blocking = None;
@@ -599,6 +594,17 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 Body::Relation(Relation { storage: RelationKind::Index(index), .. }) => gone.contains(&index.table),
                 _ => false,
             };
+            if let Body::Relation(relation) = &entry.body
+                && !gone.contains(&relation.schema)
+                && relation.columns.iter().any(|column| sequence::draws_from(scope, column, &gone))
+                && !defaults.contains(&entry.id)
+            {
+                if !drop.cascade {
+                    blocking.get_or_insert(entry.id);
+                    continue;
+                }
+                defaults.insert(entry.id);
+            }
             let depends = match &entry.body {
                 Body::Relation(relation) => gone.contains(&relation.schema) || reads(scope, relation, &gone),
                 // A masking policy in use stays: dropping it would unmask.
@@ -624,6 +630,16 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
         if let Some(refusal) = unreferenced(scope, ddl, drop, &gone) {
             ddl.refusal = Some(refusal);
             return Ok(());
+        }
+        for id in defaults.difference(&gone) {
+            let Some(mut table) = ddl.relation(scope, *id).cloned() else { continue };
+            for column in table.columns.iter_mut().filter(|column| sequence::draws_from(scope, column, &gone)) {
+                let name = scope.ctx.display_name(*id);
+                let message = format!("drop cascades to default value for column {} of table {name}", column.name);
+                column.default = None;
+                ddl.skip(SqlState::SUCCESSFUL_COMPLETION, message);
+            }
+            ddl.put(*id, Body::Relation(table));
         }
         ddl.changes.extend(gone.into_iter().map(Change::Delete));
         return Ok(());
@@ -670,6 +686,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         DropKind::Schema => "schema",
         DropKind::MaskingPolicy => "masking policy",
         DropKind::View => "view",
+        DropKind::Sequence => "sequence",
         DropKind::ExternalTable => "foreign table",
         _ => "table",
     };
@@ -704,7 +721,7 @@ pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) ->
         ddl.need(scope, Right::Relation { id, privilege: Privilege::Truncate, columns: vec![] });
         ddl.truncate.push(id);
         if truncate.restart_identity {
-            ddl.restart.extend(owned_sequences(scope, id).map(|(id, _)| id));
+            ddl.restart.extend(owned_sequences(scope, id).map(|(id, _)| (id, None)));
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::catalog::TEMPORARY_SCHEMA;
 use crate::catalog::{DATABASE_ID, Relation};
 use crate::context::{Assignment, Context};
 use crate::error::{Plain, SqlState};
+use crate::govern::Privilege;
 use crate::name::ObjectId;
 use crate::pg::system::PG_CATALOG;
 use crate::pg::system::value::Value;
@@ -62,6 +63,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
         || PgType::Oid,
         |ctx, _| Ok(ctx.catalog.schema(TEMPORARY_SCHEMA).map_or(0, |_| TEMPORARY_SCHEMA.oid()).into()),
     ),
+    Function::new("pg_sequence_last_value", &[&[Object]], bigint, |ctx, arguments| {
+        let found = arguments.first().and_then(|object| relation_of(ctx, object));
+        let readable = found.filter(|(_, relation)| {
+            let held = ctx.rights(&relation.effective_acl());
+            held.contains(Privilege::Usage) || held.contains(Privilege::Select)
+        });
+        let last = readable.and_then(|(id, _)| {
+            let counter = if id.is_provisional() { &ctx.own_sequences } else { ctx.metastore.sequences() };
+            counter.last(id)
+        });
+        Ok(last.map_or(Value::Null, Into::into))
+    }),
     Function::new("pg_is_other_temp_schema", &[&[Oid]], boolean, |_, _| Ok(false.into())),
     Function::new("pg_relation_size", &[&[Object], &[Object, Text]], bigint, relation_size),
     Function::new("pg_table_size", &[&[Object]], bigint, relation_size),
