@@ -201,6 +201,9 @@ pub struct View {
     pub search_path: Vec<String>,
     /// Whether base tables are read with the rights of the user instead of the owner's.
     pub security_invoker: bool,
+    /// Of a temporary view: the temporary relations that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ObjectId>,
 }
 
 /// How a sequence counts.
@@ -441,6 +444,7 @@ impl Body {
                 match &mut relation.storage {
                     RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. })
                     | RelationKind::Index(Index { table, .. }) => map(table),
+                    RelationKind::View(view) => view.reads.iter_mut().for_each(map),
                     RelationKind::Table(storage) => {
                         storage.partitioning.iter_mut().for_each(|partitioning| map(&mut partitioning.id));
                         storage.sorting.iter_mut().for_each(|sorting| map(&mut sorting.id));

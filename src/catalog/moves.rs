@@ -6,34 +6,71 @@ use roaring::RoaringTreemap;
 
 use crate::name::FileId;
 
-/// Rows in the order in which they were written to new files, by their old addresses. Neighbours are kept as one run.
+/// Rows in the order in which they were written to new files, by their old addresses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Moves {
-    /// By file and first position: how many rows, and the number that the first of them got.
-    runs: BTreeMap<FileId, BTreeMap<u64, Run>>,
+    files: BTreeMap<FileId, Rows>,
     count: u64,
 }
 
+/// Which numbers the rows of one file got, in the form that takes less memory.
+#[derive(Clone, Debug, PartialEq)]
+enum Rows {
+    /// Neighbours that stayed so, by their first position.
+    Runs(Vec<Run>),
+    /// By position; [`NOT_MOVED`] for a row that was not written.
+    Each(Vec<u32>),
+}
+
+const NOT_MOVED: u32 = u32::MAX;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Run {
+    start: u64,
     length: u64,
+    /// The number that the first of them got.
     first: u64,
 }
 
 impl Moves {
-    /// Notes the next row that is written.
-    pub fn push(&mut self, file: FileId, position: u64) {
-        let runs = self.runs.entry(file).or_default();
-        let number = self.count;
-        self.count += 1;
-        if let Some((start, run)) = runs.range_mut(..position).next_back()
-            && start + run.length == position
-            && run.first + run.length == number
-        {
-            run.length += 1;
-            return;
+    /// Rows as they were written: neighbours of a file, by their first position and their count.
+    pub fn new(written: &[(FileId, u64, u64)]) -> Self {
+        let count = written.iter().map(|(_, _, length)| length).sum();
+        let mut sizes: BTreeMap<FileId, (usize, u64)> = BTreeMap::new();
+        for (file, start, length) in written {
+            let (runs, end) = sizes.entry(*file).or_default();
+            *runs += 1;
+            *end = (*end).max(start + length);
         }
-        runs.insert(position, Run { length: 1, first: number });
+        let empty = |(runs, end): (usize, u64)| {
+            let each = usize::try_from(end).unwrap_or(usize::MAX).saturating_mul(size_of::<u32>());
+            if count < u64::from(NOT_MOVED) && each < runs * size_of::<Run>() {
+                Rows::Each(vec![NOT_MOVED; usize::try_from(end).unwrap_or(0)])
+            } else {
+                Rows::Runs(Vec::with_capacity(runs))
+            }
+        };
+        let mut files: BTreeMap<FileId, Rows> = sizes.into_iter().map(|(file, size)| (file, empty(size))).collect();
+        let mut first = 0;
+        for (file, start, length) in written {
+            match files.get_mut(file) {
+                Some(Rows::Runs(runs)) => runs.push(Run { start: *start, length: *length, first }),
+                Some(Rows::Each(numbers)) => {
+                    let places = numbers.iter_mut().skip(usize::try_from(*start).unwrap_or(usize::MAX));
+                    for (place, number) in places.zip(first..first + length) {
+                        *place = u32::try_from(number).unwrap_or(NOT_MOVED);
+                    }
+                }
+                None => {}
+            }
+            first += length;
+        }
+        for rows in files.values_mut() {
+            if let Rows::Runs(runs) = rows {
+                runs.sort_unstable_by_key(|run| run.start);
+            }
+        }
+        Self { files, count }
     }
 
     /// Rows that were written.
@@ -41,20 +78,32 @@ impl Moves {
         self.count
     }
 
-    /// What it takes to remember them: the number of runs.
-    pub fn runs(&self) -> usize {
-        self.runs.values().map(BTreeMap::len).sum()
+    /// Bytes that it takes to remember them.
+    pub fn size_bytes(&self) -> usize {
+        let size = |rows: &Rows| match rows {
+            Rows::Runs(runs) => runs.len() * size_of::<Run>(),
+            Rows::Each(numbers) => numbers.len() * size_of::<u32>(),
+        };
+        self.files.values().map(size).sum()
     }
 
     /// Files that the rows came from.
     pub fn sources(&self) -> impl Iterator<Item = FileId> {
-        self.runs.keys().copied()
+        self.files.keys().copied()
     }
 
     /// The number of a row among those that were written, from 0; `None`: it was not.
     fn number(&self, file: FileId, position: u64) -> Option<u64> {
-        let (start, run) = self.runs.get(&file)?.range(..=position).next_back()?;
-        (position < start + run.length).then(|| run.first + (position - start))
+        match self.files.get(&file)? {
+            Rows::Runs(runs) => {
+                let run = runs.get(runs.partition_point(|run| run.start <= position).checked_sub(1)?)?;
+                (position < run.start + run.length).then(|| run.first + (position - run.start))
+            }
+            Rows::Each(numbers) => {
+                let number = numbers.get(usize::try_from(position).ok()?)?;
+                (*number != NOT_MOVED).then(|| u64::from(*number))
+            }
+        }
     }
 
     /// Takes those of a file's rows that were written out of `rows`; gives their numbers among all that were.
@@ -78,19 +127,19 @@ mod tests {
 
     #[test]
     fn rows_are_found_by_their_old_address() {
-        let mut moves = Moves::default();
         let (a, b) = (FileId(1), FileId(2));
-        for position in [5, 6, 7, 9] {
-            moves.push(a, position);
-        }
-        moves.push(b, 0);
-        moves.push(a, 10);
-        moves.push(a, 1);
-        assert_eq!((moves.count(), moves.runs()), (7, 5));
+        let written = [(a, 5, 3), (a, 9, 1), (b, 0, 1), (a, 10, 1), (a, 1, 1)];
+        let moves = Moves::new(&written);
+        assert_eq!(moves.count(), 7);
         let mut rows: RoaringTreemap = [1, 4, 6, 8, 9, 10, 11].into_iter().collect();
         let numbers: Vec<u64> = moves.take(a, &mut rows).iter().collect();
         assert_eq!(numbers, [1, 3, 5, 6]);
         assert_eq!(rows.iter().collect::<Vec<_>>(), [4, 8, 11]);
         assert_eq!(moves.take(FileId(3), &mut rows).len(), 0);
+        // The same rows far apart are remembered as runs.
+        let far = Moves::new(&written.map(|(file, start, length)| (file, start + 1_000_000, length)));
+        assert_eq!(far.number(a, 1_000_006), moves.number(a, 6));
+        assert_eq!((far.number(a, 1_000_008), moves.number(a, 8)), (None, None));
+        assert!(far.size_bytes() < 1000 && moves.size_bytes() < 100);
     }
 }

@@ -93,11 +93,10 @@ fn project(
     output: Option<&SchemaRef>,
 ) -> Result<Vec<RecordBatch>, SqlError> {
     let engine = SqlError::from_engine;
-    let state = scope.engine.state();
     let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(engine)?;
     let physical: Vec<_> = expressions
         .iter()
-        .map(|expr| state.create_physical_expr(expr.clone(), &df_schema).map_err(engine))
+        .map(|expr| scope.engine.physical_expr(expr, &df_schema).map_err(engine))
         .collect::<Result<_, _>>()?;
     let mut projected = Vec::with_capacity(batches.len());
     for batch in batches {

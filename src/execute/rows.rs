@@ -61,9 +61,7 @@ impl RowChecks {
     ) -> Result<Self, SqlError> {
         let table = Arc::new(Table::new(scope, id, relation)?);
         let df_schema = DFSchema::try_from(Arc::clone(&table.schema)).map_err(SqlError::from_engine)?;
-        let state = scope.engine.state();
-        let physical =
-            |expr: &Expr| state.create_physical_expr(expr.clone(), &df_schema).map_err(SqlError::from_engine);
+        let physical = |expr: &Expr| scope.engine.physical_expr(expr, &df_schema).map_err(SqlError::from_engine);
         let mut conditions = Vec::new();
         for check in checks {
             if has_subquery(&check.condition) {

@@ -339,7 +339,7 @@ impl<'a> Update<'a> {
 
 fn physical(scope: &Scope, schema: &SchemaRef, expr: &Expr) -> Result<Arc<dyn PhysicalExpr>, SqlError> {
     let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(SqlError::from_engine)?;
-    scope.engine.state().create_physical_expr(expr.clone(), &df_schema).map_err(SqlError::from_engine)
+    scope.engine.physical_expr(expr, &df_schema).map_err(SqlError::from_engine)
 }
 
 fn evaluated(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, SqlError> {

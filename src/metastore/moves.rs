@@ -9,16 +9,18 @@ use super::commit::{CommitError, DeletedRows, TableCommit, conflict};
 use crate::catalog::{Moves, TableData};
 use crate::name::{FileId, ObjectId, SnapshotId};
 
-/// Runs of rows that are remembered; the oldest compactions are forgotten first.
-const RUNS_MAX: usize = 1 << 20;
-/// What remembering a compaction takes besides its runs, in runs.
-const COMPACTION_COST: usize = 16;
+/// Bytes that compactions may take together; the oldest are forgotten first, the last one is not.
+const BYTES_MAX: usize = 256 << 20;
+/// What remembering a compaction takes besides its rows, in bytes.
+const COMPACTION_BYTES: usize = 512;
+/// The same for each of its files.
+const TARGET_BYTES: usize = 64;
 
 /// Compactions of this process. What is forgotten is found as a conflict: the old files are gone.
 #[derive(Debug, Default)]
 pub(super) struct RecentMoves {
     compactions: VecDeque<Compaction>,
-    runs: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,7 @@ struct Compaction {
 
 impl Compaction {
     fn cost(&self) -> usize {
-        self.moves.runs() + self.targets.len() + COMPACTION_COST
+        self.moves.size_bytes() + self.targets.len() * TARGET_BYTES + COMPACTION_BYTES
     }
 }
 
@@ -49,18 +51,20 @@ impl RecentMoves {
             first += file.record_count;
         }
         let compaction = Compaction { snapshot, table: table.table, moves: Arc::clone(moves), targets };
-        self.runs += compaction.cost();
+        self.bytes += compaction.cost();
         self.compactions.push_back(compaction);
-        while self.runs > RUNS_MAX {
-            let Some(oldest) = self.compactions.pop_front() else { return };
-            self.runs = self.runs.saturating_sub(oldest.cost());
+        while self.bytes > BYTES_MAX
+            && self.compactions.len() > 1
+            && let Some(oldest) = self.compactions.pop_front()
+        {
+            self.bytes = self.bytes.saturating_sub(oldest.cost());
         }
     }
 
     /// Forgets compactions that failed after all.
     pub(super) fn forget_after(&mut self, snapshot: SnapshotId) {
         while let Some(compaction) = self.compactions.pop_back_if(|compaction| compaction.snapshot > snapshot) {
-            self.runs = self.runs.saturating_sub(compaction.cost());
+            self.bytes = self.bytes.saturating_sub(compaction.cost());
         }
     }
 

@@ -8,7 +8,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{
-    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
 use crate::encode::{ColumnBuilder, InputError, Style, array_items, text_array};
@@ -113,6 +113,22 @@ pub struct ToText {
     source: PgType,
     style: Style,
     signature: Signature,
+}
+
+/// The type that one of our casts to or from text gives, if it gives the same in every session; `None`: it does not, or it
+/// is another function.
+pub fn always_the_same(function: &ScalarUDF) -> Option<DataType> {
+    let varies = |pg: &PgType| {
+        let element = pg.element().unwrap_or(pg);
+        matches!(element, PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval)
+            || matches!(element, PgType::Regclass | PgType::Regtype | PgType::Regproc)
+            || matches!(element, PgType::Regnamespace | PgType::Regrole)
+    };
+    if let Some(cast) = function.inner().downcast_ref::<ToText>() {
+        return (!varies(&cast.source) || cast.source == PgType::Time).then_some(DataType::Utf8View);
+    }
+    let cast = function.inner().downcast_ref::<FromText>()?;
+    (!varies(&cast.pg)).then(|| arrow_type(&cast.pg))
 }
 
 impl ToText {

@@ -67,7 +67,7 @@ impl SequenceFunction {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let Some(values) = arrays.first() else { return exec_err!("setval without a value") };
         let values = arrow::compute::cast(values, &DataType::Int64)?;
-        let called = arrays.get(1).map(|called| called.as_boolean());
+        let called = arrays.get(1).map(AsArray::as_boolean);
         for (row, value) in values.as_primitive::<Int64Type>().iter().enumerate() {
             let Some(value) = value else { continue };
             if !(self.sequence.min..=self.sequence.max).contains(&value) {

@@ -1,13 +1,15 @@
 //! Generated columns: values computed from the other columns of a row.
 
-use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, ScalarValue, internal_err};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF};
 
 use super::{PlanError, PlanResult, Scope, has_subquery, insert, policy, typing};
 use crate::catalog::{Column, Generated, Relation};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::name::ObjectId;
+use crate::pg::always_the_same;
+use crate::pg::system::SystemFunction;
 use crate::types::field;
 
 /// A column's value over the table's columns, which go by their names alone; in the column's type.
@@ -47,7 +49,8 @@ pub(super) fn define(scope: &Scope, table: &Relation, expression: String, stored
     }
     // It must mean the same to everybody at all times.
     let (elsewhere, _) = bound(&elsewhere(scope)?, table, &expression)?;
-    if value.is_volatile() || value != elsewhere {
+    let depends = |expr: &Expr| Ok(matches!(expr, Expr::ScalarFunction(own) if is_of_session(&own.func)));
+    if value.is_volatile() || value.exists(depends)? || without_casts(value.clone())? != without_casts(elsewhere)? {
         return refused(SqlState::INVALID_OBJECT_DEFINITION, "generation expression is not immutable");
     }
     let read = value.column_refs();
@@ -64,6 +67,28 @@ pub(super) fn define(scope: &Scope, table: &Relation, expression: String, stored
     Ok(Generated { expression, columns, stored })
 }
 
+/// Whether a function tells of the session, the catalog or the server.
+fn is_of_session(function: &ScalarUDF) -> bool {
+    function.inner().downcast_ref::<SystemFunction>().is_some()
+}
+
+/// The expression with plain casts in the place of ours that mean the same in every session.
+fn without_casts(expr: Expr) -> PlanResult<Expr> {
+    let plain = expr.transform(|expr| {
+        Ok(match expr {
+            Expr::ScalarFunction(function) => match always_the_same(&function.func) {
+                Some(target) if function.args.len() == 1 => match function.args.into_iter().next() {
+                    Some(argument) => Transformed::yes(Expr::Cast(Cast::new(Box::new(argument), target))),
+                    None => return internal_err!("a cast of nothing"),
+                },
+                _ => Transformed::no(Expr::ScalarFunction(function)),
+            },
+            other => Transformed::no(other),
+        })
+    })?;
+    Ok(plain.data)
+}
+
 /// The same statement of somebody else, somewhere else, at another time.
 fn elsewhere(scope: &Scope) -> PlanResult<Scope> {
     let mut other = scope.clone();
@@ -76,7 +101,9 @@ fn elsewhere(scope: &Scope) -> PlanResult<Scope> {
     let here = settings.show("timezone").map(|(_, zone)| zone);
     let zone = if here.as_deref() == Some("Asia/Tokyo") { "America/Lima" } else { "Asia/Tokyo" };
     settings.set("timezone", Some(zone))?;
+    settings.set("search_path", Some("pg_catalog"))?;
     ctx.settings = std::sync::Arc::new(settings);
+    ctx.search_path.clear();
     Ok(other)
 }
 

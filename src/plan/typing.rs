@@ -329,8 +329,13 @@ fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
 
 /// A string literal beside a value of another type is read as that type, as PostgreSQL does with unknown literals.
 fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
-    let Some(target) = target.filter(|target| !target.is_text()) else { return Ok(expr) };
+    let is_char = |target: &&PgType| matches!(target, PgType::Char(_));
+    let Some(target) = target.filter(|target| !target.is_text() || is_char(target)) else { return Ok(expr) };
     match &expr {
+        // Its padding means nothing, and its length need not fit.
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) if is_char(&target) => {
+            Ok(lit(text.trim_end_matches(' ')))
+        }
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
             literal(scope, target, text)
         }
@@ -386,6 +391,8 @@ fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result
 
 /// Reads a literal as a type. A type without precision takes that of the text.
 pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
+    // Its padding means nothing.
+    let text = if matches!(pg, PgType::Char(_)) { text.trim_end_matches(' ') } else { text };
     let pg = match pg {
         PgType::Numeric(_) => {
             let scale = crate::encode::parse_numeric(text).map_or(0, |numeric| numeric.scale.max(0));
@@ -616,7 +623,7 @@ fn constant(scope: &Scope, expr: &Expr) -> Result<Option<ScalarValue>> {
     if expr.any_column_refs() || super::has_subquery(expr) || expr.exists(reads)? || expr.is_volatile() {
         return Ok(None);
     }
-    let physical = scope.engine.state().create_physical_expr(expr.clone(), &DFSchema::empty())?;
+    let physical = scope.engine.physical_expr(expr, &DFSchema::empty())?;
     let row = super::evaluate_default(&physical, 1)?;
     ScalarValue::try_from_array(&row, 0).map(Some)
 }

@@ -119,8 +119,13 @@ pub enum AlterColumn {
     Default(Option<String>),
     /// `SET NOT NULL` (true) or `DROP NOT NULL`.
     NotNull(bool),
-    /// `SET EXPRESSION AS (expression)`, its source text; `None`: `DROP EXPRESSION`, its values stay as they are.
-    Expression(Option<String>),
+    /// `SET EXPRESSION AS (expression)`: its source text.
+    Expression(String),
+    /// `DROP EXPRESSION [IF EXISTS]`: its values stay as they are.
+    DropExpression {
+        /// A column that is not generated is passed over with a notice.
+        if_exists: bool,
+    },
     /// `ADD GENERATED {ALWAYS | BY DEFAULT} AS IDENTITY`.
     AddIdentity(IdentityOption),
     /// `DROP IDENTITY [IF EXISTS]`: its values stay.
@@ -252,9 +257,9 @@ fn alter_column(c: &mut Cursor<'_>) -> Result<AlterColumn, SyntaxError> {
         c.expect_left_parenthesis()?;
         let (_, expression) = c.expression()?;
         c.expect_right_parenthesis()?;
-        AlterColumn::Expression(Some(expression))
+        AlterColumn::Expression(expression)
     } else if c.words(&["drop", "expression"]) {
-        AlterColumn::Expression(None)
+        AlterColumn::DropExpression { if_exists: c.if_exists() }
     } else if c.words(&["set", "not", "null"]) {
         AlterColumn::NotNull(true)
     } else if c.words(&["drop", "not", "null"]) {

@@ -214,6 +214,9 @@ fn drop_with_parts(objects: &mut BTreeMap<ObjectId, Body>, mut gone: BTreeSet<Ob
             Body::Relation(Relation { storage: RelationKind::Sequence(sequence), .. }) => {
                 sequence.owned_by.is_some_and(|(table, _)| gone.contains(&table))
             }
+            Body::Relation(Relation { storage: RelationKind::View(view), .. }) => {
+                view.reads.iter().any(|read| gone.contains(read))
+            }
             other => other.parents().iter().any(|parent| gone.contains(parent)),
         };
         gone = objects.iter().filter(|(_, body)| owned(body)).map(|(id, _)| *id).collect();

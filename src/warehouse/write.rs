@@ -115,14 +115,15 @@ struct Buffered {
 
 /// Addresses of rows, in their order, as runs: file, first position, count.
 #[derive(Debug, Default)]
-struct Source(Vec<(i64, i64, i64)>);
+struct Source(Vec<(FileId, u64, u64)>);
 
 impl Source {
     fn add(&mut self, (files, positions): &(Int64Array, Int64Array)) {
         for (file, position) in files.values().iter().zip(positions.values()) {
+            let (file, position) = (FileId(*file), u64::try_from(*position).unwrap_or(u64::MAX));
             match self.0.last_mut() {
-                Some((last, first, count)) if last == file && *first + *count == *position => *count += 1,
-                _ => self.0.push((*file, *position, 1)),
+                Some((last, first, count)) if *last == file && *first + *count == position => *count += 1,
+                _ => self.0.push((file, position, 1)),
             }
         }
     }
@@ -322,13 +323,8 @@ impl TableWriter {
     pub async fn finish_again(mut self) -> Result<(Written, Moves), WriteError> {
         self.spill().await?;
         self.close_all().await?;
-        let mut moves = Moves::default();
-        for (file, first, count) in self.sources.iter().flat_map(|source| &source.0) {
-            for position in *first..first + count {
-                moves.push(FileId(*file), u64::try_from(position).unwrap_or(u64::MAX));
-            }
-        }
-        Ok((self.written, moves))
+        let runs: Vec<(FileId, u64, u64)> = self.sources.into_iter().flat_map(|source| source.0).collect();
+        Ok((self.written, Moves::new(&runs)))
     }
 }
 

@@ -178,10 +178,9 @@ impl CopyIn {
             skipped: AtomicU64::new(0),
             told: std::sync::Mutex::default(),
         });
-        let state = scope.engine.state();
         let empty = DFSchema::empty();
         let physical = |expr: &datafusion::logical_expr::Expr| {
-            state.create_physical_expr(expr.clone(), &empty).map_err(SqlError::from_engine)
+            scope.engine.physical_expr(expr, &empty).map_err(SqlError::from_engine)
         };
         let columns = copy.shape.iter().map(|source| match source {
             ColumnSource::Data { index, default } => {

@@ -145,7 +145,8 @@ impl Altered<'_> {
                         return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
                     }
                     AlterColumn::Default(default) => self.default(&found, default.as_deref())?,
-                    AlterColumn::Expression(expression) => self.expression(&found, expression.as_deref())?,
+                    AlterColumn::Expression(expression) => self.expression(ddl, &found, Some(expression), false)?,
+                    AlterColumn::DropExpression { if_exists } => self.expression(ddl, &found, None, *if_exists)?,
                     AlterColumn::AddIdentity(option) => self.add_identity(ddl, &found, option)?,
                     AlterColumn::DropIdentity { if_exists } => self.drop_identity(ddl, &found, *if_exists)?,
                     AlterColumn::Identity { kind, options } => self.change_identity(ddl, &found, *kind, options)?,
@@ -384,9 +385,12 @@ impl Altered<'_> {
             let error = Plain::new(SqlState::INVALID_OBJECT_DEFINITION, message);
             return Err(error.detail("A generated column cannot reference another generated column.").into());
         }
-        let hidden = masks(&self.scope.ctx, &self.scope.reader, self.id, self.old).map_err(SqlError::from)?;
-        let hidden = hidden.iter().filter_map(|mask| self.old.columns.get(mask.column));
-        if let Some(masked) = hidden.into_iter().find(|masked| own.columns.contains(&masked.id)) {
+        // Whoever sees the mask would see the value here.
+        let is_masked = |id: i32| {
+            let mut all = self.scope.catalog().mask_attachments();
+            all.any(|(_, mask)| mask.relation == self.id && mask.column == id)
+        };
+        if let Some(masked) = own.columns.iter().find(|id| is_masked(**id)).and_then(|id| self.new.column_by_id(*id)) {
             return Err(unsupported(format!("a column generated from the masked column \"{}\"", masked.name)).into());
         }
         generated::generation(self.scope, &self.new, column, &own)?;
@@ -396,15 +400,25 @@ impl Altered<'_> {
         Ok(())
     }
 
-    fn expression(&mut self, found: &Column, expression: Option<&str>) -> PlanResult<()> {
+    fn expression(
+        &mut self,
+        ddl: &mut DdlPlan,
+        found: &Column,
+        expression: Option<&String>,
+        if_exists: bool,
+    ) -> PlanResult<()> {
         let Some(own) = &found.generated else {
             let message =
                 format!("column \"{}\" of relation \"{}\" is not a generated column", found.name, self.new.name);
+            if if_exists {
+                ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{message}, skipping"));
+                return Ok(());
+            }
             return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
         };
         let mut column = Column { generated: None, ..found.clone() };
         if let Some(expression) = expression {
-            self.generate(&mut column, expression.to_owned(), own.stored)?;
+            self.generate(&mut column, expression.clone(), own.stored)?;
         }
         self.change(found.id, |old| *old = column);
         Ok(())
@@ -663,7 +677,7 @@ fn next_column_id(relation: &Relation) -> i32 {
 
 /// The text of a value that is the same for all rows; `None`: NULL.
 fn constant(scope: &Scope, value: &Expr, pg: &PgType) -> PlanResult<Option<String>> {
-    let physical = scope.engine.state().create_physical_expr(value.clone(), &DFSchema::empty())?;
+    let physical = scope.engine.physical_expr(value, &DFSchema::empty())?;
     let array = evaluate_default(&physical, 1)?;
     let array = length_checked(array, pg).map_err(SqlError::from)?;
     let value = ScalarValue::try_from_array(&array, 0)?;

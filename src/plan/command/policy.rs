@@ -173,6 +173,17 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
             }
         }
     }
+    let is_masked = |column: i32| {
+        let mut all = scope.catalog().mask_attachments();
+        all.any(|(_, other)| other.column == column && other.relation == id)
+    };
+    if let Some(reader) = table.columns.iter().find(|other| {
+        other.generated.as_ref().is_some_and(|own| own.columns.contains(&target.id)) && !is_masked(other.id)
+    }) {
+        let message = format!("masking column \"{}\", which a generated column reads,", target.name);
+        let hint = format!("Mask column \"{}\" first.", reader.name);
+        return Err(unsupported(message).hint(hint).into());
+    }
     let grantee = grantee(scope, &attach.grantee)?;
     for (_, other) in
         scope.catalog().mask_attachments().filter(|(_, other)| other.relation == id && other.column == target.id)

@@ -51,7 +51,12 @@ pub(super) fn create_schema(scope: &Scope, ddl: &mut DdlPlan, create: &CreateSch
 
 /// The schema that a new relation goes to. `temporary`: the session's own, which is made if it is not there.
 fn schema_of(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName, temporary: bool) -> PlanResult<ObjectId> {
-    if !temporary && name.schema.as_deref() != Some("pg_temp") {
+    let temporary = temporary
+        || match &name.schema {
+            Some(schema) => schema == "pg_temp",
+            None => scope.ctx.settings.search_path().first().is_some_and(|first| first == "pg_temp"),
+        };
+    if !temporary {
         let (schema, _) = scope.ctx.creation_schema(name)?;
         ddl.need(scope, Right::Schema(schema, Privilege::Create));
         return Ok(schema);
@@ -377,10 +382,11 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
 
 pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView) -> PlanResult<()> {
     let bound = query::plan(scope, &create.query, &Parameters::default())?;
-    let is_temporary = |name: &QualifiedName| {
-        scope.ctx.relation(name).is_some_and(|(_, relation)| relation.schema == TEMPORARY_SCHEMA)
-    };
-    let reads_temporary = query::relations_of(&create.source).iter().any(is_temporary);
+    let named = query::relations_of(&create.source);
+    let read = named.iter().filter_map(|name| scope.ctx.relation(name));
+    let reads: Vec<ObjectId> =
+        read.filter(|(_, relation)| relation.schema == TEMPORARY_SCHEMA).map(|(id, _)| id).collect();
+    let reads_temporary = !reads.is_empty();
     let schema = schema_of(scope, ddl, &create.name, create.temporary || reads_temporary)?;
     if reads_temporary && !create.temporary {
         let message = format!("view \"{}\" will be a temporary view", create.name.name);
@@ -400,6 +406,7 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
         query: create.source.clone(),
         search_path: temporary.into_iter().chain(scope.path_names()).collect(),
         security_invoker: create.security_invoker,
+        reads,
     };
     let mut new = new_relation(scope, schema, &create.name.name, columns, RelationKind::View(view));
     let existing = scope.catalog().find(Namespace::Relation(schema), &create.name.name);
