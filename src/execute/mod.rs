@@ -27,7 +27,7 @@ use crate::error::{Notice, SqlError, unsupported};
 use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
 use crate::pg::Objects;
-use crate::plan::{DdlPlan, Locks, Plan, Scope, Validation};
+use crate::plan::{DdlPlan, Locks, PartPlan, Plan, Scope, Validation};
 use crate::secure::Authorized;
 use crate::statement::CopyFormat;
 use crate::transaction::Transaction;
@@ -101,7 +101,35 @@ pub async fn execute(
     plan: Authorized<Plan>,
     notices: &mut Vec<Notice>,
 ) -> Result<Outcome, SqlError> {
-    match plan.into_inner() {
+    run(scope, stores, transaction, plan.into_inner(), notices).await
+}
+
+/// See [`execute`]: the plan is permitted.
+async fn run(
+    scope: &Scope,
+    stores: &Stores,
+    transaction: &mut Transaction,
+    plan: Plan,
+    notices: &mut Vec<Notice>,
+) -> Result<Outcome, SqlError> {
+    match plan {
+        Plan::Parts { parts, main, .. } => {
+            for PartPlan { plan, result } in parts {
+                let outcome = Box::pin(run(scope, stores, transaction, plan, notices)).await?;
+                if let Some(result) = result {
+                    result.fill(&rows_of(outcome).await?.1).map_err(SqlError::from_engine)?;
+                }
+            }
+            match Box::pin(run(scope, stores, transaction, *main, notices)).await? {
+                // Nobody gets a row of it before all is done.
+                Outcome::Rows { fields, stream, tag } => {
+                    let (count, rows) = rows_of(Outcome::Rows { fields: Vec::new(), stream, tag }).await?;
+                    let stream = query::ready(&fields, rows);
+                    Ok(Outcome::Returned { fields, stream, tag: format!("{tag} {count}") })
+                }
+                outcome => Ok(outcome),
+            }
+        }
         Plan::Query(query) => {
             transaction.drew_from(query::sequences(&query.logical)?);
             lock(transaction, &query.locks);
@@ -165,6 +193,18 @@ pub async fn execute(
             Ok(Outcome::Done(tag.to_owned()))
         }
     }
+}
+
+/// All rows of a part, and how many there are. `54000` if there are too many.
+async fn rows_of(outcome: Outcome) -> Result<(usize, Vec<RecordBatch>), SqlError> {
+    let (Outcome::Rows { mut stream, .. } | Outcome::Returned { mut stream, .. }) = outcome else {
+        return Ok((0, Vec::new()));
+    };
+    let mut kept = returning::Kept::default();
+    while let Some(batch) = stream.try_next().await.map_err(SqlError::from_engine)? {
+        kept.add(batch)?;
+    }
+    Ok((kept.rows(), kept.batches))
 }
 
 /// FOR UPDATE.

@@ -34,6 +34,11 @@ impl Kept {
         self.batches.push(batch);
         Ok(())
     }
+
+    /// How many there are.
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
 }
 
 /// The result of a statement. `batches`: the table's columns, then those of joined tables that RETURNING reads.

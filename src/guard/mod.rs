@@ -9,6 +9,7 @@ mod leaf;
 mod leakproof;
 mod open;
 mod policies;
+mod result;
 mod view;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ pub use gate::GateError;
 pub use leaf::{Policies, SecureTable};
 pub use open::OpenTable;
 pub use policies::{ChosenMask, MaskError, Reader, RowRules, masks, row_policies, row_security_applies};
+pub use result::ResultTable;
 pub use view::ViewTable;
 
 pub use crate::warehouse::{FILE_COLUMN, POSITION_COLUMN};

@@ -16,6 +16,7 @@ mod modify;
 mod names;
 mod opaque;
 mod origin;
+mod parts;
 mod policy;
 mod query;
 mod returning;
@@ -36,6 +37,7 @@ pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};
 pub use lock::Locks;
 pub use merge::MergeStep;
 pub use modify::{ADDRESS_COLUMNS, ModifyPlan, Target};
+pub use parts::PartPlan;
 pub use query::QueryPlan;
 pub use returning::{Returning, other_name};
 
@@ -43,7 +45,7 @@ use crate::catalog::{CatalogState, Change, TEMPORARY_SCHEMA};
 use crate::context::Context;
 use crate::error::{SqlError, unsupported};
 use crate::govern::Privilege;
-use crate::guard::{Guard, Reader};
+use crate::guard::{Guard, Reader, ResultTable};
 use crate::lake::{InferredTable, Location};
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
@@ -68,6 +70,8 @@ pub struct Scope {
     pub facts: Facts,
     /// The table whose rows the statement changes, while its source is planned.
     pub target: Option<Target>,
+    /// Results of the statement's parts so far, by the names that WITH gives them; `None`: it gives nothing back.
+    pub results: BTreeMap<String, Option<Arc<ResultTable>>>,
 }
 
 /// The results of the only I/O before permission.
@@ -133,6 +137,15 @@ pub enum Plan {
     Insert(InsertPlan),
     /// Change or delete rows of a table.
     Modify(ModifyPlan),
+    /// Do several things, each once, in order; all on what was there before.
+    Parts {
+        /// What comes before the statement itself.
+        parts: Vec<PartPlan>,
+        /// The statement itself: its result is the client's.
+        main: Box<Plan>,
+        /// Types of the parameters by position, as far as they are known.
+        parameters: Vec<Option<PgType>>,
+    },
     /// Show how a query would run.
     Explain {
         /// The query that is shown.
@@ -248,6 +261,7 @@ impl Plan {
             Self::Query(query) => Some(query.fields.clone()),
             Self::Insert(insert) => insert.returning.as_ref().map(|returning| returning.fields.clone()),
             Self::Modify(modify) => modify.returning.as_ref().map(|returning| returning.fields.clone()),
+            Self::Parts { main, .. } => main.fields(),
             Self::Explain { .. } => Some(vec![Arc::new(crate::types::field("QUERY PLAN", &PgType::Text, false))]),
             Self::Declare { .. }
             | Self::CopyOut(..)
@@ -262,26 +276,31 @@ impl Plan {
 
     /// Parameter types, as far as the plan shows them; text where nothing does.
     pub fn parameter_types(&self, declared: &[Option<PgType>], count: usize) -> Vec<PgType> {
-        let found = match self {
-            Self::Query(query)
-            | Self::Declare { query, .. }
-            | Self::Explain { query, .. }
-            | Self::CopyOut(_, query) => query.parameters.clone(),
-            Self::Insert(insert) => insert.parameters.clone(),
-            Self::Modify(modify) => modify.parameters.clone(),
-            Self::CopyIn(_)
-            | Self::CopyFiles(..)
-            | Self::CreateTableAs { .. }
-            | Self::Rewrite { .. }
-            | Self::Vacuum(_)
-            | Self::Ddl(_) => Vec::new(),
-        };
+        let found = self.found_types();
         (0..count)
             .map(|index| {
                 let known = declared.get(index).cloned().flatten();
                 known.or_else(|| found.get(index).cloned().flatten()).unwrap_or(PgType::Text)
             })
             .collect()
+    }
+
+    fn found_types(&self) -> Vec<Option<PgType>> {
+        match self {
+            Self::Query(query)
+            | Self::Declare { query, .. }
+            | Self::Explain { query, .. }
+            | Self::CopyOut(_, query) => query.parameters.clone(),
+            Self::Insert(insert) => insert.parameters.clone(),
+            Self::Modify(modify) => modify.parameters.clone(),
+            Self::Parts { parameters, .. } => parameters.clone(),
+            Self::CopyIn(_)
+            | Self::CopyFiles(..)
+            | Self::CreateTableAs { .. }
+            | Self::Rewrite { .. }
+            | Self::Vacuum(_)
+            | Self::Ddl(_) => Vec::new(),
+        }
     }
 }
 
@@ -345,6 +364,7 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
         Command::Insert(insert) => Plan::Insert(insert::plan(scope, insert, parameters)?),
         Command::Modify(modify) => Plan::Modify(modify::plan(scope, modify, parameters)?),
         Command::Merge(merge) => Plan::Modify(merge::plan(scope, merge, parameters)?),
+        Command::Parts(with) => parts::plan(scope, with, parameters)?,
         Command::Explain(Explain { analyze, verbose, statement }) => match statement.as_ref() {
             Command::Query(query) => {
                 Plan::Explain { query: query::plan(scope, query, parameters)?, analyze: *analyze, verbose: *verbose }
@@ -393,6 +413,7 @@ impl Scope {
     /// The same statement, seen as another role (a view's owner), with the invoker's masks.
     fn as_role(&self, role: ObjectId, search_path: &[String]) -> Self {
         let mut other = self.clone();
+        other.results.clear();
         other.ctx = self.ctx.as_role(role).with_search_path(search_path);
         other
     }
@@ -400,6 +421,7 @@ impl Scope {
     /// The same statement, with names found on another path.
     fn with_path(&self, search_path: &[String]) -> Self {
         let mut other = self.clone();
+        other.results.clear();
         other.ctx = other.ctx.with_search_path(search_path);
         // Policies are of today, also in what they read.
         other.facts.moment = None;

@@ -20,7 +20,7 @@ use super::{Scope, TableChange, policy, query};
 use crate::catalog::{CatalogState, Column, Relation, RelationKind};
 use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
-use crate::guard::ViewTable;
+use crate::guard::{ResultTable, ViewTable};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::{self, SystemFunction, SystemRelation};
 use crate::pg::{SystemTable, Unified};
@@ -63,6 +63,14 @@ impl<'a> Names<'a> {
             let filter = target.row_filter.clone();
             let table = scope.guard.open_target(&scope.ctx, target.id, relation, filter, &self.system)?;
             return Ok(provider_as_source(table));
+        }
+        if let Some(result) = scope.results.get(&name.name).filter(|_| name.schema.is_none()) {
+            let without = || {
+                let message = format!("WITH query \"{}\" does not have a RETURNING clause", name.name);
+                Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            };
+            let result: Arc<ResultTable> = Arc::clone(result.as_ref().ok_or_else(without)?);
+            return Ok(provider_as_source(result));
         }
         if let Some(relation) = system::relation(name.schema.as_deref(), &name.name) {
             return self.system_source(relation);

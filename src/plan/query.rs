@@ -277,7 +277,10 @@ impl Visitor for Checker<'_> {
                 let Some(name) = qualified(name) else {
                     return self.fail(unsupported("a relation name with more than a schema"));
                 };
-                let known = (name.schema.is_none() && (name.name == TARGET || self.ctes.contains(&name.name)))
+                let of_statement = name.name == TARGET
+                    || self.ctes.contains(&name.name)
+                    || self.scope.results.contains_key(&name.name);
+                let known = (name.schema.is_none() && of_statement)
                     || system::relation(name.schema.as_deref(), &name.name).is_some()
                     || self.scope.ctx.relation(&name).is_some()
                     || as_it_was(&name.name).is_some();

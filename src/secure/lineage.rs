@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
 
 use crate::error::SqlError;
 use crate::govern::Privilege;
-use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN, SecureTable, ViewTable};
+use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN, ResultTable, SecureTable, ViewTable};
 use crate::name::ObjectId;
 use crate::pg::{SequenceAction, SequenceFunction, SystemTable};
 use crate::plan::{Need, Right, lateral_left};
@@ -186,7 +186,7 @@ impl Lineage {
         } else if let Some(view) = provider.downcast_ref::<ViewTable>() {
             self.views.push((view.checked_as, view.plan.clone()));
             view.relation
-        } else if provider.is::<CteWorkTable>() || provider.is::<SystemTable>() || is_function(provider.as_ref()) {
+        } else if is_nobodys(provider.as_ref()) {
             None
         } else {
             return Err(DataFusionError::Internal(format!("{} was not issued by the guard", scan.table_name)));
@@ -250,9 +250,12 @@ impl Lineage {
     }
 }
 
-/// A function in FROM reads nothing.
-fn is_function(provider: &dyn TableProvider) -> bool {
+/// Rows of no relation: a function's, the server's own, or such as were permitted when they were read.
+fn is_nobodys(provider: &dyn TableProvider) -> bool {
     provider.is::<GenerateSeriesTable>()
+        || provider.is::<CteWorkTable>()
+        || provider.is::<SystemTable>()
+        || provider.is::<ResultTable>()
 }
 
 fn find(scope: &Scope, column: &Column) -> Result<Scope> {

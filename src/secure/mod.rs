@@ -13,7 +13,7 @@ use self::lineage::Lineage;
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::guard::ViewTable;
-use crate::plan::{ModifyPlan, Need, Plan};
+use crate::plan::{ModifyPlan, Need, PartPlan, Plan};
 
 /// A plan that its user may run.
 #[derive(Debug)]
@@ -33,7 +33,16 @@ impl<T> Authorized<T> {
 
 /// Checks everything a plan needs. `42501` and its like if something is not permitted.
 pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError> {
-    let plan = match plan {
+    permitted(ctx, plan).map(Authorized)
+}
+
+fn permitted(ctx: &Context, plan: Plan) -> Result<Plan, SqlError> {
+    Ok(match plan {
+        Plan::Parts { parts, main, parameters } => {
+            let permit = |part: PartPlan| Ok(PartPlan { plan: permitted(ctx, part.plan)?, ..part });
+            let parts = parts.into_iter().map(permit).collect::<Result<_, SqlError>>()?;
+            Plan::Parts { parts, main: Box::new(permitted(ctx, *main)?), parameters }
+        }
         Plan::Query(mut query) => {
             check(ctx, &query.locks.needs)?;
             query.logical = authorize_logical(ctx, query.logical)?;
@@ -109,8 +118,7 @@ pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError
             }
             Plan::Ddl(ddl)
         }
-    };
-    Ok(Authorized(plan))
+    })
 }
 
 /// A mask hides a value from the user; a condition on it, or a copy of it, would not.

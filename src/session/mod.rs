@@ -244,6 +244,7 @@ impl Session {
             metastore: Arc::clone(&self.shared.metastore),
             facts: Facts::default(),
             target: None,
+            results: BTreeMap::new(),
             ctx,
         };
         scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;

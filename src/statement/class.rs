@@ -32,6 +32,7 @@ impl Command {
             Self::Insert(_)
             | Self::Modify(_)
             | Self::Merge(_)
+            | Self::Parts(_)
             | Self::CreateSchema(_)
             | Self::CreateTable(_)
             | Self::CreateTableAs(_)
@@ -108,6 +109,7 @@ impl Command {
                 RowChange::Delete => "DELETE",
             },
             Self::Merge(_) => "MERGE",
+            Self::Parts(with) => with.main.tag(),
             Self::Explain(_) => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::CreateSchema(_) => "CREATE SCHEMA",

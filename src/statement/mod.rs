@@ -22,6 +22,7 @@ mod setting;
 mod table;
 mod text;
 mod transaction;
+mod with;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
 
 pub use class::Class;
+pub use with::{Part, WithParts};
 
 /// One statement of a message.
 #[derive(Clone, Debug)]
@@ -101,6 +103,8 @@ pub enum Command {
     CreateCredential(CreateCredential),
     /// `ALTER TABLE`, also with EXTERNAL or FOREIGN.
     AlterTable(AlterTable),
+    /// WITH whose queries change rows, and what comes after it.
+    Parts(WithParts),
     /// `CREATE SEQUENCE`: a source of numbers.
     CreateSequence(CreateSequence),
     /// `ALTER SEQUENCE` with options.
@@ -313,6 +317,9 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 
 /// What a query is as a statement: WITH may stand before a statement that changes rows.
 fn top_level(mut query: Box<ast::Query>) -> Result<Command, SyntaxError> {
+    if let Some(parts) = with::split(&mut query)? {
+        return Ok(Command::Parts(WithParts { parts, main: Box::new(top_level(query)?) }));
+    }
     match *query.body {
         ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => match insert.source.as_mut() {
             Some(source) if source.with.is_none() => {
@@ -519,7 +526,7 @@ fn explain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     let statement = Box::new(command(c)?);
     match statement.as_ref() {
-        Command::Query(_) | Command::Insert(_) | Command::CreateTableAs(_) => {
+        Command::Query(_) | Command::Insert(_) | Command::Parts(_) | Command::CreateTableAs(_) => {
             Ok(Command::Explain(Explain { analyze, verbose, statement }))
         }
         _ => Err(c.unsupported("EXPLAIN of this statement")),

@@ -103,7 +103,10 @@ impl Connection {
                 return Ok(());
             };
             // Nobody is owed an answer before Flush or Sync, and whether it is Sync decides what can be done at a conflict.
-            let writes = matches!(statement.command, Command::Insert(_) | Command::Modify(_) | Command::Merge(_));
+            let writes = matches!(
+                statement.command,
+                Command::Insert(_) | Command::Modify(_) | Command::Merge(_) | Command::Parts(_)
+            );
             while writes && self.session.is_idle() && !self.link.has_input() {
                 tokio::select! {
                     filled = self.link.fill() => filled?,

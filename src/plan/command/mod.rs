@@ -142,6 +142,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Maintain(_)
         | Command::Query(_)
         | Command::Insert(_)
+        | Command::Parts(_)
         | Command::Modify(_)
         | Command::Merge(_)
         | Command::Explain(_)
