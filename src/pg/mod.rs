@@ -3,6 +3,7 @@
 mod arithmetic;
 mod array;
 mod convert;
+mod interval;
 mod json;
 mod sequence;
 mod single_value;
@@ -14,6 +15,7 @@ mod zone;
 pub use arithmetic::{CheckedArithmetic, ToInteger};
 pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
 pub use convert::{FromText, ToText, always_the_same};
+pub use interval::IntervalPlanner;
 pub use json::json_functions;
 pub use sequence::{LastValue, SequenceAction, SequenceFunction, is_unbound, placeholder_functions};
 pub use single_value::{SingleRow, SingleValue};

@@ -25,8 +25,8 @@ use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{
-    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, Subscripts, UNTYPED_ARRAY, json_functions, placeholder_functions,
-    volatile_functions,
+    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, IntervalPlanner, Subscripts, UNTYPED_ARRAY, json_functions,
+    placeholder_functions, volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -62,6 +62,8 @@ impl Engine {
         let mut rules = PhysicalOptimizer::new().rules;
         rules.insert(0, Arc::new(HideOrderings));
         rules.push(Arc::new(YieldInJoins));
+        let mut planners = SessionStateDefaults::default_expr_planners();
+        planners.insert(0, Arc::new(IntervalPlanner));
         let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
@@ -69,7 +71,7 @@ impl Engine {
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_functions(table_functions)
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_expr_planners(planners)
             .with_query_planner(Arc::new(BarrierPlanner))
             .with_physical_optimizer_rules(rules)
             .with_optimizer_rules(datafusion::optimizer::Optimizer::new().rules)

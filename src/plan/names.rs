@@ -17,7 +17,7 @@ use super::from_function::FromFunction;
 use super::insert::cannot_open;
 use super::modify::TARGET;
 use super::{Scope, TableChange, policy, query};
-use crate::catalog::{CatalogState, Column, Relation, RelationKind};
+use crate::catalog::{CatalogState, Column, Relation, RelationKind, Sequence};
 use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::{ResultTable, ViewTable};
@@ -105,9 +105,23 @@ impl<'a> Names<'a> {
                 let schema = Arc::clone(plan.schema().inner());
                 Ok(provider_as_source(Arc::new(ViewTable { relation: Some(id), schema, plan, checked_as })))
             }
-            RelationKind::Sequence(_) => Err(unsupported("reading a sequence as a table").into()),
+            RelationKind::Sequence(sequence) => self.sequence_source(id, sequence),
             RelationKind::Index(_) => Err(cannot_open(relation).into()),
         }
+    }
+
+    /// A sequence as a table: where it stands.
+    fn sequence_source(&self, id: ObjectId, sequence: &Sequence) -> Result<Arc<dyn TableSource>, SqlError> {
+        let ctx = &self.scope.ctx;
+        let counter = if id.is_provisional() { &ctx.own_sequences } else { ctx.metastore.sequences() };
+        let last = counter.last(id);
+        let row = vec![lit(last.unwrap_or(sequence.start)), lit(0_i64), lit(last.is_some())];
+        let named = ["last_value", "log_cnt", "is_called"].iter().enumerate();
+        let named: Vec<Expr> = named.map(|(index, name)| ident(format!("column{}", index + 1)).alias(*name)).collect();
+        let plan = LogicalPlanBuilder::values(vec![row]).and_then(|values| values.project(named));
+        let plan = plan.and_then(LogicalPlanBuilder::build).map_err(SqlError::from_engine)?;
+        let schema = Arc::clone(plan.schema().inner());
+        Ok(provider_as_source(Arc::new(ViewTable { relation: Some(id), schema, plan, checked_as: ctx.role })))
     }
 
     /// A table as it was, under the policies of today. They are about the columns of today: where those were others, and

@@ -312,6 +312,14 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 None
             }
+            // What an interval's text means is for its type to say.
+            Expr::Interval(interval)
+                if interval.leading_field.is_none()
+                    && interval.leading_precision.is_none()
+                    && matches!(interval.value.as_ref(), Expr::Value(_)) =>
+            {
+                Some(cast(interval.value.as_ref().clone(), "interval"))
+            }
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let (timestamp, zone) = (timestamp.as_ref().clone(), time_zone.as_ref().clone());
                 Some(call(Ident::new("timezone"), vec![zone, timestamp]))
