@@ -1,6 +1,6 @@
 //! The facts one statement runs under. Immutable: a statement sees one catalog and one set of settings from start to end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::catalog::{CatalogState, Namespace, Relation, Schema, TEMPORARY_SCHEMA};
@@ -101,8 +101,10 @@ pub struct Context {
     pub upkeep: Arc<UpkeepLog>,
     /// Where snapshots are listed.
     pub metastore: Arc<Metastore>,
-    /// Values of sequences that the transaction created.
+    /// Values of sequences that the transaction created or restarted.
     pub own_sequences: Arc<Sequences>,
+    /// Sequences that the transaction restarted.
+    pub restarted: Arc<BTreeSet<ObjectId>>,
     /// The session's, as they were when the statement began.
     pub settings: Arc<Settings>,
     /// Settings that the statement assigns while it runs (`set_config`); the session takes them over when it is done.
@@ -183,6 +185,12 @@ impl Context {
             };
         let schema = self.catalog.schema(id).ok_or_else(|| undefined_schema(&name.to_string()))?;
         Ok((id, schema))
+    }
+
+    /// Where a sequence counts: in the transaction if that created or restarted it.
+    pub fn counter(&self, sequence: ObjectId) -> &Arc<Sequences> {
+        let own = sequence.is_provisional() || self.restarted.contains(&sequence);
+        if own { &self.own_sequences } else { self.metastore.sequences() }
     }
 
     /// Whether the current role has the owner's rights.

@@ -115,6 +115,10 @@ async fn run(
     match plan {
         Plan::Parts { parts, main, .. } => {
             for PartPlan { plan, result } in parts {
+                let unread = result.as_ref().is_none_or(|result| !result.is_wanted());
+                if unread && matches!(plan, Plan::Query(_)) {
+                    continue;
+                }
                 let outcome = Box::pin(run(scope, stores, transaction, plan, notices)).await?;
                 if let Some(result) = result {
                     result.fill(&rows_of(outcome).await?.1).map_err(SqlError::from_engine)?;
@@ -271,10 +275,7 @@ fn apply(
         transaction.own_sequences().set(new, scope.metastore.sequences().last(old));
     }
     for (sequence, last) in ddl.restart {
-        let own = sequence.is_provisional();
-        let counter = if own { transaction.own_sequences() } else { scope.metastore.sequences() };
-        counter.set(sequence, last);
-        transaction.drew_from([sequence]);
+        transaction.restart(sequence, last);
     }
     notices.extend(ddl.notices);
     Ok(())

@@ -1,5 +1,6 @@
 //! What a part of a statement gave back, as a table for the parts after it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arrow::compute::cast;
@@ -17,12 +18,24 @@ use datafusion::physical_plan::ExecutionPlan;
 pub struct ResultTable {
     schema: SchemaRef,
     rows: OnceLock<Vec<RecordBatch>>,
+    /// Whether another part reads it.
+    wanted: AtomicBool,
 }
 
 impl ResultTable {
     /// A result that is not there yet.
     pub fn new(schema: SchemaRef) -> Self {
-        Self { schema, rows: OnceLock::new() }
+        Self { schema, rows: OnceLock::new(), wanted: AtomicBool::new(false) }
+    }
+
+    /// Another part names it.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a part that was planned names it.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
     }
 
     /// Gives it its rows, once.

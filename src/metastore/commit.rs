@@ -41,6 +41,8 @@ pub struct Commit {
     pub sequences: Vec<ObjectId>,
     /// Values of sequences that it created, which go by provisional ids.
     pub own_sequences: Arc<Sequences>,
+    /// Sequences whose values are among its own although it did not create them.
+    pub restarted: BTreeSet<ObjectId>,
     /// Name of the role, for `ducklake_snapshot_changes`.
     pub author: String,
 }
@@ -219,6 +221,7 @@ pub(super) async fn commit_all(store: Arc<Store>, mut requests: mpsc::Receiver<R
 struct Sent {
     plan: Prepared,
     own: Arc<Sequences>,
+    restarted: BTreeSet<ObjectId>,
     reply: oneshot::Sender<Result<(Arc<CatalogState>, Resolved), CommitError>>,
     again: Option<Commit>,
 }
@@ -272,8 +275,10 @@ impl Store {
             let own = Arc::clone(&commit.own_sequences);
             let place = script.len();
             let again = several.then(|| commit.clone());
+            let restarted = commit.restarted.clone();
             let plan = Prepared::new(&head, commit, &self.recent());
-            let last = |id: ObjectId| if id.is_provisional() { own.last(id) } else { self.sequences.last(id) };
+            let is_own = |id: &ObjectId| id.is_provisional() || restarted.contains(id);
+            let last = |id: ObjectId| if is_own(&id) { own.last(id) } else { self.sequences.last(id) };
             let plan = plan.and_then(|plan| {
                 plan.write(&mut script, &head, &marker, last)?;
                 Ok(plan)
@@ -283,7 +288,7 @@ impl Store {
                     head = Arc::new(plan.next.clone());
                     // The next of the batch must not have what this one has.
                     self.remember(&plan);
-                    prepared.push(Sent { plan, own, reply, again });
+                    prepared.push(Sent { plan, own, restarted, reply, again });
                 }
                 Err(error) => {
                     script.truncate(place);
@@ -296,7 +301,10 @@ impl Store {
         }
         match self.make_durable(script, &marker).await {
             Ok(()) => {
-                for Sent { plan, own, .. } in &prepared {
+                for Sent { plan, own, restarted, .. } in &prepared {
+                    for id in restarted {
+                        self.sequences.set(*id, own.last(*id));
+                    }
                     for (provisional, id) in &plan.ids {
                         if let Some(last) = own.last(*provisional) {
                             self.sequences.set(*id, Some(last));

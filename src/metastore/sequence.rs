@@ -32,7 +32,11 @@ impl Sequences {
                         Some(next) => next,
                         None if sequence.cycle && sequence.increment > 0 => sequence.min,
                         None if sequence.cycle => sequence.max,
-                        None => return Err(exhausted(name, sequence)),
+                        None => {
+                            // What was drawn is not given back.
+                            last_values.insert(id, last);
+                            return Err(exhausted(name, sequence));
+                        }
                     }
                 }
             };
@@ -45,9 +49,9 @@ impl Sequences {
         Ok(values)
     }
 
-    /// Forgets those of objects that were never committed, temporary ones aside.
-    pub fn forget_provisional(&self) {
-        self.lock().retain(|id, _| id.is_temporary() || !id.is_provisional());
+    /// Forgets all but those of temporary objects.
+    pub fn keep_temporary(&self) {
+        self.lock().retain(|id, _| id.is_temporary());
     }
 
     /// The last value handed out, if any was.

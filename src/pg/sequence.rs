@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array};
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -67,8 +67,16 @@ impl SequenceFunction {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let Some(values) = arrays.first() else { return exec_err!("setval without a value") };
         let values = arrow::compute::cast(values, &DataType::Int64)?;
-        let called = arrays.get(1).map(AsArray::as_boolean);
-        for (row, value) in values.as_primitive::<Int64Type>().iter().enumerate() {
+        let called = arrays.get(1).map(|called| arrow::compute::cast(called, &DataType::Boolean)).transpose()?;
+        let called = called.as_ref().map(AsArray::as_boolean);
+        let is_known = |row: usize| called.is_none_or(|called| called.is_valid(row));
+        let values: Int64Array = values
+            .as_primitive::<Int64Type>()
+            .iter()
+            .enumerate()
+            .map(|(row, value)| value.filter(|_| is_known(row)))
+            .collect();
+        for (row, value) in values.iter().enumerate() {
             let Some(value) = value else { continue };
             if !(self.sequence.min..=self.sequence.max).contains(&value) {
                 let (min, max) = (self.sequence.min, self.sequence.max);
@@ -83,7 +91,7 @@ impl SequenceFunction {
                 self.counter.set(self.id, Some(self.sequence.before(value)));
             }
         }
-        Ok(values)
+        Ok(Arc::new(values))
     }
 }
 

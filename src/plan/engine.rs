@@ -10,7 +10,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{SessionState, TaskContext};
-use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
@@ -99,16 +100,26 @@ impl Engine {
         &self.state
     }
 
-    /// An expression over rows of a schema, to be evaluated outside of a plan: brought to its simplest form first, as in one,
-    /// because some functions exist only until then.
+    /// An expression over rows of a schema, to be evaluated outside of a plan. Only functions that exist until an expression
+    /// is simplified are replaced: more would take CASE apart, whose branches guard each other.
     pub fn physical_expr(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
         let context = SimplifyContext::builder()
             .with_schema(Arc::new(schema.clone()))
             .with_config_options(Arc::clone(self.state.config_options()))
             .build();
-        let simplifier = ExprSimplifier::new(context);
-        let simple = simplifier.simplify(simplifier.coerce(expr.clone(), schema)?)?;
-        self.state.create_physical_expr(simple, schema)
+        let coerced = ExprSimplifier::new(context.clone()).coerce(expr.clone(), schema)?;
+        let replaced = coerced.transform_up(|expr| match expr {
+            Expr::ScalarFunction(function) if function.name() == "coalesce" => {
+                Ok(match function.func.simplify(function.args, &context)? {
+                    ExprSimplifyResult::Simplified(simple) => Transformed::yes(simple),
+                    ExprSimplifyResult::Original(args) => {
+                        Transformed::no(Expr::ScalarFunction(ScalarFunction::new_udf(function.func, args)))
+                    }
+                })
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        self.state.create_physical_expr(replaced.data, schema)
     }
 
     /// What plans run with. One for all, like the state.

@@ -70,6 +70,7 @@ impl<'a> Names<'a> {
                 Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message)
             };
             let result: Arc<ResultTable> = Arc::clone(result.as_ref().ok_or_else(without)?);
+            result.want();
             return Ok(provider_as_source(result));
         }
         if let Some(relation) = system::relation(name.schema.as_deref(), &name.name) {
@@ -113,8 +114,7 @@ impl<'a> Names<'a> {
     /// A sequence as a table: where it stands.
     fn sequence_source(&self, id: ObjectId, sequence: &Sequence) -> Result<Arc<dyn TableSource>, SqlError> {
         let ctx = &self.scope.ctx;
-        let counter = if id.is_provisional() { &ctx.own_sequences } else { ctx.metastore.sequences() };
-        let last = counter.last(id);
+        let last = ctx.counter(id).last(id);
         let row = vec![lit(last.unwrap_or(sequence.start)), lit(0_i64), lit(last.is_some())];
         let named = ["last_value", "log_cnt", "is_called"].iter().enumerate();
         let named: Vec<Expr> = named.map(|(index, name)| ident(format!("column{}", index + 1)).alias(*name)).collect();

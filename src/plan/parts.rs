@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef, Schema};
 
-use super::{Parameters, Plan, PlanResult, Scope, plan_command};
+use super::{Parameters, Plan, PlanResult, Scope, plan_command, rewrite};
 use crate::error::{Plain, SqlState, unsupported};
 use crate::guard::ResultTable;
 use crate::name::ObjectId;
 use crate::statement::WithParts;
+use crate::types::Origin;
 
 /// One part, and where its rows go.
 #[derive(Debug)]
@@ -27,7 +28,16 @@ pub(super) fn plan(scope: &Scope, with: &WithParts, parameters: &Parameters) -> 
     for part in &with.parts {
         let plan = plan_command(&scope, &part.command, &parameters)?;
         note_types(&plan, &mut parameters);
-        let result = plan.fields().map(|fields| Arc::new(ResultTable::new(schema(&fields, &part.columns))));
+        let result = match plan.fields() {
+            Some(fields) if fields.len() < part.columns.len() => {
+                let (has, wants) = (fields.len(), part.columns.len());
+                let message =
+                    format!("WITH query \"{}\" has {has} columns available but {wants} columns specified", part.name);
+                return Err(Plain::new(SqlState::INVALID_COLUMN_REFERENCE, message).into());
+            }
+            Some(fields) => Some(Arc::new(ResultTable::new(schema(&fields, &part.columns)))),
+            None => None,
+        };
         if scope.results.insert(part.name.clone(), result.clone()).is_some() {
             let message = format!("WITH query name \"{}\" specified more than once", part.name);
             return Err(Plain::new(SqlState::DUPLICATE_ALIAS, message).into());
@@ -54,11 +64,15 @@ fn note_types(plan: &Plan, parameters: &mut Parameters) {
 }
 
 fn schema(fields: &[FieldRef], names: &[String]) -> Arc<Schema> {
-    let fields = fields.iter().enumerate().map(|(index, field)| {
+    let mut all: Vec<Field> = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
         let name = names.get(index).unwrap_or(field.name());
-        Field::clone(field).with_name(name).with_nullable(true)
-    });
-    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+        let known = all.iter().any(|other| other.name() == name);
+        let name = if known { rewrite::numbered(name, index) } else { name.clone() };
+        let field = Origin::forget(Field::clone(field));
+        all.push(field.with_name(name).with_nullable(true));
+    }
+    Arc::new(Schema::new(all))
 }
 
 /// Refuses to change rows of a table in two places: neither would see what the other does.

@@ -634,8 +634,7 @@ fn function_of(
     named: (ObjectId, &str),
     sequence: &Sequence,
 ) -> SequenceFunction {
-    let own = named.0.is_provisional();
-    let counter = if own { &scope.ctx.own_sequences } else { scope.metastore.sequences() };
+    let counter = scope.ctx.counter(named.0);
     SequenceFunction::new(action, named, sequence, Arc::clone(counter), Arc::clone(&scope.ctx.drawn))
 }
 

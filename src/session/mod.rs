@@ -291,16 +291,23 @@ impl Session {
 
     fn context(&self) -> Context {
         let now = Utc::now().timestamp_micros();
-        let (catalog, staged, own_sequences, started) = match &self.open {
+        let (catalog, staged, own_sequences, restarted, started) = match &self.open {
             Some(open) => (
                 Arc::clone(open.transaction.catalog()),
                 Arc::clone(open.transaction.staged()),
                 Arc::clone(open.transaction.own_sequences()),
+                Arc::clone(open.transaction.restarted()),
                 open.transaction.started_us,
             ),
             None => {
                 let own = &self.temporary;
-                (own.over(&self.shared.metastore.head()), Arc::clone(own.staged()), Arc::clone(own.sequences()), now)
+                (
+                    own.over(&self.shared.metastore.head()),
+                    Arc::clone(own.staged()),
+                    Arc::clone(own.sequences()),
+                    Arc::default(),
+                    now,
+                )
             }
         };
         let settings = Arc::new(self.settings.with_system(catalog.system_settings()));
@@ -313,6 +320,7 @@ impl Session {
             upkeep: Arc::clone(self.shared.warehouse.upkeep()),
             metastore: Arc::clone(&self.shared.metastore),
             own_sequences,
+            restarted,
             settings,
             assigned: Arc::clone(&self.assigned),
             drawn: Arc::clone(&self.drawn),

@@ -42,8 +42,10 @@ pub struct Transaction {
     sequences: BTreeSet<ObjectId>,
     /// Tables whose rows nobody else may have changed when it commits.
     relied_on: BTreeSet<ObjectId>,
-    /// Values of sequences that it created.
+    /// Values of sequences that it created, or restarted.
     own_sequences: Arc<Sequences>,
+    /// Sequences that it restarted: for others they go on until it commits.
+    restarted: Arc<BTreeSet<ObjectId>>,
     /// Files of the past that it uses, by their paths below their table's.
     borrowed: BTreeSet<String>,
     /// What it read when it first gave a row a key.
@@ -84,6 +86,7 @@ pub struct Savepoint {
     staged: Arc<Staged>,
     sequences: BTreeSet<ObjectId>,
     relied_on: BTreeSet<ObjectId>,
+    restarted: Arc<BTreeSet<ObjectId>>,
     claimed_at: Option<SnapshotId>,
 }
 
@@ -92,7 +95,7 @@ impl Transaction {
     pub fn new(head: Arc<CatalogState>, temporary: Arc<Temporary>, started_us: i64) -> Self {
         let changes = temporary.changes();
         let own_sequences = Arc::clone(&temporary.sequences);
-        own_sequences.forget_provisional();
+        own_sequences.keep_temporary();
         let files = temporary.staged.iter().flat_map(|(_, table)| &table.files);
         let borrowed = files.map(|file| file.path.clone()).collect();
         Self {
@@ -104,6 +107,7 @@ impl Transaction {
             sequences: BTreeSet::new(),
             relied_on: BTreeSet::new(),
             own_sequences,
+            restarted: Arc::default(),
             borrowed,
             temporary,
             claimed_at: None,
@@ -133,6 +137,20 @@ impl Transaction {
     /// Values of sequences that it created; nobody else sees them until it commits.
     pub fn own_sequences(&self) -> &Arc<Sequences> {
         &self.own_sequences
+    }
+
+    /// Sequences whose values are among its own although it did not create them.
+    pub fn restarted(&self) -> &Arc<BTreeSet<ObjectId>> {
+        &self.restarted
+    }
+
+    /// A sequence goes on after `last`; with `None` from its start. Others see that when it commits.
+    pub fn restart(&mut self, sequence: ObjectId, last: Option<i64>) {
+        if !sequence.is_provisional() {
+            Arc::make_mut(&mut self.restarted).insert(sequence);
+        }
+        self.own_sequences.set(sequence, last);
+        self.sequences.insert(sequence);
     }
 
     /// The lowest id of an object it created, dropped ones included; 0 if there is none.
@@ -487,6 +505,7 @@ impl Transaction {
             sequences: self.sequences.iter().copied().collect(),
             relied_on: self.relied_on.iter().copied().collect(),
             own_sequences: Arc::clone(&self.own_sequences),
+            restarted: self.restarted.iter().copied().collect(),
             claimed_at: self.claimed_at.unwrap_or(self.base.snapshot),
             author,
         };
@@ -597,6 +616,7 @@ impl Transaction {
             staged: Arc::clone(&self.staged),
             sequences: self.sequences.clone(),
             relied_on: self.relied_on.clone(),
+            restarted: Arc::clone(&self.restarted),
             claimed_at: self.claimed_at,
         }
     }
@@ -615,6 +635,7 @@ impl Transaction {
         self.staged = Arc::clone(&point.staged);
         self.sequences.clone_from(&point.sequences);
         self.relied_on.clone_from(&point.relied_on);
+        self.restarted = Arc::clone(&point.restarted);
         self.claimed_at = point.claimed_at;
         self.met.clear();
     }

@@ -127,6 +127,14 @@ impl Origin {
         field.with_metadata(metadata)
     }
 
+    /// The field with nothing noted in it.
+    #[must_use]
+    pub fn forget(field: Field) -> Field {
+        let mut metadata = field.metadata().clone();
+        metadata.remove(ORIGIN_KEY);
+        field.with_metadata(metadata)
+    }
+
     /// What was noted in a field.
     pub fn of(field: &Field) -> Self {
         match field.metadata().get(ORIGIN_KEY).map(|text| text.split_once('.')) {

@@ -104,6 +104,9 @@ impl Altered<'_> {
                     let message = format!("relation \"{name}\" already exists");
                     return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
                 }
+                if matches!(self.old.storage, RelationKind::Sequence(_)) {
+                    sequence::follow_rename(self.scope, ddl, self.id, self.old, name)?;
+                }
                 self.new.name.clone_from(name);
             }
             AlterTableAction::AddColumn { if_not_exists, column } => self.add(ddl, column, *if_not_exists)?,
@@ -164,7 +167,7 @@ impl Altered<'_> {
                         return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
                     }
                     AlterColumn::NotNull(false) => self.change(found.id, |column| column.nullable = true),
-                    AlterColumn::Type { pg, using } => self.retype(&found, pg, using.as_deref())?,
+                    AlterColumn::Type { pg, using } => self.retype(ddl, &found, pg, using.as_deref())?,
                 }
             }
         }
@@ -471,8 +474,16 @@ impl Altered<'_> {
         refuse_in_layout(&self.new, &found, "drop")?;
         self.drop_generated(ddl, &found, cascade)?;
         self.constrained(ddl).forget_column(&found, cascade)?;
-        if let Some(identity) = &found.identity {
-            ddl.changes.push(Change::Delete(identity.sequence));
+        let owned = self.scope.catalog().relations().filter(|(_, relation)| {
+            let sequence = match &relation.storage {
+                RelationKind::Sequence(sequence) => sequence.owned_by,
+                _ => None,
+            };
+            sequence == Some((self.id, found.id))
+        });
+        let owned = owned.map(|(id, _)| id).chain(found.identity.as_ref().map(|identity| identity.sequence));
+        for sequence in owned.collect::<BTreeSet<_>>() {
+            ddl.changes.push(Change::Delete(sequence));
         }
         self.required.remove(&id);
         self.rewritten.retain(|(rewritten, _)| *rewritten != id);
@@ -481,11 +492,13 @@ impl Altered<'_> {
     }
 
     fn default(&mut self, found: &Column, default: Option<&str>) -> PlanResult<()> {
-        if found.identity.is_some() {
+        let is_serial = found.identity.as_ref().is_some_and(|identity| identity.kind == IdentityKind::Serial);
+        if found.identity.is_some() && !is_serial {
             return Err(identity_column(found, &self.new).into());
         }
         let default = default.map(|text| sequence::with_schemas(self.scope, text)).transpose()?;
-        let changed = Column { default, ..found.clone() };
+        // A serial column is one with a default; its sequence stays its own.
+        let changed = Column { default, identity: None, ..found.clone() };
         // It must be one that can be computed.
         default_value(self.scope, &changed)?;
         self.change(found.id, |column| *column = changed);
@@ -516,7 +529,7 @@ impl Altered<'_> {
         Ok(())
     }
 
-    fn retype(&mut self, found: &Column, pg: &PgType, using: Option<&ast::Expr>) -> PlanResult<()> {
+    fn retype(&mut self, ddl: &mut DdlPlan, found: &Column, pg: &PgType, using: Option<&ast::Expr>) -> PlanResult<()> {
         storable(pg)?;
         if found.identity.is_some() && !matches!(pg, PgType::Int2 | PgType::Int4 | PgType::Int8) {
             let message = "identity column type must be smallint, integer, or bigint";
@@ -548,6 +561,9 @@ impl Altered<'_> {
                     format!("default for column \"{}\" cannot be cast automatically to type {pg}", found.name);
                 Plain::new(SqlState::DATATYPE_MISMATCH, message)
             })?;
+        }
+        if let Some(identity) = &found.identity {
+            sequence::retyped(ddl, self.scope, identity.sequence, &found.pg, pg)?;
         }
         if !widening {
             self.rewritten.retain(|(id, _)| *id != found.id);

@@ -10,7 +10,7 @@ use super::table::{new_relation, place};
 use super::{DdlPlan, column, relation};
 use crate::catalog::{Body, Column, IdentityKind, Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlState};
-use crate::name::{ObjectId, QualifiedName};
+use crate::name::{ObjectId, QualifiedName, quote};
 use crate::statement::{
     AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner, parse_expression,
 };
@@ -124,14 +124,21 @@ fn own(
     Ok(())
 }
 
+/// The least and the greatest value of a type that a sequence may have.
+fn ends(pg: &PgType) -> Option<(i64, i64)> {
+    match pg {
+        PgType::Int2 => Some((i64::from(i16::MIN), i64::from(i16::MAX))),
+        PgType::Int4 => Some((i64::from(i32::MIN), i64::from(i32::MAX))),
+        PgType::Int8 => Some((i64::MIN, i64::MAX)),
+        _ => None,
+    }
+}
+
 /// How a sequence of a type counts; what is not said is as `before`, or as usual. `22023`.
 pub(super) fn define(options: &SequenceOptions, pg: &PgType, before: Option<&Sequence>) -> PlanResult<Sequence> {
     let invalid = |message: String| Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
-    let (least, greatest) = match pg {
-        PgType::Int2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
-        PgType::Int4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        PgType::Int8 => (i64::MIN, i64::MAX),
-        _ => return invalid("sequence type must be smallint, integer, or bigint".to_owned()),
+    let Some((least, greatest)) = ends(pg) else {
+        return invalid("sequence type must be smallint, integer, or bigint".to_owned());
     };
     let increment = options.increment.or(before.map(|before| before.increment)).unwrap_or(1);
     if increment == 0 {
@@ -139,9 +146,8 @@ pub(super) fn define(options: &SequenceOptions, pg: &PgType, before: Option<&Seq
     }
     let usual = if increment > 0 { (1, greatest) } else { (least, -1) };
     // With another type, an end that was the old type's is the new one's.
-    let before_pg = before.and_then(|before| before.pg.as_ref()).unwrap_or(&PgType::Int8);
-    let keeps =
-        |end: i64| options.pg.as_ref().is_none_or(|new| new == before_pg) || (end != i64::MAX && end != i64::MIN);
+    let old_ends = before.and_then(|before| ends(before.pg.as_ref().unwrap_or(&PgType::Int8)));
+    let keeps = |end: i64| options.pg.is_none() || old_ends.is_none_or(|old| end != old.0 && end != old.1);
     let limit = |said: Option<Limit>, before: Option<i64>, usual: i64| match said {
         Some(Limit::At(value)) => value,
         Some(Limit::Usual) => usual,
@@ -191,11 +197,55 @@ pub(super) fn with_schemas(scope: &Scope, default: &str) -> PlanResult<String> {
         let found = QualifiedName::parse(name).ok().filter(|name| name.schema.is_none());
         let Some((_, found)) = found.and_then(|name| scope.ctx.relation(&name)) else { return };
         if let Some(schema) = scope.catalog().schema(found.schema) {
-            *name = QualifiedName { schema: Some(schema.name.clone()), name: found.name.clone() }.to_string();
+            *name = format!("{}.{}", quote(&schema.name), quote(&found.name));
             changed = true;
         }
     });
     Ok(if changed { parsed.to_string() } else { default.to_owned() })
+}
+
+/// A sequence gets another name: defaults that name it follow.
+pub(super) fn follow_rename(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    id: ObjectId,
+    old: &Relation,
+    to: &str,
+) -> PlanResult<()> {
+    let Some(schema) = scope.catalog().schema(old.schema) else { return Ok(()) };
+    let new = format!("{}.{}", quote(&schema.name), quote(to));
+    let which = BTreeSet::from([id]);
+    for (table_id, table) in scope.catalog().relations() {
+        if !table.columns.iter().any(|column| draws_from(scope, column, &which)) {
+            continue;
+        }
+        let mut table = ddl.relation(scope, table_id).unwrap_or(table).clone();
+        for column in table.columns.iter_mut().filter(|column| draws_from(scope, column, &which)) {
+            let mut parsed = parse_expression(column.default.as_deref().unwrap_or("NULL"))?;
+            visit(&mut parsed, &mut |name| {
+                let found = QualifiedName::parse(name).ok();
+                if found.and_then(|name| scope.ctx.relation(&name)).is_some_and(|(found, _)| found == id) {
+                    name.clone_from(&new);
+                }
+            });
+            column.default = Some(parsed.to_string());
+        }
+        ddl.put(table_id, Body::Relation(table));
+    }
+    Ok(())
+}
+
+/// With another type of its identity column, a sequence that went to the end of the old type goes to that of the new.
+pub(super) fn retyped(ddl: &mut DdlPlan, scope: &Scope, id: ObjectId, old: &PgType, new: &PgType) -> PlanResult<()> {
+    let Some(relation) = ddl.relation(scope, id).cloned() else { return Ok(()) };
+    let RelationKind::Sequence(before) = &relation.storage else { return Ok(()) };
+    let as_old = Sequence { pg: Some(old.clone()), ..before.clone() };
+    let options = SequenceOptions { pg: Some(new.clone()), ..SequenceOptions::default() };
+    let after = define(&options, new, Some(&as_old))?;
+    if after != *before {
+        ddl.put(id, Body::Relation(Relation { storage: RelationKind::Sequence(after), ..relation }));
+    }
+    Ok(())
 }
 
 /// Whether a column's default draws from one of some sequences.

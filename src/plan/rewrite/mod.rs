@@ -5,6 +5,7 @@ mod from;
 mod grouping;
 mod output;
 mod precedence;
+mod rows;
 mod session;
 mod sets;
 mod syntax;
@@ -363,6 +364,8 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 None
             }
+            Expr::BinaryOp { left, op, right } => rows::comparison(left, op, right),
+            Expr::InList { expr, list, negated } => rows::in_list(expr, list, *negated),
             // `x::numeric` without scale: the literal's own.
             Expr::Cast { expr: inner, data_type, .. } => {
                 if let (Expr::Value(value), ast::DataType::Numeric(info) | ast::DataType::Decimal(info)) =

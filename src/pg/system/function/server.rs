@@ -69,10 +69,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let held = ctx.rights(&relation.effective_acl());
             held.contains(Privilege::Usage) || held.contains(Privilege::Select)
         });
-        let last = readable.and_then(|(id, _)| {
-            let counter = if id.is_provisional() { &ctx.own_sequences } else { ctx.metastore.sequences() };
-            counter.last(id)
-        });
+        let last = readable.and_then(|(id, _)| ctx.counter(id).last(id));
         Ok(last.map_or(Value::Null, Into::into))
     }),
     Function::new("pg_is_other_temp_schema", &[&[Oid]], boolean, |_, _| Ok(false.into())),
