@@ -242,7 +242,12 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             }
             let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
             let result = same_type(results.chain(case.else_expr.as_deref()), schema);
-            Transformed::yes(remembering(Expr::Case(case), result, schema))
+            let whole = remembering(Expr::Case(case), result, schema);
+            Transformed::yes(if matches!(whole.get_type(schema), Ok(DataType::Boolean)) {
+                guarding(whole)
+            } else {
+                whole
+            })
         }
         Expr::ScalarFunction(function) if is_unbound(&function.func) => {
             Transformed::yes(sequence_function(scope, function)?)
@@ -540,6 +545,43 @@ fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) ->
     })
 }
 
+/// A CASE whose branches are conditions, as one whose branches are numbers: the engine takes the former apart into AND and OR,
+/// which do not guard a division or a cast.
+fn guarding(expr: Expr) -> Expr {
+    let Expr::Case(mut case) = expr else { return expr };
+    let branches = || case.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(case.else_expr.as_deref());
+    if !branches().any(may_fail) {
+        return Expr::Case(case);
+    }
+    let number = |expr: &mut Box<Expr>| {
+        let condition = std::mem::replace(expr.as_mut(), Expr::Literal(ScalarValue::Null, None));
+        **expr = Expr::Cast(Cast::new(Box::new(condition), DataType::Int8));
+    };
+    case.when_then_expr.iter_mut().for_each(|(_, then)| number(then));
+    case.else_expr.iter_mut().for_each(number);
+    Expr::Case(case).eq(lit(1_i8))
+}
+
+/// Whether an expression may be an error for some rows.
+fn may_fail(expr: &Expr) -> bool {
+    let fails = |expr: &Expr| {
+        let divides =
+            matches!(expr, Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Divide | Operator::Modulo));
+        Ok(divides || matches!(expr, Expr::Cast(_) | Expr::ScalarFunction(_)))
+    };
+    expr.exists(fails).unwrap_or(true)
+}
+
+/// A varchar beside a char(n) is compared without the blanks at its end.
+fn beside_char(expr: Expr, own: Option<&PgType>, other: Option<&PgType>) -> Expr {
+    match (own, other) {
+        (Some(PgType::Varchar(_)), Some(PgType::Char(_))) => {
+            datafusion::functions::expr_fn::rtrim(vec![expr, lit(" ")])
+        }
+        _ => expr,
+    }
+}
+
 fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let BinaryExpr { left, op, right } = binary;
     if op.supports_propagation() || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
@@ -548,6 +590,8 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
         let right = untyped(scope, *right, left_type.as_ref())?;
         let left = beside_float(scope, left, right_type.as_ref(), schema)?;
         let right = beside_float(scope, right, left_type.as_ref(), schema)?;
+        let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
+        let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
     if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))
