@@ -9,7 +9,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_nested::expr_fn::{array_position, cardinality};
-use datafusion::logical_expr::expr::{Between, InList, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{
@@ -217,38 +217,7 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args));
             Transformed::yes(remembering(call, result, schema))
         }
-        Expr::Case(mut case) => {
-            if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
-                for (when, _) in &mut case.when_then_expr {
-                    **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
-                }
-            }
-            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-            if let Some(target) = common_type(results.chain(case.else_expr.as_deref()), schema) {
-                for (_, then) in &mut case.when_then_expr {
-                    **then = untyped(scope, then.as_ref().clone(), Some(&target))?;
-                }
-                if let Some(otherwise) = &mut case.else_expr {
-                    **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
-                }
-            }
-            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-            let float = floating(results.chain(case.else_expr.as_deref()), schema);
-            for (_, then) in &mut case.when_then_expr {
-                **then = beside_float(scope, then.as_ref().clone(), float.as_ref(), schema)?;
-            }
-            if let Some(otherwise) = &mut case.else_expr {
-                **otherwise = beside_float(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
-            }
-            let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-            let result = same_type(results.chain(case.else_expr.as_deref()), schema);
-            let whole = remembering(Expr::Case(case), result, schema);
-            Transformed::yes(if matches!(whole.get_type(schema), Ok(DataType::Boolean)) {
-                guarding(whole)
-            } else {
-                whole
-            })
-        }
+        Expr::Case(of) => case(scope, of, schema)?,
         Expr::ScalarFunction(function) if is_unbound(&function.func) => {
             Transformed::yes(sequence_function(scope, function)?)
         }
@@ -543,6 +512,36 @@ fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) ->
     } else {
         expr
     })
+}
+
+/// CASE: literals without a type take that of what they stand beside.
+fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
+        for (when, _) in &mut case.when_then_expr {
+            **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
+        }
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    if let Some(target) = common_type(results.chain(case.else_expr.as_deref()), schema) {
+        for (_, then) in &mut case.when_then_expr {
+            **then = untyped(scope, then.as_ref().clone(), Some(&target))?;
+        }
+        if let Some(otherwise) = &mut case.else_expr {
+            **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
+        }
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    let float = floating(results.chain(case.else_expr.as_deref()), schema);
+    for (_, then) in &mut case.when_then_expr {
+        **then = beside_float(scope, then.as_ref().clone(), float.as_ref(), schema)?;
+    }
+    if let Some(otherwise) = &mut case.else_expr {
+        **otherwise = beside_float(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    let result = same_type(results.chain(case.else_expr.as_deref()), schema);
+    let whole = remembering(Expr::Case(case), result, schema);
+    Ok(Transformed::yes(if matches!(whole.get_type(schema), Ok(DataType::Boolean)) { guarding(whole) } else { whole }))
 }
 
 /// A CASE whose branches are conditions, as one whose branches are numbers: the engine takes the former apart into AND and OR,

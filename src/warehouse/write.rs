@@ -40,8 +40,6 @@ const ENCODED_ROWS: usize = 65_536;
 /// Files of different partitions that are written at the same time, and what they may hold in memory.
 const OPEN_FILES_MAX: usize = 128;
 const OPEN_BYTES_MAX: usize = 256 << 20;
-/// Who looks for one row decodes a page of each column.
-const PAGE_ROWS_MAX: usize = 8_192;
 /// The part of a file that is buffered before it goes to the store.
 const UPLOAD_BYTES: usize = 8 << 20;
 
@@ -140,8 +138,6 @@ struct Target {
     /// As in the file: some types are kept as text.
     stored: SchemaRef,
     layout: Option<Layout>,
-    /// Names of columns whose values are all different.
-    unique: Vec<String>,
 }
 
 struct OpenFile {
@@ -168,7 +164,6 @@ impl TableWriter {
             stored: stored_schema(&relation.columns, &schema),
             schema,
             layout: Layout::of(relation),
-            unique: unique_columns(catalog, relation),
         };
         Ok(Self {
             warehouse: warehouse.clone(),
@@ -333,13 +328,6 @@ impl TableWriter {
     }
 }
 
-/// Columns that are a unique key by themselves.
-fn unique_columns(catalog: &CatalogState, relation: &Relation) -> Vec<String> {
-    let keys = catalog.indexes(relation).filter(|(_, _, index)| index.unique);
-    let alone = keys.filter_map(|(_, _, index)| <[i32; 1]>::try_from(index.columns()).ok());
-    alone.filter_map(|[column]| Some(relation.column_by_id(column)?.name.clone())).collect()
-}
-
 fn joined(all: &[(Int64Array, Int64Array)]) -> Result<(Int64Array, Int64Array), ArrowError> {
     let files: Vec<&dyn Array> = all.iter().map(|(files, _)| files as &dyn Array).collect();
     let positions: Vec<&dyn Array> = all.iter().map(|(_, positions)| positions as &dyn Array).collect();
@@ -361,12 +349,7 @@ impl OpenFile {
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
             .set_max_row_group_row_count(Some(ROW_GROUP_ROWS_MAX))
-            .set_data_page_row_count_limit(PAGE_ROWS_MAX)
             .set_created_by(format!("Boathouse {}", env!("CARGO_PKG_VERSION")));
-        for key in &target.unique {
-            // A dictionary of values that are all different would have to be read before each of them.
-            properties = properties.set_column_dictionary_enabled(ColumnPath::from(vec![key.clone()]), false);
-        }
         for field in target.stored.fields().iter().filter(|field| is_float(field.data_type())) {
             properties = properties
                 .set_column_statistics_enabled(ColumnPath::from(vec![field.name().clone()]), EnabledStatistics::None);
