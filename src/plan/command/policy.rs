@@ -173,18 +173,15 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
             }
         }
     }
-    let is_masked = |column: i32| {
-        let mut all = scope.catalog().mask_attachments();
-        all.any(|(_, other)| other.column == column && other.relation == id)
-    };
+    let grantee = grantee(scope, &attach.grantee)?;
     if let Some(reader) = table.columns.iter().find(|other| {
-        other.generated.as_ref().is_some_and(|own| own.columns.contains(&target.id)) && !is_masked(other.id)
+        other.generated.as_ref().is_some_and(|own| own.columns.contains(&target.id))
+            && !is_masked(scope, id, other.id, &grantee)
     }) {
         let message = format!("masking column \"{}\", which a generated column reads,", target.name);
-        let hint = format!("Mask column \"{}\" first.", reader.name);
+        let hint = format!("Mask column \"{}\" for the same role first.", reader.name);
         return Err(unsupported(message).hint(hint).into());
     }
-    let grantee = grantee(scope, &attach.grantee)?;
     for (_, other) in
         scope.catalog().mask_attachments().filter(|(_, other)| other.relation == id && other.column == target.id)
     {
@@ -235,6 +232,20 @@ pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> P
         )
     };
     let (attachment, _) = found.ok_or_else(missing)?;
+    let read = target.generated.as_ref().map(|own| own.columns.as_slice()).unwrap_or_default();
+    let masked = read.iter().find(|column| is_masked(scope, id, **column, &grantee));
+    if let Some(masked) = masked.and_then(|column| table.column_by_id(*column)) {
+        let message = format!("unmasking column \"{}\", which is generated from a masked one,", target.name);
+        return Err(unsupported(message).hint(format!("Unmask column \"{}\" first.", masked.name)).into());
+    }
     ddl.changes.push(Change::Delete(attachment));
     Ok(())
+}
+
+/// Whether a column has a mask for just this grantee.
+fn is_masked(scope: &Scope, relation: ObjectId, column: i32, grantee: &Grantee) -> bool {
+    let mut all = scope.catalog().mask_attachments();
+    all.any(|(_, mask)| {
+        mask.relation == relation && mask.column == column && mask.policy.is_some() && mask.grantee == *grantee
+    })
 }
