@@ -95,13 +95,7 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
     };
     let mut needs = vec![insert_need(scope, id, relation, &columns)];
     let alias = insert.table_alias.as_ref().map(|alias| &alias.alias);
-    let alias = alias.map_or_else(
-        || relation.name.clone(),
-        |alias| match alias.quote_style {
-            Some(_) => alias.value.clone(),
-            None => fold(&alias.value),
-        },
-    );
+    let alias = alias.map_or_else(|| relation.name.clone(), query::folded);
     let alias = TableReference::bare(alias);
     let on_conflict = match &insert.on {
         Some(on) => {

@@ -15,7 +15,7 @@ use crate::catalog::{Column, Relation};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::guard::{FILE_COLUMN, POSITION_COLUMN, masks};
-use crate::name::{ObjectId, QualifiedName, fold};
+use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{Modify, RowChange};
 use crate::types::PgType;
 
@@ -195,13 +195,9 @@ pub(super) fn named(target: &ast::TableFactor) -> PlanResult<(QualifiedName, Opt
         return Err(unsupported("a target that is no table").into());
     };
     let name = query::qualified(name).ok_or_else(|| unsupported("a relation name with more than a schema"))?;
-    let ident = |ident: &ast::Ident| match ident.quote_style {
-        Some(_) => ident.value.clone(),
-        None => fold(&ident.value),
-    };
     match alias {
         Some(alias) if !alias.columns.is_empty() => Err(unsupported("an alias of the target with columns").into()),
-        alias => Ok((name, alias.as_ref().map(|alias| ident(&alias.name)))),
+        alias => Ok((name, alias.as_ref().map(|alias| query::folded(&alias.name)))),
     }
 }
 

@@ -19,8 +19,9 @@ use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
 use crate::catalog::{Relation, View};
 use crate::context::undefined_table;
 use crate::error::{SqlError, SqlState, internal, unsupported};
-use crate::name::{QualifiedName, fold};
+use crate::name::QualifiedName;
 use crate::pg::system::{self, SystemRelation};
+pub(super) use crate::statement::folded;
 use crate::statement::{as_it_was, parse_query};
 use crate::types::{PgType, field, of_field};
 
@@ -327,10 +328,6 @@ impl Checker<'_> {
         }
         ControlFlow::Continue(())
     }
-}
-
-pub(super) fn folded(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
 }
 
 /// `[database.][schema.]name`.

@@ -315,6 +315,11 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     transaction::parse(c)
 }
 
+/// The name that an identifier stands for.
+pub fn folded(ident: &ast::Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { crate::name::fold(&ident.value) }
+}
+
 /// What a query is as a statement: WITH may stand before a statement that changes rows.
 fn top_level(mut query: Box<ast::Query>) -> Result<Command, SyntaxError> {
     if let Some(parts) = with::split(&mut query)? {

@@ -3,8 +3,7 @@
 use sqlparser::ast;
 
 use super::text::SyntaxError;
-use super::{Command, parse_query, top_level};
-use crate::name::fold;
+use super::{Command, folded, parse_query, top_level};
 
 /// `WITH name AS (INSERT | UPDATE | DELETE …), … statement`. Each part is evaluated once, in order; all of them see what was
 /// there before the statement, and the results of parts before them.
@@ -35,9 +34,9 @@ pub(super) fn split(query: &mut ast::Query) -> Result<Option<Vec<Part>>, SyntaxE
     let Some(with) = query.with.take() else { return Ok(None) };
     let mut parts = Vec::new();
     for cte in with.cte_tables {
-        let name = name_of(&cte.alias.name);
+        let name = folded(&cte.alias.name);
         if changes(&cte.query) {
-            let columns = cte.alias.columns.iter().map(|column| name_of(&column.name)).collect();
+            let columns = cte.alias.columns.iter().map(|column| folded(&column.name)).collect();
             parts.push(Part { name, columns, command: top_level(cte.query)? });
             continue;
         }
@@ -55,10 +54,6 @@ pub(super) fn split(query: &mut ast::Query) -> Result<Option<Vec<Part>>, SyntaxE
         parts.push(Part { name, columns: Vec::new(), command: Command::Query(whole) });
     }
     Ok(Some(parts))
-}
-
-fn name_of(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
 }
 
 /// Whether a query is a statement that changes rows.

@@ -18,7 +18,8 @@ use locks::{Holder, Wanted};
 pub use temporary::{Temporary, temporary_schema};
 
 use crate::catalog::{
-    CatalogState, Change, Claims, DataFile, Moves, NameKey, Relation, RelationKind, TableData, name_key,
+    CatalogState, Change, Claims, DataFile, Moves, NameKey, Relation, RelationKind, TEMPORARY_SCHEMA, TableData,
+    name_key,
 };
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
@@ -442,8 +443,8 @@ impl Transaction {
         author: String,
     ) -> Result<(Resolved, Arc<Temporary>), SqlError> {
         let before = Arc::clone(&self.temporary);
-        if before.is_empty() && self.is_clean() {
-            return Ok((Resolved::new(), before));
+        if before.is_empty() && self.catalog.schema(TEMPORARY_SCHEMA).is_none() {
+            return Ok((self.commit_permanent(metastore, warehouse, author).await?, before));
         }
         let mut parts = self.split();
         let catalog = Arc::clone(&self.catalog);

@@ -130,7 +130,6 @@ pub(super) fn without(rows: &[RecordBatch], deleted: &RoaringTreemap) -> Result<
 }
 
 impl Warehouse {
-    /// All deleted rows of a file below `directory`.
     /// Positions of a committed file's rows that are gone.
     pub async fn deleted_rows(
         &self,

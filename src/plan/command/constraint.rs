@@ -18,9 +18,9 @@ use crate::catalog::{
 use crate::error::{About, Notice, Plain, SqlError, SqlState, unsupported};
 use crate::govern::Privilege;
 use crate::guard::masks;
-use crate::name::{ObjectId, fold};
+use crate::name::ObjectId;
 use crate::statement::{
-    Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing, parse_expression,
+    Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing, folded, parse_expression,
 };
 use crate::types::{PgType, field};
 
@@ -443,12 +443,7 @@ pub(super) fn create_index(scope: &Scope, ddl: &mut DdlPlan, create: &CreateInde
         let message = format!("access method \"{}\" does not support unique indexes", create.method);
         return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
     }
-    let id_of = |name: &str| -> PlanResult<i32> {
-        old.column(name).map(|column| column.id).ok_or_else(|| {
-            let message = format!("column \"{name}\" does not exist");
-            PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), name.to_owned())
-        })
-    };
+    let id_of = |name: &str| -> PlanResult<i32> { Ok(super::layout::find(old, name)?.id) };
     let key = |column: &SortColumn| -> PlanResult<KeyColumn> {
         let SortColumn { name, descending, nulls_first } = column;
         Ok(KeyColumn { column: id_of(name)?, descending: *descending, nulls_first: *nulls_first })
@@ -609,7 +604,7 @@ pub(super) fn renamed(condition: &str, from: &str, to: &str) -> PlanResult<Strin
     let mut parsed = parse_expression(condition)?;
     let flow: ControlFlow<()> = ast::visit_expressions_mut(&mut parsed, |expr| {
         if let ast::Expr::Identifier(ident) = expr
-            && name_of(ident) == from
+            && folded(ident) == from
         {
             *ident = ast::Ident::with_quote('"', to);
         }
@@ -626,7 +621,7 @@ fn own_names(expr: &mut ast::Expr, table: &str) -> bool {
     let flow: ControlFlow<()> = ast::visit_expressions_mut(expr, |expr| {
         if let ast::Expr::CompoundIdentifier(parts) = expr
             && let [qualifier, column] = parts.as_slice()
-            && name_of(qualifier) == table
+            && folded(qualifier) == table
         {
             *expr = ast::Expr::Identifier(column.clone());
             found = true;
@@ -635,10 +630,6 @@ fn own_names(expr: &mut ast::Expr, table: &str) -> bool {
     });
     debug_assert!(flow.is_continue(), "nothing breaks the visit");
     found
-}
-
-fn name_of(ident: &ast::Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
 }
 
 /// `42704` for types without an order; `0A000` for those whose equal values may differ as they are kept.
