@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::catalog::{BOOTSTRAP_ROLE, Credential};
 use crate::config::{Config, StoreCredential};
 use crate::govern::PasswordVerifier;
-use crate::lake::{Lake, Location};
+use crate::lake::{Lake, Location, bucket};
 use crate::metastore::Metastore;
 use crate::plan::Engine;
 use crate::session::Shared;
@@ -45,19 +46,19 @@ impl App {
         };
         let database =
             config.storage.metadata_url.as_deref().map(|url| (url, database_password.as_deref().map(str::trim)));
-        let metastore = Metastore::open(directory, database, || {
+        let credentials = config.lake.credentials.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
+        let warehouse = open_warehouse(config, &credentials)?;
+        let metastore = Metastore::open(directory, database, warehouse.data_path(), || {
             let password = password.unwrap_or_else(|| generated_password.insert(generate_password()).clone());
             PasswordVerifier::scram(&password, SCRAM_ITERATIONS)
         })
         .await?;
-        let warehouse = Warehouse::local(&directory.join("warehouse"))?;
         sweep(&metastore, &warehouse).await?;
 
         let parallelism = config.parallelism();
         let memory = usize::try_from(config.limit.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
         let engine = Engine::new(parallelism, memory)?;
         let allow = config.lake.allow.iter().map(|prefix| Location::prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
-        let credentials = config.lake.credentials.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
         let lake = Lake::new(allow, credentials, Arc::clone(engine.runtime()));
         let metastore = Arc::new(metastore);
         let shared = Arc::new(Shared {
@@ -121,10 +122,22 @@ fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
     Ok(Credential { name, owner: BOOTSTRAP_ROLE, scope, options })
 }
 
-/// No transaction is open yet: files that no snapshot names are left-overs.
+/// Where the configuration says, else in the data directory.
+fn open_warehouse(config: &Config, credentials: &[Credential]) -> anyhow::Result<Warehouse> {
+    let Some(url) = &config.storage.warehouse_url else {
+        return Ok(Warehouse::local(&config.storage.data_dir.join("warehouse"))?);
+    };
+    let url = Url::parse(&Location::prefix(url)?)?;
+    match url.to_file_path() {
+        Ok(directory) if url.scheme() == "file" => Ok(Warehouse::local(&directory)?),
+        _ => Ok(Warehouse::remote(bucket(&url, credentials)?, &url)?),
+    }
+}
+
+/// No transaction of this server is open yet: files that no snapshot names are left-overs.
 async fn sweep(metastore: &Metastore, warehouse: &Warehouse) -> anyhow::Result<()> {
     let referenced = metastore.referenced_files().await?;
-    let orphans = warehouse.sweep(&referenced).await?;
+    let orphans = warehouse.sweep(&referenced, !metastore.is_shared()).await?;
     if orphans > 0 {
         tracing::info!(orphans, "deleted data files of unfinished transactions");
     }

@@ -1,5 +1,5 @@
 //! Upkeep in the background: tables that many small writes have worn are vacuumed, one at a time, as a user would. To
-//! writers it is invisible: rows are found where they went (`catalog::Moves`).
+//! writers it is invisible: rows are found where they went (`catalog::Moves`). Of the servers that share a database one does it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::catalog::{BOOTSTRAP_ROLE, CatalogState, RelationKind, TableData};
 use crate::error::{SqlError, SqlState};
+use crate::metastore::MetastoreError;
 use crate::name::{ObjectId, QualifiedName};
 use crate::plan::{Parameters, worn};
 use crate::session::{Session, Shared};
@@ -22,6 +23,8 @@ const INTERVAL: Duration = Duration::from_millis(500);
 const IDLE: Duration = Duration::from_secs(2);
 /// The longest time between two looks for snapshots that are too old.
 const FORGET_INTERVAL: Duration = Duration::from_mins(10);
+/// The time between two looks for files that no snapshot needs.
+const SWEEP_INTERVAL: Duration = Duration::from_hours(24);
 /// How long it waits for transactions that alter a table.
 const LOCK_TIMEOUT: &str = "100ms";
 /// A table whose VACUUM failed is left alone for so many looks.
@@ -31,7 +34,8 @@ const PID: i32 = 0;
 
 /// Looks after the tables until shutdown. What it is doing then ends without a trace.
 pub async fn run(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let mut upkeep = Upkeep { shared, seen: BTreeMap::new(), failed: BTreeMap::new(), forgot: None };
+    let mut upkeep =
+        Upkeep { shared, seen: BTreeMap::new(), failed: BTreeMap::new(), forgot: None, swept: Instant::now() };
     if shutdown.run_until_cancelled(Box::pin(upkeep.keep_up())).await.is_none() {
         tracing::debug!("upkeep ends");
     }
@@ -45,31 +49,58 @@ struct Upkeep {
     failed: BTreeMap<ObjectId, u32>,
     /// When it last looked for snapshots that are too old.
     forgot: Option<Instant>,
+    /// When it, or the start, last looked for files that no snapshot needs.
+    swept: Instant,
 }
 
 impl Upkeep {
     async fn keep_up(&mut self) {
         let mut heads = self.shared.metastore.heads();
         loop {
-            let head = Arc::clone(&heads.borrow_and_update());
-            self.failed.retain(|_, looks| {
-                *looks = looks.saturating_sub(1);
-                *looks > 0
-            });
-            let settings = Settings::default().with_system(head.system_settings());
-            if settings.is_on("autovacuum") {
-                for (table, name) in self.worn(&head) {
-                    self.vacuum(table, name).await;
+            match self.leads().await {
+                Ok(true) => {
+                    let head = Arc::clone(&heads.borrow_and_update());
+                    self.look(&head).await;
                 }
-                if let Err(error) = self.forget(&settings).await {
-                    tracing::warn!(error = %error.chain(), "old snapshots could not be removed");
-                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = %SqlError::from(error).chain(), "upkeep has to wait"),
             }
             tokio::time::sleep(INTERVAL).await;
             // Failed tables are tried again, and snapshots get old, even if nothing happens.
             let pause = if self.failed.is_empty() { IDLE } else { Duration::ZERO };
             if let Ok(Err(_closed)) = tokio::time::timeout(pause, heads.changed()).await {
                 return;
+            }
+        }
+    }
+
+    /// Whether it is up to this server. The head is the newest then.
+    async fn leads(&self) -> Result<bool, MetastoreError> {
+        let leads = self.shared.metastore.leads().await?;
+        if leads {
+            self.shared.metastore.refresh().await?;
+        }
+        Ok(leads)
+    }
+
+    async fn look(&mut self, head: &CatalogState) {
+        self.failed.retain(|_, looks| {
+            *looks = looks.saturating_sub(1);
+            *looks > 0
+        });
+        let settings = Settings::default().with_system(head.system_settings());
+        if settings.is_on("autovacuum") {
+            for (table, name) in self.worn(head) {
+                self.vacuum(table, name).await;
+            }
+            if let Err(error) = self.forget(&settings).await {
+                tracing::warn!(error = %error.chain(), "old snapshots could not be removed");
+            }
+            if self.swept.elapsed() > SWEEP_INTERVAL {
+                self.swept = Instant::now();
+                if let Err(error) = self.sweep().await {
+                    tracing::warn!(error = %error.chain(), "left-over files could not be removed");
+                }
             }
         }
     }
@@ -92,6 +123,14 @@ impl Upkeep {
             self.shared.warehouse.delete(&due).await.map_err(WriteError::Store)?;
             metastore.forget_files(&due).await?;
         }
+        Ok(())
+    }
+
+    /// Files that transactions and servers left behind go.
+    async fn sweep(&self) -> Result<(), SqlError> {
+        let referenced = self.shared.metastore.referenced_files().await?;
+        let orphans = self.shared.warehouse.sweep(&referenced, false).await.map_err(WriteError::Store)?;
+        tracing::debug!(orphans, "deleted left-over files");
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::lake::Location;
+
 const PREFIX: &str = "BOATHOUSE_";
 /// Not part of the configuration: the first password of the bootstrap role.
 const PASSWORD: &str = "BOATHOUSE_PASSWORD";
@@ -29,9 +31,14 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Storage {
-    /// Holds `warehouse/`, and `metadata.sqlite` unless the metadata is elsewhere.
+    /// Holds `warehouse/` and `metadata.sqlite`, unless they are elsewhere. Belongs to this server.
     pub data_dir: PathBuf,
-    /// A PostgreSQL database for the metadata, such as `postgres://boathouse@db.example/lake`. It belongs to this server.
+    /// Where the files of the warehouse are, such as `s3://bucket/warehouse/`, with keys from `lake.credentials`, or a
+    /// directory that all servers see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warehouse_url: Option<String>,
+    /// A PostgreSQL database for the metadata, such as `postgres://boathouse@db.example/lake`. Servers that share it, and the
+    /// files of the warehouse, are one to their users.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_url: Option<String>,
     /// A file with the password for it, so that the configuration can be shown.
@@ -101,7 +108,12 @@ pub struct StoreCredential {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("./boathouse-data"), metadata_url: None, metadata_password_file: None }
+        Self {
+            data_dir: PathBuf::from("./boathouse-data"),
+            warehouse_url: None,
+            metadata_url: None,
+            metadata_password_file: None,
+        }
     }
 }
 
@@ -190,9 +202,19 @@ impl Config {
                 faults.push(format!("lake.credentials: secret_access_key_file {file}: {error}"));
             }
         }
+        let warehouse = self.storage.warehouse_url.as_deref().map(Location::prefix).transpose();
+        if let Err(error) = &warehouse {
+            faults.push(format!("storage.warehouse_url: {error}"));
+        }
         for prefix in &self.lake.allow {
-            if let Err(error) = crate::lake::Location::prefix(prefix) {
-                faults.push(format!("lake.allow: {error}"));
+            match (Location::prefix(prefix), &warehouse) {
+                (Err(error), _) => faults.push(format!("lake.allow: {error}")),
+                (Ok(prefix), Ok(Some(warehouse)))
+                    if prefix.starts_with(warehouse) || warehouse.starts_with(&prefix) =>
+                {
+                    faults.push(format!("lake.allow: \"{prefix}\" has files of the warehouse"));
+                }
+                _ => {}
             }
         }
         if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }

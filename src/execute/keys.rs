@@ -5,8 +5,7 @@
 //! keys, at commit.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array};
 use arrow::compute::filter_record_batch;
@@ -34,9 +33,6 @@ use crate::warehouse::{Addresses, Staged};
 pub(super) const REMEMBERED_MAX: usize = 131_072;
 /// Keys that a scan is told one by one.
 const LISTED_MAX: usize = 64;
-
-/// Hashes are compared within this process only.
-static HASHER: LazyLock<std::hash::RandomState> = LazyLock::new(std::hash::RandomState::new);
 
 /// The unique keys of a table that a statement gives new values.
 pub(super) struct Keys {
@@ -375,9 +371,11 @@ fn widened(bounds: Option<(OwnedRow, OwnedRow)>, rows: &Rows) -> Option<(OwnedRo
     })
 }
 
-/// A key's hash, the same in all transactions.
+/// A key's hash, the same in all transactions of all servers of this version.
 pub(super) fn hash(key: Row<'_>) -> u64 {
-    HASHER.hash_one(key.as_ref())
+    let hash = murmur3::murmur3_x64_128(&mut key.as_ref(), 0);
+    // Bytes in memory can be read.
+    u64::try_from(hash.unwrap_or_default() >> 64).unwrap_or_default()
 }
 
 /// Equal floats with equal bytes: one zero, one NaN.

@@ -8,5 +8,5 @@ mod table;
 
 pub use file::LakeFile;
 pub use location::{Location, LocationError};
-pub use store::{Lake, StoreError};
+pub use store::{Lake, StoreError, bucket};
 pub use table::{InferredTable, LakeTable};

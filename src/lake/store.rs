@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::execution::runtime_env::RuntimeEnv;
 use object_store::ObjectStore;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::local::LocalFileSystem;
 use url::Url;
 
@@ -85,6 +85,36 @@ impl Report for StoreError {
 const CREDENTIAL_OPTIONS: &[&str] =
     &["access_key_id", "secret_access_key", "session_token", "region", "endpoint", "allow_http"];
 
+/// The credential with the longest scope that a location lies in; the last of equals.
+fn of_scope<'a>(credentials: impl Iterator<Item = &'a Credential>, url: &Url) -> Result<&'a Credential, StoreError> {
+    credentials
+        .filter(|credential| url.as_str().starts_with(&credential.scope))
+        .max_by_key(|credential| credential.scope.len())
+        .ok_or_else(|| StoreError::NoCredential { location: url.to_string() })
+}
+
+fn open_bucket(url: &Url, credential: &Credential) -> Result<AmazonS3, StoreError> {
+    let bucket = url.host_str().unwrap_or_default();
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region("us-east-1");
+    for (name, value) in &credential.options {
+        builder = match name.as_str() {
+            "access_key_id" => builder.with_access_key_id(value),
+            "secret_access_key" => builder.with_secret_access_key(value),
+            "session_token" => builder.with_token(value),
+            "region" => builder.with_region(value),
+            "endpoint" => builder.with_endpoint(value),
+            "allow_http" => builder.with_allow_http(value == "true"),
+            _ => return Err(StoreError::Option { name: name.clone() }),
+        };
+    }
+    builder.build().map_err(|source| StoreError::Configure { location: url.to_string(), source })
+}
+
+/// The bucket of an `s3:` URL, opened with the one of some credentials that is for it; for whoever owns what is there.
+pub fn bucket(url: &Url, credentials: &[Credential]) -> Result<Arc<dyn ObjectStore>, StoreError> {
+    Ok(Arc::new(open_bucket(url, of_scope(credentials.iter(), url)?)?))
+}
+
 impl Lake {
     /// `allow`: canonical prefixes that end with a slash.
     pub fn new(allow: Vec<String>, credentials: Vec<Credential>, runtime: Arc<RuntimeEnv>) -> Self {
@@ -126,32 +156,13 @@ impl Lake {
 
     fn register_bucket(&self, catalog: &CatalogState, url: &Url) -> Result<(), StoreError> {
         let bucket = url.host_str().unwrap_or_default().to_owned();
-        // The longest scope; among equals the catalog's.
-        let credential = self
-            .credentials
-            .iter()
-            .chain(catalog.credentials())
-            .filter(|credential| url.as_str().starts_with(&credential.scope))
-            .max_by_key(|credential| credential.scope.len())
-            .cloned();
-        let Some(credential) = credential else { return Err(StoreError::NoCredential { location: url.to_string() }) };
+        // Among equals the catalog's.
+        let credential = of_scope(self.credentials.iter().chain(catalog.credentials()), url)?.clone();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.get(&bucket) == Some(&Some(credential.clone())) {
             return Ok(());
         }
-        let mut builder = AmazonS3Builder::new().with_bucket_name(&bucket).with_region("us-east-1");
-        for (name, value) in &credential.options {
-            builder = match name.as_str() {
-                "access_key_id" => builder.with_access_key_id(value),
-                "secret_access_key" => builder.with_secret_access_key(value),
-                "session_token" => builder.with_token(value),
-                "region" => builder.with_region(value),
-                "endpoint" => builder.with_endpoint(value),
-                "allow_http" => builder.with_allow_http(value == "true"),
-                _ => return Err(StoreError::Option { name: name.clone() }),
-            };
-        }
-        let store = builder.build().map_err(|source| StoreError::Configure { location: url.to_string(), source })?;
+        let store = open_bucket(url, &credential)?;
         let root = Url::parse(&format!("s3://{bucket}"))
             .map_err(|_invalid| StoreError::NoCredential { location: url.to_string() })?;
         self.runtime.register_object_store(&root, Arc::new(Readable(Arc::new(store))));

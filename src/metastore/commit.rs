@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use roaring::RoaringTreemap;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{MutexGuard, mpsc, oneshot};
 
-use super::db::{Script, Value};
+use super::claims::tell;
+use super::db::{Script, Turn, Value};
 use super::inline::{self, InlinedInsert};
 use super::merge::{Merge, redefines};
 use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
@@ -229,43 +230,40 @@ struct Sent {
 impl Store {
     /// Whoever fails in the database does not fail others: after a failure each is tried alone.
     async fn commit(&self, batch: Vec<Request>) {
-        if let Err(error) = self.be_sure().await {
-            for request in batch {
-                drop(request.reply.send(Err(error.clone())));
-            }
-            return;
-        }
         for request in self.commit_together(batch).await {
             let rest = self.commit_together(vec![request]).await;
             debug_assert!(rest.is_empty(), "one alone is not tried again");
         }
     }
 
-    /// After a commit of which nobody knows: looks what there is.
-    async fn be_sure(&self) -> Result<(), CommitError> {
-        if !self.unsure.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        // The session that may still have been at it has ended.
-        self.db.query_last("SELECT 1", vec![]).await?;
-        let head = load::at(&self.db, load::LAST).await?;
-        if head.snapshot != self.head().snapshot {
-            for (id, last) in load::sequences(&self.db).await? {
-                if self.sequences.last(id).is_none() {
-                    self.sequences.set(id, Some(last));
-                }
-            }
-            // What that commit did is not remembered: who began before it cannot be held against it.
-            *self.recent() = Recent::new(head.snapshot);
-            self.head.send_replace(Arc::new(head));
+    /// The right to commit, on what is the head by now.
+    async fn turn(&self) -> Result<(Turn<'_>, MutexGuard<'_, ()>), MetastoreError> {
+        let (turn, last) = self.db.turn(load::LAST_SNAPSHOT).await?;
+        let heads = self.new_heads.lock().await;
+        let others = last.is_some_and(|last| SnapshotId(last) != self.head().snapshot);
+        if (others || self.unsure.load(Ordering::Acquire))
+            && let Err(error) = self.catch_up(&heads).await
+        {
+            turn.release().await;
+            return Err(error);
         }
         self.unsure.store(false, Ordering::Release);
-        Ok(())
+        Ok((turn, heads))
     }
 
     /// Gives back those that are to be tried alone.
     async fn commit_together(&self, batch: Vec<Request>) -> Vec<Request> {
         let several = batch.len() > 1;
+        let (turn, heads) = match self.turn().await {
+            Ok(turn) => turn,
+            Err(error) => {
+                let error = CommitError::from(error);
+                for request in batch {
+                    drop(request.reply.send(Err(error.clone())));
+                }
+                return Vec::new();
+            }
+        };
         let before = self.head();
         let mut head = Arc::clone(&before);
         let mut script = Script::default();
@@ -278,9 +276,14 @@ impl Store {
             let restarted = commit.restarted.clone();
             let plan = Prepared::new(&head, commit, &self.recent());
             let is_own = |id: &ObjectId| id.is_provisional() || restarted.contains(id);
-            let last = |id: ObjectId| if is_own(&id) { own.last(id) } else { self.sequences.last(id) };
-            let plan = plan.and_then(|plan| {
+            let last = |id: ObjectId| if is_own(&id) { own.known(id) } else { self.sequences.known(id) };
+            let plan = plan.and_then(|mut plan| {
+                // Where sequences count in the database, it knows how far they have come.
+                plan.sequences.retain(|(drawn, _)| is_own(drawn) || !self.db.is_shared());
                 plan.write(&mut script, &head, &marker, last)?;
+                if self.db.is_shared() {
+                    tell(&mut script, plan.next.snapshot, plan.claims());
+                }
                 Ok(plan)
             });
             match plan {
@@ -297,21 +300,23 @@ impl Store {
             }
         }
         if prepared.is_empty() {
+            turn.release().await;
             return Vec::new();
         }
-        match self.make_durable(script, &marker).await {
+        match self.make_durable(turn, script, &marker).await {
             Ok(()) => {
                 for Sent { plan, own, restarted, .. } in &prepared {
                     for id in restarted {
-                        self.sequences.set(*id, own.last(*id));
+                        self.sequences.restart(*id, own.known(*id));
                     }
                     for (provisional, id) in &plan.ids {
-                        if let Some(last) = own.last(*provisional) {
-                            self.sequences.set(*id, Some(last));
+                        if let Some(last) = own.known(*provisional) {
+                            self.sequences.restart(*id, Some(last));
                         }
                     }
                 }
                 self.head.send_replace(Arc::clone(&head));
+                drop(heads);
                 for Sent { plan, reply, .. } in prepared {
                     drop(reply.send(Ok((Arc::clone(&head), plan.ids))));
                 }
@@ -338,8 +343,7 @@ impl Store {
         for table in plan.tables.iter().filter(|table| table.may_free_keys()) {
             recent.claims.delete(plan.next.snapshot, table.table);
         }
-        for (index, claims) in plan.tables.iter().flat_map(|table| &table.claims) {
-            let index = plan.ids.get(index).copied().unwrap_or(*index);
+        for (index, claims) in plan.claims() {
             recent.claims.add(plan.next.snapshot, index, claims);
         }
         for table in &plan.tables {
@@ -348,11 +352,16 @@ impl Store {
     }
 
     /// Runs a script that leaves the marker. Whether one that failed took place nevertheless is found out.
-    async fn make_durable(&self, script: Script, marker: &str) -> Result<(), CommitError> {
-        let Err(error) = self.db.run(script).await else { return Ok(()) };
-        let sql = "SELECT count(*) FROM ducklake_snapshot_changes WHERE commit_extra_info = $1";
-        let found = self.db.query_last(sql, vec![marker.into()]).await;
-        match found.and_then(|rows| rows.first().map_or(Ok(0), |row| row.int(0))) {
+    async fn make_durable(&self, turn: Turn<'_>, script: Script, marker: &str) -> Result<(), CommitError> {
+        let Err(error) = turn.run(script).await else { return Ok(()) };
+        let find = async || {
+            let (mut turn, _) = self.db.turn(load::LAST_SNAPSHOT).await?;
+            let sql = "SELECT count(*) FROM ducklake_snapshot_changes WHERE commit_extra_info = $1";
+            let found = turn.query(sql, vec![marker.into()]).await;
+            turn.release().await;
+            found?.first().map_or(Ok(0), |row| row.int(0))
+        };
+        match find().await {
             Ok(0) => Err(error.into()),
             Ok(_) => Ok(()),
             Err(source) => Err(CommitError::Unknown { source: Arc::new(source) }),
@@ -371,6 +380,12 @@ struct Prepared {
 }
 
 impl Prepared {
+    /// Keys that its rows got, by index.
+    fn claims(&self) -> impl Iterator<Item = (ObjectId, &Claims)> {
+        let all = self.tables.iter().flat_map(|table| &table.claims);
+        all.map(|(index, claims)| (self.ids.get(index).copied().unwrap_or(*index), claims))
+    }
+
     fn new(head: &CatalogState, commit: Commit, recent: &Recent) -> Result<Self, CommitError> {
         let snapshot = SnapshotId(head.snapshot.0 + 1);
         let (ids, changes) = resolved(head, commit.changes);

@@ -1,6 +1,6 @@
 //! Reading the newest committed catalog into memory.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::MetastoreError;
@@ -8,13 +8,20 @@ use super::commit::INLINED_DELETES;
 use super::db::{Db, Row, Value};
 use super::inline;
 use crate::catalog::{
-    CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, FilePartition, Inlined, TableData, file_schema,
+    Body, CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, FilePartition, Inlined, RelationKind,
+    TableData, file_schema,
 };
 use crate::name::{FileId, ObjectId, SnapshotId};
 
 pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
     let rows = db.query("SELECT count(*) FROM ducklake_snapshot", vec![]).await?;
     rows.first().map_or(Ok(true), |row| Ok(row.int(0)? == 0))
+}
+
+/// Where the warehouse's files are.
+pub(super) async fn data_path(db: &Db) -> Result<String, MetastoreError> {
+    let rows = db.query("SELECT \"value\" FROM ducklake_metadata WHERE \"key\" = 'data_path'", vec![]).await?;
+    rows.first().map_or_else(|| Err(MetastoreError::Corrupt("there is no data_path".to_owned())), |row| row.text(0))
 }
 
 /// The snapshot after all others.
@@ -44,20 +51,124 @@ pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, Me
 
     let rows =
         db.query(&format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE}"), at()).await?;
-    let mut by_version: HashMap<i64, Vec<Change>> = HashMap::new();
+    let mut by_version: BTreeMap<i64, Vec<Change>> = BTreeMap::new();
     for row in &rows {
-        let body = serde_json::from_str(&row.text(2)?)
-            .map_err(|error| MetastoreError::Corrupt(format!("object {}: {error}", row.int(0).unwrap_or(-1))))?;
-        by_version.entry(row.int(1)?).or_default().push(Change::Put(ObjectId(row.int(0)?), Box::new(body)));
+        let (id, body) = object(row)?;
+        by_version.entry(row.int(1)?).or_default().push(Change::Put(id, Box::new(body)));
     }
-    let mut versions: Vec<_> = by_version.into_iter().collect();
-    versions.sort_by_key(|(version, _)| *version);
-    for (version, changes) in versions {
+    for (version, changes) in by_version {
         state = state.with(SnapshotId(version), changes);
     }
     let mut data = data_files(db, snapshot, None).await?;
     inlined(db, &state, snapshot, None, &mut data).await?;
     Ok(state.with_data(data.into_iter().map(|(table, data)| (table, Some(Arc::new(data))))))
+}
+
+/// What was committed after a state.
+#[derive(Debug)]
+pub(super) struct Later {
+    /// The catalog at the last snapshot.
+    pub(super) state: CatalogState,
+    /// Tables whose rows were changed; `None`: that is not known.
+    pub(super) changed: Option<BTreeMap<ObjectId, RowChanges>>,
+}
+
+/// The last snapshots that changed a table's rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowChanges {
+    pub(super) last: SnapshotId,
+    /// Took rows away, or changed them.
+    pub(super) deleted: Option<SnapshotId>,
+}
+
+/// The last snapshot that there is.
+pub(super) const LAST_SNAPSHOT: &str = "SELECT max(snapshot_id) FROM ducklake_snapshot";
+
+/// What was committed after a state, by whomever; `None`: nothing. Only what has changed is read.
+pub(super) async fn since(db: &Db, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
+    let sql = "SELECT s.snapshot_id, s.schema_version, s.next_catalog_id, s.next_file_id, c.changes_made
+                 FROM ducklake_snapshot s JOIN ducklake_snapshot_changes c ON c.snapshot_id = s.snapshot_id
+                WHERE s.snapshot_id > $1 ORDER BY s.snapshot_id";
+    let rows = db.query(sql, vec![head.snapshot.0.into()]).await?;
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
+    let snapshot = SnapshotId(last.int(0)?);
+    if first.int(0)? != head.snapshot.0 + 1 {
+        // Some are not kept any more.
+        let state = at(db, snapshot).await?;
+        return Ok(Some(Later { state, changed: None }));
+    }
+    let mut changed: BTreeMap<ObjectId, RowChanges> = BTreeMap::new();
+    let mut moved = BTreeSet::new();
+    for row in &rows {
+        let made = row.text_or_null(4)?.unwrap_or_default();
+        for (what, table) in made.split(',').filter_map(|token| token.split_once(':')) {
+            let Ok(table) = table.parse().map(ObjectId) else { continue };
+            let deletes = ["deleted_from_table", "inlined_delete"].contains(&what);
+            if deletes || ["inserted_into_table", "inlined_insert"].contains(&what) {
+                let last = SnapshotId(row.int(0)?);
+                let deleted = changed.get(&table).and_then(|changes| changes.deleted);
+                changed.insert(table, RowChanges { last, deleted: deleted.max(deletes.then_some(last)) });
+            } else {
+                moved.insert(table);
+            }
+        }
+    }
+    let mut state = head.clone();
+    for (version, changes) in objects_since(db, head, snapshot).await? {
+        moved.extend(changes.iter().map(Change::id));
+        state = state.with(version, changes);
+    }
+    state.snapshot = snapshot;
+    state.schema_version = last.int(1)?;
+    state.next_catalog_id = last.int(2)?;
+    state.next_file_id = last.int(3)?;
+    let mut data = Vec::new();
+    for id in moved.into_iter().chain(changed.keys().copied()).collect::<BTreeSet<_>>() {
+        let is_table = state.relation(id).is_some_and(|relation| matches!(relation.storage, RelationKind::Table(_)));
+        if is_table {
+            let mut later = table(db, &state, id, snapshot).await?;
+            later.version = changed.get(&id).map(|changes| changes.last).or(head.data(id).version);
+            data.push((id, Some(Arc::new(later))));
+        } else {
+            data.push((id, None));
+        }
+    }
+    Ok(Some(Later { state: state.with_data(data), changed: Some(changed) }))
+}
+
+/// How objects changed after a state, by the snapshot that did it.
+async fn objects_since(
+    db: &Db,
+    head: &CatalogState,
+    snapshot: SnapshotId,
+) -> Result<BTreeMap<SnapshotId, Vec<Change>>, MetastoreError> {
+    let both = || vec![Value::from(snapshot.0), head.snapshot.0.into()];
+    let sql = "SELECT object_id, end_snapshot FROM boathouse_object WHERE end_snapshot <= $1 AND end_snapshot > $2";
+    let mut ended = HashMap::new();
+    for row in db.query(sql, both()).await? {
+        let at = ended.entry(ObjectId(row.int(0)?)).or_insert(0);
+        *at = row.int(1)?.max(*at);
+    }
+    let sql =
+        format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE} AND begin_snapshot > $2");
+    let mut changes: BTreeMap<SnapshotId, Vec<Change>> = BTreeMap::new();
+    for row in &db.query(&sql, both()).await? {
+        let (id, body) = object(row)?;
+        ended.remove(&id);
+        changes.entry(SnapshotId(row.int(1)?)).or_default().push(Change::Put(id, Box::new(body)));
+    }
+    for (id, at) in ended.into_iter().filter(|(id, _)| head.entry(*id).is_some()) {
+        changes.entry(SnapshotId(at)).or_default().insert(0, Change::Delete(id));
+    }
+    Ok(changes)
+}
+
+/// An object from its id and, in the third place, its body.
+fn object(row: &Row) -> Result<(ObjectId, Body), MetastoreError> {
+    let id = ObjectId(row.int(0)?);
+    let body = serde_json::from_str(&row.text(2)?)
+        .map_err(|error| MetastoreError::Corrupt(format!("object {id}: {error}")))?;
+    Ok((id, body))
 }
 
 /// One table's rows at a snapshot. `state`: a catalog in which it has the columns that it had then.

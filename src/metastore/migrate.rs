@@ -1,7 +1,6 @@
 //! Numbered migrations (`sql/catalog/`), and the first snapshot of a new catalog.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::MetastoreError;
 use super::db::{Db, Script, Value};
@@ -13,7 +12,8 @@ use crate::govern::{Acl, Grantee, PasswordVerifier, Privilege, PrivilegeSet, Rol
 use crate::name::SnapshotId;
 
 /// In order; never edited once released.
-const MIGRATIONS: &[(i64, &str)] = &[(1, include_str!("../../sql/catalog/0001_init.sql"))];
+const MIGRATIONS: &[(i64, &str)] =
+    &[(1, include_str!("../../sql/catalog/0001_init.sql")), (2, include_str!("../../sql/catalog/0002_claim.sql"))];
 
 const DUCKLAKE_VERSION: &str = "1.0";
 
@@ -39,7 +39,7 @@ pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
 }
 
 /// Snapshot 0: DuckLake's empty schema `main`, our role, database and schema `public`.
-pub(super) async fn bootstrap(db: &Db, warehouse: &Path, verifier: PasswordVerifier) -> Result<(), MetastoreError> {
+pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifier) -> Result<(), MetastoreError> {
     let zero = SnapshotId(0);
     let mut role = Role::new(DATABASE_NAME);
     role.superuser = true;
@@ -73,11 +73,10 @@ pub(super) async fn bootstrap(db: &Db, warehouse: &Path, verifier: PasswordVerif
         object_row(PUBLIC_SCHEMA, zero, &Body::Schema(public))?,
     ];
 
-    let data_path = format!("{}/", absolute(warehouse)?.trim_end_matches('/'));
     let metadata = [
         ("version", DUCKLAKE_VERSION.to_owned()),
         ("created_by", format!("Boathouse {}", env!("CARGO_PKG_VERSION"))),
-        ("data_path", data_path),
+        ("data_path", data_path.to_owned()),
         ("encrypted", "false".to_owned()),
     ];
     let schemas = [(0, "main"), (PUBLIC_SCHEMA.0, "public")];
@@ -106,14 +105,4 @@ pub(super) async fn bootstrap(db: &Db, warehouse: &Path, verifier: PasswordVerif
     );
     script.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects);
     db.run(script).await
-}
-
-fn absolute(path: &Path) -> Result<String, MetastoreError> {
-    let shown = path.display().to_string();
-    let absolute = std::path::absolute(path).map_err(|source| MetastoreError::Directory {
-        doing: "resolve",
-        directory: shown.clone(),
-        source,
-    })?;
-    absolute.to_str().map(str::to_owned).ok_or_else(|| MetastoreError::Corrupt(format!("path {shown} is not UTF-8")))
 }

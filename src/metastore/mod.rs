@@ -18,21 +18,22 @@ mod sequence;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, TryLockError};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use claims::{RecentClaims, Verdict};
+use claims::{RecentClaims, Told, Verdict};
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
 use commit::{Request, WAITING_MAX, commit_all};
 use db::Db;
 pub use inline::InlinedInsert;
 pub use load::SnapshotRow;
+use load::{Later, RowChanges};
 use moves::RecentMoves;
 use roaring::RoaringTreemap;
 pub use sequence::Sequences;
 use tokio::sync::{mpsc, watch};
 
-use crate::catalog::{BOOTSTRAP_ROLE, Body, CatalogState, Claims, RelationKind, TableData};
+use crate::catalog::{BOOTSTRAP_ROLE, Body, CatalogState, Claims, Relation, RelationKind, TableData};
 use crate::error::{Report, SqlState};
 use crate::govern::PasswordVerifier;
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -48,12 +49,6 @@ pub enum MetastoreError {
     InUse {
         /// Path of the data directory.
         directory: String,
-    },
-    /// `55000`: another server holds the database's lock.
-    #[error("metadata database \"{database}\" is in use by another server")]
-    DatabaseInUse {
-        /// The database's name.
-        database: String,
     },
     /// `58030`: the file system refused.
     #[error("could not {doing} in data directory \"{directory}\"")]
@@ -84,6 +79,16 @@ pub enum MetastoreError {
         /// Number of the last migration that this server has.
         known: i64,
     },
+    /// `55000`: the tables' files are elsewhere.
+    #[error(
+        "the files of this metadata database are at \"{found}\", not at \"{configured}\": set storage.warehouse_url"
+    )]
+    OtherWarehouse {
+        /// Where they are.
+        found: String,
+        /// Where this server looks for them.
+        configured: String,
+    },
     /// `42704`: a snapshot that is not there.
     #[error("{0}")]
     NoSnapshot(String),
@@ -95,7 +100,7 @@ pub enum MetastoreError {
 impl Report for MetastoreError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::InUse { .. } | Self::DatabaseInUse { .. } | Self::TooNew { .. } => {
+            Self::InUse { .. } | Self::TooNew { .. } | Self::OtherWarehouse { .. } => {
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
@@ -118,6 +123,28 @@ impl Recent {
         Self { claims: RecentClaims::new(head), moves: RecentMoves::default() }
     }
 
+    /// Takes over what other servers did. `state`: the catalog afterwards.
+    fn learn(&mut self, state: &CatalogState, changed: &BTreeMap<ObjectId, RowChanges>, told: Vec<Told>) {
+        for (table, changes) in changed {
+            if let Some(deleted) = changes.deleted {
+                self.claims.delete(deleted, *table);
+            }
+        }
+        for Told { snapshot, index, claims } in told {
+            let table = state.relation(index).and_then(Relation::as_index).map(|index| index.table);
+            match (claims, table) {
+                (Some(claims), table) => {
+                    if let Some(table) = table.filter(|_| claims.arbitrated) {
+                        self.claims.delete(snapshot, table);
+                    }
+                    self.claims.add(snapshot, index, &claims);
+                }
+                (None, Some(table)) => self.claims.unknown(snapshot, table),
+                (None, None) => {}
+            }
+        }
+    }
+
     fn forget_after(&mut self, snapshot: SnapshotId) {
         self.claims.forget_after(snapshot);
         self.moves.forget_after(snapshot);
@@ -127,12 +154,24 @@ impl Recent {
 /// What is committed, and the database that it is in.
 #[derive(Debug)]
 struct Store {
-    db: Db,
+    db: Arc<Db>,
     head: watch::Sender<Arc<CatalogState>>,
     sequences: Arc<Sequences>,
     recent: Mutex<Recent>,
+    /// Held by whoever makes a new head, from the moment its snapshot may be seen in the database.
+    new_heads: tokio::sync::Mutex<()>,
     /// Whether a commit may be there that nobody saw succeed.
     unsure: AtomicBool,
+    looks: Looks,
+}
+
+/// Looks for the last snapshot in the database. Who asks while others look shares the next look.
+#[derive(Debug, Default)]
+struct Looks {
+    /// Those that were begun.
+    begun: AtomicU64,
+    /// The last that came to its end.
+    done: tokio::sync::Mutex<u64>,
 }
 
 impl Store {
@@ -142,6 +181,43 @@ impl Store {
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes what others committed the new head, or a commit of which this server did not hear.
+    async fn catch_up(&self, _: &tokio::sync::MutexGuard<'_, ()>) -> Result<(), MetastoreError> {
+        let before = self.head().snapshot;
+        let Some(Later { state, changed }) = load::since(&self.db, &self.head()).await? else { return Ok(()) };
+        let told = if self.db.is_shared() { claims::told(&self.db, before, state.snapshot).await? } else { None };
+        match (changed, told) {
+            (Some(changed), Some(told)) => self.recent().learn(&state, &changed, told),
+            // What was done is not remembered: who began before cannot be held against it.
+            _ => *self.recent() = Recent::new(state.snapshot),
+        }
+        if !self.db.is_shared() {
+            self.sequences.learn(load::sequences(&self.db).await?);
+        }
+        self.head.send_replace(Arc::new(state));
+        Ok(())
+    }
+
+    /// Makes sure that the head has all that was committed before, on whatever server.
+    async fn refresh(&self) -> Result<(), MetastoreError> {
+        if !self.db.is_shared() {
+            return Ok(());
+        }
+        let asked = self.looks.begun.load(Ordering::Acquire);
+        let mut done = self.looks.done.lock().await;
+        if *done > asked {
+            return Ok(());
+        }
+        let look = self.looks.begun.fetch_add(1, Ordering::AcqRel) + 1;
+        let rows = self.db.query_quickly(load::LAST_SNAPSHOT, vec![]).await?;
+        if rows.first().map_or(Ok(0), |row| row.int(0))? > self.head().snapshot.0 {
+            let heads = self.new_heads.lock().await;
+            self.catch_up(&heads).await?;
+        }
+        *done = look;
+        Ok(())
     }
 }
 
@@ -159,10 +235,12 @@ pub struct Metastore {
 
 impl Metastore {
     /// Opens or creates the metadata of a data directory, which is in the directory or, with its URL and password, in a
-    /// PostgreSQL database. A new catalog gets its bootstrap role with the verifier that `password` makes.
+    /// PostgreSQL database, for a warehouse whose files are below `data_path`. A new catalog gets its bootstrap role with the
+    /// verifier that `password` makes.
     pub async fn open(
         directory: &Path,
         database: Option<(&str, Option<&str>)>,
+        data_path: &str,
         password: impl FnOnce() -> PasswordVerifier,
     ) -> Result<Self, MetastoreError> {
         let lock = lock(directory)?;
@@ -172,20 +250,36 @@ impl Metastore {
         };
         migrate::run(&db).await?;
         if load::is_empty(&db).await? {
-            migrate::bootstrap(&db, &directory.join("warehouse"), password()).await?;
+            migrate::bootstrap(&db, data_path, password()).await?;
+        }
+        let found = load::data_path(&db).await?;
+        // A data directory that was moved is used as it is.
+        let may_have_moved = !db.is_shared() && !found.contains("://") && !data_path.contains("://");
+        if found != data_path && !may_have_moved {
+            return Err(MetastoreError::OtherWarehouse { found, configured: data_path.to_owned() });
         }
         let head = load::at(&db, load::LAST).await?;
         if head.role(BOOTSTRAP_ROLE).is_none() {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
-        let sequences = Arc::new(Sequences::new(load::sequences(&db).await?.into_iter().collect()));
+        let db = Arc::new(db);
+        let sequences = if db.is_shared() {
+            Sequences::shared(Arc::clone(&db))
+        } else {
+            let sequences = Sequences::default();
+            sequences.learn(load::sequences(&db).await?);
+            sequences
+        };
+        let sequences = Arc::new(sequences);
         let recent = Mutex::new(Recent::new(head.snapshot));
         let store = Arc::new(Store {
             db,
             head: watch::Sender::new(Arc::new(head)),
             sequences,
             recent,
+            new_heads: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),
+            looks: Looks::default(),
         });
         let (commits, requests) = mpsc::channel(WAITING_MAX);
         tokio::spawn(commit_all(Arc::clone(&store), requests));
@@ -195,6 +289,21 @@ impl Metastore {
     /// The newest committed catalog.
     pub fn head(&self) -> Arc<CatalogState> {
         self.store.head()
+    }
+
+    /// Makes sure that the newest catalog has all that was committed before, on whatever server.
+    pub async fn refresh(&self) -> Result<(), MetastoreError> {
+        self.store.refresh().await
+    }
+
+    /// Whether this server is the one that looks after the tables: one of those that share the database is.
+    pub async fn leads(&self) -> Result<bool, MetastoreError> {
+        self.store.db.leads().await
+    }
+
+    /// Whether other servers may write to the same tables.
+    pub fn is_shared(&self) -> bool {
+        self.store.db.is_shared()
     }
 
     /// Tells of each new head.

@@ -85,10 +85,10 @@ impl SequenceFunction {
                 return Err(SqlError::from(Plain::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)).into());
             }
             if called.is_none_or(|called| called.value(row)) {
-                self.counter.set(self.id, Some(value));
+                self.counter.set(self.id, Some(value)).map_err(SqlError::from)?;
                 self.drawn.note(self.id, value);
             } else {
-                self.counter.set(self.id, Some(self.sequence.before(value)));
+                self.counter.set(self.id, Some(self.sequence.before(value))).map_err(SqlError::from)?;
             }
         }
         Ok(Arc::new(values))
@@ -125,8 +125,7 @@ impl ScalarUDFImpl for SequenceFunction {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let values: ArrayRef = match self.action {
             SequenceAction::Next { .. } => {
-                let drawn = self.counter.draw(self.id, &self.name, &self.sequence, args.number_rows);
-                let drawn = drawn.map_err(SqlError::from)?;
+                let drawn = self.counter.draw(self.id, &self.name, &self.sequence, args.number_rows)?;
                 if let Some(last) = drawn.last() {
                     self.drawn.note(self.id, *last);
                 }

@@ -136,6 +136,10 @@ impl Session {
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
         self.take_assigned()?;
         self.admit(statement)?;
+        let begins = matches!(statement.command, Command::Begin(_));
+        if begins || matches!(statement.command.class(), Class::Read | Class::Write) {
+            self.shared.metastore.refresh().await?;
+        }
         if let Some(outcome) = self.control(&statement.command).await? {
             return Ok(outcome);
         }
@@ -224,6 +228,7 @@ impl Session {
         if let Some(description) = self.describe_control(statement)? {
             return Ok(description);
         }
+        self.shared.metastore.refresh().await?;
         let scope = self.scope(statement).await?;
         let parameters = Parameters { types: types.to_vec(), values: None };
         let plan = plan(&scope, statement, &parameters)?;

@@ -24,7 +24,7 @@ use crate::catalog::{
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
 use crate::name::{FileId, ObjectId, SnapshotId};
-use crate::warehouse::{Addresses, Staged, StagedTable, TableWriter, Warehouse, Written, evolved};
+use crate::warehouse::{Addresses, Staged, StagedTable, TRANSACTION_AGE_MAX, TableWriter, Warehouse, Written, evolved};
 
 /// Deleted rows of a data file that are kept in the metadata database; more become a file.
 const INLINED_DELETES_MAX: u64 = 10_000;
@@ -150,7 +150,7 @@ impl Transaction {
         if !sequence.is_provisional() {
             Arc::make_mut(&mut self.restarted).insert(sequence);
         }
-        self.own_sequences.set(sequence, last);
+        self.own_sequences.restart(sequence, last);
         self.sequences.insert(sequence);
     }
 
@@ -480,7 +480,7 @@ impl Transaction {
             return Ok(Resolved::new());
         }
         let mut tables = Vec::new();
-        let staged = match self.with_moved_rows() {
+        let staged = match self.in_time().and_then(|()| self.with_moved_rows()) {
             Ok(staged) => staged,
             Err(error) => {
                 self.discard_files(warehouse).await;
@@ -521,6 +521,17 @@ impl Transaction {
                 Err(error.into())
             }
         }
+    }
+
+    /// `40001` for a transaction whose files may be gone.
+    fn in_time(&self) -> Result<(), SqlError> {
+        let age_us = chrono::Utc::now().timestamp_micros().saturating_sub(self.started_us);
+        if u128::try_from(age_us).is_ok_and(|age_us| age_us > TRANSACTION_AGE_MAX.as_micros()) {
+            let message = "could not serialize access: the transaction is too old";
+            let hint = "Run the transaction again.";
+            return Err(Plain::new(SqlState::SERIALIZATION_FAILURE, message).hint(hint).into());
+        }
+        Ok(())
     }
 
     /// What is staged, and the rows that are in no file of tables whose columns it changes: they are written again with the

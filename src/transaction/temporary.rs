@@ -194,7 +194,7 @@ impl Parts {
         for (id, mut body) in objects {
             body.map_ids(&last);
             if matches!(&body, Body::Relation(Relation { storage: RelationKind::Sequence(_), .. })) {
-                sequences.set(last(id), own_sequences.last(id));
+                sequences.restart(last(id), own_sequences.known(id));
             }
             kept.insert(last(id), body);
         }

@@ -18,11 +18,13 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
+use url::Url;
 
 pub use deletes::Addresses;
 pub use evolve::{evolved, initial};
 pub use scan::{FILE_COLUMN, POSITION_COLUMN, WarehouseTable};
 pub use stage::{Staged, StagedTable};
+pub use sweep::TRANSACTION_AGE_MAX;
 pub use upkeep::{Running, UpkeepLog, Vacuumed};
 pub use write::{TableWriter, WriteError, Written};
 
@@ -33,17 +35,46 @@ use crate::types::PgType;
 #[derive(Clone, Debug)]
 pub struct Warehouse {
     store: Arc<dyn ObjectStore>,
-    /// Absolute; what DuckLake calls the data path.
-    root: Arc<Path>,
+    /// The folder in the store that has all files.
+    root: object_store::path::Path,
+    /// The same as a directory, if it is one.
+    directory: Option<Arc<Path>>,
+    /// What DuckLake calls the data path; ends with a slash.
+    data_path: Arc<str>,
     upkeep: Arc<UpkeepLog>,
 }
 
 impl Warehouse {
-    /// Files below a local directory.
-    pub fn local(root: &Path) -> std::io::Result<Self> {
-        std::fs::create_dir_all(root)?;
-        let root: PathBuf = root.canonicalize()?;
-        Ok(Self { store: Arc::new(LocalFileSystem::new()), root: root.into(), upkeep: Arc::default() })
+    /// Files below a local directory, which is made if it is not there.
+    pub fn local(directory: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(directory)?;
+        let directory: PathBuf = directory.canonicalize()?;
+        let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, text);
+        let shown = directory.to_str().ok_or_else(|| invalid(format!("{} is not UTF-8", directory.display())))?;
+        Ok(Self {
+            store: Arc::new(LocalFileSystem::new()),
+            root: object_store::path::Path::from_absolute_path(&directory)
+                .map_err(|error| invalid(error.to_string()))?,
+            data_path: format!("{}/", shown.trim_end_matches('/')).into(),
+            directory: Some(directory.into()),
+            upkeep: Arc::default(),
+        })
+    }
+
+    /// Files below the path of a URL, in the store that it is about.
+    pub fn remote(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, object_store::Error> {
+        Ok(Self {
+            store,
+            root: object_store::path::Path::from_url_path(url.path())?,
+            directory: None,
+            data_path: format!("{}/", url.as_str().trim_end_matches('/')).into(),
+            upkeep: Arc::default(),
+        })
+    }
+
+    /// Where its files are: a local path or a URL, with a slash at its end.
+    pub fn data_path(&self) -> &str {
+        &self.data_path
     }
 
     /// What VACUUM did and does to the tables.
@@ -55,7 +86,12 @@ impl Warehouse {
     fn directory(&self, catalog: &CatalogState, relation: &Relation) -> Option<object_store::path::Path> {
         let RelationKind::Table(storage) = &relation.storage else { return None };
         let schema = catalog.schema(relation.schema)?;
-        object_store::path::Path::from_absolute_path(self.root.join(&schema.path).join(&storage.path)).ok()
+        Some(self.path(&format!("{}{}", schema.path, storage.path)))
+    }
+
+    /// What lies below the data path, in the store.
+    fn path(&self, below: &str) -> object_store::path::Path {
+        below.split('/').filter(|part| !part.is_empty()).fold(self.root.clone(), object_store::path::Path::join)
     }
 }
 

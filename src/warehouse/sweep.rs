@@ -1,14 +1,20 @@
 //! Finding and deleting files that no snapshot needs: left by rolled-back transactions and by crashes.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use object_store::ObjectStoreExt;
-use object_store::path::Path;
 
 use super::Warehouse;
 use crate::catalog::{CatalogState, Relation};
+
+/// A file that no snapshot needs and that is as old as this belongs to no open transaction: see
+/// [`TRANSACTION_AGE_MAX`].
+const ORPHAN_AGE: Duration = Duration::from_hours(7 * 24);
+/// Older transactions cannot commit files: they might be swept away.
+pub const TRANSACTION_AGE_MAX: Duration = Duration::from_hours(6 * 24);
 
 /// Deletes what a killed process leaves of files it was writing: the local store writes `name#1` first, renames it when it
 /// is complete, and does not list it.
@@ -31,24 +37,28 @@ fn delete_unfinished(directory: &std::path::Path) -> std::io::Result<usize> {
 }
 
 impl Warehouse {
-    /// Deletes every file below the root that is not in `referenced` (paths below the root). Only for when no
-    /// transaction is open: at start.
-    pub async fn sweep(&self, referenced: &HashSet<String>) -> Result<usize, object_store::Error> {
-        let root = Path::from_absolute_path(&self.root)?;
+    /// Deletes every file below the root that is not in `referenced` (paths below the root). Other transactions than those
+    /// of this process may be open: then only files as old as no transaction becomes.
+    pub async fn sweep(&self, referenced: &HashSet<String>, alone: bool) -> Result<usize, object_store::Error> {
+        let before = (!alone).then(|| chrono::Utc::now() - ORPHAN_AGE);
         let mut orphans = Vec::new();
-        let mut listing = self.store.list(Some(&root));
+        let mut listing = self.store.list(Some(&self.root));
         while let Some(object) = listing.try_next().await? {
             let below = object
                 .location
-                .prefix_match(&root)
+                .prefix_match(&self.root)
                 .map(|parts| parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/"));
-            if below.is_some_and(|below| !referenced.contains(&below)) {
+            let is_old = before.is_none_or(|before| object.last_modified < before);
+            if is_old && below.is_some_and(|below| !referenced.contains(&below)) {
                 orphans.push(object.location);
             }
         }
         drop(listing);
-        let unfinished = delete_unfinished(&self.root)
-            .map_err(|error| object_store::Error::Generic { store: "warehouse", source: Box::new(error) })?;
+        let unfinished = match &self.directory {
+            Some(directory) if alone => delete_unfinished(directory)
+                .map_err(|error| object_store::Error::Generic { store: "warehouse", source: Box::new(error) })?,
+            _ => 0,
+        };
         let count = orphans.len() + unfinished;
         futures::stream::iter(orphans)
             .map(Ok)
@@ -59,10 +69,8 @@ impl Warehouse {
 
     /// Deletes files by their paths below the root. Those that are gone already do not count as a failure.
     pub async fn delete(&self, paths: &[String]) -> Result<(), object_store::Error> {
-        let root = Path::from_absolute_path(&self.root)?;
         for path in paths {
-            let full = path.split('/').fold(root.clone(), Path::join);
-            match self.store.delete(&full).await {
+            match self.store.delete(&self.path(path)).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }

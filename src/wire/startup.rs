@@ -192,6 +192,7 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypt
     if get("replication").is_some_and(|value| value != "false" && value != "off" && value != "0") {
         return Err(refuse(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported".to_owned()));
     }
+    server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))?;
     let head = server.shared.metastore.head();
     let tls = server.tls.as_ref().filter(|_| encrypted);
     let role = authenticate(link, &head, user, tls, &server.mock_secret).await?;

@@ -27,6 +27,7 @@ mod metadata;
 mod protocol;
 mod random;
 mod s3;
+mod shared;
 mod support;
 mod transcript;
 mod upkeep;

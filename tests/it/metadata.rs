@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use boathouse::app::App;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -17,24 +16,24 @@ use crate::support::{Client, PASSWORD, Server};
 const WRITERS: i64 = 16;
 
 /// How long writers write. `TEST_SECONDS` makes it longer.
-fn duration() -> Duration {
+pub(crate) fn duration() -> Duration {
     let seconds = std::env::var("TEST_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(seconds.unwrap_or(6))
 }
 
 /// What one writer was told it had done.
 #[derive(Default)]
-struct Told {
-    inserted: i64,
-    deleted: i64,
-    counted: i64,
+pub(crate) struct Told {
+    pub inserted: i64,
+    pub deleted: i64,
+    pub counted: i64,
     /// Statements of which it does not know.
-    unknown: i64,
+    pub unknown: i64,
 }
 
 /// Each writer inserts rows of its own, deletes some of them, moves others to new columns, and counts up rows that all
 /// share. `lenient`: a connection to the metadata may break, and then nobody knows.
-async fn write(address: SocketAddr, writer: i64, until: Instant, lenient: bool) -> Told {
+pub(crate) async fn write(address: SocketAddr, writer: i64, until: Instant, lenient: bool) -> Told {
     let mut client = Client::connect(address, "boathouse", PASSWORD).await.unwrap();
     let mut told = Told::default();
     let mut next = 0;
@@ -74,7 +73,7 @@ async fn write(address: SocketAddr, writer: i64, until: Instant, lenient: bool) 
     told
 }
 
-async fn prepare(server: &Server) -> Client {
+pub(crate) async fn prepare(server: &Server) -> Client {
     let mut client = server.connect().await;
     client.simple("CREATE TABLE w (id bigint PRIMARY KEY, writer int, note text)").await.unwrap();
     client.simple("CREATE TABLE shared (id int PRIMARY KEY, n bigint)").await.unwrap();
@@ -99,7 +98,7 @@ async fn hammer(server: &Server, lenient: bool) -> Told {
 
 const CONTENT: &str = "SELECT count(*), count(DISTINCT id), (SELECT sum(n) FROM shared) FROM w";
 
-async fn content(client: &mut Client) -> Vec<i64> {
+pub(crate) async fn content(client: &mut Client) -> Vec<i64> {
     let rows = client.simple(CONTENT).await.unwrap().pop().unwrap().rows;
     rows[0].iter().map(|value| value.as_deref().unwrap().parse().unwrap()).collect()
 }
@@ -135,15 +134,6 @@ async fn sixteen_writers_on_postgresql() {
     let told = hammer(&server, false).await;
     let there = told.inserted - told.deleted;
     assert_eq!(content(&mut client).await, [there, there, told.counted]);
-
-    // A second server may not use the database.
-    let other = tempfile::tempdir().unwrap();
-    let mut config = boathouse::config::Config::default();
-    config.storage.data_dir = other.path().to_owned();
-    config.storage.metadata_url = Some(format!("postgres://boathouse:correct%20horse@{}/boathouse", postgres.address));
-    config.wire.listen = "127.0.0.1:0".parse().unwrap();
-    let error = App::start(&config, None).await.unwrap_err();
-    assert!(error.to_string().contains("is in use by another server"), "{error:#}");
 
     let python = std::env::var("TEST_PYTHON").expect("run tests/run");
     let attach = format!(

@@ -1,66 +1,7 @@
-//! The lake on an S3 server: s3s-fs in a process of its own, which checks signatures. `tests/run` installs it.
+//! The lake on an S3 server.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
+use crate::support::s3::{S3, SECRET};
 use crate::support::{Client, Server};
-
-const KEY: &str = "AKIDEXAMPLE";
-const SECRET: &str = "wJalrXUtnFEMI";
-
-struct S3 {
-    child: Child,
-    endpoint: String,
-    root: tempfile::TempDir,
-}
-
-impl S3 {
-    /// With bucket `landing`, which holds the test data of the lake.
-    async fn start() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lake");
-        assert!(Command::new("cp").args(["-r", data]).arg(root.path().join("landing")).status().unwrap().success());
-        std::fs::create_dir(root.path().join("private")).unwrap();
-        std::fs::write(root.path().join("private/x.csv"), "secret\n").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new(std::env::var("TEST_S3").expect("run tests/run"))
-            .args(["--host", "127.0.0.1", "--port", &port.to_string(), "--access-key", KEY, "--secret-key", SECRET])
-            .arg(root.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Self { child, endpoint: format!("http://127.0.0.1:{port}"), root };
-        for _attempt in 0..100 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return server;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the S3 server does not answer");
-    }
-
-    fn bucket(&self) -> PathBuf {
-        self.root.path().join("landing")
-    }
-
-    fn credential(&self, secret: &str) -> String {
-        format!(
-            "CREATE STORAGE CREDENTIAL c WITH (scope 's3://landing/', access_key_id '{KEY}', secret_access_key '{secret}',
-             endpoint '{}', allow_http 'true')",
-            self.endpoint
-        )
-    }
-}
-
-impl Drop for S3 {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 async fn lake_on_s3() -> Server {
     Server::start_with(|config, _| config.lake.allow = vec!["s3://landing/".to_owned()]).await
@@ -118,19 +59,9 @@ async fn external_tables_and_copy_read_s3() {
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_may_be_configured() {
     let s3 = S3::start().await;
-    let endpoint = s3.endpoint.clone();
     let server = Server::start_with(|config, directory| {
-        let file = directory.join("secret");
-        std::fs::write(&file, format!("{SECRET}\n")).unwrap();
         config.lake.allow = vec!["s3://landing/".to_owned()];
-        config.lake.credentials = vec![boathouse::config::StoreCredential {
-            scope: "s3://landing/".to_owned(),
-            access_key_id: KEY.to_owned(),
-            secret_access_key_file: file,
-            region: None,
-            endpoint: Some(endpoint),
-            allow_http: true,
-        }];
+        config.lake.credentials = vec![s3.configured("s3://landing/", directory)];
         assert!(!config.to_toml().contains(SECRET));
     })
     .await;

@@ -134,7 +134,7 @@ impl Script {
     }
 }
 
-/// The database. One script runs at a time; queries run beside it.
+/// The database. One script runs at a time, whichever server has it; queries run beside it.
 #[derive(Debug)]
 pub(super) enum Db {
     Sqlite(Sqlite),
@@ -147,17 +147,28 @@ impl Db {
         Sqlite::open(path).await.map(Self::Sqlite)
     }
 
-    /// Connects to a PostgreSQL database, of which no other server may be the user.
+    /// Connects to a PostgreSQL database, which other servers may use as well.
     pub(super) async fn postgres(url: &str, password: Option<&str>) -> Result<Self, MetastoreError> {
         Ok(Self::Postgres(Box::new(Postgres::open(url, password).await?)))
     }
 
+    /// Whether other servers may write to it, too.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
+    /// Waits until nobody else writes and, if somebody else might have, asks for a number: `sql` has no placeholders.
+    pub(super) async fn turn(&self, sql: &str) -> Result<(Turn<'_>, Option<i64>), MetastoreError> {
+        match self {
+            Self::Sqlite(db) => Ok((Turn::Sqlite(db), None)),
+            Self::Postgres(db) => db.turn(sql).await.map(|(turn, number)| (Turn::Postgres(turn), number)),
+        }
+    }
+
     /// Does all of it, durably, or nothing. An error may hide that it was done.
     pub(super) async fn run(&self, script: Script) -> Result<(), MetastoreError> {
-        match self {
-            Self::Sqlite(db) => db.run(script.0).await,
-            Self::Postgres(db) => db.run(script.0).await,
-        }
+        let (turn, _) = self.turn("SELECT 0").await?;
+        turn.run(script).await
     }
 
     /// Runs several statements without placeholders.
@@ -175,11 +186,19 @@ impl Db {
         }
     }
 
-    /// As [`Db::query`], after the last script has come to its end even if nobody was told of it.
-    pub(super) async fn query_last(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
+    /// As [`Db::query`], for what is small; what it changes need not be durable yet.
+    pub(super) async fn query_quickly(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
         match self {
             Self::Sqlite(db) => db.query(sql.to_owned(), values).await,
-            Self::Postgres(db) => db.query_last(sql, values).await,
+            Self::Postgres(db) => db.query_quickly(sql, values).await,
+        }
+    }
+
+    /// Whether this server is the one that looks after the tables.
+    pub(super) async fn leads(&self) -> Result<bool, MetastoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(true),
+            Self::Postgres(db) => db.leads().await,
         }
     }
 
@@ -195,6 +214,37 @@ impl Db {
             }
         };
         self.query(sql, vec![prefix.into()]).await?.iter().map(|row| row.text(0)).collect()
+    }
+}
+
+/// The right to write, of which there is one. Whatever a script before it did has come to its end, even if nobody was told.
+#[derive(Debug)]
+pub(super) enum Turn<'a> {
+    Sqlite(&'a Sqlite),
+    Postgres(postgres::Turn<'a>),
+}
+
+impl Turn<'_> {
+    pub(super) async fn query(&mut self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.query(sql.to_owned(), values).await,
+            Self::Postgres(turn) => turn.query(sql, &values).await,
+        }
+    }
+
+    /// Does all of it, durably, or nothing. An error may hide that it was done.
+    pub(super) async fn run(self, script: Script) -> Result<(), MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.run(script.0).await,
+            Self::Postgres(turn) => turn.run(script.0).await,
+        }
+    }
+
+    /// Gives it back unused.
+    pub(super) async fn release(self) {
+        if let Self::Postgres(turn) = self {
+            turn.release().await;
+        }
     }
 }
 

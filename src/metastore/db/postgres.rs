@@ -1,11 +1,11 @@
-//! Metadata in a PostgreSQL database: backed up and watched over like any other.
+//! Metadata in a PostgreSQL database: backed up and watched over like any other, and shared by several servers.
 //!
-//! The session that writes holds an advisory lock; a second server on the same database is refused. Should the connection
-//! break, the next statement connects and takes the lock again, so whatever the broken session did has come to its end; that
-//! nobody else committed in between is seen from the snapshots' primary key.
+//! Whoever writes holds an advisory lock until its transaction ends: servers take turns, in the order in which they asked.
+//! Should the connection break, the next turn begins after whatever the broken session did has come to its end.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::TryStreamExt;
@@ -13,20 +13,21 @@ use futures::future::try_join_all;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
 
 use super::{Change, Row, Value, check_rows, failed};
 use crate::metastore::MetastoreError;
 
-/// Key of the advisory lock: `boathous`.
-const LOCK: i64 = 0x626f_6174_686f_7573;
+/// Key of the advisory lock of whoever writes: `boathous`.
+const WRITE_LOCK: i64 = 0x626f_6174_686f_7573;
+/// Key of the advisory lock of the server that looks after the tables: `boathoup`.
+const UPKEEP_LOCK: i64 = 0x626f_6174_686f_7570;
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the database may be silent before the connection counts as broken.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long the lock may be another's: a session of this server that broke may still be ending.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
-const LOCK_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a server that has the turn may do nothing; then the database takes it away.
+const TURN_IDLE_MAX: Duration = Duration::from_secs(30);
 /// Prepared statements that are kept.
 const STATEMENTS_MAX: usize = 200;
 /// Longer statements are not kept: their number of rows is never the same.
@@ -35,13 +36,37 @@ const KEPT_LENGTH_MAX: usize = 2_000;
 #[derive(Debug)]
 pub(in crate::metastore) struct Postgres {
     config: Config,
-    /// Has the lock.
     writer: Mutex<Option<Session>>,
     reader: Mutex<Option<Session>>,
+    /// For what is small and must not wait for a reader. It does not wait for the disk either: what it writes is there by the
+    /// time a later commit of another session is.
+    quick: Mutex<Option<Session>>,
+    /// Has the lock of upkeep, if this server has it.
+    upkeep: Mutex<Option<Session>>,
+}
+
+/// A transaction that no other server writes beside. If it is dropped before its end, the connection goes with it.
+pub(in crate::metastore) struct Turn<'a> {
+    session: MutexGuard<'a, Option<Session>>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            *self.session = None;
+        }
+    }
 }
 
 struct Session {
-    client: Client,
+    client: Arc<Client>,
     prepared: HashMap<String, Statement>,
 }
 
@@ -64,8 +89,14 @@ impl Postgres {
         // A database that is not heard of any more must not hold up commits for ever.
         config.application_name("boathouse").connect_timeout(CONNECT_TIMEOUT);
         config.keepalives_idle(SILENCE_MAX).tcp_user_timeout(SILENCE_MAX);
-        let db = Self { config, writer: Mutex::default(), reader: Mutex::default() };
-        drop(db.session(&db.writer, true).await?);
+        let db = Self {
+            config,
+            writer: Mutex::default(),
+            reader: Mutex::default(),
+            quick: Mutex::default(),
+            upkeep: Mutex::default(),
+        };
+        drop(db.session(&db.writer).await?);
         Ok(db)
     }
 
@@ -73,17 +104,21 @@ impl Postgres {
     async fn session<'a>(
         &self,
         kept: &'a Mutex<Option<Session>>,
-        locked: bool,
     ) -> Result<MutexGuard<'a, Option<Session>>, MetastoreError> {
         let mut session = kept.lock().await;
         if session.as_ref().is_none_or(|session| session.client.is_closed()) {
             *session = None;
-            *session = Some(self.connect(locked).await?);
+            let connected = self.connect().await?;
+            if std::ptr::eq(kept, &raw const self.quick) {
+                let sql = "SET synchronous_commit = off";
+                connected.client.batch_execute(sql).await.map_err(|source| failed(sql, source))?;
+            }
+            *session = Some(connected);
         }
         Ok(session)
     }
 
-    async fn connect(&self, locked: bool) -> Result<Session, MetastoreError> {
+    async fn connect(&self) -> Result<Session, MetastoreError> {
         let (client, connection) =
             self.config.connect(NoTls).await.map_err(|source| failed("connect to PostgreSQL", source))?;
         tokio::spawn(async move {
@@ -91,79 +126,101 @@ impl Postgres {
                 tracing::warn!(%error, "the connection to the metadata database broke");
             }
         });
-        if locked {
-            self.lock(&client).await?;
-        }
-        Ok(Session { client, prepared: HashMap::new() })
+        let sql = format!(
+            "SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed'",
+            TURN_IDLE_MAX.as_millis()
+        );
+        client.batch_execute(&sql).await.map_err(|source| failed(&sql, source))?;
+        Ok(Session { client: Arc::new(client), prepared: HashMap::new() })
     }
 
-    async fn lock(&self, client: &Client) -> Result<(), MetastoreError> {
-        let began = Instant::now();
-        loop {
-            let row = client.query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK]).await;
-            if row.map_err(|source| failed("take the lock", source))?.get::<_, bool>(0) {
-                return Ok(());
-            }
-            if began.elapsed() > LOCK_TIMEOUT {
-                let database = self.config.get_dbname().unwrap_or_default().to_owned();
-                return Err(MetastoreError::DatabaseInUse { database });
-            }
-            tokio::time::sleep(LOCK_INTERVAL).await;
-        }
-    }
-
-    pub(super) async fn run(&self, script: Vec<Change>) -> Result<(), MetastoreError> {
-        let mut session = self.session(&self.writer, true).await?;
-        let Some(session) = session.as_mut() else { return Ok(()) };
-        let mut statements = Vec::with_capacity(script.len());
-        let mut begun = false;
-        // Tables that the script makes are not there yet when its other statements are prepared.
-        for change in &script {
-            match session.statement(&change.sql).await {
-                Ok(statement) => statements.push(Some(statement)),
-                Err(_) => statements.push(None),
-            }
-        }
-        let outcome = session.transaction(&script, &statements, &mut begun).await;
-        if outcome.is_err() && begun && !session.client.is_closed() {
-            session.client.batch_execute("ROLLBACK").await.map_err(|source| failed("roll back", source))?;
-        }
-        outcome
+    /// Waits for the turn, then asks for a number.
+    pub(super) async fn turn(&self, sql: &str) -> Result<(Turn<'_>, Option<i64>), MetastoreError> {
+        let session = self.session(&self.writer).await?;
+        let turn = Turn { session, ended: false };
+        let begin = format!("BEGIN; SELECT pg_advisory_xact_lock({WRITE_LOCK}); {sql}");
+        let client = turn.client().ok_or_else(|| failed("begin", std::io::Error::other("no session")))?;
+        let answers = client.simple_query(&begin).await.map_err(|source| failed(sql, source))?;
+        let row = answers.iter().rev().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0),
+            _ => None,
+        });
+        let number = row.map(str::parse).transpose().map_err(|source| failed(sql, source))?;
+        Ok((turn, number))
     }
 
     pub(super) async fn batch(&self, sql: &'static str) -> Result<(), MetastoreError> {
-        let session = self.session(&self.writer, true).await?;
+        let session = self.session(&self.writer).await?;
         let Some(session) = session.as_ref() else { return Ok(()) };
         session.client.batch_execute(sql).await.map_err(|source| failed(sql, source))
     }
 
     pub(super) async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
-        self.ask(&mut *self.session(&self.reader, false).await?, sql, values).await
+        ask(&mut *self.session(&self.reader).await?, sql, &values).await
     }
 
-    /// As a query after all that was ever sent: the lock is given back by a session that has ended.
-    pub(super) async fn query_last(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
-        self.ask(&mut *self.session(&self.writer, true).await?, sql, values).await
+    /// As a query, beside those that take long.
+    pub(super) async fn query_quickly(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
+        ask(&mut *self.session(&self.quick).await?, sql, &values).await
     }
 
-    async fn ask(
-        &self,
-        session: &mut Option<Session>,
-        sql: &str,
-        values: Vec<Value>,
-    ) -> Result<Vec<Row>, MetastoreError> {
-        let Some(session) = session else { return Ok(Vec::new()) };
-        let failed = |source| failed(sql, source);
-        let statement = session.statement(sql).await.map_err(failed)?;
-        let rows = session.client.query_raw(&statement, &values).await.map_err(failed)?;
-        let rows: Vec<tokio_postgres::Row> = rows.try_collect().await.map_err(failed)?;
-        let read = |row: &tokio_postgres::Row| -> Result<Row, tokio_postgres::Error> {
-            (0..row.len()).map(|index| row.try_get(index)).collect::<Result<_, _>>().map(Row)
-        };
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
+    /// Whether this server is the one that looks after the tables. It stays so until its connection breaks.
+    pub(super) async fn leads(&self) -> Result<bool, MetastoreError> {
+        let mut kept = self.upkeep.lock().await;
+        if kept.as_ref().is_some_and(|session| !session.client.is_closed()) {
+            return Ok(true);
+        }
+        *kept = None;
+        let session = self.connect().await?;
+        let row = session.client.query_one("SELECT pg_try_advisory_lock($1)", &[&UPKEEP_LOCK]).await;
+        let leads = row.map_err(|source| failed("take the lock of upkeep", source))?.get::<_, bool>(0);
+        *kept = Some(session).filter(|_| leads);
+        Ok(leads)
     }
 }
 
+async fn ask(session: &mut Option<Session>, sql: &str, values: &[Value]) -> Result<Vec<Row>, MetastoreError> {
+    let Some(session) = session else { return Ok(Vec::new()) };
+    let failed = |source| failed(sql, source);
+    let statement = session.statement(sql).await.map_err(failed)?;
+    let rows = session.client.query_raw(&statement, values).await.map_err(failed)?;
+    let rows: Vec<tokio_postgres::Row> = rows.try_collect().await.map_err(failed)?;
+    let read = |row: &tokio_postgres::Row| -> Result<Row, tokio_postgres::Error> {
+        (0..row.len()).map(|index| row.try_get(index)).collect::<Result<_, _>>().map(Row)
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(failed)
+}
+
+impl Turn<'_> {
+    fn client(&self) -> Option<&Client> {
+        self.session.as_ref().map(|session| session.client.as_ref())
+    }
+
+    pub(super) async fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, MetastoreError> {
+        ask(&mut self.session, sql, values).await
+    }
+
+    /// Ends it; all is done, or nothing. An error may hide that it was done.
+    pub(super) async fn run(mut self, script: Vec<Change>) -> Result<(), MetastoreError> {
+        let Some(session) = self.session.as_mut() else { return Ok(()) };
+        if let Err(error) = session.apply(&script).await {
+            self.release().await;
+            return Err(error);
+        }
+        session.client.batch_execute("COMMIT").await.map_err(|source| failed("commit", source))?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Ends it without having done anything.
+    pub(super) async fn release(mut self) {
+        if let Some(client) = self.client()
+            && client.batch_execute("ROLLBACK").await.is_ok()
+        {
+            self.ended = true;
+        }
+    }
+}
 impl Session {
     async fn statement(&mut self, sql: &str) -> Result<Statement, tokio_postgres::Error> {
         if let Some(statement) = self.prepared.get(sql) {
@@ -179,34 +236,22 @@ impl Session {
         Ok(statement)
     }
 
-    /// Sends all statements before it waits for the first answer.
-    async fn transaction(
-        &self,
-        script: &[Change],
-        statements: &[Option<Statement>],
-        begun: &mut bool,
-    ) -> Result<(), MetastoreError> {
-        self.client.batch_execute("BEGIN").await.map_err(|source| failed("begin", source))?;
-        *begun = true;
-        let mut rest = script.iter().zip(statements).peekable();
-        while rest.peek().is_some() {
-            let mut sent = Vec::new();
-            while let Some((change, Some(statement))) = rest.next_if(|(_, statement)| statement.is_some()) {
-                let client = &self.client;
-                sent.push(async move {
-                    let changed = client.execute_raw(statement, &change.values).await;
-                    check_rows(change, changed.map_err(|source| failed(&change.sql, source))?)
-                });
+    /// Does what a script says. Statements that are known are sent before the first is answered; the others have to wait: what
+    /// they are about may be made by those before them.
+    async fn apply(&mut self, script: &[Change]) -> Result<(), MetastoreError> {
+        let mut sent = Vec::new();
+        for change in script {
+            if !self.prepared.contains_key(change.sql.as_ref()) {
+                try_join_all(sent.drain(..)).await?;
             }
-            try_join_all(sent).await?;
-            if let Some((change, _)) = rest.next() {
-                let changed = self.client.execute_raw(change.sql.as_ref(), &change.values).await;
-                check_rows(change, changed.map_err(|source| failed(&change.sql, source))?)?;
-            }
+            let statement = self.statement(&change.sql).await.map_err(|source| failed(&change.sql, source))?;
+            let client = Arc::clone(&self.client);
+            sent.push(async move {
+                let changed = client.execute_raw(&statement, &change.values).await;
+                check_rows(change, changed.map_err(|source| failed(&change.sql, source))?)
+            });
         }
-        self.client.batch_execute("COMMIT").await.map_err(|source| failed("commit", source))?;
-        *begun = false;
-        Ok(())
+        try_join_all(sent).await.map(drop)
     }
 }
 

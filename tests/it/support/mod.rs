@@ -1,6 +1,7 @@
 //! A server of its own for each test, and a client that speaks both query protocols with plain text values.
 
 pub(crate) mod postgres;
+pub(crate) mod s3;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -6,7 +6,7 @@ use super::{Function, bigint, boolean, name, text};
 use crate::catalog::TEMPORARY_SCHEMA;
 use crate::catalog::{DATABASE_ID, Relation};
 use crate::context::{Assignment, Context};
-use crate::error::{Plain, SqlState};
+use crate::error::{Plain, Report, SqlState};
 use crate::govern::Privilege;
 use crate::name::ObjectId;
 use crate::pg::system::PG_CATALOG;
@@ -69,7 +69,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
             let held = ctx.rights(&relation.effective_acl());
             held.contains(Privilege::Usage) || held.contains(Privilege::Select)
         });
-        let last = readable.and_then(|(id, _)| ctx.counter(id).last(id));
+        let last = readable.map_or(Ok(None), |(id, _)| ctx.counter(id).last(id));
+        let last = last.map_err(|error| Plain::new(error.sqlstate(), error.to_string()))?;
         Ok(last.map_or(Value::Null, Into::into))
     }),
     Function::new("pg_is_other_temp_schema", &[&[Oid]], boolean, |_, _| Ok(false.into())),

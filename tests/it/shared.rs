@@ -1,0 +1,214 @@
+//! Several servers on one catalog: metadata in PostgreSQL, files of the warehouse on S3. To their users they are one.
+
+use std::time::{Duration, Instant};
+
+use crate::metadata::{content, duration, prepare, write};
+use crate::support::postgres::Postgres;
+use crate::support::s3::S3;
+use crate::support::{Client, PASSWORD, Server};
+
+struct Fleet {
+    postgres: Postgres,
+    s3: S3,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let postgres = Postgres::start().await;
+        postgres.new_database().await;
+        Self { postgres, s3: S3::start().await }
+    }
+
+    /// One more server.
+    async fn server(&self) -> Server {
+        Server::start_with(|config, directory| {
+            let file = directory.join("password");
+            std::fs::write(&file, PASSWORD).unwrap();
+            config.storage.metadata_url = Some(format!("postgres://boathouse@{}/boathouse", self.postgres.address));
+            config.storage.metadata_password_file = Some(file);
+            config.storage.warehouse_url = Some("s3://warehouse/tables".to_owned());
+            config.lake.credentials = vec![self.s3.configured("s3://warehouse/", directory)];
+        })
+        .await
+    }
+}
+
+async fn fails(client: &mut Client, sql: &str, code: &str) {
+    let error = client.simple(sql).await.unwrap_err();
+    assert_eq!(error.code, code, "{sql}: {error}");
+}
+
+async fn is(client: &mut Client, sql: &str, wanted: &str) {
+    assert_eq!(client.value(sql).await.as_deref(), Some(wanted), "{sql}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_commits_the_other_sees_at_once() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    let (mut a, mut b) = (first.connect().await, second.connect().await);
+    a.simple("CREATE TABLE t (id serial PRIMARY KEY, n int, note text)").await.unwrap();
+    for round in 0..20 {
+        let (one, other) = if round % 2 == 0 { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        one.simple(&format!("INSERT INTO t (n) VALUES ({round})")).await.unwrap();
+        is(other, "SELECT count(*) || ' ' || max(id) FROM t", &format!("{0} {0}", round + 1)).await;
+        other.simple(&format!("UPDATE t SET note = 'x' WHERE n = {round}")).await.unwrap();
+        is(one, "SELECT count(note) FROM t", &(round + 1).to_string()).await;
+    }
+    // Files, deleted rows, compaction, new columns.
+    b.simple("INSERT INTO t (n) SELECT g FROM generate_series(100, 20099) g").await.unwrap();
+    is(&mut a, "SELECT count(*) || ' ' || max(id) FROM t", "20020 20020").await;
+    a.simple("DELETE FROM t WHERE n % 2 = 0 AND n >= 100").await.unwrap();
+    is(&mut b, "SELECT count(*) FROM t", "10020").await;
+    b.simple("ALTER TABLE t ADD COLUMN more int DEFAULT 7; VACUUM t").await.unwrap_err();
+    b.simple("ALTER TABLE t ADD COLUMN more int DEFAULT 7").await.unwrap();
+    is(&mut a, "SELECT sum(more) FROM t", "70140").await;
+    b.simple("VACUUM FULL t").await.unwrap();
+    is(&mut a, "SELECT sum(more) FROM t", "70140").await;
+    a.simple("UPDATE t SET more = 8 WHERE n = 101").await.unwrap();
+    is(&mut b, "SELECT sum(more) FROM t", "70141").await;
+    // A transaction keeps what it reads; names, sequences and temporary tables.
+    a.simple("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    b.simple("INSERT INTO t (n) VALUES (-1)").await.unwrap();
+    is(&mut a, "SELECT count(*) FROM t", "10020").await;
+    a.simple("COMMIT").await.unwrap();
+    is(&mut a, "SELECT count(*) FROM t", "10021").await;
+    a.simple("CREATE SEQUENCE s; CREATE TEMPORARY TABLE mine (a int)").await.unwrap();
+    is(&mut a, "SELECT nextval('s')", "1").await;
+    is(&mut b, "SELECT nextval('s')", "2").await;
+    b.simple("SELECT setval('s', 10)").await.unwrap();
+    is(&mut a, "SELECT nextval('s')", "11").await;
+    is(&mut b, "SELECT last_value FROM s", "11").await;
+    b.simple("ALTER SEQUENCE s RESTART").await.unwrap();
+    is(&mut a, "SELECT nextval('s')", "1").await;
+    fails(&mut b, "SELECT * FROM mine", "42P01").await;
+    b.simple("DROP TABLE t").await.unwrap();
+    fails(&mut a, "SELECT * FROM t", "42P01").await;
+    // A server that comes later.
+    let third = fleet.server().await;
+    is(&mut third.connect().await, "SELECT nextval('s')", "2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_are_the_same_at_once() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    let (mut a, mut b) = (first.connect().await, second.connect().await);
+    a.simple("CREATE TABLE t (owner text, secret text); INSERT INTO t VALUES ('r', 'mine'), ('x', 'other')")
+        .await
+        .unwrap();
+    a.simple("CREATE ROLE r LOGIN PASSWORD 'p'").await.unwrap();
+    let mut r = Client::connect(second.address, "r", "p").await.unwrap();
+    fails(&mut r, "SELECT * FROM t", "42501").await;
+    a.simple("GRANT SELECT ON t TO r").await.unwrap();
+    is(&mut r, "SELECT count(*) FROM t", "2").await;
+    a.simple("ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (owner = current_user)")
+        .await
+        .unwrap();
+    is(&mut r, "SELECT string_agg(secret, ',') FROM t", "mine").await;
+    r.simple("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    is(&mut r, "SELECT count(*) FROM t", "1").await;
+    b.simple("REVOKE SELECT ON t FROM r").await.unwrap();
+    fails(&mut r, "SELECT * FROM t", "40001").await;
+    r.simple("ROLLBACK").await.unwrap();
+    a.simple("ALTER ROLE r PASSWORD 'q'").await.unwrap();
+    assert!(Client::connect(second.address, "r", "p").await.is_err());
+    Client::connect(second.address, "r", "q").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conflicts_between_servers_are_found() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    let (mut a, mut b) = (first.connect().await, second.connect().await);
+    a.simple("CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT g, 0 FROM generate_series(1, 2000) g")
+        .await
+        .unwrap();
+    // The same row; another row of the same file.
+    for (row, code) in [(1, Some("40001")), (2, None)] {
+        a.simple("BEGIN ISOLATION LEVEL REPEATABLE READ; UPDATE t SET n = 1 WHERE id = 1").await.unwrap();
+        b.simple(&format!("UPDATE t SET n = 2 WHERE id = {row}")).await.unwrap();
+        match code {
+            Some(code) => fails(&mut a, "COMMIT", code).await,
+            None => drop(a.simple("COMMIT").await.unwrap()),
+        }
+    }
+    is(&mut b, "SELECT string_agg(n::text, ',' ORDER BY id) FROM t WHERE id < 3", "1,2").await;
+    // The same key.
+    a.simple("BEGIN; INSERT INTO t VALUES (3000, 1)").await.unwrap();
+    b.simple("INSERT INTO t VALUES (3000, 2)").await.unwrap();
+    let error = a.simple("COMMIT").await.unwrap_err();
+    assert!(["23505", "40001"].contains(&error.code.as_str()), "{error}");
+    fails(&mut a, "INSERT INTO t VALUES (3000, 1)", "23505").await;
+    // The same name; a table that is altered, and one that is dropped, while the other writes to it.
+    a.simple("BEGIN; CREATE TABLE u (a int)").await.unwrap();
+    b.simple("CREATE TABLE u (b int)").await.unwrap();
+    fails(&mut a, "COMMIT", "42P07").await;
+    a.simple("BEGIN; INSERT INTO u VALUES (1)").await.unwrap();
+    b.simple("ALTER TABLE u ALTER b TYPE text").await.unwrap();
+    fails(&mut a, "COMMIT", "40001").await;
+    a.simple("BEGIN; INSERT INTO u VALUES ('1')").await.unwrap();
+    b.simple("DROP TABLE u").await.unwrap();
+    fails(&mut a, "COMMIT", "40001").await;
+    // Statements by themselves are tried again: appends to one table, and counting up one row.
+    let count = async |mut client: Client| {
+        for _ in 0..50 {
+            client.simple("UPDATE t SET n = n + 1 WHERE id = 1000").await.unwrap();
+        }
+    };
+    tokio::join!(count(first.connect().await), count(second.connect().await));
+    is(&mut a, "SELECT n FROM t WHERE id = 1000", "100").await;
+    is(&mut b, "SELECT count(*) || ' ' || count(DISTINCT id) FROM t", "2001 2001").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_writers_on_two_servers() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    let mut client = prepare(&first).await;
+    let until = Instant::now() + duration();
+    let writers: Vec<_> = (0..16)
+        .map(|writer| {
+            let address = if writer % 2 == 0 { first.address } else { second.address };
+            tokio::spawn(write(address, writer, until, false))
+        })
+        .collect();
+    let (mut there, mut counted) = (0, 0);
+    for writer in writers {
+        let told = writer.await.unwrap();
+        there += told.inserted - told.deleted;
+        counted += told.counted;
+    }
+    assert!(there > 0 && counted > 0);
+    assert_eq!(content(&mut client).await, [there, there, counted]);
+    assert_eq!(content(&mut second.connect().await).await, [there, there, counted]);
+    let third = fleet.server().await;
+    assert_eq!(content(&mut third.connect().await).await, [there, there, counted]);
+}
+
+/// One of them looks after the tables; if it goes, another one does.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_them_looks_after_the_tables() {
+    let fleet = Fleet::start().await;
+    let (mut first, second) = (fleet.server().await, fleet.server().await);
+    let mut b = second.connect().await;
+    b.simple("CREATE TABLE t (id int PRIMARY KEY, v text)").await.unwrap();
+    for round in 0..2 {
+        for batch in 0..6 {
+            let first = (round * 6 + batch) * 1000;
+            b.simple(&format!("INSERT INTO t SELECT g, 'x' FROM generate_series({first}, {}) g", first + 999))
+                .await
+                .unwrap();
+        }
+        let began = Instant::now();
+        while b.value("SELECT n_ins_since_vacuum FROM pg_stat_user_tables WHERE relname = 't'").await.as_deref()
+            != Some("0")
+        {
+            assert!(began.elapsed() < Duration::from_mins(1), "nobody vacuums in round {round}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        is(&mut b, "SELECT count(*) || ' ' || count(DISTINCT id) FROM t", &format!("{0} {0}", (round + 1) * 6000))
+            .await;
+        first.stop().await;
+    }
+}
