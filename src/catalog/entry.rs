@@ -128,8 +128,11 @@ pub enum RelationKind {
 pub struct TableStorage {
     /// DuckLake's `table_uuid`: given when the table is created and never changed.
     pub uuid: String,
-    /// Below the schema's path; ends with a slash.
+    /// Below the path of its home; ends with a slash.
     pub path: String,
+    /// The path of the schema it was created in, if it is in another one now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
     /// The id of the next new column; `None`: the table has its first columns, and the next id is beyond theirs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_column_id: Option<i32>,

@@ -3,7 +3,7 @@
 
 use super::commit::INLINED_DELETES;
 use super::db::{Db, Script, Value};
-use super::rows::{now_text, quoted};
+use super::rows::{FILE_PATH, now_text, quoted};
 use super::{MetastoreError, load};
 use crate::name::SnapshotId;
 
@@ -31,7 +31,7 @@ pub(super) async fn snapshots(db: &Db, time: &str) -> Result<Option<SnapshotId>,
         // A file that came back from the past is there twice.
         let sql = format!(
             "INSERT INTO ducklake_files_scheduled_for_deletion (data_file_id, path, path_is_relative, schedule_start)
-             SELECT DISTINCT f.{id}, s.path || t.path || f.path, 1, $1
+             SELECT DISTINCT f.{id}, {FILE_PATH}, 1, $1
                FROM {files} f
                JOIN ducklake_table t ON t.table_id = f.table_id
                JOIN ducklake_schema s ON s.schema_id = t.schema_id

@@ -7,6 +7,7 @@ use super::MetastoreError;
 use super::commit::INLINED_DELETES;
 use super::db::{Db, Row, Value};
 use super::inline;
+use super::rows::FILE_PATH;
 use crate::catalog::{
     Body, CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, FilePartition, Inlined, RelationKind,
     TableData, file_schema,
@@ -411,12 +412,14 @@ pub(super) async fn sequences(db: &Db) -> Result<BTreeMap<ObjectId, i64>, Metast
 
 /// Paths below the data path of all files that any snapshot needs.
 pub(super) async fn used_files(db: &Db) -> Result<HashSet<String>, MetastoreError> {
-    let sql = "SELECT DISTINCT s.path || t.path || f.path
-                 FROM (SELECT table_id, path FROM ducklake_data_file
-                       UNION ALL SELECT table_id, path FROM ducklake_delete_file) f
-                 JOIN ducklake_table t ON t.table_id = f.table_id
-                 JOIN ducklake_schema s ON s.schema_id = t.schema_id";
-    db.query(sql, vec![]).await?.iter().map(|row| row.text(0)).collect()
+    let sql = format!(
+        "SELECT DISTINCT {FILE_PATH}
+           FROM (SELECT table_id, path FROM ducklake_data_file
+                 UNION ALL SELECT table_id, path FROM ducklake_delete_file) f
+           JOIN ducklake_table t ON t.table_id = f.table_id
+           JOIN ducklake_schema s ON s.schema_id = t.schema_id"
+    );
+    db.query(&sql, vec![]).await?.iter().map(|row| row.text(0)).collect()
 }
 
 fn unsigned(value: i64) -> Result<u64, MetastoreError> {

@@ -159,11 +159,17 @@ fn put_table(
         snapshot.0.into(),
         relation.schema.0.into(),
         relation.name.as_str().into(),
-        storage.path.as_str().into(),
-        true.into(),
+        format!("{}{}", storage.home.as_deref().unwrap_or_default(), storage.path).into(),
+        storage.home.is_none().into(),
     ];
     let columns = ["table_id", "table_uuid", "begin_snapshot", "schema_id", "table_name", "path", "path_is_relative"];
     script.insert("ducklake_table", &columns, vec![row]);
+    if storage.home.is_some() {
+        let sql = "UPDATE ducklake_table
+                      SET path = (SELECT \"value\" FROM ducklake_metadata WHERE \"key\" = 'data_path') || path
+                    WHERE table_id = $1 AND begin_snapshot = $2";
+        script.execute(sql, vec![id.0.into(), snapshot.0.into()]);
+    }
     put_columns(script, snapshot, id, &relation.columns);
     if !existed {
         let columns = ["table_id", "record_count", "next_row_id", "file_size_bytes"];
@@ -292,6 +298,11 @@ fn qualified(state: &CatalogState, relation: &Relation) -> String {
     let schema = state.schema(relation.schema).map_or("", |schema| schema.name.as_str());
     format!("{}.{}", quoted(schema), quoted(&relation.name))
 }
+
+/// Where a file `f` of a table `t` of a schema `s` lies below the data path, in SQL.
+pub(super) const FILE_PATH: &str = "CASE WHEN t.path_is_relative = 1 THEN s.path || t.path
+              ELSE substr(t.path, 1 + (SELECT length(\"value\") FROM ducklake_metadata WHERE \"key\" = 'data_path'))
+         END || f.path";
 
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))

@@ -63,6 +63,8 @@ pub enum AlterTableAction {
     Owner(RoleSpec),
     /// `RENAME TO name`.
     Rename(String),
+    /// `SET SCHEMA name`.
+    SetSchema(String),
     /// `ADD [COLUMN]`.
     AddColumn {
         /// `IF NOT EXISTS`: a column of that name stays as it is, with a notice.
@@ -153,7 +155,7 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let if_exists = c.if_exists();
     let _only = c.words(&["only"]);
     let name = c.qualified_name()?;
-    // A new name stands alone, as in PostgreSQL.
+    // A new name or schema stands alone, as in PostgreSQL.
     let actions = if c.peek_any(&["rename"]) { vec![action(c)?] } else { c.list(action)? };
     if actions.len() > 1 && actions.iter().any(is_rename) {
         return Err(c.unexpected());
@@ -161,7 +163,8 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     Ok(Command::AlterTable(AlterTable { name, if_exists, actions, kind: AlterKind::Table }))
 }
 
-/// `ALTER {INDEX | SEQUENCE | VIEW} [IF EXISTS] name {RENAME TO name | OWNER TO role}`, or options of a sequence.
+/// `ALTER {INDEX | SEQUENCE | VIEW} [IF EXISTS] name {RENAME TO name | OWNER TO role | SET SCHEMA name}`, or options of a
+/// sequence.
 pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command, SyntaxError> {
     let if_exists = c.if_exists();
     let name = c.qualified_name()?;
@@ -169,6 +172,8 @@ pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command
         AlterTableAction::Rename(c.ident()?)
     } else if kind != AlterKind::Index && c.words(&["owner", "to"]) {
         AlterTableAction::Owner(RoleSpec::parse(c)?)
+    } else if kind != AlterKind::Index && c.words(&["set", "schema"]) {
+        AlterTableAction::SetSchema(c.ident()?)
     } else if kind == AlterKind::Sequence {
         return super::sequence::alter(c, name, if_exists);
     } else {
@@ -180,14 +185,16 @@ pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command
 
 fn is_rename(action: &AlterTableAction) -> bool {
     use AlterTableAction as A;
-    matches!(action, A::Rename(_) | A::RenameColumn { .. } | A::RenameConstraint { .. })
+    matches!(action, A::Rename(_) | A::SetSchema(_) | A::RenameColumn { .. } | A::RenameConstraint { .. })
 }
 
 fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
     if let Some(layout) = Layout::change(c)? {
         return Ok(AlterTableAction::Layout(layout));
     }
-    Ok(if c.words(&["enable", "row", "level", "security"]) {
+    Ok(if c.words(&["set", "schema"]) {
+        AlterTableAction::SetSchema(c.ident()?)
+    } else if c.words(&["enable", "row", "level", "security"]) {
         AlterTableAction::RowSecurity(true)
     } else if c.words(&["disable", "row", "level", "security"]) {
         AlterTableAction::RowSecurity(false)

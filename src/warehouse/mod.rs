@@ -86,7 +86,8 @@ impl Warehouse {
     fn directory(&self, catalog: &CatalogState, relation: &Relation) -> Option<object_store::path::Path> {
         let RelationKind::Table(storage) = &relation.storage else { return None };
         let schema = catalog.schema(relation.schema)?;
-        Some(self.path(&format!("{}{}", schema.path, storage.path)))
+        let home = storage.home.as_ref().unwrap_or(&schema.path);
+        Some(self.path(&format!("{home}{}", storage.path)))
     }
 
     /// What lies below the data path, in the store.

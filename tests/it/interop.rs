@@ -152,6 +152,34 @@ async fn rows_without_files_are_rows_like_others() {
     assert_eq!(lines[4..].join(" / "), "2||new|True|-inf|9999-12-31 23:59:59.999999 / 4|NULL|new|NULL|NULL|NULL / 1");
 }
 
+/// The files of a table that is in another schema now are where they were, also after a restart, which sweeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_may_move_to_another_schema() {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .simple("CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.t AS SELECT g AS x FROM generate_series(1, 5000) g")
+        .await
+        .unwrap();
+    client.simple("DELETE FROM a.t WHERE x > 4990").await.unwrap();
+    client.simple("ALTER TABLE a.t SET SCHEMA b").await.unwrap();
+    client.simple("INSERT INTO b.t SELECT g FROM generate_series(1, 2000) g").await.unwrap();
+    client.simple("DROP SCHEMA a").await.unwrap();
+    server.restart().await;
+    let mut client = server.connect().await;
+    assert_eq!(client.value("SELECT count(*) FROM b.t").await.as_deref(), Some("6990"));
+    client.simple("INSERT INTO b.t VALUES (1)").await.unwrap();
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    let output = Command::new(python)
+        .args(["-c", READ, metadata.to_str().unwrap()])
+        .args(["SELECT count(*) FROM l.b.t", "SELECT count(*) FROM l.a.t AT (VERSION => 2)"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "6991\n4990\n");
+}
+
 /// Whatever a table is partitioned by, DuckDB finds the rows in the files that it chooses by partition.
 #[tokio::test(flavor = "multi_thread")]
 async fn duckdb_chooses_files_by_partition() {

@@ -19,10 +19,12 @@ use super::table::{change_owner, new_relation, one_source, parts, plain_column, 
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Identity, IdentityKind, Namespace, Relation, RelationKind,
-    TableStorage,
+    Sequence, TEMPORARY_SCHEMA, TableStorage,
 };
+use crate::context::undefined_schema;
 use crate::encode::{Style, length_checked, scalar_text};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
+use crate::govern::Privilege;
 use crate::guard::masks;
 use crate::name::ObjectId;
 use crate::statement::{
@@ -105,10 +107,11 @@ impl Altered<'_> {
                     return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
                 }
                 if matches!(self.old.storage, RelationKind::Sequence(_)) {
-                    sequence::follow_rename(self.scope, ddl, self.id, self.old, name)?;
+                    sequence::follow_rename(self.scope, ddl, self.id, (self.old.schema, name))?;
                 }
                 self.new.name.clone_from(name);
             }
+            AlterTableAction::SetSchema(name) => self.set_schema(ddl, name)?,
             AlterTableAction::AddColumn { if_not_exists, column } => self.add(ddl, column, *if_not_exists)?,
             AlterTableAction::DropColumn { if_exists, column, cascade } => {
                 self.drop(ddl, column, *if_exists, *cascade)?;
@@ -170,6 +173,49 @@ impl Altered<'_> {
                     AlterColumn::Type { pg, using } => self.retype(ddl, &found, pg, using.as_deref())?,
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Moves it to another schema, with its sequences and indexes. Its files stay where they are. `3F000`, `42P07`.
+    fn set_schema(&mut self, ddl: &mut DdlPlan, name: &str) -> PlanResult<()> {
+        let (scope, from) = (self.scope, self.old.schema);
+        let to = scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name))?;
+        if to == TEMPORARY_SCHEMA || from == TEMPORARY_SCHEMA {
+            return Err(unsupported("a move into or out of temporary schemas").into());
+        }
+        ddl.need(scope, Right::Schema(to, Privilege::Create));
+        if to == from {
+            return Ok(());
+        }
+        if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &self.old.storage {
+            let table = scope.catalog().relation(*table).map(|table| table.name.as_str()).unwrap_or_default();
+            let message = "cannot move an owned sequence into another schema";
+            let detail = format!("Sequence \"{}\" is linked to table \"{table}\".", self.old.name);
+            return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).detail(detail).into());
+        }
+        let all = parts(scope, self.id).map(|(id, part)| (id, part.clone())).chain([(self.id, self.old.clone())]);
+        for (id, mut part) in all.collect::<Vec<_>>() {
+            if scope.catalog().find(Namespace::Relation(to), &part.name).is_some() {
+                let message = format!("relation \"{}\" already exists in schema \"{name}\"", part.name);
+                return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
+            }
+            if matches!(part.storage, RelationKind::Sequence(_)) {
+                sequence::follow_rename(scope, ddl, id, (to, &part.name))?;
+            }
+            if id != self.id {
+                part.schema = to;
+                ddl.put(id, Body::Relation(part));
+            }
+        }
+        if let Some(followed) = ddl.relation(scope, self.id) {
+            self.new.columns.clone_from(&followed.columns);
+        }
+        self.new.schema = to;
+        if let RelationKind::Table(storage) = &mut self.new.storage
+            && storage.home.is_none()
+        {
+            storage.home = scope.catalog().schema(from).map(|schema| schema.path.clone());
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ impl Changed<'_> {
         let retyped = self.names(|old, new| new.filter(|new| new.pg != old.pg).map(|_| vec![old.name.clone()]));
         let known = |column: &&Column| self.old.column_by_id(column.id).is_none();
         let added: BTreeSet<String> = self.new.columns.iter().filter(known).map(|column| lower(&column.name)).collect();
-        let moved = self.old.name != self.new.name;
+        let moved = self.old.name != self.new.name || self.old.schema != self.new.schema;
         if gone.is_empty() && renamed.is_empty() && retyped.is_empty() && added.is_empty() && !moved {
             return Ok(());
         }

@@ -204,16 +204,15 @@ pub(super) fn with_schemas(scope: &Scope, default: &str) -> PlanResult<String> {
     Ok(if changed { parsed.to_string() } else { default.to_owned() })
 }
 
-/// A sequence gets another name: defaults that name it follow.
+/// A sequence gets another name or schema: defaults that name it follow.
 pub(super) fn follow_rename(
     scope: &Scope,
     ddl: &mut DdlPlan,
     id: ObjectId,
-    old: &Relation,
-    to: &str,
+    (schema, name): (ObjectId, &str),
 ) -> PlanResult<()> {
-    let Some(schema) = scope.catalog().schema(old.schema) else { return Ok(()) };
-    let new = format!("{}.{}", quote(&schema.name), quote(to));
+    let Some(schema) = scope.catalog().schema(schema) else { return Ok(()) };
+    let new = format!("{}.{}", quote(&schema.name), quote(name));
     let which = BTreeSet::from([id]);
     for (table_id, table) in scope.catalog().relations() {
         if !table.columns.iter().any(|column| draws_from(scope, column, &which)) {

@@ -147,6 +147,7 @@ fn table_storage(table: &NewTable, schema: ObjectId) -> RelationKind {
     RelationKind::Table(TableStorage {
         uuid: uuid::Uuid::now_v7().to_string(),
         path: folder(&table.name.name),
+        home: None,
         on_commit: temporary.then(|| table.on_commit.unwrap_or(OnCommit::PreserveRows)),
         next_column_id: None,
         partitioning: None,
