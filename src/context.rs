@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::catalog::{CatalogState, Namespace, Relation, Schema, TEMPORARY_SCHEMA};
+use crate::catalog::{CatalogState, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
 use crate::error::{Plain, SqlState};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
 use crate::metastore::{Metastore, Sequences};
 use crate::name::{ObjectId, QualifiedName};
 use crate::setting::Settings;
+use crate::types::{PgType, type_of_oid};
 use crate::warehouse::{Staged, UpkeepLog};
 
 /// Settings on their way from a running statement to its session.
@@ -172,6 +173,60 @@ impl Context {
             return Err(undefined_table(name));
         }
         self.relation(name).ok_or_else(|| undefined_table(name))
+    }
+
+    /// Finds a user's type by name.
+    pub fn user_type(&self, name: &QualifiedName) -> Option<(ObjectId, &UserType)> {
+        let find = |schema: ObjectId| self.catalog.find(Namespace::Type(schema), &name.name);
+        let id = match &name.schema {
+            Some(schema) => find(self.catalog.schema_id(schema)?)?,
+            None => self.search_path.iter().copied().find_map(find)?,
+        };
+        Some((id, self.catalog.user_type(id)?))
+    }
+
+    /// What a type is that SQL names, and its domain if it is one. `42704`; `0A000` for an array of a domain.
+    pub fn named_type(&self, pg: &PgType) -> Result<(PgType, Option<DomainUse>), Plain> {
+        match pg {
+            PgType::Named(name) => {
+                let undefined = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"));
+                let (id, user_type) = self.user_type(name).ok_or_else(undefined)?;
+                let domain = user_type.as_domain().map(|domain| DomainUse { id, revision: domain.revision });
+                Ok((self.catalog.value_type(id, user_type), domain))
+            }
+            PgType::Array(element) => match self.named_type(element)? {
+                (element, None) => Ok((PgType::Array(Box::new(element)), None)),
+                (_, Some(_)) => Err(crate::error::unsupported("an array of a domain")),
+            },
+            other => Ok((other.clone(), None)),
+        }
+    }
+
+    /// The type with an OID, without a modifier; that of a domain's values.
+    pub fn type_of_oid(&self, oid: u32) -> Option<PgType> {
+        PgType::from_oid(oid).or_else(|| {
+            let (id, is_array) = type_of_oid(oid)?;
+            let pg = self.catalog.value_type(id, self.catalog.user_type(id)?);
+            Some(if is_array { PgType::Array(Box::new(pg)) } else { pg })
+        })
+    }
+
+    /// A type's name as `format_type` gives it: with its schema unless the search path finds it.
+    pub fn type_name(&self, oid: u32, typmod: i32) -> Option<String> {
+        if let Some(pg) = PgType::from_oid(oid) {
+            return Some(pg.with_typmod(typmod).to_string());
+        }
+        let (id, is_array) = type_of_oid(oid)?;
+        let user_type = self.catalog.user_type(id)?;
+        let name = crate::name::quote(&user_type.name);
+        let found = self.user_type(&QualifiedName::bare(user_type.name.clone()));
+        let name = if found.is_some_and(|(found, _)| found == id) {
+            name
+        } else {
+            let schema = self.catalog.schema(user_type.schema).map(|schema| schema.name.as_str()).unwrap_or_default();
+            format!("{}.{name}", crate::name::quote(schema))
+        };
+        Some(if is_array { format!("{name}[]") } else { name })
     }
 
     /// The schema where a new object goes. `3F000` if there is none.

@@ -47,8 +47,9 @@ SELECT current_database() AS table_catalog, n.nspname AS table_schema, c.relname
        a.attname AS column_name, a.attnum AS ordinal_position,
        CASE WHEN (pg_has_role(c.relowner, 'USAGE') OR has_column_privilege(c.oid, a.attnum, 'SELECT'))
              AND a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END AS column_default,
-       CASE WHEN a.attnotnull THEN 'NO' ELSE 'YES' END AS is_nullable,
-       CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' ELSE format_type(a.atttypid, NULL) END AS data_type,
+       CASE WHEN a.attnotnull OR a.typnotnull THEN 'NO' ELSE 'YES' END AS is_nullable,
+       CASE WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'ARRAY' WHEN nt.nspname <> 'pg_catalog' THEN 'USER-DEFINED'
+            ELSE format_type(a.atttypid, NULL) END AS data_type,
        CASE WHEN a.atttypid IN (1042, 1043) AND a.atttypmod > 0 THEN a.atttypmod - 4 END AS character_maximum_length,
        CASE WHEN a.atttypid IN (25, 1042, 1043)
             THEN CASE WHEN a.atttypmod > 0 THEN 4 * (a.atttypmod - 4) ELSE 1073741824 END
@@ -60,9 +61,10 @@ SELECT current_database() AS table_catalog, n.nspname AS table_schema, c.relname
             END AS numeric_precision_radix,
        CASE WHEN a.atttypid IN (20, 21, 23) THEN 0
             WHEN a.atttypid = 1700 AND a.atttypmod > 0 THEN (a.atttypmod - 4) % 2048 END AS numeric_scale,
-       CASE WHEN a.atttypid = 1082 THEN 0 WHEN a.atttypid IN (1083, 1114, 1184, 1186) THEN 6 END AS datetime_precision,
+       CASE WHEN a.atttypid = 1082 THEN 0 WHEN a.atttypid IN (1083, 1114, 1184, 1186, 1266) THEN 6 END AS datetime_precision,
        CASE WHEN co.collname IS NOT NULL THEN current_database() END AS collation_catalog,
        CASE WHEN co.collname IS NOT NULL THEN 'pg_catalog' END AS collation_schema, co.collname AS collation_name,
+       CASE WHEN a.domain_name IS NOT NULL THEN current_database() END AS domain_catalog, a.domain_schema, a.domain_name,
        current_database() AS udt_catalog, nt.nspname AS udt_schema, t.typname AS udt_name,
        CAST(a.attnum AS text) AS dtd_identifier, 'NO' AS is_self_referencing,
        CASE WHEN a.attidentity IN ('a', 'd') THEN 'YES' ELSE 'NO' END AS is_identity,
@@ -72,7 +74,13 @@ SELECT current_database() AS table_catalog, n.nspname AS table_schema, c.relname
        CASE WHEN s.seqcycle THEN 'YES' ELSE 'NO' END AS identity_cycle, CASE WHEN a.attgenerated <> '' THEN 'ALWAYS' ELSE 'NEVER' END AS is_generated,
        CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END AS generation_expression,
        CASE WHEN c.relkind IN ('r', 'p') THEN 'YES' ELSE 'NO' END AS is_updatable
-FROM pg_attribute a
+FROM (SELECT x.attrelid, x.attname, x.attnum, x.attnotnull, x.attidentity, x.attgenerated, x.attcollation, x.attisdropped,
+             y.typtype = 'd' AND y.typnotnull AS typnotnull,
+             CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE x.atttypid END AS atttypid,
+             CASE WHEN y.typtype = 'd' THEN y.typtypmod ELSE x.atttypmod END AS atttypmod,
+             CASE WHEN y.typtype = 'd' THEN y.typname END AS domain_name,
+             CASE WHEN y.typtype = 'd' THEN ny.nspname END AS domain_schema
+        FROM pg_attribute x JOIN pg_type y ON y.oid = x.atttypid JOIN pg_namespace ny ON ny.oid = y.typnamespace) a
 JOIN pg_class c ON a.attrelid = c.oid
 JOIN pg_namespace n ON c.relnamespace = n.oid
 JOIN pg_type t ON a.atttypid = t.oid

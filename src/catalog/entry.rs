@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Constraint, ConstraintKind, Index, Partitioning, Sorting};
+use super::{Constraint, ConstraintKind, DomainUse, Index, Partitioning, Sorting, TypeDefinition, UserType};
 use crate::govern::{Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, field};
@@ -43,6 +43,8 @@ pub enum Body {
     MaskAttachment(MaskAttachment),
     /// Keys for an object store.
     Credential(Credential),
+    /// An enumeration or a domain.
+    Type(UserType),
 }
 
 /// What clients connect to; there is one, and it cannot be dropped.
@@ -245,6 +247,9 @@ pub struct Column {
     pub name: String,
     /// Its type in SQL.
     pub pg: PgType,
+    /// The domain that its values are of; `None`: it was declared with a type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainUse>,
     /// False with NOT NULL, and for identity and serial columns.
     pub nullable: bool,
     /// Source text of the default expression.
@@ -405,6 +410,7 @@ impl Body {
             Self::Relation(object) => Some(object.owner),
             Self::MaskingPolicy(object) => Some(object.owner),
             Self::Credential(object) => Some(object.owner),
+            Self::Type(object) => Some(object.owner),
             Self::Role(_) | Self::RowPolicy(_) | Self::MaskAttachment(_) => None,
         }
     }
@@ -425,6 +431,11 @@ impl Body {
                 map_grantee(&mut item.grantee);
             }
         };
+        let map_type = |pg: &mut PgType| {
+            if let Some(of) = pg.enumeration_mut() {
+                of.id = id(of.id);
+            }
+        };
         match self {
             Self::Database(database) => {
                 map(&mut database.owner);
@@ -443,6 +454,8 @@ impl Body {
                     if let Some(identity) = &mut column.identity {
                         map(&mut identity.sequence);
                     }
+                    column.domain.iter_mut().for_each(|domain| map(&mut domain.id));
+                    map_type(&mut column.pg);
                 }
                 match &mut relation.storage {
                     RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. })
@@ -484,6 +497,13 @@ impl Body {
                 map_grantee(&mut attachment.grantee);
             }
             Self::Credential(credential) => map(&mut credential.owner),
+            Self::Type(user_type) => {
+                map(&mut user_type.schema);
+                map(&mut user_type.owner);
+                if let TypeDefinition::Domain(domain) = &mut user_type.definition {
+                    map_type(&mut domain.base);
+                }
+            }
         }
     }
 
@@ -511,7 +531,12 @@ impl Body {
                 });
                 let mut parents = vec![relation.schema, relation.owner];
                 parents.extend(table.into_iter().chain(foreign.flatten()).chain(relation.indexes.iter().copied()));
+                parents.extend(relation.columns.iter().flat_map(Column::types));
                 parents
+            }
+            Self::Type(user_type) => {
+                let base = user_type.as_domain().and_then(|domain| domain.base.enumeration());
+                base.map(|of| of.id).into_iter().chain([user_type.schema, user_type.owner]).collect()
             }
             Self::RowPolicy(policy) => vec![policy.relation],
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
@@ -520,6 +545,13 @@ impl Body {
                 self.owner().into_iter().collect()
             }
         }
+    }
+}
+
+impl Column {
+    /// The types of the catalog that its values are of.
+    pub fn types(&self) -> impl Iterator<Item = ObjectId> {
+        self.domain.iter().map(|domain| domain.id).chain(self.pg.enumeration().map(|of| of.id))
     }
 }
 

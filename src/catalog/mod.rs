@@ -11,6 +11,7 @@ mod inlined;
 mod layout;
 mod moves;
 mod state;
+mod user_type;
 
 pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn};
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
@@ -23,6 +24,7 @@ pub use inlined::{Inlined, InlinedRows};
 pub use layout::{FilePartition, PartitionKey, Partitioning, Sorting, Transform};
 pub use moves::Moves;
 pub use state::{CatalogState, Change, NameKey, Namespace, name_key};
+pub use user_type::{Domain, DomainCheck, DomainUse, TypeDefinition, UserType};
 
 use crate::name::{ObjectId, TEMPORARY_ID_MAX};
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TEMPORARY_SCHEMA, TableData};
+use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TEMPORARY_SCHEMA, TableData, UserType};
 use crate::govern::{MaskAttachment, MaskingPolicy, Role, RowPolicy, closure};
 use crate::name::{ObjectId, SnapshotId};
 
@@ -45,6 +45,8 @@ pub enum Namespace {
     MaskingPolicy,
     /// Among all storage credentials.
     Credential,
+    /// Within a schema.
+    Type(ObjectId),
 }
 
 /// What an object is found by: where its name is unique, and the name, folded.
@@ -215,6 +217,22 @@ impl CatalogState {
         })
     }
 
+    /// The type with an id; `None` if that is no type.
+    pub fn user_type(&self, id: ObjectId) -> Option<&UserType> {
+        match &self.entry(id)?.body {
+            Body::Type(user_type) => Some(user_type),
+            _ => None,
+        }
+    }
+
+    /// The types of all schemas, in ascending order of id.
+    pub fn user_types(&self) -> impl Iterator<Item = (ObjectId, &UserType)> {
+        self.entries().filter_map(|entry| match &entry.body {
+            Body::Type(user_type) => Some((entry.id, user_type)),
+            _ => None,
+        })
+    }
+
     /// The role with an id; `None` if that is no role.
     pub fn role(&self, id: ObjectId) -> Option<&Role> {
         match &self.entry(id)?.body {
@@ -302,6 +320,7 @@ pub fn name_key(body: &Body) -> Option<NameKey> {
         Body::RowPolicy(policy) => NameKey(Namespace::RowPolicy(policy.relation), policy.name.clone()),
         Body::MaskingPolicy(policy) => NameKey(Namespace::MaskingPolicy, policy.name.clone()),
         Body::Credential(credential) => NameKey(Namespace::Credential, credential.name.clone()),
+        Body::Type(user_type) => NameKey(Namespace::Type(user_type.schema), user_type.name.clone()),
         Body::Database(_) | Body::MaskAttachment(_) => return None,
     })
 }

@@ -2,7 +2,9 @@
 
 use bytes::BufMut;
 
-use super::text::bounds;
+use super::number::Numeric;
+use super::text::{bounds, shown};
+use super::timetz::TimeTz;
 use super::{Column, DAYS_1970_TO_2000, MICROS_1970_TO_2000, Style, Values, number, write_text};
 use crate::types::PgType;
 
@@ -17,8 +19,8 @@ pub(super) fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, style
         Values::Float4(array) => out.put_f32(array.value(row)),
         Values::Float8(array) => out.put_f64(array.value(row)),
         Values::Numeric(array, scale) => {
-            let value = array.value(row);
-            number::write_numeric_binary(out, value < 0, itoa::Buffer::new().format(value.unsigned_abs()), *scale);
+            let Numeric { value, scale } = shown(array.value(row), *scale, &column.pg);
+            number::write_numeric_binary(out, value < 0, itoa::Buffer::new().format(value.unsigned_abs()), scale);
         }
         Values::BigNumeric(array, scale) => {
             let text = array.value(row).to_string();
@@ -35,6 +37,13 @@ pub(super) fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, style
         Values::Bytes(array) => out.extend_from_slice(array.value(row)),
         Values::LargeBytes(array) => out.extend_from_slice(array.value(row)),
         Values::Uuid(array) => out.extend_from_slice(array.value(row)),
+        Values::Enum(..) => write_text(out, column, row, style),
+        Values::Timetz(array) => {
+            if let Some(time) = TimeTz::from_bytes(array.value(row)) {
+                out.put_i64(time.local_us);
+                out.put_i32(time.west);
+            }
+        }
         Values::Date(array) => out.put_i32(match array.value(row) {
             infinity @ (i32::MAX | i32::MIN) => infinity,
             days => days.saturating_sub(DAYS_1970_TO_2000),

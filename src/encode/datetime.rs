@@ -8,7 +8,7 @@ use crate::setting::Zone;
 pub const DAYS_1970_TO_2000: i32 = 10_957;
 /// Microseconds from Unix's epoch to PostgreSQL's.
 pub const MICROS_1970_TO_2000: i64 = 946_684_800_000_000;
-const DAY_US: i64 = 86_400_000_000;
+pub(super) const DAY_US: i64 = 86_400_000_000;
 
 /// Year (astronomical: 0 is 1 BC), month, day of a day count since 1970-01-01.
 fn civil(days: i64) -> (i64, u32, u32) {
@@ -117,20 +117,25 @@ pub(super) fn write_timestamp(out: &mut Vec<u8>, micros: i64, zone: Option<Zone>
     out.push(b' ');
     time_part(out, local.rem_euclid(DAY_US));
     if let Some(offset) = offset {
-        out.push(if offset < 0 { b'-' } else { b'+' });
-        let offset = i64::from(offset.abs());
-        two(out, offset / 3600);
-        if offset % 3600 != 0 {
-            out.push(b':');
-            two(out, offset / 60 % 60);
-            if offset % 60 != 0 {
-                out.push(b':');
-                two(out, offset % 60);
-            }
-        }
+        write_offset(out, offset);
     }
     if bc {
         out.extend_from_slice(b" BC");
+    }
+}
+
+/// An offset from UTC, in seconds: `+02`, `-03:30`.
+pub(super) fn write_offset(out: &mut Vec<u8>, offset: i32) {
+    out.push(if offset < 0 { b'-' } else { b'+' });
+    let offset = i64::from(offset.abs());
+    two(out, offset / 3600);
+    if offset % 3600 != 0 {
+        out.push(b':');
+        two(out, offset / 60 % 60);
+        if offset % 60 != 0 {
+            out.push(b':');
+            two(out, offset % 60);
+        }
     }
 }
 
@@ -179,7 +184,7 @@ fn plain_date(text: &str) -> Option<i64> {
 }
 
 /// Reads the date a text starts with; gives its day count and what follows.
-fn leading_date(text: &str) -> Result<(i64, &str), Malformed> {
+pub(super) fn leading_date(text: &str) -> Result<(i64, &str), Malformed> {
     let mut text = text.trim();
     let era = text.len().checked_sub(3).and_then(|at| text.split_at_checked(at));
     let bc = match era {
@@ -225,12 +230,16 @@ pub fn parse_timestamp(text: &str, zone: Option<Zone>) -> Result<i64, Malformed>
     let micros = if time.is_empty() { 0 } else { parse_time(time)? };
     let local = days.checked_mul(DAY_US).and_then(|day| day.checked_add(micros)).ok_or(Malformed::OutOfRange)?;
     let Some(zone) = zone else { return Ok(local) };
-    let zone = match offset {
-        "" => zone,
-        "Z" | "z" => Zone::UTC,
-        other => Zone::parse(&colon(other)).ok_or(Malformed::Syntax)?,
-    };
-    zone.to_utc(local).ok_or(Malformed::OutOfRange)
+    zone_of(offset, zone)?.to_utc(local).ok_or(Malformed::OutOfRange)
+}
+
+/// The zone that an offset means; `zone` if it is empty.
+pub(super) fn zone_of(offset: &str, zone: Zone) -> Result<Zone, Malformed> {
+    match offset {
+        "" => Ok(zone),
+        "Z" | "z" => Ok(Zone::UTC),
+        other => Zone::parse(&colon(other)).ok_or(Malformed::Syntax),
+    }
 }
 
 /// `+0530` as `+05:30`.
@@ -244,7 +253,7 @@ fn colon(offset: &str) -> String {
 }
 
 /// Separates `12:00:00` from `+02`, `Z`, ` Europe/Rome`.
-fn split_offset(text: &str) -> (&str, &str) {
+pub(super) fn split_offset(text: &str) -> (&str, &str) {
     let at = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, ':' | '.'))).unwrap_or(text.len());
     let (time, offset) = text.split_at_checked(at).unwrap_or((text, ""));
     (time, offset.trim())

@@ -10,13 +10,14 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, IntervalMonthDayNano};
 
-use super::datetime::{Malformed, parse_date, parse_time, parse_timestamp};
+use super::datetime::{Malformed, parse_date, parse_time, parse_timestamp, split_offset, zone_of};
 use super::interval::parse_interval;
 use super::number::{Numeric, parse_bool, parse_numeric};
+use super::timetz::TimeTz;
 use super::{DAYS_1970_TO_2000, MICROS_1970_TO_2000};
 use crate::error::{Report, SqlState};
 use crate::setting::Zone;
-use crate::types::{PgType, arrow_type, item};
+use crate::types::{EnumType, PgType, arrow_type, item};
 
 /// Why text or bytes are no value of a type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +87,14 @@ pub enum InputError {
     /// `22021`: these bytes are not UTF-8, or are the zero that no text may have.
     #[error("invalid byte sequence for encoding \"UTF8\": {}", .0.iter().map(|b| format!("0x{b:02x}")).collect::<Vec<_>>().join(" "))]
     Encoding(Vec<u8>),
+    /// `22P02`: the text is no label of the enumeration.
+    #[error("invalid input value for enum {pg}: \"{text}\"")]
+    Label {
+        /// The type's name.
+        pg: String,
+        /// The text that was given.
+        text: String,
+    },
     /// `0A000`: what this server cannot read, as the message calls it.
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -94,7 +103,9 @@ pub enum InputError {
 impl Report for InputError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::Syntax { .. } | Self::Json { .. } | Self::Array { .. } => SqlState::INVALID_TEXT_REPRESENTATION,
+            Self::Syntax { .. } | Self::Json { .. } | Self::Array { .. } | Self::Label { .. } => {
+                SqlState::INVALID_TEXT_REPRESENTATION
+            }
             Self::OutOfRange { .. } | Self::NumericOverflow { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
             Self::DateTime { .. } => SqlState::DATETIME_FIELD_OVERFLOW,
             Self::DateTimeSyntax { .. } => SqlState::INVALID_DATETIME_FORMAT,
@@ -141,6 +152,8 @@ enum Builder {
     Text(StringViewBuilder),
     Bytes(BinaryViewBuilder),
     Uuid(FixedSizeBinaryBuilder),
+    Enum(FixedSizeBinaryBuilder, Arc<EnumType>),
+    Timetz(FixedSizeBinaryBuilder),
     Date(Date32Builder),
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder, bool),
@@ -166,6 +179,13 @@ impl ColumnBuilder {
                 Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity).with_data_type(data_type), true)
             }
             (PgType::Uuid, _) => Builder::Uuid(FixedSizeBinaryBuilder::with_capacity(capacity, 16)),
+            (PgType::Enum(of), DataType::FixedSizeBinary(length)) => {
+                Builder::Enum(FixedSizeBinaryBuilder::with_capacity(capacity, length), Arc::clone(of))
+            }
+            (PgType::Timetz, DataType::FixedSizeBinary(length)) => {
+                Builder::Timetz(FixedSizeBinaryBuilder::with_capacity(capacity, length))
+            }
+            (PgType::Named(name), _) => return Err(InputError::Unsupported(format!("a value of type {name} here"))),
             (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::with_capacity(capacity)),
             (_, DataType::Int16) => Builder::Int2(Int16Builder::with_capacity(capacity)),
             (_, DataType::Int32) => Builder::Int4(Int32Builder::with_capacity(capacity)),
@@ -203,7 +223,7 @@ impl ColumnBuilder {
             Builder::Numeric(b, ..) => b.len(),
             Builder::Text(b) => b.len(),
             Builder::Bytes(b) => b.len(),
-            Builder::Uuid(b) => b.len(),
+            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) => b.len(),
             Builder::Date(b) => b.len(),
             Builder::Time(b) => b.len(),
             Builder::Timestamp(b, _) => b.len(),
@@ -230,7 +250,7 @@ impl ColumnBuilder {
             Builder::Numeric(b, ..) => b.append_null(),
             Builder::Text(b) => b.append_null(),
             Builder::Bytes(b) => b.append_null(),
-            Builder::Uuid(b) => b.append_null(),
+            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) => b.append_null(),
             Builder::Date(b) => b.append_null(),
             Builder::Time(b) => b.append_null(),
             Builder::Timestamp(b, _) => b.append_null(),
@@ -279,6 +299,7 @@ impl ColumnBuilder {
             Builder::Float4(b) => each!(b, |text| float(text, pg)),
             Builder::Float8(b) => each!(b, |text| float(text, pg)),
             Builder::Numeric(b, precision, scale) => each!(b, |text: &str| match parse_numeric(text) {
+                Some(parsed) if *pg == PgType::Numeric(None) => parsed.exactly(*precision, *scale),
                 Some(parsed) => fit(parsed, *precision, *scale),
                 None if text.trim().parse::<f64>().is_ok() => {
                     Err(InputError::NumericOverflow { precision: *precision, scale: *scale })
@@ -293,18 +314,19 @@ impl ColumnBuilder {
                 pg => each!(b, |text| without_zero(text).and_then(|text| limited(text, pg))),
             },
             Builder::Bytes(b) => each!(b, |text| bytea(text).ok_or_else(|| syntax(text))),
-            Builder::Uuid(b) => texts.try_for_each(|text| {
-                match text? {
-                    Some(text) => {
-                        let parsed = uuid::Uuid::try_parse(text.trim()).map_err(|_malformed| syntax(text))?;
-                        b.append_value(parsed.as_bytes()).map_err(|_width| InputError::Binary)?;
-                    }
-                    None => b.append_null(),
-                }
-                Ok(())
+            Builder::Uuid(b) => fixed(b, texts, |text| {
+                uuid::Uuid::try_parse(text.trim()).map(uuid::Uuid::into_bytes).map_err(|_malformed| syntax(text))
+            }),
+            Builder::Enum(b, of) => fixed(b, texts, |text| label(of, text)),
+            Builder::Timetz(b) => fixed(b, texts, |text| {
+                TimeTz::parse(text, self.zone).map(TimeTz::to_bytes).map_err(|error| malformed(error, text))
             }),
             Builder::Date(b) => each!(b, |text| parse_date(text).map_err(|error| malformed(error, text))),
-            Builder::Time(b) => each!(b, |text| parse_time(text).map_err(|error| malformed(error, text))),
+            Builder::Time(b) => each!(b, |text| {
+                // An offset counts for nothing.
+                let (time, offset) = split_offset(str::trim(text));
+                zone_of(offset, Zone::UTC).and_then(|_| parse_time(time)).map_err(|error| malformed(error, text))
+            }),
             Builder::Timestamp(b, zoned) => {
                 let zone = zoned.then_some(self.zone);
                 each!(b, |text| parse_timestamp(text, zone).map_err(|error| malformed(error, text)))
@@ -388,7 +410,10 @@ impl ColumnBuilder {
             Builder::Float8(b) => b.append_value(f64::from_be_bytes(exact(bytes)?)),
             Builder::Numeric(b, precision, scale) => {
                 let parsed = Numeric::from_binary(bytes).ok_or(InputError::Binary)?;
-                b.append_value(fit(parsed, *precision, *scale)?);
+                b.append_value(match self.pg {
+                    PgType::Numeric(None) => parsed.exactly(*precision, *scale)?,
+                    _ => fit(parsed, *precision, *scale)?,
+                });
             }
             Builder::Text(_) => {
                 let bytes = match (&self.pg, bytes) {
@@ -401,6 +426,18 @@ impl ColumnBuilder {
             }
             Builder::Bytes(b) => b.append_value(bytes),
             Builder::Uuid(b) => b.append_value(exact::<16>(bytes)?).map_err(|_width| InputError::Binary)?,
+            Builder::Enum(b, of) => {
+                b.append_value(label(of, utf8(bytes)?)?).map_err(|_width| InputError::Binary)?;
+            }
+            Builder::Timetz(b) => {
+                let (time, west) = exact::<12>(bytes)?.split_first_chunk::<8>().map_or_else(
+                    || Err(InputError::Short),
+                    |(time, west)| Ok((i64::from_be_bytes(*time), i32::from_be_bytes(exact(west)?))),
+                )?;
+                let time = TimeTz::from_parts(time, west);
+                let time = time.ok_or_else(|| InputError::DateTime { text: "time out of range".to_owned() })?;
+                b.append_value(time.to_bytes()).map_err(|_width| InputError::Binary)?;
+            }
             Builder::Date(b) => b.append_value(match i32::from_be_bytes(exact(bytes)?) {
                 infinity @ (i32::MAX | i32::MIN) => infinity,
                 days => days.checked_add(DAYS_1970_TO_2000).ok_or(InputError::Binary)?,
@@ -443,7 +480,7 @@ impl ColumnBuilder {
             Builder::Numeric(b, ..) => Arc::new(b.finish()),
             Builder::Text(b) => Arc::new(b.finish()),
             Builder::Bytes(b) => Arc::new(b.finish()),
-            Builder::Uuid(b) => Arc::new(b.finish()),
+            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) => Arc::new(b.finish()),
             Builder::Date(b) => Arc::new(b.finish()),
             Builder::Time(b) => Arc::new(b.finish()),
             Builder::Timestamp(b, _) => Arc::new(b.finish()),
@@ -673,6 +710,27 @@ pub(crate) fn array_items(text: &str) -> Option<Vec<Option<String>>> {
             Some(_) => return None,
         }
     }
+}
+
+/// Appends the bytes that each text stands for.
+fn fixed<'t, const N: usize>(
+    builder: &mut FixedSizeBinaryBuilder,
+    mut texts: impl Iterator<Item = Result<Option<&'t str>, InputError>>,
+    read: impl Fn(&str) -> Result<[u8; N], InputError>,
+) -> Result<(), InputError> {
+    texts.try_for_each(|text| {
+        match text? {
+            Some(text) => builder.append_value(read(text)?).map_err(|_width| InputError::Binary)?,
+            None => builder.append_null(),
+        }
+        Ok(())
+    })
+}
+
+/// The value of an enumeration that a label stands for.
+fn label(of: &EnumType, text: &str) -> Result<[u8; 8], InputError> {
+    let unknown = || InputError::Label { pg: of.display_name(), text: text.to_owned() };
+    of.code(text).map(u64::to_be_bytes).ok_or_else(unknown)
 }
 
 fn read_array(elements: &mut ColumnBuilder, bytes: &[u8]) -> Result<(), InputError> {

@@ -10,6 +10,7 @@ mod interval;
 mod number;
 mod row;
 mod text;
+mod timetz;
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ pub(crate) use text::{bounds, describe_row, scalar_text, text_array, write_text}
 
 use crate::error::Plain;
 use crate::setting::{Settings, Zone};
-use crate::types::{PgType, arrow_type, of_field};
+use crate::types::{EnumType, PgType, arrow_type, of_field};
 
 /// Signature, flags and extension length at the start of a binary COPY.
 pub const BINARY_COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -132,6 +133,8 @@ pub(crate) enum Values {
     Bytes(BinaryArray),
     LargeBytes(LargeBinaryArray),
     Uuid(FixedSizeBinaryArray),
+    Enum(FixedSizeBinaryArray, Arc<EnumType>),
+    Timetz(FixedSizeBinaryArray),
     Date(Date32Array),
     Time(Time64MicrosecondArray),
     Timestamp(TimestampMicrosecondArray),
@@ -181,6 +184,8 @@ impl Values {
             DataType::Binary => Self::Bytes(take(array)?),
             DataType::LargeBinary => Self::LargeBytes(take(array)?),
             DataType::FixedSizeBinary(16) if *pg == PgType::Uuid => Self::Uuid(take(array)?),
+            DataType::FixedSizeBinary(_) if let PgType::Enum(of) = pg => Self::Enum(take(array)?, Arc::clone(of)),
+            DataType::FixedSizeBinary(_) if *pg == PgType::Timetz => Self::Timetz(take(array)?),
             DataType::Date32 => Self::Date(take(array)?),
             DataType::Time64(TimeUnit::Microsecond) => Self::Time(take(array)?),
             DataType::Timestamp(TimeUnit::Microsecond, None) => Self::Timestamp(take(array)?),
@@ -226,7 +231,7 @@ impl Values {
             Self::BytesView(array) => array.is_null(row),
             Self::Bytes(array) => array.is_null(row),
             Self::LargeBytes(array) => array.is_null(row),
-            Self::Uuid(array) => array.is_null(row),
+            Self::Uuid(array) | Self::Enum(array, _) | Self::Timetz(array) => array.is_null(row),
             Self::Date(array) => array.is_null(row),
             Self::Time(array) => array.is_null(row),
             Self::Timestamp(array) | Self::Timestamptz(array) => array.is_null(row),

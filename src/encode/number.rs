@@ -1,5 +1,6 @@
 //! Numbers and booleans: PostgreSQL's text and binary forms.
 
+use super::input::InputError;
 use bytes::BufMut;
 
 /// Writes a float8 as PostgreSQL does: the shortest digits that read back as the same number (`extra_float_digits` > 0),
@@ -181,6 +182,28 @@ impl Numeric {
             let round = if remainder.abs() * 2 >= power { self.value.signum() } else { 0 };
             quotient.checked_add(round)
         }
+    }
+
+    /// The value with a precision and scale. `0A000` if digits after the point would be lost, `22003` if it is too large.
+    pub fn exactly(self, precision: u8, scale: i8) -> Result<i128, InputError> {
+        let short = self.shortest();
+        if short.scale > scale {
+            let what = format!("a value with more than {scale} digits after the point in a numeric without precision");
+            return Err(InputError::Unsupported(what));
+        }
+        let limit = 10_i128.checked_pow(u32::from(precision));
+        let value = short.rescale(scale).filter(|value| limit.is_none_or(|limit| value.abs() < limit));
+        value.ok_or(InputError::NumericOverflow { precision, scale })
+    }
+
+    /// The value without the zeros at the end of its digits after the point.
+    #[must_use]
+    pub fn shortest(mut self) -> Self {
+        while self.scale > 0 && self.value % 10 == 0 {
+            self.value /= 10;
+            self.scale -= 1;
+        }
+        self
     }
 
     /// Reads numeric's binary form; `None` for NaN, infinities and what is too large.

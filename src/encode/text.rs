@@ -1,7 +1,9 @@
 //! Values in PostgreSQL's text form.
 
+use super::number::Numeric;
+use super::timetz::TimeTz;
 use super::{Column, Style, Values, datetime, interval, number};
-use crate::types::PgType;
+use crate::types::{EnumType, PgType};
 
 /// Writes a value that is not NULL.
 pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: &Style) {
@@ -16,7 +18,10 @@ pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: 
         Values::Oid(array) => out.extend_from_slice(itoa::Buffer::new().format(array.value(row)).as_bytes()),
         Values::Float4(array) => number::write_float4(out, array.value(row), style.extra_float_digits),
         Values::Float8(array) => number::write_float8(out, array.value(row), style.extra_float_digits),
-        Values::Numeric(array, scale) => number::write_decimal(out, array.value(row), *scale),
+        Values::Numeric(array, scale) => {
+            let Numeric { value, scale } = shown(array.value(row), *scale, &column.pg);
+            number::write_decimal(out, value, scale);
+        }
         Values::BigNumeric(array, scale) => {
             let text = array.value(row).to_string();
             let (negative, digits) = text.strip_prefix('-').map_or((false, text.as_str()), |digits| (true, digits));
@@ -29,6 +34,12 @@ pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: 
         Values::Bytes(array) => write_hex(out, array.value(row)),
         Values::LargeBytes(array) => write_hex(out, array.value(row)),
         Values::Uuid(array) => write_uuid(out, array.value(row)),
+        Values::Enum(array, of) => out.extend_from_slice(label(of, array.value(row)).as_bytes()),
+        Values::Timetz(array) => {
+            if let Some(time) = TimeTz::from_bytes(array.value(row)) {
+                time.write(out);
+            }
+        }
         Values::Date(array) => datetime::write_date(out, array.value(row)),
         Values::Time(array) => datetime::write_time(out, array.value(row)),
         Values::Timestamp(array) => datetime::write_timestamp(out, array.value(row), None),
@@ -46,6 +57,18 @@ pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: 
         Values::List(list, elements) => write_array(out, list.value_offsets(), row, elements, style),
         Values::Null => {}
     }
+}
+
+/// A numeric as it is shown: without zeros at its end if its type has no scale.
+pub(super) fn shown(value: i128, scale: i8, pg: &PgType) -> Numeric {
+    let numeric = Numeric { value, scale };
+    if *pg == PgType::Numeric(None) { numeric.shortest() } else { numeric }
+}
+
+/// The label that a value of an enumeration stands for. A value that it does not have is not kept anywhere.
+fn label<'a>(of: &'a EnumType, value: &[u8]) -> &'a str {
+    let code = value.try_into().map(u64::from_be_bytes);
+    code.ok().and_then(|code| of.label(code)).unwrap_or_default()
 }
 
 /// `character(n)` is kept without its padding and gets it back here.

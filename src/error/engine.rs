@@ -227,6 +227,14 @@ fn describe_plan(text: &str) -> Description {
         let message = format!("column {column} must appear in the GROUP BY clause or be used in an aggregate function");
         return Description::new(SqlState::GROUPING_ERROR, message);
     }
+    let compared = text.split_once("Cannot infer common argument type for comparison operation ");
+    let reckoned = text.split_once("Cannot coerce arithmetic expression ");
+    if let Some((_, operation)) = compared.or(reckoned) {
+        let operation = operation.split(" to valid types").next().unwrap_or(operation);
+        let words: Vec<&str> = operation.split(' ').map(type_word).collect();
+        return Description::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {}", words.join(" ")))
+            .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
+    }
     if text.starts_with("LIMIT must be >=") {
         return Description::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative");
     }
@@ -234,6 +242,26 @@ fn describe_plan(text: &str) -> Description {
         return Description::new(SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE, "OFFSET must not be negative");
     }
     Description::new(SqlState::SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION, text)
+}
+
+/// The type that the engine's name for one mostly stands for.
+fn type_word(word: &str) -> &str {
+    match word {
+        "Utf8" | "Utf8View" | "LargeUtf8" => "text",
+        "Boolean" => "boolean",
+        "Int16" => "smallint",
+        "Int32" => "integer",
+        "Int64" => "bigint",
+        "Float32" => "real",
+        "Float64" => "double precision",
+        "Date32" => "date",
+        "BinaryView" | "Binary" => "bytea",
+        "FixedSizeBinary(16)" => "uuid",
+        "FixedSizeBinary(12)" => "time with time zone",
+        "FixedSizeBinary(8)" => "anyenum",
+        decimal if decimal.starts_with("Decimal128(") => "numeric",
+        other => other,
+    }
 }
 
 /// `… is too large to store in a Decimal128 of precision 3. Max is 99.9`.

@@ -272,7 +272,7 @@ fn apply(
         transaction.restore(table, &data)?;
     }
     for (new, old) in ddl.counters {
-        transaction.own_sequences().restart(new, scope.metastore.sequences().last(old)?);
+        transaction.restart(new, scope.metastore.sequences().last(old)?);
     }
     for (sequence, last) in ddl.restart {
         transaction.restart(sequence, last);

@@ -17,14 +17,16 @@ use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
-use crate::plan::{AskedBy, RowCheck, Scope, generation, has_subquery};
+use crate::plan::{AskedBy, DomainRules, RowCheck, Scope, generation, has_subquery};
 use crate::transaction::Transaction;
 
-/// Lengths of types, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
+/// Lengths of types, domains, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
 pub(super) struct RowChecks {
     table: Arc<Table>,
     /// Positions of generated columns, and their values over a row.
     generated: Vec<(usize, Arc<dyn PhysicalExpr>)>,
+    /// Positions of columns of domains, and what must hold of their values.
+    domains: Vec<(usize, DomainRules)>,
     filter: Option<Arc<dyn PhysicalExpr>>,
     conditions: Vec<(AskedBy, Arc<dyn PhysicalExpr>)>,
     keys: Keys,
@@ -71,13 +73,17 @@ impl RowChecks {
         }
         let filter = filter.map(physical).transpose()?;
         let mut generated = Vec::new();
+        let mut domains = Vec::new();
         for (index, column) in relation.columns.iter().enumerate() {
+            if let Some((id, domain)) = scope.ctx.catalog.domain_of(column) {
+                domains.push((index, DomainRules::new(scope, id, domain)?));
+            }
             if let Some(own) = &column.generated {
                 generated.push((index, physical(&generation(scope, relation, column, own)?)?));
             }
         }
         let keys = Keys::new(scope, &table, touches)?;
-        Ok(Self { table, generated, filter, conditions, keys })
+        Ok(Self { table, generated, domains, filter, conditions, keys })
     }
 
     /// Whose keys decide what happens to a row, and are not held against those that are there.
@@ -118,6 +124,11 @@ impl RowChecks {
             columns.push(length_checked(array, &column.pg)?);
         }
         self.generate(&mut columns, batch.num_rows())?;
+        for (index, rules) in &self.domains {
+            if let Some(values) = columns.get(*index) {
+                rules.hold(values)?;
+            }
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let mut batch =
             RecordBatch::try_new_with_options(Arc::clone(&self.table.schema), columns, &options).map_err(arrow)?;

@@ -787,6 +787,7 @@ fn check_names(head: &CatalogState, next: &CatalogState, changes: &[Change]) -> 
                 Namespace::RowPolicy(_) => ("policy", SqlState::DUPLICATE_OBJECT),
                 Namespace::MaskingPolicy => ("masking policy", SqlState::DUPLICATE_OBJECT),
                 Namespace::Credential => ("storage credential", SqlState::DUPLICATE_OBJECT),
+                Namespace::Type(_) => ("type", SqlState::DUPLICATE_OBJECT),
             };
             return Err(CommitError::Duplicate { kind, name: name.clone(), code });
         }

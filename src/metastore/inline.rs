@@ -177,7 +177,7 @@ fn is_inlined(pg: &PgType) -> bool {
         || is_plain_text(pg)
         || calendar
         || decimal
-        || matches!(pg, PgType::Float4 | PgType::Float8 | PgType::Uuid)
+        || matches!(pg, PgType::Float4 | PgType::Float8 | PgType::Uuid | PgType::Timetz | PgType::Enum(_))
 }
 
 /// `None` if one of them has no common text form.

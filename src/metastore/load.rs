@@ -37,6 +37,33 @@ pub(super) async fn snapshot_at(db: &Db, time: &str) -> Result<Option<SnapshotId
 
 /// The catalog and all live data files at a snapshot, or at the last one before it.
 pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
+    let mut attempt = 1;
+    loop {
+        let state = read(db, snapshot).await;
+        // What is read may be let go meanwhile; the last snapshot is another one then.
+        let read = match &state {
+            Ok(state) => is_kept(db, state.snapshot).await?,
+            Err(MetastoreError::Database { .. }) => false,
+            Err(_) => true,
+        };
+        if read || attempt == READS_MAX {
+            return state;
+        }
+        attempt += 1;
+    }
+}
+
+/// How often a state is read until nothing of it is let go meanwhile.
+const READS_MAX: u32 = 3;
+
+/// Whether a snapshot is still there, and so all that it needs.
+pub(super) async fn is_kept(db: &Db, snapshot: SnapshotId) -> Result<bool, MetastoreError> {
+    let sql = "SELECT count(*) FROM ducklake_snapshot WHERE snapshot_id = $1";
+    let rows = db.query(sql, vec![snapshot.0.into()]).await?;
+    rows.first().map_or(Ok(false), |row| Ok(row.int(0)? > 0))
+}
+
+async fn read(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
     let rows = db
         .query(
             "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
@@ -85,19 +112,31 @@ pub(super) struct RowChanges {
 /// The last snapshot that there is.
 pub(super) const LAST_SNAPSHOT: &str = "SELECT max(snapshot_id) FROM ducklake_snapshot";
 
-/// What was committed after a state, by whomever; `None`: nothing. Only what has changed is read.
+/// What was committed after a state, by whomever; `None`: nothing. Only what has changed is read, if that can be told.
 pub(super) async fn since(db: &Db, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
+    let later = changes_since(db, head).await;
+    // As long as the state's own snapshot is kept, nothing that came after is let go.
+    if is_kept(db, head.snapshot).await? {
+        return later;
+    }
+    let mut state = at(db, LAST).await?;
+    state.rights_changed = state.snapshot;
+    let tables = state.relations().filter(|(_, relation)| matches!(relation.storage, RelationKind::Table(_)));
+    let changed = tables.map(|(id, _)| {
+        let data = TableData { version: Some(state.snapshot), ..state.data(id).as_ref().clone() };
+        (id, Some(Arc::new(data)))
+    });
+    let changed: Vec<_> = changed.collect();
+    Ok(Some(Later { state: state.with_data(changed), changed: None }))
+}
+
+async fn changes_since(db: &Db, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
     let sql = "SELECT s.snapshot_id, s.schema_version, s.next_catalog_id, s.next_file_id, c.changes_made
                  FROM ducklake_snapshot s JOIN ducklake_snapshot_changes c ON c.snapshot_id = s.snapshot_id
                 WHERE s.snapshot_id > $1 ORDER BY s.snapshot_id";
     let rows = db.query(sql, vec![head.snapshot.0.into()]).await?;
-    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
+    let Some(last) = rows.last() else { return Ok(None) };
     let snapshot = SnapshotId(last.int(0)?);
-    if first.int(0)? != head.snapshot.0 + 1 {
-        // Some are not kept any more.
-        let state = at(db, snapshot).await?;
-        return Ok(Some(Later { state, changed: None }));
-    }
     let mut changed: BTreeMap<ObjectId, RowChanges> = BTreeMap::new();
     let mut moved = BTreeSet::new();
     for row in &rows {

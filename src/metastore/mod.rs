@@ -248,10 +248,12 @@ impl Metastore {
             Some((url, password)) => Db::postgres(url, password).await?,
             None => Db::sqlite(&directory.join("metadata.sqlite")).await?,
         };
+        let alone = db.alone().await?;
         migrate::run(&db).await?;
         if load::is_empty(&db).await? {
             migrate::bootstrap(&db, data_path, password()).await?;
         }
+        drop(alone);
         let found = load::data_path(&db).await?;
         // A data directory that was moved is used as it is.
         let may_have_moved = !db.is_shared() && !found.contains("://") && !data_path.contains("://");
@@ -321,7 +323,12 @@ impl Metastore {
             return Ok(head);
         }
         let known = |past: &VecDeque<Arc<CatalogState>>| past.iter().find(|past| past.snapshot == snapshot).cloned();
-        if let Some(known) = known(&self.past.lock().unwrap_or_else(PoisonError::into_inner)) {
+        let kept = known(&self.past.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(known) = kept {
+            // Another server may have let it go.
+            if self.is_shared() && !load::is_kept(&self.store.db, snapshot).await? {
+                return Err(MetastoreError::NoSnapshot(format!("snapshot {snapshot} is not kept any more")));
+            }
             return Ok(known);
         }
         let found = Arc::new(load::at(&self.store.db, snapshot).await?);

@@ -31,6 +31,7 @@ pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Resu
         Body::MaskingPolicy(_) => "masking_policy",
         Body::MaskAttachment(_) => "mask_attachment",
         Body::Credential(_) => "credential",
+        Body::Type(_) => "type",
     };
     Ok(vec![id.0.into(), kind.into(), version.0.into(), text.into()])
 }
@@ -73,7 +74,8 @@ pub(super) fn end_ducklake(script: &mut Script, snapshot: SnapshotId, id: Object
         | Body::RowPolicy(_)
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
-        | Body::Credential(_) => None,
+        | Body::Credential(_)
+        | Body::Type(_) => None,
     }
 }
 
@@ -124,7 +126,8 @@ pub(super) fn put_ducklake(
         | Body::RowPolicy(_)
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
-        | Body::Credential(_) => None,
+        | Body::Credential(_)
+        | Body::Type(_) => None,
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod arithmetic;
 mod array;
+mod bytes;
 mod convert;
 mod interval;
 mod json;
+mod numeric;
 mod sequence;
 mod single_value;
 pub mod system;
@@ -14,9 +16,11 @@ mod zone;
 
 pub use arithmetic::{CheckedArithmetic, ToInteger};
 pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
+pub use bytes::BytesPlanner;
 pub use convert::{FromText, ToText, always_the_same};
 pub use interval::IntervalPlanner;
 pub use json::json_functions;
+pub use numeric::ExactNumeric;
 pub use sequence::{LastValue, SequenceAction, SequenceFunction, is_unbound, placeholder_functions};
 pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};

@@ -200,6 +200,9 @@ pub fn placeholder_functions() -> Vec<ScalarUDF> {
         unbound("currval", any(1)),
         unbound("setval", Signature::variadic_any(Volatility::Volatile)),
         unbound("lastval", Signature::nullary(Volatility::Volatile)),
+        unbound("enum_first", any(1)),
+        unbound("enum_last", any(1)),
+        unbound("enum_range", Signature::variadic_any(Volatility::Volatile)),
     ]
 }
 

@@ -26,8 +26,8 @@ use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{
-    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, IntervalPlanner, Subscripts, UNTYPED_ARRAY, json_functions,
-    placeholder_functions, volatile_functions,
+    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, Subscripts, UNTYPED_ARRAY,
+    json_functions, placeholder_functions, volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -65,6 +65,7 @@ impl Engine {
         rules.push(Arc::new(YieldInJoins));
         let mut planners = SessionStateDefaults::default_expr_planners();
         planners.insert(0, Arc::new(IntervalPlanner));
+        planners.insert(0, Arc::new(BytesPlanner));
         let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))

@@ -22,9 +22,9 @@ use super::{
 use crate::catalog::{Column, ConstraintKind, IdentityKind, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
-use crate::name::{ObjectId, QualifiedName, fold};
+use crate::name::{ObjectId, QualifiedName, fold, quote};
 use crate::statement::{as_it_was, parse_expression};
-use crate::types::{PgType, arrow_type, field, of_field};
+use crate::types::{EnumType, PgType, arrow_type, field, of_field};
 
 /// Rows for a table.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
         None => None,
     };
     // DEFAULT may be given in a VALUES list only.
-    if !matches!(source, LogicalPlan::Values(_))
+    if !typing::is_values_list(&source)
         && let Some(column) = columns.iter().find(|column| is_always(column))
     {
         return Err(generated_always(column).into());
@@ -301,14 +301,23 @@ pub(super) fn default_source(scope: &Scope, column: &Column) -> PlanResult<ast::
         let call = format!("nextval('\"{schema}\".\"{}\"')", sequence.name);
         return Ok(parse_expression(&call)?);
     }
-    match &column.default {
-        Some(source) => Ok(parse_expression(source)?),
-        None => Ok(parse_expression("NULL")?),
-    }
+    Ok(parse_expression(default_text(scope, column).unwrap_or("NULL"))?)
+}
+
+/// Source text of a column's default, which may be its domain's.
+fn default_text<'a>(scope: &'a Scope, column: &'a Column) -> Option<&'a str> {
+    let domain = || scope.catalog().domain_of(column).and_then(|(_, domain)| domain.default.as_deref());
+    column.default.as_deref().or_else(domain)
 }
 
 pub(super) fn sql_type(pg: &PgType) -> PlanResult<ast::DataType> {
-    let text = pg.to_string();
+    // An enumeration is meant whatever the search path is.
+    let qualified = |of: &EnumType| format!("{}.{}", quote(&of.schema), quote(&of.name));
+    let text = match (pg, pg.enumeration()) {
+        (PgType::Array(_), Some(of)) => format!("{}[]", qualified(of)),
+        (_, Some(of)) => qualified(of),
+        _ => pg.to_string(),
+    };
     let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).and_then(|mut parser| parser.parse_data_type());
     parsed.map_err(|error| crate::error::internal(format!("type {text}: {error}")).into())
 }
@@ -362,8 +371,17 @@ pub(super) fn assigned(
             .hint("You will need to rewrite or cast the expression.")
             .into());
     }
+    if column.pg.enumeration().is_some() && from != column.pg && given.data_type() != &DataType::Null {
+        let message = format!("column \"{}\" is of type {} but expression is of type {from}", column.name, column.pg);
+        return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message)
+            .hint("You will need to rewrite or cast the expression.")
+            .into());
+    }
     if typing::same_arrow(&column.pg, given.data_type()) {
         return Ok(value);
+    }
+    if column.pg == PgType::Numeric(None) && matches!(given.data_type(), DataType::Decimal128(..)) {
+        return Ok(typing::exact_numeric(value));
     }
     let cast = Expr::Cast(Cast::new_from_field(Box::new(value), Arc::new(field(&column.name, &column.pg, true))));
     Ok(typing::expression(scope, cast, schema).map(|transformed| transformed.data)?)
@@ -382,7 +400,7 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
         let next = typing::next_value_of(scope, identity.sequence, name, definition);
         return Ok(Expr::Cast(Cast::new_from_field(Box::new(next), target)));
     }
-    let Some(source) = &column.default else {
+    let Some(source) = default_text(scope, column) else {
         return Ok(lit(ScalarValue::try_from(&arrow_type(&column.pg))?));
     };
     let mut parsed = rewritten_default(scope, source)?;

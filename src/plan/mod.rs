@@ -6,6 +6,7 @@
 mod command;
 mod conflict;
 mod decorrelate;
+mod domain;
 mod engine;
 mod from_function;
 mod generated;
@@ -31,6 +32,7 @@ use arrow::datatypes::FieldRef;
 pub use command::{ColumnSource, CopyPlan, DdlPlan, VacuumPlan, Validation, duplicates, file_format, in_block, worn};
 pub use conflict::{ConflictUpdate, OnConflict, excluded_name, set_name};
 pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
+pub use domain::DomainRules;
 pub use engine::Engine;
 pub use generated::generation;
 pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};

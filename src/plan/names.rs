@@ -13,11 +13,13 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF, ident, lit,
 };
 
+use super::domain::cast_field;
 use super::from_function::FromFunction;
 use super::insert::cannot_open;
 use super::modify::TARGET;
 use super::{Scope, TableChange, policy, query};
 use crate::catalog::{CatalogState, Column, Relation, RelationKind, Sequence};
+use crate::context::Context;
 use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::{ResultTable, ViewTable};
@@ -48,7 +50,7 @@ impl<'a> Names<'a> {
             scope,
             state,
             system: Arc::clone(scope.engine.state()),
-            types: Arc::new(Types),
+            types: Arc::new(Types(scope.ctx.clone())),
             relations: vec![Arc::new(FromFunction)],
             within,
         }
@@ -293,11 +295,15 @@ impl ContextProvider for Names<'_> {
 
 /// SQL type names as PostgreSQL understands them.
 #[derive(Debug)]
-struct Types;
+struct Types(Context);
 
 impl TypePlanner for Types {
     fn plan_type_field(&self, sql: &sqlparser::ast::DataType) -> Result<Option<FieldRef>> {
-        let pg = from_sql(sql).map_err(|error| DataFusionError::from(SqlError::from(error)))?;
-        Ok(Some(Arc::new(field("", &pg, true))))
+        let named = from_sql(sql).map_err(|error| DataFusionError::from(SqlError::from(error)))?;
+        let (pg, domain) = self.0.named_type(&named).map_err(SqlError::from)?;
+        Ok(Some(Arc::new(match domain {
+            Some(domain) => cast_field(&pg, domain.id),
+            None => field("", &pg, true),
+        })))
     }
 }

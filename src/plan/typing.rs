@@ -1,10 +1,11 @@
 //! PostgreSQL's typing rules on a freshly bound plan: integer literals, untyped string literals, casts from and to text,
 //! integer overflow. Runs before the engine's own coercion.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
@@ -16,13 +17,13 @@ use datafusion::logical_expr::{
     BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
 };
 
-use super::Scope;
 use super::decorrelate::barrier;
+use super::{Scope, domain};
 use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
-    CheckedArithmetic, FromText, LastValue, Objects, SequenceAction, SequenceFunction, ToInteger, ToText,
+    CheckedArithmetic, ExactNumeric, FromText, LastValue, Objects, SequenceAction, SequenceFunction, ToInteger, ToText,
     UNTYPED_ARRAY, Unified, is_unbound, is_vector,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
@@ -55,11 +56,57 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         mapped.map_data(|node| match node {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
-            LogicalPlan::Values(values) => LogicalPlanBuilder::values(values.values)?.build(),
-            other => other.recompute_schema(),
+            LogicalPlan::Values(values) => values_list(values.values),
+            other => other.recompute_schema().and_then(remember_results),
         })
     })
     .map(|transformed| transformed.data)
+}
+
+/// A VALUES list. What PostgreSQL knows of its columns is said of them above it: the engine wants the same said of all values
+/// of one column, and forgets it of those that it computes ahead.
+fn values_list(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
+    let empty = DFSchema::empty();
+    let mut known: Vec<Option<PgType>> = vec![None; rows.first().map_or(0, Vec::len)];
+    for row in &mut rows {
+        for (value, known) in row.iter_mut().zip(&mut known) {
+            let (_, own) = value.to_field(&empty)?;
+            if own.metadata().is_empty() {
+                continue;
+            }
+            known.get_or_insert_with(|| of_field(&own));
+            let plain = Field::new("value", own.data_type().clone(), own.is_nullable());
+            let inner = std::mem::replace(value, Expr::Literal(ScalarValue::Null, None));
+            *value = match inner {
+                Expr::Literal(value, _) => Expr::Literal(value, None),
+                Expr::Cast(cast) => Expr::Cast(Cast::new_from_field(cast.expr, Arc::new(plain))),
+                other => Expr::Cast(Cast::new_from_field(Box::new(other), Arc::new(plain))),
+            };
+        }
+    }
+    let list = LogicalPlanBuilder::values(rows)?.build()?;
+    if known.iter().all(Option::is_none) {
+        return Ok(list);
+    }
+    let columns = list.schema().iter().zip(known).map(|((qualifier, shown), pg)| {
+        let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
+        let own = pg.map(|pg| field("", &pg, true).with_data_type(shown.data_type().clone()));
+        match own.filter(|own| of_field(own) != of_field(shown)) {
+            Some(own) => Expr::Cast(Cast::new_from_field(Box::new(column), Arc::new(own))).alias(shown.name()),
+            None => column,
+        }
+    });
+    let columns: Vec<Expr> = columns.collect();
+    LogicalPlanBuilder::from(list).project(columns)?.build()
+}
+
+/// Whether a plan is a VALUES list.
+pub(super) fn is_values_list(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Values(_) => true,
+        LogicalPlan::Projection(projection) => matches!(projection.input.as_ref(), LogicalPlan::Values(_)),
+        _ => false,
+    }
 }
 
 /// Applies the rules to one expression over a schema.
@@ -152,7 +199,14 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), metadata)),
             Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
         },
-        Expr::Cast(cast) => self::cast(scope, cast, schema)?,
+        Expr::Cast(cast) => match domain::of_cast(&cast.field) {
+            Some((id, field)) => {
+                let pg = of_field(&field);
+                let value = self::cast(scope, Cast::new_from_field(cast.expr, field), schema)?.data;
+                Transformed::yes(domain::held(scope, value, id, &pg)?)
+            }
+            None => self::cast(scope, cast, schema)?,
+        },
         Expr::BinaryExpr(binary) => self::binary(scope, binary, schema)?,
         Expr::Between(Between { expr, negated, low, high }) => {
             let target = pg_type(&expr, schema);
@@ -185,10 +239,13 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             let expr = Expr::AggregateFunction(aggregate);
             if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
-        Expr::WindowFunction(mut window) if window.fun.name() == "sum" => {
-            let widened = widen_bigint(&mut window.params.args, schema)?;
+        Expr::WindowFunction(mut window) => {
+            let mut changed = window.fun.name() == "sum" && widen_bigint(&mut window.params.args, schema)?;
+            for sort in &mut window.params.order_by {
+                changed |= make_comparable(&mut sort.expr, schema)?;
+            }
             let expr = Expr::WindowFunction(window);
-            if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
+            if changed { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
         // A date, and a literal, is a moment for AT TIME ZONE.
         Expr::ScalarFunction(mut function) if function.func.name() == "timezone" => {
@@ -219,10 +276,25 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         }
         Expr::Case(of) => case(scope, of, schema)?,
         Expr::ScalarFunction(function) if is_unbound(&function.func) => {
-            Transformed::yes(sequence_function(scope, function)?)
+            Transformed::yes(if function.func.name().starts_with("enum_") {
+                enum_function(scope, &function, schema)?
+            } else {
+                sequence_function(scope, function)?
+            })
         }
         other => Transformed::no(other),
     })
+}
+
+/// The engine has no ranges of bytes of a fixed length: their digits are in the same order. Tells whether it changed it.
+fn make_comparable(key: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    if !matches!(key.get_type(schema)?, DataType::FixedSizeBinary(_)) {
+        return Ok(false);
+    }
+    let inner = std::mem::replace(key, Expr::Literal(ScalarValue::Null, None));
+    let bytes = Expr::Cast(Cast::new(Box::new(inner), DataType::Binary));
+    *key = datafusion::functions::expr_fn::encode(bytes, lit("hex"));
+    Ok(true)
 }
 
 /// Makes a bigint argument a decimal. Tells whether there was one.
@@ -352,11 +424,30 @@ fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Op
 /// An expression of which the engine forgets what PostgreSQL type it has, with that type.
 fn remembering(expr: Expr, pg: Option<PgType>, schema: &DFSchema) -> Expr {
     match (pg, pg_type(&expr, schema)) {
-        (Some(pg), Some(shown)) if pg != shown && arrow_type(&pg) == arrow_type(&shown) => {
+        (Some(pg), Some(shown))
+            if pg != shown && expr.get_type(schema).is_ok_and(|data_type| data_type == arrow_type(&pg)) =>
+        {
             Expr::Cast(Cast::new_from_field(Box::new(expr), Arc::new(field("", &pg, true))))
         }
         _ => expr,
     }
+}
+
+/// A decimal as a `numeric` without a scale.
+fn without_scale(expr: Expr, schema: &DFSchema) -> Expr {
+    let Ok(data_type) = expr.get_type(schema) else { return expr };
+    if pg_type(&expr, schema) == Some(PgType::Numeric(None)) {
+        return expr;
+    }
+    let field = field("", &PgType::Numeric(None), true).with_data_type(data_type);
+    Expr::Cast(Cast::new_from_field(Box::new(expr), Arc::new(field)))
+}
+
+/// A decimal as a value of a column of type `numeric`. `0A000` for one that has more digits.
+pub(super) fn exact_numeric(value: Expr) -> Expr {
+    let DataType::Decimal128(precision, scale) = arrow_type(&PgType::Numeric(None)) else { return value };
+    let function = ScalarUDF::new_from_impl(ExactNumeric::new(precision, scale));
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![value]))
 }
 
 fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
@@ -367,6 +458,7 @@ fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result
 pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
     // Its padding means nothing.
     let text = if matches!(pg, PgType::Char(_)) { text.trim_end_matches(' ') } else { text };
+    let declared = pg;
     let pg = match pg {
         PgType::Numeric(_) => {
             let scale = crate::encode::parse_numeric(text).map_or(0, |numeric| numeric.scale.max(0));
@@ -379,6 +471,10 @@ pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
     };
     let value =
         FromText::new(pg.clone(), Objects::style(&scope.ctx)).scalar(text).map_err(|error| error.of_literal(text))?;
+    if *declared == PgType::Numeric(None) {
+        let field = field("", declared, true).with_data_type(value.data_type());
+        return Ok(Expr::Cast(Cast::new_from_field(Box::new(Expr::Literal(value, None)), Arc::new(field))));
+    }
     let field = field("", &pg, true);
     let metadata = (!field.metadata().is_empty())
         .then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
@@ -399,12 +495,21 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
         return Ok(Transformed::yes(literal(scope, &target, &format!("{value}e{}", -i32::from(*scale)))?));
     }
     let Some(source) = pg_type(&cast.expr, schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    // A numeric without a scale has that of what it is made of.
+    if target == PgType::Numeric(None) && matches!(cast.expr.get_type(schema), Ok(DataType::Decimal128(..))) {
+        return Ok(Transformed::yes(without_scale(*cast.expr, schema)));
+    }
     // What the client declared is cast like any other value; without a declaration it is of the type at once.
     if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) && source == target {
         return Ok(Transformed::no(Expr::Cast(cast)));
     }
     let function =
         |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
+    if goes_through_text(&source, &target) {
+        let text = function(ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx))), *cast.expr);
+        let read = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
+        return Ok(Transformed::yes(function(read, text)));
+    }
     let zoned = |pg: &PgType| *pg == PgType::Timestamptz;
     let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp);
     let elsewhere = scope.ctx.settings.time_zone() != crate::setting::Zone::UTC;
@@ -436,8 +541,22 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     })
 }
 
+/// Whether a cast is that of the value's text: of arrays whose elements are cast so, and of times with offsets.
+fn goes_through_text(source: &PgType, target: &PgType) -> bool {
+    let of_offsets = |pg: &PgType| matches!(pg, PgType::Time | PgType::Timetz | PgType::Timestamptz);
+    match (source, target) {
+        (PgType::Array(from), PgType::Array(to)) => {
+            from.is_text() != to.is_text() || from != to && to.enumeration().is_none() && goes_through_text(from, to)
+        }
+        (from, to) if *from == PgType::Timetz || *to == PgType::Timetz => {
+            from != to && of_offsets(from) && of_offsets(to)
+        }
+        _ => false,
+    }
+}
+
 /// `value = ANY (array)`: NULL if no item is equal and one is NULL. Known items are a list, which prunes files.
-fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr> {
+fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr, schema: &DFSchema) -> Result<Expr> {
     let items = match &array {
         Expr::Literal(ScalarValue::List(list), _) if list.is_valid(0) => {
             let items = list.value(0);
@@ -451,7 +570,11 @@ fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr
         return Ok(if items.is_empty() { lit(false) } else { value.in_list(items, false) });
     }
     let found = Expr::ScalarFunction(ScalarFunction::new_udf(array_has, vec![array.clone(), value.clone()]));
-    let null = Expr::Literal(ScalarValue::Null, None);
+    let null = match array.get_type(schema)? {
+        DataType::List(element) => ScalarValue::try_from(element.data_type())?,
+        _ => ScalarValue::Null,
+    };
+    let null = Expr::Literal(null, None);
     let has_null = array_position(array.clone(), null, lit(1_i64)).is_not_null();
     let unknown = array.clone().is_null().or(cardinality(array).gt(lit(0_u64)).and(value.is_null().or(has_null)));
     when(found, lit(true)).when(unknown, lit(ScalarValue::Boolean(None))).otherwise(lit(false))
@@ -477,7 +600,7 @@ fn array_function(scope: &Scope, function: ScalarFunction, schema: &DFSchema) ->
             _ => array,
         };
         let operand = untyped(scope, operand, element.as_ref())?;
-        return Ok(Transformed::yes(any_equal(function.func, array, operand)?));
+        return Ok(Transformed::yes(any_equal(function.func, array, operand, schema)?));
     } else if array_type.as_ref().is_some_and(is_vector) {
         let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
         let subscript = Expr::Cast(Cast::new(Box::new(operand), DataType::Int64));
@@ -591,6 +714,7 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
         let right = beside_float(scope, right, left_type.as_ref(), schema)?;
         let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
         let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
+        comparable(op, &left, &right, schema)?;
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
     if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))
@@ -600,7 +724,78 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
         let udf = Arc::new(ScalarUDF::new_from_impl(checked));
         return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![*left, *right]))));
     }
-    Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr::new(left, op, right))))
+    let plain = [&left, &right].into_iter().any(|expr| pg_type(expr, schema) == Some(PgType::Numeric(None)));
+    let expr = Expr::BinaryExpr(BinaryExpr::new(left, op, right));
+    if plain && matches!(expr.get_type(schema), Ok(DataType::Decimal128(..))) {
+        return Ok(Transformed::yes(without_scale(expr, schema)));
+    }
+    Ok(Transformed::no(expr))
+}
+
+/// Refuses comparisons of an enumeration with anything else than itself. `42883`.
+fn comparable(op: Operator, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<()> {
+    let unknown = |expr: &Expr| {
+        matches!(expr, Expr::Placeholder(_)) || matches!(expr, Expr::Literal(value, _) if value.is_null())
+    };
+    let (Some(a), Some(b)) = (pg_type(left, schema), pg_type(right, schema)) else { return Ok(()) };
+    let enumerations = [&a, &b].into_iter().any(|pg| pg.enumeration().is_some());
+    if !enumerations || a == b || unknown(left) || unknown(right) {
+        return Ok(());
+    }
+    let error = Plain::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {a} {op} {b}"))
+        .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
+    Err(SqlError::from(error).into())
+}
+
+/// What PostgreSQL knows of the results of functions over groups and windows and the engine forgets.
+fn remember_results(node: LogicalPlan) -> Result<LogicalPlan> {
+    let (functions, input) = match &node {
+        LogicalPlan::Aggregate(aggregate) => (&aggregate.aggr_expr, &aggregate.input),
+        LogicalPlan::Window(window) => (&window.window_expr, &window.input),
+        _ => return Ok(node),
+    };
+    let mut results = BTreeMap::new();
+    for function in functions {
+        if let Some(pg) = result_type(function, input.schema()) {
+            results.insert(function.schema_name().to_string(), pg);
+        }
+    }
+    let columns: Vec<Expr> = node
+        .schema()
+        .iter()
+        .map(|(qualifier, shown)| {
+            let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
+            let pg = results.get(shown.name()).filter(|_| qualifier.is_none());
+            let own = pg.map(|pg| field("", pg, true).with_data_type(shown.data_type().clone()));
+            match own.filter(|own| of_field(own) != of_field(shown)) {
+                Some(own) => Expr::Cast(Cast::new_from_field(Box::new(column), Arc::new(own))).alias(shown.name()),
+                None => column,
+            }
+        })
+        .collect();
+    if columns.iter().all(|column| matches!(column, Expr::Column(_))) {
+        return Ok(node);
+    }
+    LogicalPlanBuilder::from(node).project(columns)?.build()
+}
+
+/// The PostgreSQL type that a function gives over arguments that have one of their own.
+fn result_type(function: &Expr, schema: &DFSchema) -> Option<PgType> {
+    let (name, arguments) = match function {
+        Expr::Alias(alias) => return result_type(&alias.expr, schema),
+        Expr::AggregateFunction(aggregate) => (aggregate.func.name(), &aggregate.params.args),
+        Expr::WindowFunction(window) => (window.fun.name(), &window.params.args),
+        _ => return None,
+    };
+    let pg = pg_type(arguments.first()?, schema)?;
+    let plain = pg == PgType::Numeric(None);
+    match name {
+        "min" | "max" if !pg.is_text() => Some(pg),
+        "sum" | "avg" if plain => Some(pg),
+        "first_value" | "last_value" | "nth_value" | "lag" | "lead" | "any_value" => Some(pg),
+        "array_agg" if pg.element().is_none() => Some(PgType::Array(Box::new(pg))),
+        _ => None,
+    }
 }
 
 /// A function of sequences, bound to the one that it names.
@@ -623,6 +818,60 @@ fn sequence_function(scope: &Scope, mut function: ScalarFunction) -> Result<Expr
         return Err(SqlError::from(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)).into());
     };
     Ok(bound(ScalarUDF::new_from_impl(function_of(scope, action, (id, &relation.name), sequence)), rest))
+}
+
+/// `enum_first`, `enum_last` and `enum_range`: labels of the enumeration that an argument is of.
+fn enum_function(scope: &Scope, function: &ScalarFunction, schema: &DFSchema) -> Result<Expr> {
+    let name = function.func.name();
+    let of = function.args.iter().find_map(|argument| match pg_type(argument, schema) {
+        Some(PgType::Enum(of)) => Some(of),
+        _ => None,
+    });
+    let Some(of) = of else {
+        let error = Plain::new(SqlState::DATATYPE_MISMATCH, "could not determine actual enum type");
+        return Err(SqlError::from(error).into());
+    };
+    let labels = || of.labels.iter().map(|label| label.name.as_str());
+    let pg = PgType::Enum(Arc::clone(&of));
+    let found = match name {
+        "enum_first" => labels().next(),
+        "enum_last" => labels().next_back(),
+        _ => {
+            let bound = |argument: Option<&Expr>| -> Result<Option<String>> {
+                let Some(argument) = argument else { return Ok(None) };
+                let value = match argument {
+                    Expr::Cast(cast) if matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null()) => {
+                        None
+                    }
+                    argument => constant(scope, argument)?.filter(|value| !value.is_null()),
+                };
+                let style = Objects::style(&scope.ctx);
+                value.map(|value| Ok(crate::encode::scalar_text(&value, &pg, &style)?)).transpose()
+            };
+            let (from, to) = match function.args.as_slice() {
+                [from, to] => (bound(Some(from))?, bound(Some(to))?),
+                _ => (None, None),
+            };
+            let after = labels().skip_while(|label| from.as_deref().is_some_and(|from| from != *label));
+            let mut range = Vec::new();
+            for label in after {
+                range.push(array_item(label));
+                if to.as_deref() == Some(label) {
+                    break;
+                }
+            }
+            return literal(scope, &PgType::Array(Box::new(pg)), &format!("{{{}}}", range.join(",")));
+        }
+    };
+    match found {
+        Some(label) => literal(scope, &pg, label),
+        None => Ok(Expr::Literal(ScalarValue::try_from(&arrow_type(&pg))?, None)),
+    }
+}
+
+/// A label in the text of an array.
+fn array_item(label: &str) -> String {
+    format!("\"{}\"", label.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// The sequence that an argument names: a name, or an OID, as a literal.

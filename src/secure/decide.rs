@@ -159,6 +159,7 @@ fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {
         Body::Schema(schema) => format!("must be owner of schema {}", schema.name),
         Body::Database(database) => format!("must be owner of database {}", database.name),
         Body::MaskingPolicy(policy) => format!("must be owner of masking policy {}", policy.name),
+        Body::Type(user_type) => format!("must be owner of {} {}", user_type.kind_name(), user_type.name),
         Body::Role(_) | Body::RowPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => {
             "must be superuser".to_owned()
         }
@@ -184,7 +185,12 @@ fn grant_option(who: &Context, id: ObjectId, column: Option<i32>, privilege: Pri
             None,
             denied(format!("permission denied for database {}", database.name)),
         ),
-        Body::Role(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => {
+        Body::Role(_)
+        | Body::RowPolicy(_)
+        | Body::MaskingPolicy(_)
+        | Body::MaskAttachment(_)
+        | Body::Credential(_)
+        | Body::Type(_) => {
             return Err(internal("a grant on an object that has no ACL"));
         }
     };

@@ -183,7 +183,8 @@ impl Session {
     }
 
     /// A role that `from` may become. `22023`, `42501`.
-    fn role_to_be(&self, name: &str, from: ObjectId) -> Result<ObjectId, SqlError> {
+    fn role_to_be(&mut self, name: &str, from: ObjectId) -> Result<ObjectId, SqlError> {
+        self.read_todays_rights()?;
         let catalog = self.catalog();
         let missing = || Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("role \"{name}\" does not exist"));
         let role = catalog.role_id(name).ok_or_else(missing)?;

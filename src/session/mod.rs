@@ -39,6 +39,8 @@ use crate::warehouse::Warehouse;
 const STATEMENTS_MAX: usize = 10_000;
 /// Times a statement is run because others changed what it changes.
 const ATTEMPTS_MAX: u32 = 100;
+/// `pg_type.oid` of `unknown`.
+const UNKNOWN_OID: u32 = 705;
 /// Moments of the past that one statement may ask for; each is a catalog in memory.
 const MOMENTS_MAX: usize = 100;
 /// Notices that wait to be sent.
@@ -136,8 +138,8 @@ impl Session {
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
         self.take_assigned()?;
         self.admit(statement)?;
-        let begins = matches!(statement.command, Command::Begin(_));
-        if begins || matches!(statement.command.class(), Class::Read | Class::Write) {
+        // What ends a transaction looks for itself.
+        if statement.command.class() != Class::Transaction || matches!(statement.command, Command::Begin(_)) {
             self.shared.metastore.refresh().await?;
         }
         if let Some(outcome) = self.control(&statement.command).await? {
@@ -217,6 +219,18 @@ impl Session {
             Held::Firmly => Ok(rows),
             Held::Lost => Err(lost_race()),
             Held::KeyTaken(index) => Err(self.key_taken(index)),
+        }
+    }
+
+    /// The type that a client declared by its OID; 0 leaves it to the server. `42704`.
+    pub fn parameter_type(&self, oid: u32) -> Result<Option<PgType>, SqlError> {
+        let unknown = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist"));
+        match oid {
+            0 | UNKNOWN_OID => Ok(None),
+            oid => match PgType::from_oid(oid).or_else(|| self.context().type_of_oid(oid)) {
+                Some(pg) => Ok(Some(pg)),
+                None => Err(unknown().into()),
+            },
         }
     }
 

@@ -183,6 +183,14 @@ impl Session {
             .into()
     }
 
+    /// As [`Session::rights_are_todays`], after a READ COMMITTED transaction has moved on to the newest catalog.
+    pub(super) fn read_todays_rights(&mut self) -> Result<(), SqlError> {
+        if self.open.is_some() {
+            self.begin_implicit();
+        }
+        self.rights_are_todays()
+    }
+
     /// Rights and policies are today's, also where data is that of a moment ago: a transaction that reads an older catalog
     /// ends with `40001` once some were changed.
     pub(super) fn rights_are_todays(&self) -> Result<(), SqlError> {

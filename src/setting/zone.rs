@@ -36,7 +36,11 @@ impl Zone {
             .next()
             .map_or(Some(0), |part| i32::from_str(part).ok())
             .filter(|minutes| (0..60).contains(minutes))?;
-        Some(Self::Fixed(sign * (hours * 3600 + minutes * 60)))
+        let seconds = parts
+            .next()
+            .map_or(Some(0), |part| i32::from_str(part).ok())
+            .filter(|seconds| (0..60).contains(seconds))?;
+        parts.next().is_none().then_some(Self::Fixed(sign * (hours * 3600 + minutes * 60 + seconds)))
     }
 
     /// Seconds east of Greenwich at a moment given in microseconds since 1970.
@@ -76,7 +80,11 @@ impl fmt::Display for Zone {
                 let sign = if *seconds < 0 { '-' } else { '+' };
                 let minutes = seconds.abs() / 60;
                 write!(f, "{sign}{:02}", minutes / 60)?;
-                if minutes % 60 == 0 { Ok(()) } else { write!(f, ":{:02}", minutes % 60) }
+                let seconds = seconds.abs() % 60;
+                if minutes % 60 != 0 || seconds != 0 {
+                    write!(f, ":{:02}", minutes % 60)?;
+                }
+                if seconds == 0 { Ok(()) } else { write!(f, ":{seconds:02}") }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What kind of thing each command does: whether a read-only or a failed transaction admits it, and its command tag.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{Command, DropKind, Explain, RowChange, SetValue};
+use super::{AlterType, Command, DropKind, Explain, NewType, RowChange, SetValue};
 
 /// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ impl Command {
             | Self::AlterTable(_)
             | Self::CreateSequence(_)
             | Self::AlterSequence(_)
+            | Self::CreateType(_)
+            | Self::AlterType(_)
             | Self::Drop(_)
             | Self::Truncate(_)
             | Self::Maintain(_)
@@ -117,6 +119,12 @@ impl Command {
             Self::CreateTableAs(_) => "CREATE TABLE AS",
             Self::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
             Self::CreateView(_) => "CREATE VIEW",
+            Self::CreateType(create) => match create.definition {
+                NewType::Enum(_) => "CREATE TYPE",
+                NewType::Domain(_) => "CREATE DOMAIN",
+            },
+            Self::AlterType(AlterType { domain: false, .. }) => "ALTER TYPE",
+            Self::AlterType(AlterType { domain: true, .. }) => "ALTER DOMAIN",
             Self::CreateIndex(_) => "CREATE INDEX",
             Self::CreateCredential(_) => "CREATE STORAGE CREDENTIAL",
             Self::AlterTable(alter) => alter.kind.tag(),
@@ -128,6 +136,8 @@ impl Command {
                 DropKind::View => "DROP VIEW",
                 DropKind::Sequence => "DROP SEQUENCE",
                 DropKind::Index => "DROP INDEX",
+                DropKind::Type => "DROP TYPE",
+                DropKind::Domain => "DROP DOMAIN",
                 DropKind::Schema => "DROP SCHEMA",
                 DropKind::MaskingPolicy => "DROP MASKING POLICY",
                 DropKind::Credential => "DROP STORAGE CREDENTIAL",

@@ -22,6 +22,7 @@ mod setting;
 mod table;
 mod text;
 mod transaction;
+mod user_type;
 mod with;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
 
 pub use class::Class;
+pub use user_type::{AlterType, AlterTypeAction, CreateType, NewDomain, NewType};
 pub use with::{Part, WithParts};
 
 /// One statement of a message.
@@ -109,6 +111,10 @@ pub enum Command {
     CreateSequence(CreateSequence),
     /// `ALTER SEQUENCE` with options.
     AlterSequence(AlterSequence),
+    /// `CREATE TYPE` or `CREATE DOMAIN`.
+    CreateType(CreateType),
+    /// `ALTER TYPE` or `ALTER DOMAIN`.
+    AlterType(AlterType),
     /// `DROP` of anything but roles.
     Drop(Drop),
     /// `TRUNCATE`: deletes all rows of tables.
@@ -384,6 +390,12 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["schema"]) {
         return table::create_schema(c);
     }
+    if c.words(&["type"]) {
+        return user_type::create_type(c);
+    }
+    if c.words(&["domain"]) {
+        return user_type::create_domain(c);
+    }
     if c.words(&["policy"]) {
         return policy::create(c);
     }
@@ -403,8 +415,6 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             "materialized",
             "function",
             "procedure",
-            "type",
-            "domain",
             "extension",
             "trigger",
             "database",
@@ -443,6 +453,12 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["view"]) {
         return alter::parse_other(c, AlterKind::View);
     }
+    if c.words(&["type"]) {
+        return user_type::alter(c, false);
+    }
+    if c.words(&["domain"]) {
+        return user_type::alter(c, true);
+    }
     if c.words(&["policy"]) {
         return policy::alter(c);
     }
@@ -454,18 +470,7 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     Err(c.unsupported_or_unexpected(
         "ALTER",
-        &[
-            "schema",
-            "default",
-            "database",
-            "function",
-            "type",
-            "domain",
-            "masking",
-            "group",
-            "materialized",
-            "extension",
-        ],
+        &["schema", "default", "database", "function", "masking", "group", "materialized", "extension"],
     ))
 }
 
@@ -486,6 +491,10 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         DropKind::Index
     } else if c.words(&["schema"]) {
         DropKind::Schema
+    } else if c.words(&["type"]) {
+        DropKind::Type
+    } else if c.words(&["domain"]) {
+        DropKind::Domain
     } else if c.words(&["policy"]) {
         return policy::drop(c);
     } else if c.words(&["masking", "policy"]) {
@@ -495,7 +504,7 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         return Err(c.unsupported_or_unexpected(
             "DROP",
-            &["materialized", "function", "type", "domain", "extension", "database", "owned", "server", "trigger"],
+            &["materialized", "function", "extension", "database", "owned", "server", "trigger"],
         ));
     };
     table::drop(c, kind)

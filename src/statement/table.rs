@@ -187,7 +187,11 @@ pub enum DropKind {
     Sequence,
     /// `INDEX`: `2BP01` for one that carries a constraint.
     Index,
-    /// `SCHEMA`: its relations depend on it.
+    /// `TYPE`: an enumeration, or a domain.
+    Type,
+    /// `DOMAIN`.
+    Domain,
+    /// `SCHEMA`: its relations and types depend on it.
     Schema,
     /// `MASKING POLICY`: `2BP01` while it is attached to a column, even with CASCADE.
     MaskingPolicy,
@@ -226,6 +230,8 @@ pub enum CommentTarget {
     Schema(String),
     /// `CONSTRAINT name ON table`.
     Constraint(String, QualifiedName),
+    /// `TYPE` or `DOMAIN`.
+    Type(QualifiedName),
 }
 
 pub(super) fn create_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -501,6 +507,8 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         CommentTarget::Column(QualifiedName { schema: parts.pop(), name: table }, column)
     } else if c.words(&["schema"]) {
         CommentTarget::Schema(c.ident()?)
+    } else if c.words(&["type"]) || c.words(&["domain"]) {
+        CommentTarget::Type(c.qualified_name()?)
     } else if c.words(&["constraint"]) {
         let name = c.ident()?;
         c.expect_words(&["on"])?;
@@ -516,7 +524,7 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         return Err(c.unsupported_or_unexpected(
             "COMMENT ON",
-            &["database", "role", "function", "type", "policy", "extension", "materialized"],
+            &["database", "role", "function", "policy", "extension", "materialized"],
         ));
     };
     c.expect_words(&["is"])?;

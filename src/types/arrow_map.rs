@@ -37,6 +37,9 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         PgType::Uuid => DataType::FixedSizeBinary(16),
+        // Bytes in the order of the values.
+        PgType::Enum(_) => DataType::FixedSizeBinary(ENUM_BYTES),
+        PgType::Timetz => DataType::FixedSizeBinary(TIMETZ_BYTES),
         PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
             DataType::UInt32
         }
@@ -53,9 +56,15 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         | PgType::Aclitem
         | PgType::PgNodeTree
         | PgType::Void
+        | PgType::Named(_)
         | PgType::Unknown => DataType::Utf8View,
     }
 }
+
+/// Length of an enumeration's value: its label's code, big-endian.
+const ENUM_BYTES: i32 = 8;
+/// Length of a `timetz`: the time in UTC and the offset, each big-endian with its sign turned.
+const TIMETZ_BYTES: i32 = 12;
 
 /// The elements of an array. What the Arrow type alone does not tell of them is said of the array: the engine takes lists
 /// for different whose elements say it, and for equal where it casts them.
@@ -68,7 +77,7 @@ pub fn field(name: impl Into<String>, pg: &PgType, nullable: bool) -> Field {
     let data_type = arrow_type(pg);
     let mut metadata = HashMap::new();
     if of_data_type(&data_type) != *pg {
-        metadata.insert(TYPE_KEY.to_owned(), pg.to_string());
+        metadata.insert(TYPE_KEY.to_owned(), pg.to_key());
     }
     match pg {
         PgType::Uuid => {
@@ -151,6 +160,8 @@ impl Origin {
 /// Whether metadata still describes the data: an expression may keep a field's metadata and change its type.
 fn fits(pg: &PgType, data_type: &DataType) -> bool {
     match data_type {
+        // Without a scale of its own it has whatever its values need.
+        DataType::Decimal128(..) if *pg == PgType::Numeric(None) => true,
         DataType::Utf8 | DataType::LargeUtf8 => arrow_type(pg) == DataType::Utf8View,
         DataType::List(element) | DataType::LargeList(element) => {
             pg.element().is_some_and(|inner| fits(inner, element.data_type()))
@@ -222,7 +233,7 @@ pub fn ducklake_type(pg: &PgType) -> String {
         PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
             "uint32".to_owned()
         }
-        // Parquet has no interval that both Arrow and DuckDB write; its text form is kept.
+        // Parquet has no interval that both Arrow and DuckDB write; its text form is kept, and that of enumerations.
         PgType::Interval
         | PgType::Text
         | PgType::Varchar(_)
@@ -232,6 +243,9 @@ pub fn ducklake_type(pg: &PgType) -> String {
         | PgType::Aclitem
         | PgType::PgNodeTree
         | PgType::Void
+        | PgType::Timetz
+        | PgType::Enum(_)
+        | PgType::Named(_)
         | PgType::Unknown => "varchar".to_owned(),
     }
 }

@@ -4,14 +4,19 @@
 //! share one Arrow type (text, varchar, json …).
 
 mod arrow_map;
+mod enumeration;
 mod sql;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 pub use arrow_map::{Origin, TYPE_KEY, arrow_type, ducklake_type, field, item, of_field};
+pub use enumeration::{EnumLabel, EnumType};
 use serde::{Deserialize, Serialize};
 pub use sql::{TypeError, from_sql};
+
+use crate::name::{ObjectId, QualifiedName};
 
 /// The highest precision of a stored numeric.
 pub const NUMERIC_PRECISION_MAX: u8 = 38;
@@ -45,6 +50,8 @@ pub enum PgType {
     Date,
     /// A time of day without a zone: microseconds since midnight.
     Time,
+    /// A time of day with an offset from UTC. In data files it is text.
+    Timetz,
     /// A date and time without a zone: microseconds since 1970.
     Timestamp,
     /// A point in time: microseconds since 1970, UTC. Printed in the session's zone.
@@ -87,10 +94,14 @@ pub enum PgType {
     Unknown,
     /// An array over a type that is no array itself.
     Array(Box<PgType>),
+    /// An enumeration that a user made. In data files it is text.
+    Enum(Arc<EnumType>),
+    /// A name that stands for a type of the catalog, before it was looked up there.
+    Named(QualifiedName),
 }
 
 impl PgType {
-    /// Every type that is not an array and has no modifier.
+    /// Every type of PostgreSQL's own that is not an array and has no modifier.
     pub const SCALARS: &[Self] = &[
         Self::Bool,
         Self::Int2,
@@ -105,6 +116,7 @@ impl PgType {
         Self::Bytea,
         Self::Date,
         Self::Time,
+        Self::Timetz,
         Self::Timestamp,
         Self::Timestamptz,
         Self::Interval,
@@ -162,6 +174,7 @@ impl PgType {
             Self::Varchar(_) => (1043, 1015, -1),
             Self::Date => (1082, 1182, 4),
             Self::Time => (1083, 1183, 8),
+            Self::Timetz => (1266, 1270, 12),
             Self::Timestamp => (1114, 1115, 8),
             Self::Timestamptz => (1184, 1185, 8),
             Self::Interval => (1186, 1187, 16),
@@ -174,6 +187,8 @@ impl PgType {
             Self::Regnamespace => (4089, 4090, 4),
             Self::Regrole => (4096, 4097, 4),
             Self::Array(element) => (element.array_oid(), 0, -1),
+            Self::Enum(of) => (of.id.oid(), array_type_oid(of.id), 4),
+            Self::Named(_) => (0, 0, -1),
         }
     }
 
@@ -254,7 +269,10 @@ impl PgType {
             Self::Timestamp => "timestamp".to_owned(),
             Self::Timestamptz => "timestamptz".to_owned(),
             Self::InternalChar => "char".to_owned(),
+            Self::Timetz => "timetz".to_owned(),
             Self::Array(element) => format!("_{}", element.typname()),
+            Self::Enum(of) => of.name.clone(),
+            Self::Named(name) => name.name.clone(),
             other => other.to_string(),
         }
     }
@@ -276,12 +294,13 @@ impl PgType {
             | Self::Regnamespace
             | Self::Regrole => 'N',
             Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name => 'S',
-            Self::Date | Self::Time | Self::Timestamp | Self::Timestamptz => 'D',
+            Self::Date | Self::Time | Self::Timetz | Self::Timestamp | Self::Timestamptz => 'D',
+            Self::Enum(_) => 'E',
             Self::Interval => 'T',
             Self::Array(_) | Self::Int2vector | Self::Oidvector => 'A',
             Self::InternalChar | Self::PgNodeTree => 'Z',
             Self::Void => 'P',
-            Self::Unknown => 'X',
+            Self::Unknown | Self::Named(_) => 'X',
             Self::Bytea | Self::Uuid | Self::Json | Self::Jsonb | Self::Aclitem => 'U',
         }
     }
@@ -348,6 +367,7 @@ impl fmt::Display for PgType {
             Self::Bytea => "bytea",
             Self::Date => "date",
             Self::Time => "time without time zone",
+            Self::Timetz => "time with time zone",
             Self::Timestamp => "timestamp without time zone",
             Self::Timestamptz => "timestamp with time zone",
             Self::Interval => "interval",
@@ -369,6 +389,8 @@ impl fmt::Display for PgType {
             Self::Void => "void",
             Self::Unknown => "unknown",
             Self::Array(element) => return write!(f, "{element}[]"),
+            Self::Enum(of) => return f.write_str(&of.display_name()),
+            Self::Named(name) => return name.fmt(f),
         };
         f.write_str(name)
     }
@@ -377,15 +399,69 @@ impl fmt::Display for PgType {
 impl FromStr for PgType {
     type Err = TypeError;
 
-    /// Reads what [`PgType`]'s `Display` prints, and every other spelling SQL has for the type.
+    /// Reads every spelling that SQL has for the type, and what [`PgType::to_key`] gives.
     fn from_str(text: &str) -> Result<Self, TypeError> {
-        sql::parse(text)
+        let Some(definition) = text.strip_prefix(ENUM_KEY) else { return sql::parse(text) };
+        let (definition, is_array) = match definition.strip_suffix("[]") {
+            Some(element) => (element, true),
+            None => (definition, false),
+        };
+        let of = serde_json::from_str(definition).map_err(|_malformed| TypeError::Unknown(text.to_owned()))?;
+        let pg = Self::Enum(Arc::new(of));
+        Ok(if is_array { Self::Array(Box::new(pg)) } else { pg })
+    }
+}
+
+/// The key of an enumeration begins so; its definition follows.
+const ENUM_KEY: &str = "enum ";
+/// The OID of an array type of the catalog is that of its elements and this.
+const ARRAY_OID: u32 = 0x2000_0000;
+
+/// `pg_type.oid` of the array type over a type of the catalog.
+pub fn array_type_oid(id: ObjectId) -> u32 {
+    id.oid().saturating_add(ARRAY_OID)
+}
+
+/// The type of the catalog that an OID would be of, and whether it is the array type over it.
+pub fn type_of_oid(oid: u32) -> Option<(ObjectId, bool)> {
+    match oid.checked_sub(ARRAY_OID).and_then(ObjectId::from_oid) {
+        Some(element) => Some((element, true)),
+        None => Some((ObjectId::from_oid(oid)?, false)),
+    }
+}
+
+impl PgType {
+    /// The type with all that belongs to it, as text.
+    pub fn to_key(&self) -> String {
+        match self {
+            Self::Enum(of) => format!("{ENUM_KEY}{}", serde_json::to_string(of).unwrap_or_default()),
+            Self::Array(element) => format!("{}[]", element.to_key()),
+            other => other.to_string(),
+        }
+    }
+
+    /// The enumeration that its values, or the elements of its values, are of.
+    pub fn enumeration(&self) -> Option<&Arc<EnumType>> {
+        match self {
+            Self::Enum(of) => Some(of),
+            Self::Array(element) => element.enumeration(),
+            _ => None,
+        }
+    }
+
+    /// The enumeration that its values, or the elements of its values, are of.
+    pub fn enumeration_mut(&mut self) -> Option<&mut EnumType> {
+        match self {
+            Self::Enum(of) => Some(Arc::make_mut(of)),
+            Self::Array(element) => element.enumeration_mut(),
+            _ => None,
+        }
     }
 }
 
 impl Serialize for PgType {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.to_key())
     }
 }
 

@@ -8,7 +8,7 @@ use sqlparser::parser::Parser;
 
 use super::{NUMERIC_PRECISION_MAX, PgType};
 use crate::error::{Report, SqlState};
-use crate::name::fold;
+use crate::name::{QualifiedName, fold};
 
 /// Why a type's name stands for no type here.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,7 @@ pub fn from_sql(sql: &Sql) -> Result<PgType, TypeError> {
             microseconds("time", *precision)?;
             match zone {
                 TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => PgType::Time,
-                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => {
-                    return Err(TypeError::Unsupported("type time with time zone".to_owned()));
-                }
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => PgType::Timetz,
             }
         }
         Sql::Timestamp(precision, zone) => {
@@ -113,21 +111,28 @@ pub fn from_sql(sql: &Sql) -> Result<PgType, TypeError> {
                 })
                 .collect();
             let quoted = matches!(name.0.last(), Some(ObjectNamePart::Identifier(i)) if i.quote_style.is_some());
-            let last = match parts.as_slice() {
-                [one] => one,
-                [schema, one] if schema == "pg_catalog" => one,
+            let (schema, last) = match parts.as_slice() {
+                [one] => (None, one),
+                [schema, one] => (Some(schema), one),
                 _ => return Err(TypeError::Unknown(name.to_string())),
             };
-            named(last, quoted, modifiers)?
+            let builtin = schema.is_none_or(|schema| schema == "pg_catalog").then(|| named(last, quoted, modifiers));
+            match builtin {
+                Some(Some(pg)) => pg,
+                None | Some(None) if modifiers.is_empty() && schema.is_none_or(|schema| schema != "pg_catalog") => {
+                    PgType::Named(QualifiedName { schema: schema.cloned(), name: last.clone() })
+                }
+                None | Some(None) => return Err(TypeError::Unknown(name.to_string())),
+            }
         }
         other => return Err(TypeError::Unsupported(format!("type {}", fold(&other.to_string())))),
     })
 }
 
 /// Types the parser has no keyword for.
-fn named(name: &str, quoted: bool, modifiers: &[String]) -> Result<PgType, TypeError> {
+fn named(name: &str, quoted: bool, modifiers: &[String]) -> Option<PgType> {
     let length = || modifiers.first().and_then(|n| n.parse::<u32>().ok());
-    Ok(match name {
+    Some(match name {
         "bool" => PgType::Bool,
         "int2" => PgType::Int2,
         "int4" => PgType::Int4,
@@ -140,6 +145,7 @@ fn named(name: &str, quoted: bool, modifiers: &[String]) -> Result<PgType, TypeE
         "text" => PgType::Text,
         "date" => PgType::Date,
         "time" => PgType::Time,
+        "timetz" => PgType::Timetz,
         "interval" => PgType::Interval,
         "uuid" => PgType::Uuid,
         "json" => PgType::Json,
@@ -162,7 +168,7 @@ fn named(name: &str, quoted: bool, modifiers: &[String]) -> Result<PgType, TypeE
         "pg_node_tree" => PgType::PgNodeTree,
         "void" => PgType::Void,
         "unknown" => PgType::Unknown,
-        other => return Err(TypeError::Unknown(other.to_owned())),
+        _ => return None,
     })
 }
 

@@ -5,20 +5,34 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, SchemaRef};
+use arrow::datatypes::{Field, FieldRef, SchemaRef};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, ScalarValue, exec_err};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::physical_expr::ScalarFunctionExpr;
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::text::{FromStored, stored_as_text};
 use crate::catalog::field_id;
+use crate::types::PgType;
 
 /// Binds columns by id. Virtual columns, which have none, by name.
 #[derive(Clone, Debug)]
 pub(super) struct ByColumnId {
-    /// Each column's id, and what it has in files that lack it; by name.
-    pub(super) columns: HashMap<String, (i32, ScalarValue)>,
+    /// By name.
+    pub(super) columns: HashMap<String, Known>,
+}
+
+/// A column of the table.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) id: i32,
+    pub(super) pg: PgType,
+    /// What it has in files that lack it.
+    pub(super) initial: ScalarValue,
 }
 
 #[derive(Debug)]
@@ -28,7 +42,16 @@ struct Adapter {
 
 #[derive(Debug)]
 enum Bound {
-    Physical { column: Column, cast_to: Option<Arc<Field>> },
+    Physical {
+        column: Column,
+        cast_to: Option<Arc<Field>>,
+    },
+    /// The file has it as text.
+    Text {
+        column: Column,
+        read: Arc<ScalarUDF>,
+        field: FieldRef,
+    },
     Absent(Arc<dyn PhysicalExpr>),
 }
 
@@ -46,20 +69,28 @@ impl PhysicalExprAdapterFactory for ByColumnId {
         for field in logical.fields() {
             let known = self.columns.get(field.name());
             let index = match known {
-                Some((id, _)) => by_id.get(id).copied(),
+                Some(known) => by_id.get(&known.id).copied(),
                 None => Some(physical.index_of(field.name())?),
             };
-            let bound = match index {
-                Some(index) => {
+            let bound = match (index, known) {
+                (Some(index), Some(known))
+                    if stored_as_text(&known.pg) && physical.field(index).data_type() != field.data_type() =>
+                {
+                    let read = FromStored::new(known.pg.clone(), field.data_type().clone());
+                    let read = Arc::new(ScalarUDF::new_from_impl(read));
+                    let column = Column::new(physical.field(index).name(), index);
+                    Bound::Text { column, read, field: Arc::clone(field) }
+                }
+                (Some(index), _) => {
                     let stored = physical.field(index);
                     // Types only: names, metadata and nullability may differ freely.
                     let cast_to = (stored.data_type() != field.data_type())
                         .then(|| Arc::new(Field::new(field.name(), field.data_type().clone(), field.is_nullable())));
                     Bound::Physical { column: Column::new(stored.name(), index), cast_to }
                 }
-                None => {
+                (None, _) => {
                     let value = match known {
-                        Some((_, initial)) => initial.cast_to(field.data_type())?,
+                        Some(known) => known.initial.cast_to(field.data_type())?,
                         None => ScalarValue::try_from(field.data_type())?,
                     };
                     Bound::Absent(Arc::new(Literal::new(value)))
@@ -79,6 +110,13 @@ impl PhysicalExprAdapter for Adapter {
             match self.by_name.get(column.name()) {
                 None => exec_err!("column {} is not in the table schema", column.name()),
                 Some(Bound::Absent(literal)) => Ok(Transformed::yes(Arc::clone(literal))),
+                Some(Bound::Text { column, read, field }) => {
+                    let arguments: Vec<Arc<dyn PhysicalExpr>> = vec![Arc::new(column.clone())];
+                    let options = Arc::new(ConfigOptions::default());
+                    let function =
+                        ScalarFunctionExpr::new("from_stored", Arc::clone(read), arguments, Arc::clone(field), options);
+                    Ok(Transformed::yes(Arc::new(function)))
+                }
                 Some(Bound::Physical { column, cast_to: None }) => Ok(Transformed::yes(Arc::new(column.clone()))),
                 Some(Bound::Physical { column, cast_to: Some(field) }) => {
                     let cast = CastExpr::new_with_target_field(Arc::new(column.clone()), Arc::clone(field), None);

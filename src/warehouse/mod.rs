@@ -10,6 +10,7 @@ mod scan;
 mod stage;
 mod stats;
 mod sweep;
+mod text;
 mod upkeep;
 mod write;
 
@@ -29,7 +30,6 @@ pub use upkeep::{Running, UpkeepLog, Vacuumed};
 pub use write::{TableWriter, WriteError, Written};
 
 use crate::catalog::{CatalogState, Relation, RelationKind};
-use crate::types::PgType;
 
 /// The warehouse's files.
 #[derive(Clone, Debug)]
@@ -100,9 +100,4 @@ impl Warehouse {
 pub fn folder(name: &str) -> String {
     let readable: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
     format!("{readable}-{}/", uuid::Uuid::now_v7())
-}
-
-/// Whether a column's values are kept as text because Parquet has no home for its type.
-pub(crate) fn stored_as_text(pg: &PgType) -> bool {
-    *pg == PgType::Interval
 }

@@ -21,7 +21,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use parquet::arrow::RowNumber;
 
-use super::adapter::ByColumnId;
+use super::adapter::{ByColumnId, Known};
 use super::deletes::{Place, live_rows};
 use super::evolve::{evolved, initial};
 use super::layout::pruned;
@@ -148,7 +148,9 @@ impl WarehouseTable {
         let source = ParquetSource::new(table_schema.build())
             .with_table_parquet_options(state.table_options().parquet.clone())
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
-        let known = |column: &Column| Ok((column.name.clone(), (column.id, initial(column)?)));
+        let known = |column: &Column| {
+            Ok((column.name.clone(), Known { id: column.id, pg: column.pg.clone(), initial: initial(column)? }))
+        };
         let columns = self.columns.iter().map(known).collect::<Result<_>>()?;
         let mut statistics = Vec::with_capacity(files.len());
         let mut group = Vec::with_capacity(files.len());

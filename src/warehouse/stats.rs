@@ -9,7 +9,7 @@ use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::stored_as_text;
+use super::text::stored_as_text;
 use crate::catalog::{Column, ColumnStats, DataFile, field_id};
 use crate::encode::{ColumnBuilder, Style, scalar_text};
 use crate::setting::Zone;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, UInt32Array};
 use arrow::compute::{cast, concat, concat_batches, take, take_record_batch};
-use arrow::datatypes::{DataType, Field, IntervalMonthDayNanoType, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::DataFusionError;
@@ -19,9 +19,10 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::Warehouse;
 use super::layout::Layout;
 use super::stats::{FloatStats, collect, is_float};
-use super::{Warehouse, stored_as_text};
+use super::text::{self, stored_field};
 use crate::catalog::{CatalogState, Column, DataFile, Deletes, FilePartition, Moves, Relation, file_schema};
 use crate::error::{Report, SqlState};
 use crate::name::{FileId, QualifiedName};
@@ -390,32 +391,12 @@ fn conform(batch: &RecordBatch, schema: &Schema) -> Result<Vec<ArrayRef>, ArrowE
 }
 
 fn stored_schema(columns: &[Column], schema: &Schema) -> SchemaRef {
-    let fields = columns.iter().zip(schema.fields()).map(|(column, field)| {
-        if stored_as_text(&column.pg) {
-            Arc::new(Field::clone(field).with_data_type(DataType::Utf8))
-        } else {
-            Arc::clone(field)
-        }
-    });
+    let fields = columns.iter().zip(schema.fields()).map(|(column, field)| stored_field(&column.pg, field));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn to_stored(batch: &RecordBatch, target: &Target) -> Result<RecordBatch, ArrowError> {
-    let arrays = target.columns.iter().zip(batch.columns()).map(|(column, array)| {
-        if stored_as_text(&column.pg) { Ok(interval_text(array)) } else { Ok(Arc::clone(array)) }
-    });
+    let columns = target.columns.iter().zip(target.stored.fields()).zip(batch.columns());
+    let arrays = columns.map(|((column, field), array)| text::to_stored(&column.pg, array, field));
     RecordBatch::try_new(Arc::clone(&target.stored), arrays.collect::<Result<Vec<_>, ArrowError>>()?)
-}
-
-/// Intervals in a form that Arrow's cast, DuckDB and PostgreSQL all read.
-fn interval_text(array: &ArrayRef) -> ArrayRef {
-    let intervals = array.as_primitive::<IntervalMonthDayNanoType>();
-    let text = intervals.iter().map(|value| {
-        value.map(|value| {
-            let (micros, sign) = (value.nanoseconds / 1000, if value.nanoseconds < 0 { "-" } else { "" });
-            let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
-            format!("{} mons {} days {sign}{seconds}.{fraction:06} secs", value.months, value.days)
-        })
-    });
-    Arc::new(text.collect::<StringArray>())
 }

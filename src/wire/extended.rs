@@ -7,7 +7,7 @@ use super::link::{Fault, Stop, Watch};
 use super::message::{Bind, Message, Target, violation};
 use super::reply::Bare;
 use crate::encode::{Format, RowEncoder};
-use crate::error::{About, Plain, Report, SqlError, SqlState};
+use crate::error::{About, Report, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::session::{BoundValue, Portal, PortalRows};
 use crate::statement::Command;
@@ -31,7 +31,8 @@ impl Connection {
     async fn dispatch(&mut self, message: Message) -> Result<(), Stop> {
         match message {
             Message::Parse { name, sql, types } => {
-                let types = types.iter().map(|oid| parameter_type(*oid)).collect::<Result<Vec<_>, _>>()?;
+                let known = |oid: &u32| self.session.parameter_type(*oid);
+                let types = types.iter().map(known).collect::<Result<Vec<_>, _>>()?;
                 let mut watch = self.watch();
                 watch.run(&mut self.link, self.session.prepare(&name, &sql, &types)).await??;
                 self.link.reply().bare(Bare::ParseComplete);
@@ -192,17 +193,6 @@ impl Connection {
                 return Ok((count, false));
             }
         }
-    }
-}
-
-/// The type a client declared; 0 leaves it to the server.
-fn parameter_type(oid: u32) -> Result<Option<PgType>, SqlError> {
-    match oid {
-        0 | 705 => Ok(None),
-        oid => match PgType::from_oid(oid) {
-            Some(pg) => Ok(Some(pg)),
-            None => Err(Plain::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist")).into()),
-        },
     }
 }
 

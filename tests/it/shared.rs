@@ -111,6 +111,16 @@ async fn rights_are_the_same_at_once() {
     b.simple("REVOKE SELECT ON t FROM r").await.unwrap();
     fails(&mut r, "SELECT * FROM t", "40001").await;
     r.simple("ROLLBACK").await.unwrap();
+    // Who lost a membership cannot use it, nor who is no superuser any more.
+    a.simple("CREATE ROLE other; GRANT other TO r; CREATE ROLE su SUPERUSER LOGIN PASSWORD 's'").await.unwrap();
+    r.simple("SET ROLE other; RESET ROLE; SELECT 1").await.unwrap();
+    let mut su = Client::connect(second.address, "su", "s").await.unwrap();
+    su.simple("SELECT 1").await.unwrap();
+    a.simple("REVOKE other FROM r; ALTER ROLE su NOSUPERUSER").await.unwrap();
+    fails(&mut r, "SET ROLE other", "42501").await;
+    fails(&mut su, "SET SESSION AUTHORIZATION boathouse", "42501").await;
+    a.simple("ALTER SYSTEM SET snapshot_retention = '30d'").await.unwrap();
+    is(&mut b, "SHOW snapshot_retention", "30d").await;
     a.simple("ALTER ROLE r PASSWORD 'q'").await.unwrap();
     assert!(Client::connect(second.address, "r", "p").await.is_err());
     Client::connect(second.address, "r", "q").await.unwrap();
@@ -184,6 +194,65 @@ async fn sixteen_writers_on_two_servers() {
     assert_eq!(content(&mut second.connect().await).await, [there, there, counted]);
     let third = fleet.server().await;
     assert_eq!(content(&mut third.connect().await).await, [there, there, counted]);
+}
+
+/// Also what was committed so long ago that its snapshot is let go.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_has_happened_nevertheless() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    let (mut a, mut b) = (first.connect().await, second.connect().await);
+    a.simple("ALTER SYSTEM SET snapshot_retention = '1s'").await.unwrap();
+    a.simple("CREATE TABLE pk (k int PRIMARY KEY, v int); INSERT INTO pk VALUES (0, 0)").await.unwrap();
+    a.simple("CREATE TABLE tr (a int); CREATE TABLE dropped (a int); CREATE ROLE gone LOGIN PASSWORD 'p'")
+        .await
+        .unwrap();
+    b.simple("SELECT * FROM pk; SELECT * FROM tr; SELECT * FROM dropped").await.unwrap();
+    let (mut c, mut d) = (second.connect().await, second.connect().await);
+    b.simple("BEGIN; INSERT INTO pk VALUES (1, 2)").await.unwrap();
+    c.simple("BEGIN; TRUNCATE tr").await.unwrap();
+    d.simple("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM tr").await.unwrap();
+    a.simple("INSERT INTO pk VALUES (1, 1)").await.unwrap();
+    a.simple("INSERT INTO tr VALUES (7)").await.unwrap();
+    a.simple("DROP ROLE gone").await.unwrap();
+    let last = a.value("SELECT max(snapshot_id) FROM snapshots()").await.unwrap();
+    a.simple("DROP TABLE dropped").await.unwrap();
+    let began = Instant::now();
+    while a.value(&format!("SELECT count(*) FROM snapshots() WHERE snapshot_id <= {last}")).await.as_deref()
+        != Some("0")
+    {
+        assert!(began.elapsed() < Duration::from_mins(1), "nothing is forgotten");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(Client::connect(second.address, "gone", "p").await.is_err());
+    let mut late = second.connect().await;
+    fails(&mut late, "SELECT * FROM dropped", "42P01").await;
+    let error = b.simple("COMMIT").await.unwrap_err();
+    assert!(["23505", "40001"].contains(&error.code.as_str()), "{error}");
+    fails(&mut c, "COMMIT", "40001").await;
+    fails(&mut d, "SELECT 1 FROM tr", "40001").await;
+    is(
+        &mut late,
+        "SELECT (SELECT string_agg(k || ' ' || v, ',' ORDER BY k) FROM pk) || ';' || (SELECT sum(a) FROM tr)",
+        "0 0,1 1;7",
+    )
+    .await;
+    // A sequence goes on where it was, also on the other server.
+    a.simple("CREATE TABLE u (id serial PRIMARY KEY, v int); INSERT INTO u (v) VALUES (1), (2), (3)").await.unwrap();
+    a.simple("DROP TABLE u").await.unwrap();
+    a.simple("UNDROP TABLE u").await.unwrap();
+    late.simple("INSERT INTO u (v) VALUES (4)").await.unwrap();
+    is(&mut a, "SELECT max(id) FROM u", "4").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_may_start_together() {
+    let fleet = Fleet::start().await;
+    let (first, second, third) = tokio::join!(fleet.server(), fleet.server(), fleet.server());
+    first.connect().await.simple("CREATE TABLE t (a int)").await.unwrap();
+    for server in [second, third] {
+        is(&mut server.connect().await, "SELECT count(*) FROM t", "0").await;
+    }
 }
 
 /// One of them looks after the tables; if it goes, another one does.

@@ -157,6 +157,14 @@ impl Db {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Waits until no other server is starting. It may start when what is given back is dropped.
+    pub(super) async fn alone(&self) -> Result<Option<postgres::Alone>, MetastoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(db) => db.alone().await.map(Some),
+        }
+    }
+
     /// Waits until nobody else writes and, if somebody else might have, asks for a number: `sql` has no placeholders.
     pub(super) async fn turn(&self, sql: &str) -> Result<(Turn<'_>, Option<i64>), MetastoreError> {
         match self {

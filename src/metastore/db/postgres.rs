@@ -22,6 +22,8 @@ use crate::metastore::MetastoreError;
 const WRITE_LOCK: i64 = 0x626f_6174_686f_7573;
 /// Key of the advisory lock of the server that looks after the tables: `boathoup`.
 const UPKEEP_LOCK: i64 = 0x626f_6174_686f_7570;
+/// Key of the advisory lock of a server that starts: `boathous` and one.
+const START_LOCK: i64 = WRITE_LOCK + 1;
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the database may be silent before the connection counts as broken.
@@ -43,6 +45,11 @@ pub(in crate::metastore) struct Postgres {
     quick: Mutex<Option<Session>>,
     /// Has the lock of upkeep, if this server has it.
     upkeep: Mutex<Option<Session>>,
+}
+
+/// While it lasts, no other server starts.
+pub(in crate::metastore) struct Alone {
+    _session: Session,
 }
 
 /// A transaction that no other server writes beside. If it is dropped before its end, the connection goes with it.
@@ -127,7 +134,8 @@ impl Postgres {
             }
         });
         let sql = format!(
-            "SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed'",
+            "SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed';
+             SET client_min_messages = warning",
             TURN_IDLE_MAX.as_millis()
         );
         client.batch_execute(&sql).await.map_err(|source| failed(&sql, source))?;
@@ -156,12 +164,37 @@ impl Postgres {
     }
 
     pub(super) async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
-        ask(&mut *self.session(&self.reader).await?, sql, &values).await
+        self.ask(&self.reader, sql, &values).await
     }
 
     /// As a query, beside those that take long.
     pub(super) async fn query_quickly(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
-        ask(&mut *self.session(&self.quick).await?, sql, &values).await
+        self.ask(&self.quick, sql, &values).await
+    }
+
+    /// Once more on a new connection if this one breaks: what is asked here may be asked twice.
+    async fn ask(
+        &self,
+        kept: &Mutex<Option<Session>>,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, MetastoreError> {
+        let mut session = self.session(kept).await?;
+        let first = ask(&mut session, sql, values).await;
+        let broken = session.as_ref().is_none_or(|session| session.client.is_closed());
+        drop(session);
+        match first {
+            Err(_) if broken => ask(&mut *self.session(kept).await?, sql, values).await,
+            answer => answer,
+        }
+    }
+
+    /// A session that has the lock of those that start.
+    pub(super) async fn alone(&self) -> Result<Alone, MetastoreError> {
+        let session = self.connect().await?;
+        let locked = session.client.execute("SELECT pg_advisory_lock($1)", &[&START_LOCK]).await;
+        locked.map_err(|source| failed("take the lock of the start", source))?;
+        Ok(Alone { _session: session })
     }
 
     /// Whether this server is the one that looks after the tables. It stays so until its connection breaks.

@@ -8,6 +8,7 @@ use super::rows::{Rows, row};
 use crate::catalog::{Column, Constraint, ConstraintKind, ForeignKey, Index, Relation};
 use crate::context::Context;
 use crate::name::{ObjectId, quote};
+use crate::pg::system::types;
 use crate::types::PgType;
 
 /// `pg_class.oid` of `pg_constraint`.
@@ -237,7 +238,7 @@ fn names(table: &Relation, columns: &[i32]) -> String {
 
 /// `pg_get_constraintdef`
 pub(super) fn constraint_definition(ctx: &Context, oid: u32) -> Option<String> {
-    let (_, table, constraint) = find(ctx, oid)?;
+    let Some((_, table, constraint)) = find(ctx, oid) else { return types::domain_constraint_definition(ctx, oid) };
     Some(match &constraint.kind {
         ConstraintKind::Check(check) => format!("CHECK (({}))", check.condition),
         ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => {

@@ -12,6 +12,7 @@ mod objects;
 mod roles;
 mod rows;
 mod table;
+mod types;
 mod value;
 mod views;
 

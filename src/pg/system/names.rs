@@ -8,6 +8,7 @@ use crate::context::{Context, undefined_schema, undefined_table};
 use crate::encode::{ObjectNames, Style};
 use crate::error::{Plain, SqlState};
 use crate::name::{ObjectId, QualifiedName, quote};
+use crate::pg::system::types;
 use crate::types::PgType;
 
 /// Pseudo-types: they have names, and nothing else here.
@@ -69,8 +70,8 @@ impl ObjectNames for Objects {
 fn object_name(ctx: &Context, pg: &PgType, oid: u32) -> Option<String> {
     match pg {
         PgType::Regclass => relation_name(ctx, oid),
-        PgType::Regtype => PgType::from_oid(oid)
-            .map(|pg| pg.to_string())
+        PgType::Regtype => ctx
+            .type_name(oid, -1)
             .or_else(|| PSEUDO_TYPES.iter().find(|(_, known)| *known == oid).map(|(name, _)| (*name).to_owned())),
         PgType::Regproc => objects::function_name(oid),
         PgType::Regnamespace => schema_name(ctx, oid).map(|name| quote(&name)),
@@ -108,7 +109,7 @@ fn object_oid(ctx: &Context, pg: &PgType, text: &str) -> Result<u32, Plain> {
                 let name = QualifiedName::parse(text).ok()?.name;
                 PSEUDO_TYPES.iter().find(|(known, _)| *known == name).map(|(_, oid)| *oid)
             };
-            text.parse::<PgType>().ok().map(|pg| pg.oid()).or_else(pseudo).ok_or_else(unknown)
+            types::oid_of(ctx, text).or_else(pseudo).ok_or_else(unknown)
         }
         PgType::Regproc => objects::function_oid(&QualifiedName::parse(text)?.name)
             .ok_or_else(|| Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function \"{text}\" does not exist"))),

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::rows::{Rows, row};
 use super::value::Value;
 use super::{
-    INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, keys, names, relations, schema_oid,
+    INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, keys, names, relations, schema_oid, types,
 };
 use crate::catalog::{
     BOOTSTRAP_ROLE, Column, Constraint, ConstraintKind, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation,
@@ -282,7 +282,12 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
                 generated,
                 acl: acl(ctx, column.acl.as_ref()),
             };
-            rows.push(attribute_row(id.oid(), &column.name, &column.pg, column.id, own));
+            let mut row = attribute_row(id.oid(), &column.name, &column.pg, column.id, own);
+            if let (Some(domain), [_, _, of_type, _, _, modifier, ..]) = (column.domain, &mut row) {
+                *of_type = domain.id.oid().into();
+                *modifier = (-1).into();
+            }
+            rows.push(row);
         }
     }
 }
@@ -421,6 +426,9 @@ pub(super) fn description(ctx: &Context, rows: &mut Rows) {
         if let Some(comment) = schema_comment(id, schema) {
             rows.push(row![id.oid(), PG_NAMESPACE_OID, 0, comment]);
         }
+    }
+    for (oid, comment) in types::comments(ctx) {
+        rows.push(row![oid, types::PG_TYPE_OID, 0, comment]);
     }
     for (id, relation) in visible(ctx) {
         for constraint in &relation.constraints {

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::rows::{Rows, from_tsv};
-use super::{SystemRelation, activity, keys, objects, roles};
+use super::{SystemRelation, activity, keys, objects, roles, types};
 use crate::context::Context;
 use crate::error::SqlError;
 
@@ -56,12 +56,16 @@ fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
         "pg_cast" => from_tsv(rows, include_str!("../../../sql/pg_catalog/pg_cast.tsv")),
         "pg_opclass" => from_tsv(rows, keys::OPERATOR_CLASSES),
         "pg_proc" => from_tsv(rows, objects::FUNCTIONS),
-        "pg_type" => from_tsv(rows, include_str!("../../../sql/pg_catalog/pg_type.tsv")),
+        "pg_type" => types::types(ctx, rows),
+        "pg_enum" => types::enumerations(ctx, rows),
         "pg_attrdef" => objects::attrdef(ctx, rows),
         "pg_attribute" => objects::attribute(ctx, rows),
         "pg_class" => objects::class(ctx, rows),
         "pg_collation" => objects::collation(rows),
-        "pg_constraint" => keys::constraint(ctx, rows),
+        "pg_constraint" => {
+            keys::constraint(ctx, rows);
+            types::domain_constraints(ctx, rows);
+        }
         "pg_database" => objects::database(ctx, rows),
         "pg_depend" => objects::depend(ctx, rows),
         "pg_description" => objects::description(ctx, rows),

@@ -15,7 +15,7 @@ use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
 use super::layout::{lay_out, refuse_in_layout};
 use super::sequence;
-use super::table::{change_owner, new_relation, one_source, parts, plain_column, sequence_name, storable};
+use super::table::{change_owner, declare, new_relation, one_source, parts, plain_column, sequence_name};
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Identity, IdentityKind, Namespace, Relation, RelationKind,
@@ -307,8 +307,8 @@ impl Altered<'_> {
             ddl.skip(SqlState::DUPLICATE_COLUMN, format!("{}, skipping", known.message));
             return Ok(());
         }
-        storable(&definition.pg)?;
         let mut column = plain_column(next, &definition.name, definition.pg.clone());
+        declare(self.scope, &mut column)?;
         column.nullable = !definition.not_null;
         column.default =
             definition.default.as_deref().map(|text| sequence::with_schemas(self.scope, text)).transpose()?;
@@ -320,7 +320,10 @@ impl Altered<'_> {
             one_source(&column, definition, &self.new.name)?;
             self.generate(&mut column, expression.clone(), *stored)?;
         }
-        if column.default.is_some() {
+        if column.domain.is_some() {
+            // Each row is held to the rules of the domain.
+            self.rewritten.push((next, None));
+        } else if column.default.is_some() {
             let value = default_value(self.scope, &column)?;
             if value.is_volatile() || !has_common_text(&column.pg) {
                 self.rewritten.push((next, None));
@@ -576,12 +579,15 @@ impl Altered<'_> {
     }
 
     fn retype(&mut self, ddl: &mut DdlPlan, found: &Column, pg: &PgType, using: Option<&ast::Expr>) -> PlanResult<()> {
-        storable(pg)?;
+        let mut declared = plain_column(found.id, &found.name, pg.clone());
+        declare(self.scope, &mut declared)?;
+        let (pg, domain) = (&declared.pg, declared.domain);
         if found.identity.is_some() && !matches!(pg, PgType::Int2 | PgType::Int4 | PgType::Int8) {
             let message = "identity column type must be smallint, integer, or bigint";
             return Err(Plain::new(SqlState::INVALID_PARAMETER_VALUE, message).into());
         }
-        if found.pg == *pg && using.is_none() {
+        if found.pg == *pg && using.is_none() && (domain.is_none() || domain == found.domain) {
+            self.change(found.id, |column| column.domain = domain);
             return Ok(());
         }
         refuse_in_layout(&self.new, found, "alter")?;
@@ -597,10 +603,10 @@ impl Altered<'_> {
             let message = "cannot alter the type of a column that a check constraint reads to a type of another kind";
             return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint("Drop the constraint first.").into());
         }
-        let widening = using.is_none() && is_widening(&found.pg, pg);
+        let widening = using.is_none() && is_widening(&found.pg, pg) && domain.is_none();
         // What rows had before the column was there is text of the old type.
         let initial = found.initial.clone().filter(|_| widening);
-        let widened = Column { pg: pg.clone(), initial, ..found.clone() };
+        let widened = Column { pg: pg.clone(), domain, initial, ..found.clone() };
         if widened.default.is_some() && found.identity.is_none() {
             default_value(self.scope, &widened).map_err(|_error| {
                 let message =

@@ -13,6 +13,7 @@ mod restore;
 mod role;
 mod sequence;
 mod table;
+mod user_type;
 
 pub(super) use alter::alter;
 pub(super) use constraint::bind_check;
@@ -120,6 +121,8 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreateView(create) => table::create_view(scope, &mut ddl, create)?,
         Command::CreateSequence(create) => sequence::create(scope, &mut ddl, create)?,
         Command::AlterSequence(alter) => sequence::alter(scope, &mut ddl, alter)?,
+        Command::CreateType(create) => user_type::create(scope, &mut ddl, create)?,
+        Command::AlterType(alter) => user_type::alter(scope, &mut ddl, alter)?,
         Command::CreateCredential(create) => table::create_credential(scope, &mut ddl, create)?,
         Command::Drop(drop) => table::drop(scope, &mut ddl, drop)?,
         Command::Truncate(truncate) => table::truncate(scope, &mut ddl, truncate)?,

@@ -231,6 +231,9 @@ fn dependency(scope: &Scope, body: &Body, object: ObjectId, role: ObjectId) -> O
         Body::Credential(credential) => {
             (credential.owner == role).then(|| format!("owner of storage credential {}", credential.name))
         }
+        Body::Type(user_type) => {
+            (user_type.owner == role).then(|| format!("owner of {} {}", user_type.kind_name(), user_type.name))
+        }
         Body::Role(_) => None,
     }
 }

@@ -12,7 +12,7 @@ use super::sequence;
 use super::{DdlPlan, column, relation, reserved, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, OnCommit,
-    Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, View,
+    Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, UserType, View,
 };
 use crate::context::undefined_schema;
 use crate::error::{Notice, Plain, SqlState, internal, unsupported};
@@ -20,8 +20,8 @@ use crate::govern::Privilege;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
-    ColumnDefinition, Comment, CommentTarget, Condition, CreateCredential, CreateExternalTable, CreateSchema,
-    CreateTable, CreateTableAs, CreateView, Drop, DropKind, NewTable, Truncate,
+    AlterKind, AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, Condition, CreateCredential,
+    CreateExternalTable, CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, NewTable, Truncate,
 };
 use crate::transaction::temporary_schema;
 use crate::types::{PgType, of_field};
@@ -132,6 +132,7 @@ pub(super) fn plain_column(id: i32, name: &str, pg: PgType) -> Column {
         id,
         name: name.to_owned(),
         pg,
+        domain: None,
         nullable: true,
         default: None,
         initial: None,
@@ -180,7 +181,7 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
     let id = ddl.new_id(scope);
     let mut sequences = Vec::new();
     for (column, definition) in columns.iter_mut().zip(&create.columns) {
-        storable(&column.pg)?;
+        declare(scope, column)?;
         column.nullable = !definition.not_null;
         column.default = definition.default.as_deref().map(|text| sequence::with_schemas(scope, text)).transpose()?;
         if let Some(option) = &definition.identity {
@@ -262,32 +263,34 @@ pub(super) fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column
     numbered(&format!("{table}_{column}_seq"), taken)
 }
 
+/// Looks up the type that a column was declared with. `42704`, and as [`storable`].
+pub(super) fn declare(scope: &Scope, column: &mut Column) -> PlanResult<()> {
+    (column.pg, column.domain) = scope.ctx.named_type(&column.pg)?;
+    storable(&column.pg)
+}
+
 /// Types that the warehouse keeps. `0A000`, `42P16`.
 pub(super) fn storable(pg: &PgType) -> PlanResult<()> {
     match pg {
-        PgType::Numeric(None) => Err(unsupported("a numeric column without precision")
-            .hint("Give a precision and scale, such as numeric(38,10).")
-            .into()),
-        PgType::Array(element) => match element.as_ref() {
-            PgType::Interval => Err(unsupported("a column of type interval[]").into()),
-            element => storable(element),
-        },
+        PgType::Array(element) => storable(element),
         PgType::Bool
         | PgType::Int2
         | PgType::Int4
         | PgType::Int8
         | PgType::Float4
         | PgType::Float8
-        | PgType::Numeric(Some(_))
+        | PgType::Numeric(_)
         | PgType::Text
         | PgType::Varchar(_)
         | PgType::Char(_)
         | PgType::Bytea
         | PgType::Date
         | PgType::Time
+        | PgType::Timetz
         | PgType::Timestamp
         | PgType::Timestamptz
         | PgType::Interval
+        | PgType::Enum(_)
         | PgType::Uuid
         | PgType::Json
         | PgType::Jsonb => Ok(()),
@@ -308,7 +311,6 @@ pub(in crate::plan) fn create_table_as(
     }
     let named = query.fields.iter().enumerate().map(|(index, field)| {
         let pg = match of_field(field) {
-            PgType::Numeric(None) => PgType::Numeric(Some((38, 10))),
             PgType::Name | PgType::Unknown => PgType::Text,
             other => other,
         };
@@ -342,6 +344,11 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
     }
     if create.columns.iter().any(|column| !column.constraints.is_empty()) {
         return Err(unsupported("a constraint of an external table").into());
+    }
+    for (_, pg) in &typed {
+        if scope.ctx.named_type(pg)?.0 != *pg {
+            return Err(unsupported(format!("type {pg} in an external table")).into());
+        }
     }
     let partitions: Vec<(String, PgType)> = if create.partitions.is_empty() {
         // A declared column of the same name as a folder is that partition, with the declared type.
@@ -498,6 +505,16 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
             DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence | DropKind::Index => {
                 drop_relation(scope, drop, name)?
             }
+            DropKind::Type | DropKind::Domain => {
+                let found = super::user_type::find(scope, name, false);
+                found.and_then(|(id, user_type)| {
+                    if drop.kind == DropKind::Domain && user_type.as_domain().is_none() {
+                        let message = format!("\"{name}\" is not a domain");
+                        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message));
+                    }
+                    Ok(id)
+                })
+            }
             DropKind::Schema => scope.catalog().schema_id(&name.name).ok_or_else(|| undefined_schema(&name.name)),
             DropKind::MaskingPolicy => named(scope, Namespace::MaskingPolicy, "masking policy", &name.name),
             DropKind::Credential => named(scope, Namespace::Credential, "storage credential", &name.name),
@@ -525,6 +542,8 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                     | DropKind::View
                     | DropKind::Sequence
                     | DropKind::Index
+                    | DropKind::Type
+                    | DropKind::Domain
                     | DropKind::Schema => {
                         ddl.need(scope, Right::Own(id));
                     }
@@ -618,6 +637,10 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 // A masking policy in use stays: dropping it would unmask.
                 Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
                 Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
+                Body::Type(user_type) => {
+                    let over = user_type.as_domain().and_then(|domain| domain.base.enumeration());
+                    gone.contains(&user_type.schema) || over.is_some_and(|of| gone.contains(&of.id))
+                }
                 _ => false,
             };
             if falls_with
@@ -639,6 +662,10 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
             ddl.refusal = Some(refusal);
             return Ok(());
         }
+        if let Some(refusal) = drop_columns(scope, ddl, drop, &gone)? {
+            ddl.refusal = Some(refusal);
+            return Ok(());
+        }
         for id in defaults.difference(&gone) {
             let Some(mut table) = ddl.relation(scope, *id).cloned() else { continue };
             for column in table.columns.iter_mut().filter(|column| sequence::draws_from(scope, column, &gone)) {
@@ -652,6 +679,45 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
         ddl.changes.extend(gone.into_iter().map(Change::Delete));
         return Ok(());
     }
+}
+
+/// With CASCADE, columns of types that go are dropped; without, they are a refusal.
+fn drop_columns(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, gone: &BTreeSet<ObjectId>) -> PlanResult<Option<Plain>> {
+    let of_gone = |column: &&Column| column.types().any(|id| gone.contains(&id));
+    for (id, relation) in scope.catalog().relations().filter(|(id, _)| !gone.contains(id)) {
+        let mut names = Vec::new();
+        for column in relation.columns.iter().filter(of_gone) {
+            let kind = if matches!(relation.storage, RelationKind::View(_)) { "view" } else { "table" };
+            let shown = format!("column {} of {kind} {}", column.name, scope.ctx.display_name(id));
+            if !drop.cascade || kind == "view" {
+                let names = drop.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let what = if drop.kind == DropKind::Schema { "schema" } else { "type" };
+                let message = format!("cannot drop {what} {names} because other objects depend on it");
+                let refusal = Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                    .detail(format!("{shown} depends on {what} {names}"));
+                return Ok(Some(if kind == "view" {
+                    refusal.hint("Drop the view first.")
+                } else {
+                    refusal.hint("Use DROP ... CASCADE to drop the dependent objects too.")
+                }));
+            }
+            ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("drop cascades to {shown}"));
+            names.push(column.name.clone());
+        }
+        if !names.is_empty() {
+            let drop_column = |column| AlterTableAction::DropColumn { if_exists: false, column, cascade: true };
+            let name = QualifiedName {
+                schema: scope.catalog().schema(relation.schema).map(|schema| schema.name.clone()),
+                name: relation.name.clone(),
+            };
+            let actions = names.into_iter().map(drop_column).collect();
+            let statement = AlterTable { name, if_exists: false, actions, kind: AlterKind::Table };
+            let (altered, _) = super::alter::alter(scope, &statement)?;
+            ddl.changes.extend(altered.changes);
+            ddl.notices.extend(altered.notices);
+        }
+    }
+    Ok(None)
 }
 
 /// With CASCADE, foreign keys that refer to tables that go are dropped; without, they are a refusal.
@@ -696,6 +762,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         DropKind::View => "view",
         DropKind::Sequence => "sequence",
         DropKind::ExternalTable => "foreign table",
+        DropKind::Type | DropKind::Domain => "type",
         _ => "table",
     };
     let dependent = match scope.catalog().entry(by).map(|entry| &entry.body) {
@@ -765,6 +832,11 @@ pub(super) fn comment(scope: &Scope, ddl: &mut DdlPlan, comment: &Comment) -> Pl
             })?;
             found.comment.clone_from(&comment.text);
             ddl.put(id, Body::Relation(new));
+        }
+        CommentTarget::Type(name) => {
+            let (id, old) = super::user_type::find(scope, name, false)?;
+            ddl.need(scope, Right::Own(id));
+            ddl.put(id, Body::Type(UserType { comment: comment.text.clone(), ..old.clone() }));
         }
         CommentTarget::Schema(name) => {
             let id = scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name))?;

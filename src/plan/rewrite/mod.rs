@@ -274,7 +274,12 @@ impl VisitorMut for Rewriter<'_> {
             && placeholder(inner).is_some()
         {
             match from_sql(data_type) {
-                Ok(pg) => self.suggest(inner, &pg),
+                Ok(pg) => {
+                    // A name that stands for nothing is found out later.
+                    if let Ok((pg, _)) = self.scope.ctx.named_type(&pg) {
+                        self.suggest(inner, &pg);
+                    }
+                }
                 Err(error) => {
                     self.error = Some(error.into());
                     return ControlFlow::Break(());
@@ -366,19 +371,6 @@ impl VisitorMut for Rewriter<'_> {
             }
             Expr::BinaryOp { left, op, right } => rows::comparison(left, op, right),
             Expr::InList { expr, list, negated } => rows::in_list(expr, list, *negated),
-            // `x::numeric` without scale: the literal's own.
-            Expr::Cast { expr: inner, data_type, .. } => {
-                if let (Expr::Value(value), ast::DataType::Numeric(info) | ast::DataType::Decimal(info)) =
-                    (inner.as_ref(), &mut *data_type)
-                    && *info == ast::ExactNumberInfo::None
-                    && let Value::Number(text, _) | Value::SingleQuotedString(text) = &value.value
-                    && let Some(numeric) = crate::encode::parse_numeric(text)
-                {
-                    let scale = i64::from(numeric.scale.max(0));
-                    *info = ast::ExactNumberInfo::PrecisionAndScale(38, scale);
-                }
-                None
-            }
             _ => None,
         };
         if let Some(replacement) = replacement {

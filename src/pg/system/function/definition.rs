@@ -10,6 +10,7 @@ use crate::encode::ObjectNames;
 use crate::error::Plain;
 use crate::name::{ObjectId, QualifiedName, quote};
 use crate::pg::system::Objects;
+use crate::pg::system::types;
 use crate::pg::system::value::Value;
 use crate::types::PgType;
 
@@ -37,8 +38,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("pg_table_is_visible", &[&[Oid]], boolean, |ctx, arguments| {
         Ok(arguments.first().and_then(|oid| names::is_on_path(ctx, oid.oid())).into())
     }),
-    Function::new("pg_type_is_visible", &[&[Oid]], boolean, |_, arguments| {
-        Ok(arguments.first().and_then(|oid| PgType::from_oid(oid.oid())).map(|_| true).into())
+    Function::new("pg_type_is_visible", &[&[Oid]], boolean, |ctx, arguments| {
+        Ok(arguments.first().map_or(Value::Null, |oid| types::is_found(ctx, oid.oid())))
     }),
     Function::new("pg_function_is_visible", &[&[Oid]], boolean, system_only),
     Function::new("pg_operator_is_visible", &[&[Oid]], boolean, system_only),
@@ -91,6 +92,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 let found = keys::find(ctx, arguments.first().map_or(0, Value::oid));
                 found.and_then(|(_, _, constraint)| constraint.comment.as_deref())
             }
+            "pg_type" => types::comment(ctx, id),
             "" => comment(ctx, id, 0).or_else(schema),
             _ => None,
         }
@@ -159,7 +161,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-fn format_type(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
+fn format_type(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     let [oid, modifier] = arguments else { return Ok(Value::Null) };
     if oid.is_null() {
         return Ok(Value::Null);
@@ -168,7 +170,7 @@ fn format_type(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
         return Ok("-".into());
     }
     let modifier = if modifier.is_null() { -1 } else { i32::try_from(modifier.int()).unwrap_or(-1) };
-    Ok(PgType::from_oid(oid.oid()).map_or_else(|| "???".into(), |pg| pg.with_typmod(modifier).to_string().into()))
+    Ok(ctx.type_name(oid.oid(), modifier).map_or_else(|| "???".into(), Into::into))
 }
 
 /// A relation by name or OID, if the role may know of it. A system relation is none.

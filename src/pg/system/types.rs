@@ -1,0 +1,268 @@
+//! Types in `pg_catalog`: PostgreSQL's own and those that users made.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::objects::column_object_oid;
+use super::rows::{Rows, from_tsv, row};
+use super::value::Value;
+use crate::catalog::{Domain, TypeDefinition, UserType};
+use crate::context::Context;
+use crate::name::{ObjectId, QualifiedName};
+use crate::types::{PgType, array_type_oid, type_of_oid};
+
+/// The OID of `pg_type` itself.
+pub(super) const PG_TYPE_OID: u32 = 1247;
+/// Rows of `pg_type`.
+const TYPES: &str = include_str!("../../../sql/pg_catalog/pg_type.tsv");
+
+const ARRAY_IN: u32 = 750;
+const ARRAY_OUT: u32 = 751;
+const ARRAY_RECEIVE: u32 = 2400;
+const ARRAY_SEND: u32 = 2401;
+const ARRAY_ANALYZE: u32 = 3816;
+const ARRAY_SUBSCRIPT: u32 = 6179;
+const ENUM_IN: u32 = 3506;
+const ENUM_OUT: u32 = 3507;
+const ENUM_RECEIVE: u32 = 3532;
+const ENUM_SEND: u32 = 3533;
+const DOMAIN_IN: u32 = 2597;
+const DOMAIN_RECEIVE: u32 = 2598;
+
+/// What a domain has from the type that it is over.
+#[derive(Clone, Copy)]
+struct Base {
+    length: i16,
+    by_value: bool,
+    align: char,
+    storage: char,
+    output: u32,
+    send: u32,
+    collation: u32,
+}
+
+/// By OID.
+static BASES: LazyLock<HashMap<u32, Base>> = LazyLock::new(|| {
+    let mut lines = TYPES.lines().filter(|line| !line.starts_with('#'));
+    let names: Vec<&str> = lines.next().unwrap_or_default().split('\t').collect();
+    let read = |line: &str| -> Option<(u32, Base)> {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let value = |name: &str| fields.get(names.iter().position(|known| *known == name)?).copied();
+        let letter = |name: &str| value(name)?.chars().next();
+        let base = Base {
+            length: value("typlen")?.parse().ok()?,
+            by_value: value("typbyval")? == "true",
+            align: letter("typalign")?,
+            storage: letter("typstorage")?,
+            output: value("typoutput")?.parse().ok()?,
+            send: value("typsend")?.parse().ok()?,
+            collation: value("typcollation")?.parse().ok()?,
+        };
+        Some((value("oid")?.parse().ok()?, base))
+    };
+    lines.filter_map(read).collect()
+});
+
+/// How values of an enumeration are kept by PostgreSQL.
+const ENUMERATION: Base =
+    Base { length: 4, by_value: true, align: 'i', storage: 'p', output: ENUM_OUT, send: ENUM_SEND, collation: 0 };
+
+/// Types that the current role may know of.
+fn visible(ctx: &Context) -> impl Iterator<Item = (ObjectId, &UserType)> {
+    ctx.catalog.user_types().filter(|(_, user_type)| ctx.owns(user_type.owner) || ctx.may_use_schema(user_type.schema))
+}
+
+pub(super) fn types(ctx: &Context, rows: &mut Rows) {
+    from_tsv(rows, TYPES);
+    let mut rows = rows.columns([
+        "oid",
+        "typname",
+        "typnamespace",
+        "typowner",
+        "typlen",
+        "typbyval",
+        "typtype",
+        "typcategory",
+        "typisdefined",
+        "typdelim",
+        "typsubscript",
+        "typelem",
+        "typarray",
+        "typinput",
+        "typoutput",
+        "typreceive",
+        "typsend",
+        "typanalyze",
+        "typalign",
+        "typstorage",
+        "typnotnull",
+        "typbasetype",
+        "typtypmod",
+        "typndims",
+        "typcollation",
+        "typdefault",
+    ]);
+    for (id, user_type) in visible(ctx) {
+        let value = ctx.catalog.value_type(id, user_type);
+        let domain = user_type.as_domain();
+        let base = domain.and_then(|domain| BASES.get(&domain.base.oid())).copied().unwrap_or(ENUMERATION);
+        rows.push(row![
+            id.oid(),
+            &user_type.name,
+            user_type.schema.oid(),
+            user_type.owner.oid(),
+            base.length,
+            base.by_value,
+            if domain.is_some() { 'd' } else { 'e' },
+            value.category(),
+            true,
+            ',',
+            0_u32,
+            0_u32,
+            array_type_oid(id),
+            if domain.is_some() { DOMAIN_IN } else { ENUM_IN },
+            base.output,
+            if domain.is_some() { DOMAIN_RECEIVE } else { ENUM_RECEIVE },
+            base.send,
+            0_u32,
+            base.align,
+            base.storage,
+            domain.is_some_and(|domain| !domain.nullable),
+            domain.map_or(0, |domain| domain.base.oid()),
+            domain.map_or(-1, |domain| domain.base.typmod()),
+            i32::from(domain.is_some_and(|domain| domain.base.element().is_some())),
+            base.collation,
+            domain.and_then(|domain| domain.default.clone()),
+        ]);
+        rows.push(row![
+            array_type_oid(id),
+            format!("_{}", user_type.name),
+            user_type.schema.oid(),
+            user_type.owner.oid(),
+            -1_i16,
+            false,
+            'b',
+            'A',
+            true,
+            ',',
+            ARRAY_SUBSCRIPT,
+            id.oid(),
+            0_u32,
+            ARRAY_IN,
+            ARRAY_OUT,
+            ARRAY_RECEIVE,
+            ARRAY_SEND,
+            ARRAY_ANALYZE,
+            if base.align == 'd' { 'd' } else { 'i' },
+            'x',
+            false,
+            0_u32,
+            -1,
+            0,
+            base.collation,
+            None::<String>,
+        ]);
+    }
+}
+
+pub(super) fn enumerations(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "enumtypid", "enumsortorder", "enumlabel"]);
+    for (id, user_type) in visible(ctx) {
+        let TypeDefinition::Enum(labels) = &user_type.definition else { continue };
+        for (label, place) in labels.iter().zip(1..) {
+            rows.push(row![column_object_oid(id.oid(), place), id.oid(), place, &label.name]);
+        }
+    }
+}
+
+/// The conditions of a domain with their OIDs and names.
+fn checks(id: ObjectId, domain: &Domain) -> impl Iterator<Item = (u32, &str, &str)> {
+    let numbered = domain.checks.iter().zip(1..);
+    numbered.map(move |(check, number)| {
+        (column_object_oid(id.oid(), number), check.name.as_str(), check.condition.as_str())
+    })
+}
+
+/// The constraints of domains, for `pg_constraint`.
+pub(super) fn domain_constraints(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "oid",
+        "conname",
+        "connamespace",
+        "contype",
+        "conenforced",
+        "convalidated",
+        "contypid",
+        "confupdtype",
+        "confdeltype",
+        "confmatchtype",
+        "conislocal",
+        "conbin",
+    ]);
+    for (id, user_type) in visible(ctx) {
+        for (oid, name, condition) in user_type.as_domain().into_iter().flat_map(|domain| checks(id, domain)) {
+            rows.push(row![
+                oid,
+                name,
+                user_type.schema.oid(),
+                'c',
+                true,
+                true,
+                id.oid(),
+                ' ',
+                ' ',
+                ' ',
+                true,
+                condition
+            ]);
+        }
+    }
+}
+
+/// `pg_get_constraintdef` of a domain's condition.
+pub(super) fn domain_constraint_definition(ctx: &Context, oid: u32) -> Option<String> {
+    let all = visible(ctx).filter_map(|(id, user_type)| Some((id, user_type.as_domain()?)));
+    let found = all.flat_map(|(id, domain)| checks(id, domain)).find(|(known, ..)| *known == oid);
+    found.map(|(_, _, condition)| format!("CHECK (({condition}))"))
+}
+
+/// What COMMENT ON said of a type.
+pub(super) fn comment(ctx: &Context, id: ObjectId) -> Option<&str> {
+    visible(ctx).find(|(known, _)| *known == id).and_then(|(_, user_type)| user_type.comment.as_deref())
+}
+
+/// The same of all types.
+pub(super) fn comments(ctx: &Context) -> impl Iterator<Item = (u32, &str)> {
+    visible(ctx).filter_map(|(id, user_type)| Some((id.oid(), user_type.comment.as_deref()?)))
+}
+
+/// `pg_type.oid` of a type that a text names.
+pub(super) fn oid_of(ctx: &Context, text: &str) -> Option<u32> {
+    match text.parse::<PgType>().ok()? {
+        PgType::Named(name) => named(ctx, &name).map(ObjectId::oid),
+        PgType::Array(element) => match element.as_ref() {
+            PgType::Named(name) => named(ctx, name).map(array_type_oid),
+            _ => Some(element.array_oid()),
+        },
+        pg => Some(pg.oid()),
+    }
+}
+
+fn named(ctx: &Context, name: &QualifiedName) -> Option<ObjectId> {
+    let (id, user_type) = ctx.user_type(name)?;
+    (ctx.owns(user_type.owner) || ctx.may_use_schema(user_type.schema)).then_some(id)
+}
+
+/// Whether the search path finds a type; NULL for one that is not there.
+pub(super) fn is_found(ctx: &Context, oid: u32) -> Value {
+    if PgType::from_oid(oid).is_some() {
+        return true.into();
+    }
+    let found = || {
+        let (id, _) = type_of_oid(oid)?;
+        let user_type = ctx.catalog.user_type(id)?;
+        let found = ctx.user_type(&QualifiedName::bare(user_type.name.clone()));
+        Some(found.is_some_and(|(found, _)| found == id))
+    };
+    found().map_or(Value::Null, Into::into)
+}

@@ -1,0 +1,369 @@
+//! CREATE, ALTER and what goes with DROP of types and domains. Columns have a copy of their enumeration, so that past states
+//! keep theirs: whoever changes it changes them.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::logical_expr::Expr;
+
+use super::super::domain::bind;
+use super::super::insert::default_value;
+use super::super::{PlanResult, Right, Scope};
+use super::constraint::{numbered, rows};
+use super::table::plain_column;
+use super::{DdlPlan, Validation, role_id};
+use crate::catalog::{
+    Body, Domain, DomainCheck, DomainUse, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA, TypeDefinition, UserType,
+};
+use crate::context::undefined_schema;
+use crate::error::{About, Plain, SqlState, unsupported};
+use crate::govern::Privilege;
+use crate::name::{ObjectId, QualifiedName};
+use crate::statement::{AlterType, AlterTypeAction, CreateType, NewDomain, NewType};
+use crate::types::{EnumLabel, EnumType, PgType};
+
+/// The longest label, in bytes.
+const LABEL_BYTES_MAX: usize = 63;
+
+pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateType) -> PlanResult<()> {
+    let (schema, _) = scope.ctx.creation_schema(&create.name)?;
+    if schema == TEMPORARY_SCHEMA {
+        return Err(unsupported("a temporary type").into());
+    }
+    ddl.need(scope, Right::Schema(schema, Privilege::Create));
+    let name = &create.name.name;
+    refuse_known(scope, schema, name)?;
+    let definition = match &create.definition {
+        NewType::Enum(labels) => {
+            let mut known = BTreeSet::new();
+            for label in labels {
+                check_label(label)?;
+                if !known.insert(label) {
+                    let message = "duplicate key value violates unique constraint \"pg_enum_typid_label_index\"";
+                    return Err(Plain::new(SqlState::UNIQUE_VIOLATION, message).into());
+                }
+            }
+            TypeDefinition::Enum(EnumType::number(labels.iter().cloned()))
+        }
+        NewType::Domain(domain) => TypeDefinition::Domain(new_domain(scope, name, domain)?),
+    };
+    let id = ddl.new_id(scope);
+    let user_type = UserType { schema, name: name.clone(), owner: scope.ctx.role, comment: None, definition };
+    ddl.put(id, Body::Type(user_type));
+    Ok(())
+}
+
+fn refuse_known(scope: &Scope, schema: ObjectId, name: &str) -> PlanResult<()> {
+    if scope.catalog().find(Namespace::Type(schema), name).is_none() {
+        return Ok(());
+    }
+    Err(Plain::new(SqlState::DUPLICATE_OBJECT, format!("type \"{name}\" already exists")).into())
+}
+
+fn check_label(label: &str) -> PlanResult<()> {
+    if label.len() <= LABEL_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("Labels must be {LABEL_BYTES_MAX} bytes or less.");
+    Err(Plain::new(SqlState::INVALID_NAME, format!("invalid enum label \"{label}\"")).detail(detail).into())
+}
+
+fn new_domain(scope: &Scope, name: &str, new: &NewDomain) -> PlanResult<Domain> {
+    let (base, over) = scope.ctx.named_type(&new.base)?;
+    if over.is_some() {
+        return Err(unsupported("a domain over a domain").into());
+    }
+    super::table::storable(&base)?;
+    let mut domain =
+        Domain { base, revision: 0, nullable: !new.not_null, default: new.default.clone(), checks: Vec::new() };
+    for (constraint, condition) in &new.checks {
+        add_check(scope, name, &mut domain, constraint.as_deref(), condition)?;
+    }
+    check_default(scope, name, &domain)?;
+    Ok(domain)
+}
+
+/// Defaults must be expressions that can be computed.
+fn check_default(scope: &Scope, name: &str, domain: &Domain) -> PlanResult<()> {
+    let mut column = plain_column(1, name, domain.base.clone());
+    column.default.clone_from(&domain.default);
+    default_value(scope, &column).map(drop)
+}
+
+/// Adds a condition; gives its name.
+fn add_check(
+    scope: &Scope,
+    domain_name: &str,
+    domain: &mut Domain,
+    name: Option<&str>,
+    condition: &str,
+) -> PlanResult<String> {
+    bind(scope, &domain.base, condition)?;
+    let taken = |name: &str| domain.checks.iter().any(|check| check.name == name);
+    let name = match name {
+        Some(name) if taken(name) => {
+            let message = format!("constraint \"{name}\" for domain \"{domain_name}\" already exists");
+            return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+        }
+        Some(name) => name.to_owned(),
+        None => numbered(&format!("{domain_name}_check"), taken),
+    };
+    domain.checks.push(DomainCheck { name: name.clone(), condition: condition.to_owned() });
+    // PostgreSQL checks them in this order.
+    domain.checks.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(name)
+}
+
+/// A type to be changed. `42704`; `42809` for one that is no domain where one is meant.
+pub(super) fn find<'a>(
+    scope: &'a Scope,
+    name: &QualifiedName,
+    domain: bool,
+) -> Result<(ObjectId, &'a UserType), Plain> {
+    let undefined = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist"));
+    let (id, user_type) = scope.ctx.user_type(name).ok_or_else(undefined)?;
+    if domain && user_type.as_domain().is_none() {
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("{name} is not a domain")));
+    }
+    Ok((id, user_type))
+}
+
+pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterType) -> PlanResult<()> {
+    let (id, old) = find(scope, &alter.name, alter.domain)?;
+    ddl.need(scope, Right::Own(id));
+    let mut new = old.clone();
+    match &alter.action {
+        AlterTypeAction::Rename(name) => {
+            refuse_known(scope, old.schema, name)?;
+            new.name.clone_from(name);
+        }
+        AlterTypeAction::Owner(spec) => {
+            new.owner = role_id(scope, spec)?;
+            ddl.need(scope, Right::Member(new.owner));
+        }
+        AlterTypeAction::SetSchema(name) => {
+            let schema = scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name))?;
+            if schema == TEMPORARY_SCHEMA {
+                return Err(unsupported("a temporary type").into());
+            }
+            ddl.need(scope, Right::Schema(schema, Privilege::Create));
+            if schema != old.schema {
+                refuse_known(scope, schema, &old.name)?;
+            }
+            new.schema = schema;
+        }
+        action => match &mut new.definition {
+            TypeDefinition::Enum(labels) => {
+                if !alter_labels(scope, ddl, id, labels, action)? {
+                    return Ok(());
+                }
+            }
+            TypeDefinition::Domain(domain) => {
+                if !alter_domain(scope, ddl, id, &old.name, domain, action)? {
+                    return Ok(());
+                }
+            }
+        },
+    }
+    follow(scope, ddl, id, &new);
+    ddl.put(id, Body::Type(new));
+    Ok(())
+}
+
+/// Tells whether there is something to do.
+fn alter_labels(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    id: ObjectId,
+    labels: &mut Vec<EnumLabel>,
+    action: &AlterTypeAction,
+) -> PlanResult<bool> {
+    let place = |labels: &[EnumLabel], name: &str| labels.iter().position(|label| label.name == name);
+    let missing = |name: &str| {
+        let message = format!("\"{name}\" is not an existing enum label");
+        Plain::new(SqlState::INVALID_PARAMETER_VALUE, message)
+    };
+    let known = |name: &str| Plain::new(SqlState::DUPLICATE_OBJECT, format!("enum label \"{name}\" already exists"));
+    match action {
+        AlterTypeAction::AddValue { if_not_exists, label, beside } => {
+            check_label(label)?;
+            if place(labels, label).is_some() {
+                if !if_not_exists {
+                    return Err(known(label).into());
+                }
+                ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{}, skipping", known(label).message));
+                return Ok(false);
+            }
+            let at = match beside {
+                None => labels.len(),
+                Some((name, after)) => place(labels, name).ok_or_else(|| missing(name))? + usize::from(*after),
+            };
+            let code = EnumType::code_at(labels, at)
+                .ok_or_else(|| unsupported("another enum label at this place, where so many were added"))?;
+            labels.insert(at, EnumLabel { code, name: label.clone() });
+        }
+        AlterTypeAction::RenameValue { label, to } => {
+            check_label(to)?;
+            let at = place(labels, label).ok_or_else(|| missing(label))?;
+            if place(labels, to).is_some() {
+                return Err(known(to).into());
+            }
+            // Files have labels, and may have this one.
+            if let Some((table, _)) = users(scope, id).find(|(_, relation)| is_table(relation)) {
+                let what = format!("RENAME VALUE of a type that table {} has", scope.ctx.display_name(table));
+                let hint =
+                    "Make its column text with ALTER TABLE … ALTER COLUMN … TYPE text, and give it the type again.";
+                return Err(unsupported(what).hint(hint).into());
+            }
+            if let Some(found) = labels.get_mut(at) {
+                found.name.clone_from(to);
+            }
+        }
+        _ => return Err(unsupported("this ALTER of an enumeration").into()),
+    }
+    Ok(true)
+}
+
+fn is_table(relation: &Relation) -> bool {
+    matches!(relation.storage, RelationKind::Table(_))
+}
+
+/// Tells whether there is something to do.
+fn alter_domain(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    id: ObjectId,
+    name: &str,
+    domain: &mut Domain,
+    action: &AlterTypeAction,
+) -> PlanResult<bool> {
+    let missing = |constraint: &str| {
+        let message = format!("constraint \"{constraint}\" of domain \"{name}\" does not exist");
+        Plain::new(SqlState::UNDEFINED_OBJECT, message)
+    };
+    match action {
+        AlterTypeAction::Default(default) => {
+            domain.default.clone_from(default);
+            check_default(scope, name, domain)?;
+            return Ok(true);
+        }
+        AlterTypeAction::NotNull(required) => {
+            domain.nullable = !required;
+            if *required {
+                let message = |table: &str, column: &str| {
+                    format!("column \"{column}\" of table \"{table}\" contains null values")
+                };
+                validate(scope, ddl, id, SqlState::NOT_NULL_VIOLATION, message, |value| Ok(value.is_null()))?;
+            }
+        }
+        AlterTypeAction::AddCheck { name: constraint, condition } => {
+            add_check(scope, name, domain, constraint.as_deref(), condition)?;
+            let message = |table: &str, column: &str| {
+                format!("column \"{column}\" of table \"{table}\" contains values that violate the new constraint")
+            };
+            let broken = |value: Expr| {
+                let bound = bind(scope, &domain.base, condition)?;
+                let of_column = |expr| match expr {
+                    Expr::Column(_) => Ok(Transformed::yes(value.clone())),
+                    other => Ok(Transformed::no(other)),
+                };
+                Ok(Expr::IsFalse(Box::new(bound.transform_up(of_column)?.data)))
+            };
+            validate(scope, ddl, id, SqlState::CHECK_VIOLATION, message, broken)?;
+        }
+        AlterTypeAction::DropConstraint { if_exists, name: constraint } => {
+            let before = domain.checks.len();
+            domain.checks.retain(|check| check.name != *constraint);
+            if domain.checks.len() == before {
+                if !if_exists {
+                    return Err(missing(constraint).into());
+                }
+                ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", missing(constraint).message));
+                return Ok(false);
+            }
+        }
+        AlterTypeAction::RenameConstraint { name: constraint, to } => {
+            if domain.checks.iter().any(|check| check.name == *to) {
+                let message = format!("constraint \"{to}\" for domain \"{name}\" already exists");
+                return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+            }
+            let found = domain.checks.iter_mut().find(|check| check.name == *constraint);
+            found.ok_or_else(|| missing(constraint))?.name.clone_from(to);
+            domain.checks.sort_by(|a, b| a.name.cmp(&b.name));
+            return Ok(true);
+        }
+        AlterTypeAction::Validate(constraint) => {
+            if !domain.checks.iter().any(|check| check.name == *constraint) {
+                return Err(missing(constraint).into());
+            }
+            return Ok(false);
+        }
+        _ => return Err(unsupported("this ALTER of a domain").into()),
+    }
+    // Who writes meanwhile must not have been held to other rules.
+    domain.revision += 1;
+    Ok(true)
+}
+
+/// Asks that no value of a domain that is there is broken.
+fn validate(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    id: ObjectId,
+    code: SqlState,
+    message: impl Fn(&str, &str) -> String,
+    broken: impl Fn(Expr) -> PlanResult<Expr>,
+) -> PlanResult<()> {
+    for (table, relation) in users(scope, id).filter(|(_, relation)| is_table(relation)) {
+        for column in relation.columns.iter().filter(|column| column.domain.is_some_and(|domain| domain.id == id)) {
+            let value = Expr::Column(datafusion::common::Column::new_unqualified(&column.name));
+            let none_of = rows(scope, table, relation, relation)?.filter(broken(value)?)?.limit(0, Some(1))?.build()?;
+            let about = About { column: Some(column.name.clone()), ..About::default() };
+            let error = Plain::new(code, message(&relation.name, &column.name)).about(about);
+            ddl.validations.push(Validation { table, none_of, error, key: None });
+        }
+    }
+    Ok(())
+}
+
+/// Relations with columns of a type.
+pub(super) fn users(scope: &Scope, id: ObjectId) -> impl Iterator<Item = (ObjectId, &Relation)> {
+    scope
+        .catalog()
+        .relations()
+        .filter(move |(_, relation)| relation.columns.iter().any(|column| column.types().any(|found| found == id)))
+}
+
+/// What has a copy of a type gets the new one.
+fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
+    let value = scope.catalog().value_type(id, new);
+    let revision = new.as_domain().map(|domain| domain.revision);
+    let refresh = |pg: &mut PgType| {
+        if let (Some(of), PgType::Enum(new)) = (pg.enumeration_mut(), &value)
+            && of.id == id
+        {
+            new.as_ref().clone_into(of);
+        }
+    };
+    for (user, relation) in users(scope, id) {
+        let mut relation = relation.clone();
+        for column in &mut relation.columns {
+            refresh(&mut column.pg);
+            if let (Some(used), Some(revision)) = (&mut column.domain, revision)
+                && used.id == id
+            {
+                *used = DomainUse { id, revision };
+            }
+        }
+        ddl.put(user, Body::Relation(relation));
+    }
+    for (other, user_type) in scope.catalog().user_types() {
+        let mut user_type = user_type.clone();
+        if let TypeDefinition::Domain(domain) = &mut user_type.definition
+            && domain.base.enumeration().is_some_and(|of| of.id == id)
+        {
+            refresh(&mut domain.base);
+            ddl.put(other, Body::Type(user_type));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Values that data files keep as text, because Parquet has no home for their type.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNanoType};
+use arrow::error::ArrowError;
+use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+
+use crate::encode::{ColumnBuilder, Style, text_array};
+use crate::setting::Zone;
+use crate::types::{PgType, field};
+
+/// Whether data files keep a column's values, or their elements, as text.
+pub(super) fn stored_as_text(pg: &PgType) -> bool {
+    match pg {
+        PgType::Interval | PgType::Timetz | PgType::Enum(_) => true,
+        PgType::Array(element) => stored_as_text(element),
+        _ => false,
+    }
+}
+
+/// A column's field as data files have it.
+pub(super) fn stored_field(pg: &PgType, own: &FieldRef) -> FieldRef {
+    if !stored_as_text(pg) {
+        return Arc::clone(own);
+    }
+    let data_type = match own.data_type() {
+        DataType::List(element) => {
+            let element = Field::clone(element).with_data_type(DataType::Utf8);
+            DataType::List(Arc::new(element))
+        }
+        _ => DataType::Utf8,
+    };
+    Arc::new(Field::clone(own).with_data_type(data_type))
+}
+
+/// A column's values as data files have them. `stored`: the field that [`stored_field`] gives.
+pub(super) fn to_stored(pg: &PgType, array: &ArrayRef, stored: &Field) -> Result<ArrayRef, ArrowError> {
+    match (pg, stored.data_type()) {
+        (PgType::Array(element), DataType::List(item)) if stored_as_text(pg) => {
+            let list = array.as_list::<i32>();
+            let values = text(element, list.values())?;
+            let list = ListArray::try_new(Arc::clone(item), list.offsets().clone(), values, list.nulls().cloned())?;
+            Ok(Arc::new(list))
+        }
+        _ if stored_as_text(pg) => text(pg, array),
+        _ => Ok(Arc::clone(array)),
+    }
+}
+
+fn text(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    match pg {
+        PgType::Interval => Ok(interval_text(array)),
+        _ => text_array(array, &field("", pg, true), &Style::utc()),
+    }
+}
+
+/// Intervals in a form that Arrow's cast, DuckDB and PostgreSQL all read.
+fn interval_text(array: &ArrayRef) -> ArrayRef {
+    let intervals = array.as_primitive::<IntervalMonthDayNanoType>();
+    let text = intervals.iter().map(|value| {
+        value.map(|value| {
+            let (micros, sign) = (value.nanoseconds / 1000, if value.nanoseconds < 0 { "-" } else { "" });
+            let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
+            format!("{} mons {} days {sign}{seconds}.{fraction:06} secs", value.months, value.days)
+        })
+    });
+    Arc::new(text.collect::<StringArray>())
+}
+
+/// The values of a column from what data files have.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct FromStored {
+    pg: PgType,
+    data_type: DataType,
+    signature: Signature,
+}
+
+impl FromStored {
+    /// `data_type`: as the scan has the column.
+    pub(super) fn new(pg: PgType, data_type: DataType) -> Self {
+        Self { pg, data_type, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
+        let (PgType::Array(element), DataType::List(item)) = (&self.pg, &self.data_type) else {
+            return values(&self.pg, array);
+        };
+        let list = array.as_list::<i32>();
+        let values = values(element, list.values())?;
+        let list = ListArray::try_new(Arc::clone(item), list.offsets().clone(), values, list.nulls().cloned())?;
+        Ok(Arc::new(list))
+    }
+}
+
+fn values(pg: &PgType, text: &ArrayRef) -> Result<ArrayRef> {
+    let external = |error| DataFusionError::External(Box::new(error));
+    let text = cast(text, &DataType::Utf8View)?;
+    let mut builder = ColumnBuilder::with_capacity(pg, Zone::UTC, text.len()).map_err(external)?;
+    builder.append_texts(text.as_string_view().iter().map(Ok)).map_err(external)?;
+    Ok(builder.finish())
+}
+
+impl ScalarUDFImpl for FromStored {
+    fn name(&self) -> &'static str {
+        "from_stored"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.data_type.clone())
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.name(), &self.pg, true).with_data_type(self.data_type.clone())))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        match args.args.as_slice() {
+            [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(self.convert(array)?)),
+            [ColumnarValue::Scalar(scalar)] => {
+                let array = self.convert(&scalar.to_array()?)?;
+                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            }
+            _ => exec_err!("from_stored has one argument"),
+        }
+    }
+}
