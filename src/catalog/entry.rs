@@ -490,7 +490,10 @@ impl Body {
                 map(&mut policy.relation);
                 policy.roles.iter_mut().for_each(map_grantee);
             }
-            Self::MaskingPolicy(policy) => map(&mut policy.owner),
+            Self::MaskingPolicy(policy) => {
+                map(&mut policy.owner);
+                policy.arguments.iter_mut().for_each(|(_, pg)| map_type(pg));
+            }
             Self::MaskAttachment(attachment) => {
                 map(&mut attachment.relation);
                 attachment.policy.iter_mut().for_each(map);
@@ -541,9 +544,11 @@ impl Body {
             Self::RowPolicy(policy) => vec![policy.relation],
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
             Self::Role(role) => role.member_of.iter().map(|membership| membership.role).collect(),
-            Self::Database(_) | Self::Schema(_) | Self::MaskingPolicy(_) | Self::Credential(_) => {
-                self.owner().into_iter().collect()
+            Self::MaskingPolicy(policy) => {
+                let types = policy.arguments.iter().filter_map(|(_, pg)| pg.enumeration());
+                types.map(|of| of.id).chain([policy.owner]).collect()
             }
+            Self::Database(_) | Self::Schema(_) | Self::Credential(_) => self.owner().into_iter().collect(),
         }
     }
 }

@@ -112,6 +112,8 @@ impl ScalarUDFImpl for FromText {
 pub struct ToText {
     source: PgType,
     style: Style,
+    /// Whether it is what the type's output function gives: that of a boolean is a letter.
+    output: bool,
     signature: Signature,
 }
 
@@ -120,7 +122,8 @@ pub struct ToText {
 pub fn always_the_same(function: &ScalarUDF) -> Option<DataType> {
     let varies = |pg: &PgType| {
         let element = pg.element().unwrap_or(pg);
-        matches!(element, PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz | PgType::Interval)
+        matches!(element, PgType::Date | PgType::Time | PgType::Timetz | PgType::Timestamp | PgType::Timestamptz)
+            || *element == PgType::Interval
             || matches!(element, PgType::Regclass | PgType::Regtype | PgType::Regproc)
             || matches!(element, PgType::Regnamespace | PgType::Regrole)
     };
@@ -134,13 +137,46 @@ pub fn always_the_same(function: &ScalarUDF) -> Option<DataType> {
 impl ToText {
     /// The cast from a type, whose values print as `style` says.
     pub fn new(source: PgType, style: Style) -> Self {
-        Self { source, style, signature: Signature::any(1, Volatility::Immutable) }
+        Self { source, style, output: false, signature: Signature::any(1, Volatility::Immutable) }
+    }
+
+    /// What the type's output function gives.
+    pub fn output(source: PgType, style: Style) -> Self {
+        Self { output: true, ..Self::new(source, style) }
+    }
+}
+
+/// Stands for a value as its type's output function gives it, until its type is known.
+pub const OUTPUT_TEXT: &str = "output_text";
+
+/// The function of that name, to be replaced.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct OutputText(Signature);
+
+impl Default for OutputText {
+    fn default() -> Self {
+        Self(Signature::any(1, Volatility::Immutable))
+    }
+}
+
+impl ScalarUDFImpl for OutputText {
+    fn name(&self) -> &'static str {
+        OUTPUT_TEXT
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8View)
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("{OUTPUT_TEXT} was not replaced")
     }
 }
 
 impl PartialEq for ToText {
     fn eq(&self, other: &Self) -> bool {
-        self.source == other.source && self.style == other.style
+        self.source == other.source && self.style == other.style && self.output == other.output
     }
 }
 impl Eq for ToText {}
@@ -162,7 +198,7 @@ impl ScalarUDFImpl for ToText {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         one(&args, |array| {
-            let booleans = array.data_type() == &DataType::Boolean;
+            let booleans = array.data_type() == &DataType::Boolean && !self.output;
             let source = field("", &self.source, true).with_data_type(array.data_type().clone());
             let text = text_array(array, &source, &self.style)?;
             // A boolean's cast spells it out, unlike its output function.

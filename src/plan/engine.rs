@@ -26,7 +26,7 @@ use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{
-    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, Subscripts, UNTYPED_ARRAY,
+    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText, Subscripts, UNTYPED_ARRAY,
     json_functions, placeholder_functions, volatile_functions,
 };
 
@@ -84,6 +84,7 @@ impl Engine {
             ScalarUDF::new_from_impl(Bound::upper()),
             ScalarUDF::new_from_impl(AtTimeZone::default()),
             ScalarUDF::new_from_impl(Subscripts::default()),
+            ScalarUDF::new_from_impl(OutputText::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];
         for function in

@@ -23,8 +23,8 @@ use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
-    CheckedArithmetic, ExactNumeric, FromText, LastValue, Objects, SequenceAction, SequenceFunction, ToInteger, ToText,
-    UNTYPED_ARRAY, Unified, is_unbound, is_vector,
+    CheckedArithmetic, ExactNumeric, FromText, LastValue, OUTPUT_TEXT, Objects, SequenceAction, SequenceFunction,
+    ToInteger, ToText, UNTYPED_ARRAY, Unified, is_unbound, is_vector,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
@@ -275,6 +275,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             Transformed::yes(remembering(call, result, schema))
         }
         Expr::Case(of) => case(scope, of, schema)?,
+        Expr::ScalarFunction(function) if function.func.name() == OUTPUT_TEXT => {
+            Transformed::yes(output_text(scope, function, schema))
+        }
         Expr::ScalarFunction(function) if is_unbound(&function.func) => {
             Transformed::yes(if function.func.name().starts_with("enum_") {
                 enum_function(scope, &function, schema)?
@@ -552,6 +555,18 @@ fn goes_through_text(source: &PgType, target: &PgType) -> bool {
             from != to && of_offsets(from) && of_offsets(to)
         }
         _ => false,
+    }
+}
+
+/// A value as its type's output function gives it.
+fn output_text(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -> Expr {
+    let value = function.args.pop().unwrap_or(Expr::Literal(ScalarValue::Null, None));
+    match pg_type(&value, schema) {
+        Some(pg) if !pg.is_text() || matches!(pg, PgType::Char(_)) => {
+            let function = ScalarUDF::new_from_impl(ToText::output(pg, Objects::style(&scope.ctx)));
+            Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![value]))
+        }
+        _ => value,
     }
 }
 

@@ -152,6 +152,51 @@ async fn rows_without_files_are_rows_like_others() {
     assert_eq!(lines[4..].join(" / "), "2||new|True|-inf|9999-12-31 23:59:59.999999 / 4|NULL|new|NULL|NULL|NULL / 1");
 }
 
+/// Types without a home in DuckLake are text there; a domain's values are those of its base type.
+#[tokio::test(flavor = "multi_thread")]
+async fn types_of_users_are_read_by_others() {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .simple(
+            "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN d AS numeric(6,2) CHECK (VALUE > 0);
+             CREATE TABLE t (id int, m mood, ms mood[], z timetz, n numeric, d d, iv interval[]);
+             INSERT INTO t SELECT g, 'happy', '{sad,NULL}', '12:00+02', 1.50, 2.5, '{1 day,01:00}' FROM generate_series(1, 2000) g;
+             INSERT INTO t VALUES (2001, 'sad', NULL, '10:00:00.5-03:30', 7, NULL, NULL)",
+        )
+        .await
+        .unwrap();
+    client.simple("ALTER TYPE mood ADD VALUE 'fine' BEFORE 'happy'").await.unwrap();
+    client.simple("INSERT INTO t (id, m) VALUES (2002, 'fine')").await.unwrap();
+    let own =
+        "SELECT string_agg(concat_ws(' ', id, m, ms, z, n, d, iv), ';' ORDER BY m, id DESC) FROM t WHERE id > 1999";
+    let wanted =
+        "2001 sad 10:00:00.5-03:30 7;2002 fine;2000 happy {sad,NULL} 12:00:00+02 1.5 2.50 {\"1 day\",01:00:00}";
+    assert_eq!(client.value(own).await.as_deref(), Some(wanted));
+    server.restart().await;
+    let mut client = server.connect().await;
+    assert_eq!(client.value(own).await.as_deref(), Some(wanted));
+    client.simple("VACUUM FULL t").await.unwrap();
+    assert_eq!(client.value(own).await.as_deref(), Some(wanted));
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    let output = Command::new(python)
+        .args(["-c", READ, metadata.to_str().unwrap()])
+        .args([
+            "SELECT id, m, ms, z, n, d, iv FROM l.public.t WHERE id > 1999 ORDER BY id",
+            "SELECT count(*) FROM l.public.t WHERE m = 'happy'",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let wanted = "2000|happy|['sad', None]|12:00:00+02|1.5000000000|2.50|['0 mons 1 days 0.000000 secs', '0 mons 0 days 3600.000000 secs']
+2001|sad|NULL|10:00:00.5-03:30|7.0000000000|NULL|NULL
+2002|fine|NULL|NULL|NULL|NULL|NULL
+2000
+";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
+}
+
 /// The files of a table that is in another schema now are where they were, also after a restart, which sweeps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_may_move_to_another_schema() {

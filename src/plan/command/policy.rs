@@ -8,7 +8,7 @@ use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec};
-use crate::types::{field, of_field};
+use crate::types::{PgType, field, of_field};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &create.table)?;
@@ -105,19 +105,22 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
         }
         return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
     }
-    let schema = schema_of(create.arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
+    let arguments = create.arguments.iter().map(|(name, pg)| Ok((name.clone(), scope.ctx.named_type(pg)?.0)));
+    let arguments = arguments.collect::<Result<Vec<(String, PgType)>, Plain>>()?;
+    let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
     let bound = expression(scope, &create.expression.1, &schema, &[])?;
     if has_subquery(&bound) {
         return Err(unsupported("a subquery in a masking policy").into());
     }
-    let Some((_, masked)) = create.arguments.first() else {
+    let Some((_, masked)) = arguments.first() else {
         return Err(unsupported("a masking policy without arguments").into());
     };
     {
         use datafusion::logical_expr::ExprSchemable;
         let (_, given) = bound.to_field(&schema).map_err(SqlError::from_engine)?;
         let result = of_field(&given);
-        let related = result.category() == masked.category() || *given.data_type() == arrow::datatypes::DataType::Null;
+        let same = result.category() == masked.category() && (result.enumeration().is_none() || result == *masked);
+        let related = same || *given.data_type() == arrow::datatypes::DataType::Null;
         if !related {
             let message = format!("masking policy \"{}\" returns type {result}, but masks type {masked}", create.name);
             return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
@@ -125,14 +128,14 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
     }
     if let Some(id) = existing
         && let Some(old) = scope.catalog().masking_policy(id)
-        && old.arguments != create.arguments
+        && old.arguments != arguments
     {
         return Err(unsupported("changing the arguments of a masking policy").into());
     }
     let policy = MaskingPolicy {
         name: create.name.clone(),
         owner: scope.ctx.role,
-        arguments: create.arguments.clone(),
+        arguments,
         expression: create.expression.1.clone(),
         search_path: scope.path_names(),
     };

@@ -637,6 +637,9 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 // A masking policy in use stays: dropping it would unmask.
                 Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
                 Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
+                Body::MaskingPolicy(policy) => {
+                    policy.arguments.iter().any(|(_, pg)| pg.enumeration().is_some_and(|of| gone.contains(&of.id)))
+                }
                 Body::Type(user_type) => {
                     let over = user_type.as_domain().and_then(|domain| domain.base.enumeration());
                     gone.contains(&user_type.schema) || over.is_some_and(|of| gone.contains(&of.id))
@@ -644,7 +647,9 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 _ => false,
             };
             if falls_with
-                || (depends && drop.cascade && !matches!(entry.body, Body::MaskAttachment(_) | Body::RowPolicy(_)))
+                || (depends
+                    && drop.cascade
+                    && !matches!(entry.body, Body::MaskAttachment(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_)))
             {
                 gone.insert(entry.id);
             } else if depends {
@@ -769,6 +774,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         Some(Body::Relation(relation)) => {
             format!("{} {} depends on {kind} {name}", relation.kind_name(), scope.ctx.display_name(by))
         }
+        Some(Body::MaskingPolicy(policy)) => format!("masking policy {} depends on it", policy.name),
         Some(Body::MaskAttachment(attachment)) => {
             format!("it is attached to {}", scope.ctx.display_name(attachment.relation))
         }

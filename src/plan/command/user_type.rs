@@ -357,6 +357,15 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
         }
         ddl.put(user, Body::Relation(relation));
     }
+    for entry in scope.catalog().entries() {
+        if let Body::MaskingPolicy(policy) = &entry.body
+            && policy.arguments.iter().any(|(_, pg)| pg.enumeration().is_some_and(|of| of.id == id))
+        {
+            let mut policy = policy.clone();
+            policy.arguments.iter_mut().for_each(|(_, pg)| refresh(pg));
+            ddl.put(entry.id, Body::MaskingPolicy(policy));
+        }
+    }
     for (other, user_type) in scope.catalog().user_types() {
         let mut user_type = user_type.clone();
         if let TypeDefinition::Domain(domain) = &mut user_type.definition

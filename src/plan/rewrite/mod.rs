@@ -27,7 +27,7 @@ pub(super) use self::wildcard::called;
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
-use crate::pg::{ARRAY_SUBQUERY, UNTYPED_ARRAY};
+use crate::pg::{ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
 use crate::types::{PgType, from_sql};
 
 /// The folded name of a function of `pg_catalog` or `information_schema`.
@@ -301,6 +301,7 @@ impl VisitorMut for Rewriter<'_> {
             }
             Expr::Function(function) => {
                 unqualify(&mut function.name);
+                output_arguments(function);
                 match &function.args {
                     _ if let Some(pg) = counted(function) => Some(cast(Expr::Function(function.clone()), pg)),
                     FunctionArguments::Subquery(query) if is_array(function) => {
@@ -377,6 +378,22 @@ impl VisitorMut for Rewriter<'_> {
             *expr = replacement;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// What `concat` and its like put together is the text of any values.
+fn output_arguments(function: &mut ast::Function) {
+    if !function_name(function).is_some_and(|name| ["concat", "concat_ws"].contains(&name.as_str())) {
+        return;
+    }
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for argument in &mut list.args {
+        if let ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(value)) = argument
+            && !matches!(value, Expr::Value(literal) if !matches!(literal.value, Value::Boolean(_)))
+        {
+            let given = std::mem::replace(value, string(""));
+            *value = call(Ident::new(OUTPUT_TEXT), vec![given]);
+        }
     }
 }
 
