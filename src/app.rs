@@ -13,7 +13,7 @@ use crate::catalog::{BOOTSTRAP_ROLE, Credential};
 use crate::config::{Config, StoreCredential};
 use crate::govern::PasswordVerifier;
 use crate::lake::{Lake, Location, bucket};
-use crate::metastore::Metastore;
+use crate::metastore::{MetadataDatabase, Metastore};
 use crate::plan::Engine;
 use crate::session::Shared;
 use crate::upkeep;
@@ -44,8 +44,11 @@ impl App {
             Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?),
             None => None,
         };
-        let database =
-            config.storage.metadata_url.as_deref().map(|url| (url, database_password.as_deref().map(str::trim)));
+        let database = config.storage.metadata_url.as_deref().map(|url| MetadataDatabase {
+            url,
+            password: database_password.as_deref().map(str::trim),
+            authorities: config.storage.metadata_ca_file.as_deref(),
+        });
         let credentials = config.lake.credentials.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
         let warehouse = open_warehouse(config, &credentials)?;
         let metastore = Metastore::open(directory, database, warehouse.data_path(), || {

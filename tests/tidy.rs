@@ -22,8 +22,9 @@ const LAYERS: &[&[&str]] = &[
 /// Only these modules may name the crate.
 const IMPORTERS: &[(&str, &[&str])] = &[
     ("pgwire", &["wire"]),
-    ("rustls", &["wire"]),
+    ("rustls", &["wire", "metastore"]),
     ("tokio_rustls", &["wire"]),
+    ("tokio_postgres_rustls", &["metastore"]),
     ("rusqlite", &["metastore"]),
     ("tokio_postgres", &["metastore"]),
     ("object_store", &["lake", "warehouse", "error"]),

@@ -44,6 +44,9 @@ pub struct Storage {
     /// A file with the password for it, so that the configuration can be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_password_file: Option<PathBuf>,
+    /// A PEM file with the authorities that may have signed that database's certificate; with it, connections are encrypted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata_ca_file: Option<PathBuf>,
 }
 
 /// Section `wire`: address, number and encryption of client connections.
@@ -113,6 +116,7 @@ impl Default for Storage {
             warehouse_url: None,
             metadata_url: None,
             metadata_password_file: None,
+            metadata_ca_file: None,
         }
     }
 }

@@ -25,6 +25,7 @@ use claims::{RecentClaims, Told, Verdict};
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
 use commit::{Request, WAITING_MAX, commit_all};
 use db::Db;
+pub use db::MetadataDatabase;
 pub use inline::InlinedInsert;
 pub use load::SnapshotRow;
 use load::{Later, RowChanges};
@@ -68,9 +69,6 @@ pub enum MetastoreError {
         /// What the database's driver said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// `0A000`: a way to connect that this server does not have.
-    #[error("{0} is not supported")]
-    Unsupported(&'static str),
     /// `55000`: a newer server has migrated the database.
     #[error("the metadata database has schema version {found}, this server knows versions up to {known}")]
     TooNew {
@@ -105,7 +103,6 @@ impl Report for MetastoreError {
             }
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
             Self::NoSnapshot(_) => SqlState::UNDEFINED_OBJECT,
-            Self::Unsupported(_) => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Corrupt(_) => SqlState::INTERNAL_ERROR,
         }
     }
@@ -202,9 +199,6 @@ impl Store {
 
     /// Makes sure that the head has all that was committed before, on whatever server.
     async fn refresh(&self) -> Result<(), MetastoreError> {
-        if !self.db.is_shared() {
-            return Ok(());
-        }
         let asked = self.looks.begun.load(Ordering::Acquire);
         let mut done = self.looks.done.lock().await;
         if *done > asked {
@@ -239,13 +233,13 @@ impl Metastore {
     /// verifier that `password` makes.
     pub async fn open(
         directory: &Path,
-        database: Option<(&str, Option<&str>)>,
+        database: Option<MetadataDatabase<'_>>,
         data_path: &str,
         password: impl FnOnce() -> PasswordVerifier,
     ) -> Result<Self, MetastoreError> {
         let lock = lock(directory)?;
         let db = match database {
-            Some((url, password)) => Db::postgres(url, password).await?,
+            Some(database) => Db::postgres(&database).await?,
             None => Db::sqlite(&directory.join("metadata.sqlite")).await?,
         };
         let alone = db.alone().await?;
@@ -295,7 +289,7 @@ impl Metastore {
 
     /// Makes sure that the newest catalog has all that was committed before, on whatever server.
     pub async fn refresh(&self) -> Result<(), MetastoreError> {
-        self.store.refresh().await
+        if self.is_shared() { Box::pin(self.store.refresh()).await } else { Ok(()) }
     }
 
     /// Whether this server is the one that looks after the tables: one of those that share the database is.

@@ -270,7 +270,7 @@ impl Session {
         let mut moments = statement.moments.clone();
         scope.facts.moment = self.moment()?;
         moments.extend(scope.facts.moment.clone());
-        scope.facts.past = past(&self.shared, &scope.ctx, &moments).await?;
+        scope.facts.past = Box::pin(past(&self.shared, &scope.ctx, &moments)).await?;
         if let Command::Restore(restore) = &statement.command
             && restore.dropped
         {
@@ -280,13 +280,14 @@ impl Session {
                 None => scope.ctx.creation_schema(name).ok().map(|(id, _)| id),
             };
             if let Some(schema) = schema.filter(|schema| scope.ctx.may_use_schema(*schema)) {
-                scope.facts.dropped = self.shared.metastore.dropped(schema, &name.name).await?;
+                scope.facts.dropped = Box::pin(self.shared.metastore.dropped(schema, &name.name)).await?;
             }
         }
         for moment in &statement.moments {
             if let AsOf::Changes { table, from, to } = moment
                 && let Some(changes) =
-                    history::changes(&self.shared, &scope.ctx, table, SnapshotId(*from), SnapshotId(*to)).await?
+                    Box::pin(history::changes(&self.shared, &scope.ctx, table, SnapshotId(*from), SnapshotId(*to)))
+                        .await?
             {
                 scope.facts.changes.insert(moment.clone(), changes);
             }

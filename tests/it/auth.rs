@@ -75,11 +75,12 @@ async fn a_role_has_a_limit_of_its_own() {
 }
 
 /// A certificate for 127.0.0.1, signed by itself.
-fn certificate(directory: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
+pub(crate) fn certificate(directory: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let (certificate, key) = (directory.join("server.crt"), directory.join("server.key"));
     let made = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
         .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
         .arg(&key)
         .arg("-out")

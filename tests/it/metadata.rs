@@ -2,11 +2,14 @@
 //! connection; DuckDB reads that catalog, too.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -223,6 +226,61 @@ async fn proxy(to: SocketAddr, armed: Arc<AtomicBool>) -> SocketAddr {
         }
     });
     address
+}
+
+/// Stands before PostgreSQL and encrypts.
+async fn encrypting(to: SocketAddr, certificate: &Path, key: &Path) -> SocketAddr {
+    let chain = CertificateDer::pem_file_iter(certificate).unwrap().collect::<Result<_, _>>().unwrap();
+    let key = PrivateKeyDer::from_pem_file(key).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(chain, key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let mut request = [0; 8];
+                client.read_exact(&mut request).await.unwrap();
+                assert_eq!(request, [0, 0, 0, 8, 4, 210, 22, 47], "nothing is sent in clear but the request for TLS");
+                client.write_all(b"S").await.unwrap();
+                let Ok(mut client) = acceptor.accept(client).await else { return };
+                let mut server = TcpStream::connect(to).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut client, &mut server).await);
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_to_the_metadata_may_be_encrypted() {
+    let postgres = Postgres::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let (certificate, key) = crate::auth::certificate(directory.path());
+    let address = encrypting(postgres.address, &certificate, &key).await;
+    postgres.new_database().await;
+    let url = |host: &str| {
+        format!("postgres://boathouse:correct%20horse@{host}:{}/boathouse?sslmode=verify-full", address.port())
+    };
+    let server = Server::start_with(|config, _| {
+        config.storage.metadata_url = Some(url("localhost"));
+        config.storage.metadata_ca_file = Some(certificate);
+    })
+    .await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE t (id serial); INSERT INTO t DEFAULT VALUES").await.unwrap();
+    assert_eq!(client.value("SELECT max(id) FROM t").await.as_deref(), Some("1"));
+    // An authority that is not trusted.
+    let other = tempfile::tempdir().unwrap();
+    let mut config = boathouse::config::Config::default();
+    config.storage.data_dir = other.path().to_owned();
+    config.storage.metadata_url = Some(url("localhost"));
+    let error = boathouse::app::App::start(&config, None).await.unwrap_err();
+    assert!(format!("{error:#}").contains("connect to PostgreSQL"), "{error:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,6 +134,24 @@ impl Script {
     }
 }
 
+/// A PostgreSQL database for the metadata.
+#[derive(Clone, Copy)]
+pub struct MetadataDatabase<'a> {
+    /// Where it is; with `sslmode=require` connections are encrypted and the server's certificate is verified.
+    pub url: &'a str,
+    /// Beside the URL, so that that can be shown.
+    pub password: Option<&'a str>,
+    /// A PEM file with the authorities that may have signed the server's certificate. With it, connections are encrypted unless
+    /// the URL says otherwise; without, it must be one that the system trusts.
+    pub authorities: Option<&'a Path>,
+}
+
+impl std::fmt::Debug for MetadataDatabase<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetadataDatabase").finish_non_exhaustive()
+    }
+}
+
 /// The database. One script runs at a time, whichever server has it; queries run beside it.
 #[derive(Debug)]
 pub(super) enum Db {
@@ -148,8 +166,8 @@ impl Db {
     }
 
     /// Connects to a PostgreSQL database, which other servers may use as well.
-    pub(super) async fn postgres(url: &str, password: Option<&str>) -> Result<Self, MetastoreError> {
-        Ok(Self::Postgres(Box::new(Postgres::open(url, password).await?)))
+    pub(super) async fn postgres(database: &MetadataDatabase<'_>) -> Result<Self, MetastoreError> {
+        Ok(Self::Postgres(Box::new(Postgres::open(database).await?)))
     }
 
     /// Whether other servers may write to it, too.

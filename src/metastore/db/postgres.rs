@@ -4,18 +4,23 @@
 //! Should the connection break, the next turn begins after whatever the broken session did has come to its end.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Change, Row, Value, check_rows, failed};
+use super::{Change, MetadataDatabase, Row, Value, check_rows, failed};
 use crate::metastore::MetastoreError;
 
 /// Key of the advisory lock of whoever writes: `boathous`.
@@ -35,9 +40,10 @@ const STATEMENTS_MAX: usize = 200;
 /// Longer statements are not kept: their number of rows is never the same.
 const KEPT_LENGTH_MAX: usize = 2_000;
 
-#[derive(Debug)]
 pub(in crate::metastore) struct Postgres {
     config: Config,
+    /// `None`: connections are not encrypted.
+    tls: Option<MakeRustlsConnect>,
     writer: Mutex<Option<Session>>,
     reader: Mutex<Option<Session>>,
     /// For what is small and must not wait for a reader. It does not wait for the disk either: what it writes is there by the
@@ -77,6 +83,12 @@ struct Session {
     prepared: HashMap<String, Statement>,
 }
 
+impl std::fmt::Debug for Postgres {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Postgres").finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").finish_non_exhaustive()
@@ -84,20 +96,31 @@ impl std::fmt::Debug for Session {
 }
 
 impl Postgres {
-    pub(super) async fn open(url: &str, password: Option<&str>) -> Result<Self, MetastoreError> {
+    pub(super) async fn open(database: &MetadataDatabase<'_>) -> Result<Self, MetastoreError> {
+        // Whoever is encrypted to is always verified.
+        let url = database.url.replace("sslmode=verify-full", "sslmode=require");
+        let url = url.replace("sslmode=verify-ca", "sslmode=require");
         let mut config: Config = url.parse().map_err(|source| failed("read the URL", source))?;
-        if let Some(password) = password {
+        if let Some(password) = database.password {
             config.password(password);
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(MetastoreError::Unsupported("sslmode=require for the metadata database"));
-        }
-        config.ssl_mode(SslMode::Disable);
+        let tls = match (config.get_ssl_mode(), database.authorities) {
+            (SslMode::Require, authorities) => Some(tls(authorities)?),
+            (SslMode::Prefer, Some(authorities)) => {
+                config.ssl_mode(SslMode::Require);
+                Some(tls(Some(authorities))?)
+            }
+            _ => {
+                config.ssl_mode(SslMode::Disable);
+                None
+            }
+        };
         // A database that is not heard of any more must not hold up commits for ever.
         config.application_name("boathouse").connect_timeout(CONNECT_TIMEOUT);
         config.keepalives_idle(SILENCE_MAX).tcp_user_timeout(SILENCE_MAX);
         let db = Self {
             config,
+            tls,
             writer: Mutex::default(),
             reader: Mutex::default(),
             quick: Mutex::default(),
@@ -126,13 +149,16 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Result<Session, MetastoreError> {
-        let (client, connection) =
-            self.config.connect(NoTls).await.map_err(|source| failed("connect to PostgreSQL", source))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "the connection to the metadata database broke");
-            }
-        });
+        let failed_to_connect = |source| failed("connect to PostgreSQL", source);
+        let client = if let Some(tls) = self.tls.clone() {
+            let (client, connection) = self.config.connect(tls).await.map_err(failed_to_connect)?;
+            tokio::spawn(watch(connection));
+            client
+        } else {
+            let (client, connection) = self.config.connect(NoTls).await.map_err(failed_to_connect)?;
+            tokio::spawn(watch(connection));
+            client
+        };
         let sql = format!(
             "SET idle_in_transaction_session_timeout = {}; SET default_transaction_isolation = 'read committed';
              SET client_min_messages = warning",
@@ -210,6 +236,32 @@ impl Postgres {
         *kept = Some(session).filter(|_| leads);
         Ok(leads)
     }
+}
+
+/// Keeps a connection going.
+async fn watch(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::warn!(%error, "the connection to the metadata database broke");
+    }
+}
+
+/// TLS to a server with a certificate of one of some authorities: those of a PEM file, or those that the system trusts.
+fn tls(authorities: Option<&Path>) -> Result<MakeRustlsConnect, MetastoreError> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        Some(file) => {
+            let doing = format!("read {}", file.display());
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|source| failed(&doing, source))? {
+                let certificate = certificate.map_err(|source| failed(&doing, source))?;
+                roots.add(certificate).map_err(|source| failed(&doing, source))?;
+            }
+        }
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.map_err(|source| failed("set up TLS", source))?;
+    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
 async fn ask(session: &mut Option<Session>, sql: &str, values: &[Value]) -> Result<Vec<Row>, MetastoreError> {
