@@ -28,7 +28,7 @@ async fn a_restart_keeps_everything() {
 }
 
 /// The server as a process of its own, on a fixed port so that it can come back.
-struct Process(Child);
+pub(crate) struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -38,17 +38,23 @@ impl Drop for Process {
 }
 
 fn spawn(directory: &Path, port: u16) -> Process {
+    spawn_with(directory, port, &[])
+}
+
+/// With a changed configuration, as environment variables.
+pub(crate) fn spawn_with(directory: &Path, port: u16, environment: &[(&str, String)]) -> Process {
     let child = Command::new(env!("CARGO_BIN_EXE_boathouse"))
         .args(["serve", "--data-dir", directory.to_str().unwrap(), "--listen", &format!("127.0.0.1:{port}")])
         .env("BOATHOUSE_PASSWORD", PASSWORD)
         .env("RUST_LOG", "warn")
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     Process(child)
 }
 
-async fn connect(port: u16) -> Client {
+pub(crate) async fn connect(port: u16) -> Client {
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     for _ in 0..200 {
         if tokio::net::TcpStream::connect(address).await.is_ok() {
@@ -59,7 +65,7 @@ async fn connect(port: u16) -> Client {
     panic!("the server did not come up");
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

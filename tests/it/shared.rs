@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::crash::{connect, free_port, spawn_with};
 use crate::metadata::{content, duration, prepare, write};
 use crate::support::postgres::Postgres;
 use crate::support::s3::S3;
@@ -252,6 +253,91 @@ async fn servers_may_start_together() {
     first.connect().await.simple("CREATE TABLE t (a int)").await.unwrap();
     for server in [second, third] {
         is(&mut server.connect().await, "SELECT count(*) FROM t", "0").await;
+    }
+}
+
+/// Until it succeeds: the server may be killed while it greets.
+async fn reconnect(port: u16) -> Client {
+    let address = format!("127.0.0.1:{port}").parse().unwrap();
+    let began = Instant::now();
+    loop {
+        if let Ok(client) = Client::connect(address, "boathouse", PASSWORD).await {
+            return client;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "the server does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What was acknowledged is there, and what nobody was told of is there as a whole or not at all, whichever server dies.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_takes_nothing_with_it() {
+    let fleet = Fleet::start().await;
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join("password"), PASSWORD).unwrap();
+    let start = |port: u16| {
+        let environment = [
+            ("BOATHOUSE_STORAGE__METADATA_URL", format!("postgres://boathouse@{}/boathouse", fleet.postgres.address)),
+            ("BOATHOUSE_STORAGE__METADATA_PASSWORD_FILE", root.path().join("password").display().to_string()),
+            ("BOATHOUSE_STORAGE__WAREHOUSE_URL", format!("file://{}/tables", root.path().display())),
+        ];
+        spawn_with(&root.path().join(port.to_string()), port, &environment)
+    };
+    let ports = [free_port(), free_port()];
+    let mut servers = ports.map(|port| Some(start(port)));
+    let mut admin = connect(ports[0]).await;
+    admin.simple("CREATE TABLE moves (id bigserial PRIMARY KEY, writer int, n int); CREATE TABLE account (id int PRIMARY KEY, balance int)").await.unwrap();
+    admin.simple("INSERT INTO account SELECT g, 100 FROM generate_series(1, 10) g").await.unwrap();
+    let until = Instant::now() + duration();
+    let writer = |number: usize| {
+        let port = ports[number % 2];
+        tokio::spawn(async move {
+            let mut client = connect(port).await;
+            let (mut told, mut n) = (0, 0);
+            while Instant::now() < until {
+                n += 1;
+                // Some more than go into the metadata database.
+                let rows = if n % 7 == 0 { 1200 } else { 3 };
+                let (from, to) = (number % 10 + 1, (number + n) % 10 + 1);
+                let block = format!(
+                    "BEGIN; UPDATE account SET balance = balance - 1 WHERE id = {from};
+                     UPDATE account SET balance = balance + 1 WHERE id = {to};
+                     INSERT INTO moves (writer, n) SELECT {number}, {n} FROM generate_series(1, {rows}); COMMIT"
+                );
+                match client.simple(&block).await {
+                    Ok(_) => told += rows,
+                    // Others were faster, or the server is gone.
+                    Err(error) if ["40001", "40P01"].contains(&error.code.as_str()) => {
+                        drop(client.simple("ROLLBACK").await);
+                    }
+                    Err(_) => client = reconnect(port).await,
+                }
+            }
+            told
+        })
+    };
+    let writers: Vec<_> = (0..4).map(writer).collect();
+    let mut killed = 0;
+    while Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let which = killed % 2;
+        // Killed, before another one takes its place.
+        servers[which] = None;
+        servers[which] = Some(start(ports[which]));
+        killed += 1;
+    }
+    let mut told = 0;
+    for writer in writers {
+        told += writer.await.unwrap();
+    }
+    let wholes = "SELECT count(*) FROM (SELECT writer, n, count(*) AS c FROM moves GROUP BY writer, n) g WHERE c NOT IN (3, 1200)";
+    for port in ports {
+        let mut client = connect(port).await;
+        is(&mut client, "SELECT sum(balance) FROM account", "1000").await;
+        is(&mut client, wholes, "0").await;
+        is(&mut client, "SELECT count(*) - count(DISTINCT id) FROM moves", "0").await;
+        let there: i64 = client.value("SELECT count(*) FROM moves").await.unwrap().parse().unwrap();
+        assert!(there >= told && told > 0, "{there} rows are there, {told} were acknowledged");
     }
 }
 

@@ -114,6 +114,11 @@ pub(crate) struct Client {
     pub parameters: std::collections::HashMap<String, String>,
 }
 
+/// The connection is broken.
+fn closed() -> DbError {
+    DbError { code: "08006".to_owned(), message: "closed".to_owned(), ..DbError::default() }
+}
+
 impl Client {
     pub(crate) async fn connect(address: SocketAddr, user: &str, password: &str) -> Result<Self, DbError> {
         Self::connect_with(address, &[("user", user), ("database", "boathouse")], password).await
@@ -124,7 +129,7 @@ impl Client {
         parameters: &[(&str, &str)],
         password: &str,
     ) -> Result<Self, DbError> {
-        let socket = TcpStream::connect(address).await.unwrap();
+        let socket = TcpStream::connect(address).await.map_err(|_refused| closed())?;
         let mut client = Self {
             socket,
             read: BytesMut::new(),
@@ -143,7 +148,7 @@ impl Client {
         let mut packet = BytesMut::new();
         packet.put_i32(body.len() as i32 + 4);
         packet.extend_from_slice(&body);
-        client.socket.write_all(&packet).await.unwrap();
+        drop(client.socket.write_all(&packet).await);
         client.log_in(password).await?;
         Ok(client)
     }
@@ -199,7 +204,8 @@ impl Client {
         frame.put_u8(kind);
         frame.put_i32(body.len() as i32 + 4);
         frame.extend_from_slice(body);
-        self.socket.write_all(&frame).await.unwrap();
+        // If the connection is closed, the next message tells.
+        drop(self.socket.write_all(&frame).await);
     }
 
     /// The next message; a closed connection is an error of class 08.
@@ -216,11 +222,7 @@ impl Client {
             }
             match self.socket.read_buf(&mut self.read).await {
                 Ok(0) | Err(_) => {
-                    return Err(DbError {
-                        code: "08006".to_owned(),
-                        message: "closed".to_owned(),
-                        ..DbError::default()
-                    });
+                    return Err(closed());
                 }
                 Ok(_) => {}
             }
