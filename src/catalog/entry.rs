@@ -523,6 +523,19 @@ impl Body {
         }
     }
 
+    /// Types of the catalog that it has copies of, or whose rules it was held to.
+    pub fn types(&self) -> Vec<ObjectId> {
+        let enumeration = |pg: &PgType| pg.enumeration().map(|of| of.id);
+        match self {
+            Self::Relation(relation) => relation.columns.iter().flat_map(Column::types).collect(),
+            Self::Type(user_type) => {
+                user_type.as_domain().and_then(|domain| enumeration(&domain.base)).into_iter().collect()
+            }
+            Self::MaskingPolicy(policy) => policy.arguments.iter().filter_map(|(_, pg)| enumeration(pg)).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Objects that must exist for this one to make sense.
     pub fn parents(&self) -> Vec<ObjectId> {
         match self {
@@ -534,20 +547,14 @@ impl Body {
                 });
                 let mut parents = vec![relation.schema, relation.owner];
                 parents.extend(table.into_iter().chain(foreign.flatten()).chain(relation.indexes.iter().copied()));
-                parents.extend(relation.columns.iter().flat_map(Column::types));
+                parents.extend(self.types());
                 parents
             }
-            Self::Type(user_type) => {
-                let base = user_type.as_domain().and_then(|domain| domain.base.enumeration());
-                base.map(|of| of.id).into_iter().chain([user_type.schema, user_type.owner]).collect()
-            }
+            Self::Type(user_type) => self.types().into_iter().chain([user_type.schema, user_type.owner]).collect(),
             Self::RowPolicy(policy) => vec![policy.relation],
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
             Self::Role(role) => role.member_of.iter().map(|membership| membership.role).collect(),
-            Self::MaskingPolicy(policy) => {
-                let types = policy.arguments.iter().filter_map(|(_, pg)| pg.enumeration());
-                types.map(|of| of.id).chain([policy.owner]).collect()
-            }
+            Self::MaskingPolicy(policy) => self.types().into_iter().chain([policy.owner]).collect(),
             Self::Database(_) | Self::Schema(_) | Self::Credential(_) => self.owner().into_iter().collect(),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TEMPORARY_SCHEMA, TableData, UserType};
 use crate::govern::{MaskAttachment, MaskingPolicy, Role, RowPolicy, closure};
 use crate::name::{ObjectId, SnapshotId};
+use crate::types::PgType;
 
 /// An immutable catalog. Cloning copies two maps of pointers.
 #[derive(Clone, Debug)]
@@ -105,7 +106,41 @@ fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
     }
 }
 
+/// Whether changes that were made to `base` know types as `head` has them, and all that `head` makes of types that they
+/// change.
+pub fn types_stand(head: &CatalogState, base: &CatalogState, changes: &[Change]) -> bool {
+    let version = |state: &CatalogState, id: ObjectId| state.entry(id).map(|entry| entry.version);
+    let same = |id: ObjectId| version(head, id) == version(base, id);
+    changes.iter().all(|change| {
+        let Change::Put(id, body) = change else { return true };
+        let others = |entry: &Arc<Entry>| {
+            !same(entry.id) && entry.body.types().contains(id) && !changes.iter().any(|other| other.id() == entry.id)
+        };
+        body.types().into_iter().all(same)
+            && !(matches!(body.as_ref(), Body::Type(_)) && !same(*id) | head.entries().any(others))
+    })
+}
+
 impl CatalogState {
+    /// Changes that were made before, with enumerations as they are here.
+    pub fn with_types(&self, changes: Vec<Change>) -> Vec<Change> {
+        let renewed = |change| match change {
+            Change::Put(id, mut body) => {
+                if let Body::Relation(relation) = body.as_mut() {
+                    for of in relation.columns.iter_mut().filter_map(|column| column.pg.enumeration_mut()) {
+                        let now = self.user_type(of.id).map(|user_type| self.value_type(of.id, user_type));
+                        if let Some(PgType::Enum(now)) = now {
+                            now.as_ref().clone_into(of);
+                        }
+                    }
+                }
+                Change::Put(id, body)
+            }
+            Change::Delete(id) => Change::Delete(id),
+        };
+        changes.into_iter().map(renewed).collect()
+    }
+
     /// A catalog without objects or files, to be filled by `with` and `with_data`.
     pub fn new(snapshot: SnapshotId, schema_version: i64, next_catalog_id: i64, next_file_id: i64) -> Self {
         Self {

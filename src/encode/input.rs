@@ -350,9 +350,12 @@ impl ColumnBuilder {
             return text.split_ascii_whitespace().try_for_each(|item| self.append_text(item));
         }
         let nested = text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('{'));
-        let malformed = || match nested {
-            true => InputError::Unsupported("an array with several dimensions".to_owned()),
-            false => InputError::Array { text: text.to_owned() },
+        let malformed = || {
+            if nested {
+                InputError::Unsupported("an array with several dimensions".to_owned())
+            } else {
+                InputError::Array { text: text.to_owned() }
+            }
         };
         let items = array_items(text).ok_or_else(malformed)?;
         items.iter().try_for_each(|item| match item {

@@ -118,6 +118,8 @@ impl SqlState {
     pub const GROUPING_ERROR: Self = Self("42803");
     /// A window function where none may be.
     pub const WINDOWING_ERROR: Self = Self("42P20");
+    /// A cast between types that have none.
+    pub const CANNOT_COERCE: Self = Self("42846");
     /// An expression whose type does not fit its column or policy.
     pub const DATATYPE_MISMATCH: Self = Self("42804");
     /// An object of another kind than the command is for, such as a view for a table.

@@ -20,7 +20,7 @@ use super::sequence::Sequences;
 use super::{Metastore, MetastoreError, Recent, Store, load};
 use crate::catalog::{
     Body, CatalogState, Change, Claims, DataFile, DeleteFile, Moves, NameKey, Namespace, RelationKind, TableData,
-    name_key,
+    name_key, types_stand,
 };
 use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -800,6 +800,9 @@ fn check_names(head: &CatalogState, next: &CatalogState, changes: &[Change]) -> 
 fn check_definitions(head: &CatalogState, base: &CatalogState, changes: &[Change]) -> Result<(), CommitError> {
     let version = |state: &CatalogState, id: ObjectId| state.entry(id).map(|entry| entry.version);
     let changed_since = |id: ObjectId| version(head, id) != version(base, id);
+    if !types_stand(head, base, changes) {
+        return Err(conflict("A type was altered at the same time."));
+    }
     for change in changes {
         let Change::Put(id, body) = change else { continue };
         let table = match body.as_ref() {

@@ -190,6 +190,11 @@ fn to_values(pg: &PgType, array: &ArrayRef) -> Option<Vec<Value>> {
         let strings = cast(array, &DataType::Utf8).ok()?;
         return Some(strings.as_string::<i32>().iter().map(Value::from).collect());
     }
+    if let PgType::Enum(of) = pg
+        && !of.has_all(array)
+    {
+        return None;
+    }
     let texts =
         text_array(array, &field("", pg, true).with_data_type(array.data_type().clone()), &Style::utc()).ok()?;
     let texts = texts.as_string_opt::<i32>()?;

@@ -146,6 +146,39 @@ impl ToText {
     }
 }
 
+/// A value as one of a PostgreSQL type, of which it has the form already.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct KnownAs {
+    pg: PgType,
+    signature: Signature,
+}
+
+impl KnownAs {
+    /// The type that it is known as.
+    pub fn new(pg: PgType) -> Self {
+        Self { pg, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for KnownAs {
+    fn name(&self) -> &'static str {
+        "known_as"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        arguments.first().cloned().map_or_else(|| exec_err!("known_as has one argument"), Ok)
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let [argument] = args.arg_fields else { return exec_err!("known_as has one argument") };
+        Ok(Arc::new(field(self.name(), &self.pg, true).with_data_type(argument.data_type().clone())))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        args.args.into_iter().next().map_or_else(|| exec_err!("known_as has one argument"), Ok)
+    }
+}
+
 /// Stands for a value as its type's output function gives it, until its type is known.
 pub const OUTPUT_TEXT: &str = "output_text";
 

@@ -22,6 +22,7 @@ mod policy;
 mod query;
 mod returning;
 mod rewrite;
+mod type_names;
 mod typing;
 
 use std::collections::BTreeMap;

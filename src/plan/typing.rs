@@ -23,8 +23,8 @@ use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
-    CheckedArithmetic, ExactNumeric, FromText, LastValue, OUTPUT_TEXT, Objects, SequenceAction, SequenceFunction,
-    ToInteger, ToText, UNTYPED_ARRAY, Unified, is_unbound, is_vector,
+    CheckedArithmetic, ExactNumeric, FromText, KnownAs, LastValue, OUTPUT_TEXT, Objects, SequenceAction,
+    SequenceFunction, ToInteger, ToText, UNTYPED_ARRAY, Unified, is_unbound, is_vector,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
@@ -90,14 +90,20 @@ fn values_list(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
     }
     let columns = list.schema().iter().zip(known).map(|((qualifier, shown), pg)| {
         let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
-        let own = pg.map(|pg| field("", &pg, true).with_data_type(shown.data_type().clone()));
-        match own.filter(|own| of_field(own) != of_field(shown)) {
-            Some(own) => Expr::Cast(Cast::new_from_field(Box::new(column), Arc::new(own))).alias(shown.name()),
+        match pg.filter(|pg| *pg != of_field(shown)) {
+            Some(pg) => known_as(column, pg).alias(shown.name()),
             None => column,
         }
     });
     let columns: Vec<Expr> = columns.collect();
     LogicalPlanBuilder::from(list).project(columns)?.build()
+}
+
+/// A value, which stays as it is, as one of a PostgreSQL type. A cast to the type that it has would be left out, and not
+/// everywhere.
+fn known_as(value: Expr, pg: PgType) -> Expr {
+    let function = ScalarUDF::new_from_impl(KnownAs::new(pg));
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![value]))
 }
 
 /// Whether a plan is a VALUES list.
@@ -508,6 +514,14 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     }
     let function =
         |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
+    let null = matches!(cast.expr.as_ref(), Expr::Placeholder(_))
+        || matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
+    let text = |pg: &PgType| pg.element().unwrap_or(pg).is_text();
+    let of_enumeration = source.enumeration().or(target.enumeration()).is_some();
+    if of_enumeration && source != target && !null && !text(&source) && !text(&target) {
+        let error = Plain::new(SqlState::CANNOT_COERCE, format!("cannot cast type {source} to {target}"));
+        return Err(SqlError::from(error).into());
+    }
     if goes_through_text(&source, &target) {
         let text = function(ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx))), *cast.expr);
         let read = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
@@ -551,6 +565,8 @@ fn goes_through_text(source: &PgType, target: &PgType) -> bool {
         (PgType::Array(from), PgType::Array(to)) => {
             from.is_text() != to.is_text() || from != to && to.enumeration().is_none() && goes_through_text(from, to)
         }
+        // Digits that binary fractions cannot say are not values of theirs.
+        (PgType::Float4 | PgType::Float8, PgType::Numeric(None)) => true,
         (from, to) if *from == PgType::Timetz || *to == PgType::Timetz => {
             from != to && of_offsets(from) && of_offsets(to)
         }
@@ -657,6 +673,13 @@ fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<Transformed<
     if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
         for (when, _) in &mut case.when_then_expr {
             **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
+        }
+        // The engine has no table of such values.
+        if let Some(expr) = case.expr.take_if(|expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeBinary(_))))
+        {
+            for (when, _) in &mut case.when_then_expr {
+                **when = expr.as_ref().clone().eq(when.as_ref().clone());
+            }
         }
     }
     let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
@@ -780,10 +803,9 @@ fn remember_results(node: LogicalPlan) -> Result<LogicalPlan> {
         .iter()
         .map(|(qualifier, shown)| {
             let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
-            let pg = results.get(shown.name()).filter(|_| qualifier.is_none());
-            let own = pg.map(|pg| field("", pg, true).with_data_type(shown.data_type().clone()));
-            match own.filter(|own| of_field(own) != of_field(shown)) {
-                Some(own) => Expr::Cast(Cast::new_from_field(Box::new(column), Arc::new(own))).alias(shown.name()),
+            let pg = results.get(shown.name()).filter(|pg| qualifier.is_none() && **pg != of_field(shown));
+            match pg {
+                Some(pg) => known_as(column, pg.clone()).alias(shown.name()),
                 None => column,
             }
         })
@@ -858,7 +880,10 @@ fn enum_function(scope: &Scope, function: &ScalarFunction, schema: &DFSchema) ->
                     Expr::Cast(cast) if matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null()) => {
                         None
                     }
-                    argument => constant(scope, argument)?.filter(|value| !value.is_null()),
+                    argument => {
+                        let computed = || SqlError::from(crate::error::unsupported("enum_range of a computed value"));
+                        Some(constant(scope, argument)?.ok_or_else(computed)?).filter(|value| !value.is_null())
+                    }
                 };
                 let style = Objects::style(&scope.ctx);
                 value.map(|value| Ok(crate::encode::scalar_text(&value, &pg, &style)?)).transpose()
@@ -867,7 +892,11 @@ fn enum_function(scope: &Scope, function: &ScalarFunction, schema: &DFSchema) ->
                 [from, to] => (bound(Some(from))?, bound(Some(to))?),
                 _ => (None, None),
             };
-            let after = labels().skip_while(|label| from.as_deref().is_some_and(|from| from != *label));
+            let place =
+                |label: &Option<String>| label.as_deref().and_then(|label| labels().position(|known| known == label));
+            let reversed = place(&to).is_some_and(|last| place(&from).is_some_and(|first| first > last));
+            let after =
+                labels().filter(|_| !reversed).skip_while(|label| from.as_deref().is_some_and(|from| from != *label));
             let mut range = Vec::new();
             for label in after {
                 range.push(array_item(label));

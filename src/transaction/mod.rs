@@ -19,7 +19,7 @@ pub use temporary::{Temporary, temporary_schema};
 
 use crate::catalog::{
     CatalogState, Change, Claims, DataFile, Moves, NameKey, Relation, RelationKind, TEMPORARY_SCHEMA, TableData,
-    name_key,
+    name_key, types_stand,
 };
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
@@ -94,7 +94,7 @@ pub struct Savepoint {
 impl Transaction {
     /// A transaction that has done nothing yet. `head`: what it reads; `started_us`: microseconds since 1970.
     pub fn new(head: Arc<CatalogState>, temporary: Arc<Temporary>, started_us: i64) -> Self {
-        let changes = temporary.changes();
+        let changes = head.with_types(temporary.changes());
         let own_sequences = Arc::clone(&temporary.sequences);
         own_sequences.keep_temporary();
         let files = temporary.staged.iter().flat_map(|(_, table)| &table.files);
@@ -201,7 +201,9 @@ impl Transaction {
             };
             free && (id.is_provisional() || version(head, id) == version(&self.base, id))
         };
-        self.changes.iter().all(stands) && self.altered(0).all(|id| rows(head, id) == rows(&self.base, id))
+        self.changes.iter().all(stands)
+            && types_stand(head, &self.base, &self.changes)
+            && self.altered(0).all(|id| rows(head, id) == rows(&self.base, id))
     }
 
     /// What it has staged, by the addresses that rows have at a newer head; `None`: others changed some of it.

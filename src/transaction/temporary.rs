@@ -50,7 +50,7 @@ impl Temporary {
         {
             return Arc::clone(whole);
         }
-        let whole = Arc::new(head.as_ref().clone().with(head.snapshot, self.changes()));
+        let whole = Arc::new(head.as_ref().clone().with(head.snapshot, head.with_types(self.changes())));
         *seen = Some((Arc::clone(head), Arc::clone(&whole)));
         whole
     }

@@ -2,6 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
+use arrow::array::{ArrayRef, AsArray};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{ObjectId, quote};
@@ -56,6 +57,15 @@ impl EnumType {
     /// The code of a label; `None`: it has no such label.
     pub fn code(&self, label: &str) -> Option<u64> {
         self.labels.iter().find(|known| known.name == label).map(|known| known.code)
+    }
+
+    /// Whether all of some values, in their bytes, are labels.
+    pub fn has_all(&self, values: &ArrayRef) -> bool {
+        let Some(values) = values.as_fixed_size_binary_opt() else { return false };
+        values.iter().flatten().all(|value| {
+            let code = value.try_into().map(u64::from_be_bytes);
+            code.is_ok_and(|code| self.label(code).is_some())
+        })
     }
 
     /// As messages call it.

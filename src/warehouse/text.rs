@@ -56,6 +56,9 @@ pub(super) fn to_stored(pg: &PgType, array: &ArrayRef, stored: &Field) -> Result
 fn text(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match pg {
         PgType::Interval => Ok(interval_text(array)),
+        PgType::Enum(of) if !of.has_all(array) => {
+            Err(ArrowError::ComputeError(format!("a value that type {} does not have", of.display_name())))
+        }
         _ => text_array(array, &field("", pg, true), &Style::utc()),
     }
 }

@@ -80,3 +80,31 @@ async fn nothing_is_left_of_temporary_tables() {
     let kept = client.value("SELECT string_agg(nspname, ',') FROM pg_namespace WHERE nspname LIKE 'pg_temp%'").await;
     assert_eq!(kept, None);
 }
+
+/// Who makes something of a type that another transaction alters meanwhile begins again: nothing is kept with values or rules
+/// that the type does not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_is_altered_by_one_at_a_time() {
+    let server = Server::start().await;
+    let (mut one, mut other) = (server.connect().await, server.connect().await);
+    one.simple("CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN d AS int").await.unwrap();
+    for (made, altered) in [
+        ("CREATE TABLE t1 (x e)", "ALTER TYPE e ADD VALUE 'b'"),
+        ("ALTER TYPE e ADD VALUE 'c'", "CREATE TABLE t2 (x e)"),
+        ("CREATE TABLE t3 (x d); INSERT INTO t3 VALUES (-1)", "ALTER DOMAIN d ADD CHECK (VALUE > 0)"),
+        ("CREATE DOMAIN over AS e", "ALTER TYPE e ADD VALUE 'd'"),
+    ] {
+        one.simple(&format!("BEGIN; {made}")).await.unwrap();
+        other.simple(altered).await.unwrap();
+        one.simple("SELECT 1").await.unwrap();
+        let error = one.simple("COMMIT").await.unwrap_err();
+        assert_eq!(error.code, "40001", "{made}: {error}");
+    }
+    // A temporary table knows what others did.
+    one.simple("CREATE TEMPORARY TABLE mine (x e)").await.unwrap();
+    other.simple("ALTER TYPE e ADD VALUE 'z'").await.unwrap();
+    one.simple("INSERT INTO mine VALUES ('z')").await.unwrap();
+    assert_eq!(one.value("SELECT x FROM mine").await.as_deref(), Some("z"));
+    one.simple("CREATE TABLE kept AS SELECT * FROM mine").await.unwrap();
+    assert_eq!(other.value("SELECT x FROM kept").await.as_deref(), Some("z"));
+}

@@ -318,7 +318,7 @@ impl Altered<'_> {
         }
         if let Some((expression, stored)) = &definition.generated {
             one_source(&column, definition, &self.new.name)?;
-            self.generate(&mut column, expression.clone(), *stored)?;
+            self.generate(&mut column, expression, *stored)?;
         }
         if column.domain.is_some() {
             // Each row is held to the rules of the domain.
@@ -430,7 +430,7 @@ impl Altered<'_> {
     }
 
     /// Makes a column a generated one; its values are computed for all rows.
-    fn generate(&mut self, column: &mut Column, expression: String, stored: bool) -> PlanResult<()> {
+    fn generate(&mut self, column: &mut Column, expression: &str, stored: bool) -> PlanResult<()> {
         let own = generated::define(self.scope, &self.new, expression, stored)?;
         if own.columns.contains(&column.id) {
             let message = format!("cannot use generated column \"{}\" in column generation expression", column.name);
@@ -470,7 +470,7 @@ impl Altered<'_> {
         };
         let mut column = Column { generated: None, ..found.clone() };
         if let Some(expression) = expression {
-            self.generate(&mut column, expression.clone(), own.stored)?;
+            self.generate(&mut column, expression, own.stored)?;
         }
         self.change(found.id, |old| *old = column);
         Ok(())

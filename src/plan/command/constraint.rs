@@ -9,7 +9,7 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use sqlparser::ast;
 
-use super::super::{PlanError, PlanResult, Right, Scope, has_subquery, policy};
+use super::super::{PlanError, PlanResult, Right, Scope, has_subquery, policy, type_names};
 use super::{DdlPlan, Validation, relation};
 use crate::catalog::{
     Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn, Namespace, Relation,
@@ -197,6 +197,7 @@ impl Constrained<'_> {
         let mut parsed = parse_expression(condition)?;
         let condition =
             if own_names(&mut parsed, &self.table.name) { parsed.to_string() } else { condition.to_owned() };
+        let condition = type_names::qualified(self.scope, &condition)?;
         let bound = bind_check(self.scope, self.table, &condition)?;
         if has_subquery(&bound) {
             let message = "cannot use subquery in check constraint";

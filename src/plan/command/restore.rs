@@ -33,6 +33,7 @@ fn back(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<()
         let error = unsupported("restoring a table to what it was before its columns or constraints changed");
         return Err(error.hint("Copy the rows with INSERT INTO … SELECT … FROM t AT (…).").into());
     }
+    super::user_type::renew(scope, &mut then.clone())?;
     ddl.truncate.push(id);
     ddl.restored.push((id, past.data(id)));
     Ok(())
@@ -73,6 +74,7 @@ fn undrop(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<
         let mut body = body.clone();
         if let Body::Relation(table) = &mut body {
             without_foreign_keys(scope, ddl, table);
+            super::user_type::renew(scope, table)?;
             if matches!(table.storage, RelationKind::Sequence(_))
                 && let Some(new) = ids.get(&id)
             {

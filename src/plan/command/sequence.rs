@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast;
 
-use super::super::{PlanResult, Right, Scope};
+use super::super::{PlanResult, Right, Scope, type_names};
 use super::table::{new_relation, place};
 use super::{DdlPlan, column, relation};
 use crate::catalog::{Body, Column, IdentityKind, Relation, RelationKind, Sequence};
@@ -191,6 +191,7 @@ const FUNCTIONS: &[&str] = &["nextval", "currval", "setval"];
 
 /// A default with the schemas of the sequences that it names, so that it means them wherever it is used.
 pub(super) fn with_schemas(scope: &Scope, default: &str) -> PlanResult<String> {
+    let default = &type_names::qualified(scope, default)?;
     let mut parsed = parse_expression(default)?;
     let mut changed = false;
     visit(&mut parsed, &mut |name| {

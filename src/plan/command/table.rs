@@ -205,7 +205,7 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
     for (index, (column, definition)) in columns {
         if let Some((expression, stored)) = &definition.generated {
             one_source(column, definition, table)?;
-            generated.push((index, generated::define(scope, &relation, expression.clone(), *stored)?));
+            generated.push((index, generated::define(scope, &relation, expression, *stored)?));
         }
     }
     for (index, own) in generated {
@@ -216,7 +216,7 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
     for column in &relation.columns {
         if let Some(own) = &column.generated {
             // Again: none may read another, and each must fit its column.
-            generated::define(scope, &relation, own.expression.clone(), own.stored)?;
+            generated::define(scope, &relation, &own.expression, own.stored)?;
             generated::generation(scope, &relation, column, own)?;
         }
     }
@@ -665,6 +665,14 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
         }
         if let Some(refusal) = unreferenced(scope, ddl, drop, &gone) {
             ddl.refusal = Some(refusal);
+            return Ok(());
+        }
+        let types = gone.iter().filter(|id| scope.catalog().user_type(**id).is_some());
+        if let Some(by) = types.copied().find_map(|id| super::user_type::named_by(scope, id, &gone)) {
+            let names = drop.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let message = format!("cannot drop {names} because other objects depend on it");
+            let refusal = Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message);
+            ddl.refusal = Some(refusal.detail(format!("{by} names it")).hint("Drop that first."));
             return Ok(());
         }
         if let Some(refusal) = drop_columns(scope, ddl, drop, &gone)? {

@@ -8,12 +8,15 @@ use datafusion::logical_expr::Expr;
 
 use super::super::domain::bind;
 use super::super::insert::default_value;
+use super::super::type_names::{self, names_type};
 use super::super::{PlanResult, Right, Scope};
 use super::constraint::{numbered, rows};
+use super::sequence;
 use super::table::plain_column;
 use super::{DdlPlan, Validation, role_id};
 use crate::catalog::{
-    Body, Domain, DomainCheck, DomainUse, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA, TypeDefinition, UserType,
+    Body, Column, ConstraintKind, Domain, DomainCheck, DomainUse, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA,
+    TypeDefinition, UserType,
 };
 use crate::context::undefined_schema;
 use crate::error::{About, Plain, SqlState, unsupported};
@@ -74,8 +77,8 @@ fn new_domain(scope: &Scope, name: &str, new: &NewDomain) -> PlanResult<Domain> 
         return Err(unsupported("a domain over a domain").into());
     }
     super::table::storable(&base)?;
-    let mut domain =
-        Domain { base, revision: 0, nullable: !new.not_null, default: new.default.clone(), checks: Vec::new() };
+    let mut domain = Domain { base, revision: 0, nullable: !new.not_null, default: None, checks: Vec::new() };
+    domain.default = new.default.as_deref().map(|text| sequence::with_schemas(scope, text)).transpose()?;
     for (constraint, condition) in &new.checks {
         add_check(scope, name, &mut domain, constraint.as_deref(), condition)?;
     }
@@ -98,7 +101,8 @@ fn add_check(
     name: Option<&str>,
     condition: &str,
 ) -> PlanResult<String> {
-    bind(scope, &domain.base, condition)?;
+    let condition = type_names::qualified(scope, condition)?;
+    bind(scope, &domain.base, &condition)?;
     let taken = |name: &str| domain.checks.iter().any(|check| check.name == name);
     let name = match name {
         Some(name) if taken(name) => {
@@ -108,7 +112,7 @@ fn add_check(
         Some(name) => name.to_owned(),
         None => numbered(&format!("{domain_name}_check"), taken),
     };
-    domain.checks.push(DomainCheck { name: name.clone(), condition: condition.to_owned() });
+    domain.checks.push(DomainCheck { name: name.clone(), condition });
     // PostgreSQL checks them in this order.
     domain.checks.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(name)
@@ -134,6 +138,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterType) -> Plan
     let mut new = old.clone();
     match &alter.action {
         AlterTypeAction::Rename(name) => {
+            refuse_named(scope, id, "RENAME")?;
             refuse_known(scope, old.schema, name)?;
             new.name.clone_from(name);
         }
@@ -148,6 +153,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterType) -> Plan
             }
             ddl.need(scope, Right::Schema(schema, Privilege::Create));
             if schema != old.schema {
+                refuse_named(scope, id, "SET SCHEMA")?;
                 refuse_known(scope, schema, &old.name)?;
             }
             new.schema = schema;
@@ -208,6 +214,7 @@ fn alter_labels(
             if place(labels, to).is_some() {
                 return Err(known(to).into());
             }
+            refuse_named(scope, id, "RENAME VALUE")?;
             // Files have labels, and may have this one.
             if let Some((table, _)) = users(scope, id).find(|(_, relation)| is_table(relation)) {
                 let what = format!("RENAME VALUE of a type that table {} has", scope.ctx.display_name(table));
@@ -243,7 +250,7 @@ fn alter_domain(
     };
     match action {
         AlterTypeAction::Default(default) => {
-            domain.default.clone_from(default);
+            domain.default = default.as_deref().map(|text| sequence::with_schemas(scope, text)).transpose()?;
             check_default(scope, name, domain)?;
             return Ok(true);
         }
@@ -321,6 +328,83 @@ fn validate(
             let about = About { column: Some(column.name.clone()), ..About::default() };
             let error = Plain::new(code, message(&relation.name, &column.name)).about(about);
             ddl.validations.push(Validation { table, none_of, error, key: None });
+        }
+    }
+    Ok(())
+}
+
+/// `0A000` for a change of a type that stored text names.
+fn refuse_named(scope: &Scope, id: ObjectId, what: &str) -> PlanResult<()> {
+    match named_by(scope, id, &BTreeSet::new()) {
+        None => Ok(()),
+        Some(by) => Err(unsupported(format!("{what} of a type that {by} names")).hint("Drop that first.").into()),
+    }
+}
+
+/// What names a type in an expression or query that is kept as text, but for objects that go.
+pub(super) fn named_by(scope: &Scope, id: ObjectId, gone: &BTreeSet<ObjectId>) -> Option<String> {
+    let ctx = &scope.ctx;
+    let names = |text: &str| names_type(ctx, text, id);
+    let under = |path: &[String], text: &str| names_type(&ctx.clone().with_search_path(path), text, id);
+    for entry in scope.catalog().entries().filter(|entry| entry.id != id && !gone.contains(&entry.id)) {
+        let found = match &entry.body {
+            Body::Relation(relation) => {
+                let of_column = |column: &Column| {
+                    let generated = column.generated.as_ref().map(|own| own.expression.as_str());
+                    column.default.as_deref().into_iter().chain(generated).any(names)
+                };
+                let checks = relation.constraints.iter().any(
+                    |constraint| matches!(&constraint.kind, ConstraintKind::Check(check) if names(&check.condition)),
+                );
+                let view = match &relation.storage {
+                    RelationKind::View(view) => under(&view.search_path, &view.query),
+                    _ => false,
+                };
+                let found = view || checks || relation.columns.iter().any(of_column);
+                found.then(|| format!("{} {}", relation.kind_name(), ctx.display_name(entry.id)))
+            }
+            Body::RowPolicy(policy) => {
+                let mut texts = policy.using.iter().chain(&policy.check);
+                texts.any(|text| under(&policy.search_path, text)).then(|| format!("policy {}", policy.name))
+            }
+            Body::MaskingPolicy(policy) => {
+                under(&policy.search_path, &policy.expression).then(|| format!("masking policy {}", policy.name))
+            }
+            Body::Type(user_type) => user_type.as_domain().and_then(|domain| {
+                let mut texts = domain.checks.iter().map(|check| &check.condition).chain(&domain.default);
+                texts.any(|text| names(text)).then(|| format!("domain {}", user_type.name))
+            }),
+            _ => None,
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
+}
+
+/// Brings a table of the past up to the types of today. `0A000` if its rows may not be right for them.
+pub(super) fn renew(scope: &Scope, relation: &mut Relation) -> PlanResult<()> {
+    let name = relation.name.clone();
+    for column in &mut relation.columns {
+        let refused = |what: &str| {
+            let message = format!("bringing back table \"{name}\", of whose column \"{}\" {what} since", column.name);
+            unsupported(message)
+        };
+        if let Some(used) = column.domain
+            && let Some(domain) = scope.catalog().user_type(used.id).and_then(UserType::as_domain)
+            && domain.revision != used.revision
+        {
+            return Err(refused("the rules of the domain were changed").into());
+        }
+        let Some(old) = column.pg.enumeration() else { continue };
+        let Some(user_type) = scope.catalog().user_type(old.id) else { continue };
+        let PgType::Enum(new) = scope.catalog().value_type(old.id, user_type) else { continue };
+        if old.labels.iter().any(|label| new.label(label.code) != Some(label.name.as_str())) {
+            return Err(refused("values were renamed").into());
+        }
+        if let Some(of) = column.pg.enumeration_mut() {
+            new.as_ref().clone_into(of);
         }
     }
     Ok(())

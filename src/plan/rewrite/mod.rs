@@ -211,6 +211,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.depth += 1;
+        values_alike(&mut query.body);
         values_of_columns(&mut query.body);
         let named = query.with.iter().flat_map(|with| &with.cte_tables);
         self.with.extend(named.map(|table| wildcard::ident(&table.alias.name)));
@@ -394,6 +395,42 @@ fn output_arguments(function: &mut ast::Function) {
             let given = std::mem::replace(value, string(""));
             *value = call(Ident::new(OUTPUT_TEXT), vec![given]);
         }
+    }
+}
+
+/// Literals of a VALUES list have the type that another value of their column is cast to.
+fn values_alike(body: &mut ast::SetExpr) {
+    let ast::SetExpr::Values(values) = body else { return };
+    let width = values.rows.first().map_or(0, |row| row.content.len());
+    for index in 0..width {
+        let types = values.rows.iter().filter_map(|row| match row.content.get(index) {
+            Some(Expr::Cast { data_type, .. }) => Some(data_type.clone()),
+            _ => None,
+        });
+        let Some(data_type) = types.into_iter().next() else { continue };
+        let literals = values.rows.iter_mut().filter_map(|row| row.content.get_mut(index));
+        for literal in literals.filter(|value| is_untyped(value, &data_type)) {
+            let given = std::mem::replace(literal, string(""));
+            *literal = Expr::Cast {
+                kind: ast::CastKind::Cast,
+                expr: Box::new(given),
+                data_type: data_type.clone(),
+                array: false,
+                format: None,
+            };
+        }
+    }
+}
+
+/// Whether a value is a literal without a type of its own beside one of a type.
+fn is_untyped(value: &Expr, beside: &ast::DataType) -> bool {
+    let Expr::Value(literal) = value else { return false };
+    // A modifier is not one for all.
+    let Ok(pg) = from_sql(beside) else { return false };
+    match &literal.value {
+        Value::Null | Value::SingleQuotedString(_) => pg == pg.without_modifier() && !matches!(pg, PgType::Char(_)),
+        Value::Number(..) => pg == PgType::Numeric(None),
+        _ => false,
     }
 }
 
