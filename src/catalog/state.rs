@@ -117,7 +117,7 @@ pub fn types_stand(head: &CatalogState, base: &CatalogState, changes: &[Change])
             !same(entry.id) && entry.body.types().contains(id) && !changes.iter().any(|other| other.id() == entry.id)
         };
         body.types().into_iter().all(same)
-            && !(matches!(body.as_ref(), Body::Type(_)) && !same(*id) | head.entries().any(others))
+            && !(matches!(body.as_ref(), Body::Type(_)) && (!same(*id) || head.entries().any(others)))
     })
 }
 

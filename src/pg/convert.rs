@@ -248,7 +248,7 @@ impl ScalarUDFImpl for ToText {
 }
 
 /// Applies a function of one argument; a scalar stays one.
-pub(super) fn one(args: &ScalarFunctionArgs, apply: impl Fn(&ArrayRef) -> Result<ArrayRef>) -> Result<ColumnarValue> {
+pub fn one(args: &ScalarFunctionArgs, apply: impl Fn(&ArrayRef) -> Result<ArrayRef>) -> Result<ColumnarValue> {
     match args.args.as_slice() {
         [ColumnarValue::Array(array)] => Ok(ColumnarValue::Array(apply(array)?)),
         [ColumnarValue::Scalar(scalar)] => {

@@ -7,7 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::common::{DFSchema, Result, exec_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -18,6 +18,7 @@ use super::{Scope, has_subquery, policy};
 use crate::catalog::Domain;
 use crate::error::{About, Plain, SqlError, SqlState, internal, unsupported};
 use crate::name::ObjectId;
+use crate::pg::one;
 use crate::types::{PgType, field};
 
 /// What `VALUE` is called in the conditions of a domain.
@@ -152,17 +153,9 @@ impl ScalarUDFImpl for DomainValue {
         Ok(Arc::new(own))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match args.args.as_slice() {
-            [ColumnarValue::Array(array)] => {
-                self.rules.hold(array)?;
-                Ok(ColumnarValue::Array(Arc::clone(array)))
-            }
-            [ColumnarValue::Scalar(scalar)] => {
-                let array = scalar.to_array()?;
-                self.rules.hold(&array)?;
-                Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
-            }
-            _ => exec_err!("domain_value has one argument"),
-        }
+        one(&args, |values| {
+            self.rules.hold(values)?;
+            Ok(Arc::clone(values))
+        })
     }
 }

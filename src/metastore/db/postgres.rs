@@ -287,7 +287,9 @@ impl Turn<'_> {
 
     /// Ends it; all is done, or nothing. An error may hide that it was done.
     pub(super) async fn run(mut self, script: Vec<Change>) -> Result<(), MetastoreError> {
-        let Some(session) = self.session.as_mut() else { return Ok(()) };
+        let Some(session) = self.session.as_mut() else {
+            return Err(failed("commit", std::io::Error::other("no session")));
+        };
         if let Err(error) = session.apply(&script).await {
             self.release().await;
             return Err(error);
