@@ -59,8 +59,7 @@ impl App {
         sweep(&metastore, &warehouse).await?;
 
         let parallelism = config.parallelism();
-        let memory = usize::try_from(config.limit.memory_mib.saturating_mul(1 << 20)).unwrap_or(usize::MAX);
-        let engine = Engine::new(parallelism, memory)?;
+        let engine = Engine::new(parallelism, config.limit.query_bytes())?;
         let allow = config.lake.allow.iter().map(|prefix| Location::prefix(prefix)).collect::<Result<Vec<_>, _>>()?;
         let lake = Lake::new(allow, credentials, Arc::clone(engine.runtime()));
         let metastore = Arc::new(metastore);
@@ -127,13 +126,14 @@ fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
 
 /// Where the configuration says, else in the data directory.
 fn open_warehouse(config: &Config, credentials: &[Credential]) -> anyhow::Result<Warehouse> {
+    let hot = config.limit.hot_bytes();
     let Some(url) = &config.storage.warehouse_url else {
-        return Ok(Warehouse::local(&config.storage.data_dir.join("warehouse"))?);
+        return Ok(Warehouse::local(&config.storage.data_dir.join("warehouse"), hot)?);
     };
     let url = Url::parse(&Location::prefix(url)?)?;
     match url.to_file_path() {
-        Ok(directory) if url.scheme() == "file" => Ok(Warehouse::local(&directory)?),
-        _ => Ok(Warehouse::remote(bucket(&url, credentials)?, &url)?),
+        Ok(directory) if url.scheme() == "file" => Ok(Warehouse::local(&directory, hot)?),
+        _ => Ok(Warehouse::remote(bucket(&url, credentials)?, &url, hot)?),
     }
 }
 

@@ -31,6 +31,17 @@ struct Objects {
     names: BTreeMap<NameKey, ObjectId>,
 }
 
+/// All objects of a catalog, roles, rights and policies among them. Equal only to those of the same catalog, or of one that
+/// differs from it in data alone.
+#[derive(Clone, Debug)]
+pub struct Definitions(Arc<Objects>);
+
+impl PartialEq for Definitions {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 /// Where a name must be unique.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Namespace {
@@ -157,8 +168,9 @@ impl CatalogState {
     /// The catalog after some changes, made by `version`.
     #[must_use]
     pub fn with(mut self, version: SnapshotId, changes: impl IntoIterator<Item = Change>) -> Self {
-        let objects = Arc::make_mut(&mut self.objects);
         for change in changes {
+            // Without changes the definitions stay the same.
+            let objects = Arc::make_mut(&mut self.objects);
             let old = objects.entries.remove(&change.id());
             if changes_rights(old.as_deref().map(|old| &old.body), &change) {
                 self.rights_changed = version;
@@ -177,6 +189,11 @@ impl CatalogState {
             }
         }
         self
+    }
+
+    /// What exists, without data: the same as long as nothing was created, changed or dropped.
+    pub fn definitions(&self) -> Definitions {
+        Definitions(Arc::clone(&self.objects))
     }
 
     /// The catalog with other files in some tables; `None` forgets a table.

@@ -71,7 +71,8 @@ pub struct Wire {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limit {
-    /// Memory for queries, in MiB; what needs more spills to disk or fails with 53200.
+    /// Memory for queries, in MiB; what needs more spills to disk or fails with 53200. An eighth of it keeps what is read by
+    /// key again and again.
     pub memory_mib: u64,
     /// Partitions a query is split into. 0: one for each processor.
     pub parallelism: u32,
@@ -130,6 +131,22 @@ impl Default for Wire {
             tls_key: None,
             tls_required: false,
         }
+    }
+}
+
+impl Limit {
+    fn bytes(&self) -> u64 {
+        self.memory_mib.saturating_mul(1 << 20)
+    }
+
+    /// Of the memory, what keeps parts of data files that are read by key.
+    pub fn hot_bytes(&self) -> u64 {
+        self.bytes() / 8
+    }
+
+    /// Of the memory, what running queries may take.
+    pub fn query_bytes(&self) -> usize {
+        usize::try_from(self.bytes() - self.hot_bytes()).unwrap_or(usize::MAX)
     }
 }
 

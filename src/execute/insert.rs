@@ -1,17 +1,17 @@
 //! INSERT and CREATE TABLE AS: the source's partitions are written side by side.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::execute_stream_partitioned;
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
 use super::returning::{Kept, give_back};
 use super::rows::RowChecks;
 use super::{Outcome, Stores, query, upsert};
-use crate::catalog::{RelationKind, Sequence};
+use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{SqlError, internal};
 use crate::name::ObjectId;
 use crate::plan::{InsertPlan, Scope};
@@ -22,13 +22,12 @@ pub(super) async fn run(
     scope: &Scope,
     stores: &Stores,
     transaction: &mut Transaction,
-    insert: InsertPlan,
+    insert: &InsertPlan,
 ) -> Result<Outcome, SqlError> {
-    let relation =
-        scope.ctx.catalog.relation(insert.table).ok_or_else(|| internal("the table of an INSERT is gone"))?.clone();
     let drawn = query::sequences(&insert.source)?;
     if let Some(on_conflict) = &insert.on_conflict {
-        let (total, kept) = Box::pin(upsert::run(scope, stores, transaction, &relation, &insert, on_conflict)).await?;
+        let relation = target(scope, insert)?;
+        let (total, kept) = Box::pin(upsert::run(scope, stores, transaction, &relation, insert, on_conflict)).await?;
         transaction.drew_from(sequences_of(scope, insert.table).into_iter().chain(drawn));
         let tag = format!("INSERT 0 {total}");
         return match &insert.returning {
@@ -36,13 +35,29 @@ pub(super) async fn run(
             None => Ok(Outcome::Done(tag)),
         };
     }
-    let plan = query::physical(scope, &insert.source).await?;
-    let streams = execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
+    let source = query::parts(scope, &insert.source).await?;
+    rows(scope, stores, transaction, insert, (source, drawn)).await
+}
+
+fn target(scope: &Scope, insert: &InsertPlan) -> Result<Relation, SqlError> {
+    let relation = scope.ctx.catalog.relation(insert.table);
+    Ok(relation.ok_or_else(|| internal("the table of an INSERT is gone"))?.clone())
+}
+
+/// Inserts the rows of a source, which were drawn from some sequences.
+pub(super) async fn rows(
+    scope: &Scope,
+    stores: &Stores,
+    transaction: &mut Transaction,
+    insert: &InsertPlan,
+    (source, drawn): (Vec<SendableRecordBatchStream>, BTreeSet<ObjectId>),
+) -> Result<Outcome, SqlError> {
+    let relation = target(scope, insert)?;
     let rows = Arc::new(RowChecks::new(scope, insert.table, &relation, None, &insert.checks, |_| true)?);
     let keep = insert.returning.is_some();
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut writers = JoinSet::new();
-    for (partition, stream) in streams.into_iter().enumerate() {
+    for (partition, stream) in source.into_iter().enumerate() {
         let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?;
         let rows = Arc::clone(&rows);
         writers.spawn(async move { Ok::<_, SqlError>((partition, write(stream, writer, rows, keep).await?)) });

@@ -8,22 +8,24 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
+use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 
 use super::query;
 use super::rows::Table;
 use crate::catalog::{Claims, ConstraintKind, Index};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
-use crate::guard::{FILE_COLUMN, POSITION_COLUMN};
+use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN};
 use crate::name::ObjectId;
 use crate::plan::{Scope, duplicates};
 use crate::transaction::Transaction;
@@ -157,6 +159,9 @@ impl Keys {
         batches: &[RecordBatch],
         whole: bool,
     ) -> Result<SendableRecordBatchStream, SqlError> {
+        if let Some(found) = self.lookup(staged, key, batches, whole).await? {
+            return Ok(found);
+        }
         let mut rows = self.scan(staged)?;
         if let Some(filter) = key.filter(batches)? {
             rows = rows.filter(filter).map_err(SqlError::from_engine)?;
@@ -168,13 +173,47 @@ impl Keys {
         self.run(&plan).await
     }
 
-    /// The table's rows in the transaction, with their addresses. Policies and masks do not hold for keys.
-    fn scan(&self, staged: &Arc<Staged>) -> Result<LogicalPlanBuilder, SqlError> {
+    /// As [`Keys::find`], without a scan; `None` if that is not possible.
+    async fn lookup(
+        &self,
+        staged: &Arc<Staged>,
+        key: &Key,
+        batches: &[RecordBatch],
+        whole: bool,
+    ) -> Result<Option<SendableRecordBatchStream>, SqlError> {
+        let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let enabled = self.scope.ctx.settings.is_on("enable_indexscan");
+        if !enabled || count > LISTED_MAX {
+            return Ok(None);
+        }
+        let keys = concat_batches(&key.schema, batches).map_err(SqlError::from_arrow)?;
+        // To a key that may be NULL once, one NULL is like another.
+        if key.nulls_too && keys.columns().iter().any(|column| column.logical_null_count() > 0) {
+            return Ok(None);
+        }
+        let table = self.open(staged)?;
+        let Some(table) = table.downcast_ref::<OpenTable>() else { return Ok(None) };
+        let columns = self.table.schema.fields().len();
+        let wanted = if whole { (0..columns).collect() } else { key.columns.clone() };
+        let projection: Vec<usize> = (columns..columns + ADDRESS).chain(wanted).collect();
+        let found = table.lookup(&key.columns, keys.columns(), &projection).await.map_err(SqlError::from_engine)?;
+        let Some(found) = found else { return Ok(None) };
+        let schema = Arc::new(table.schema().project(&projection).map_err(SqlError::from_arrow)?);
+        Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(found.into_iter().map(Ok))))))
+    }
+
+    /// The table as the transaction has it, with the addresses of its rows. Policies and masks do not hold for keys.
+    fn open(&self, staged: &Arc<Staged>) -> Result<Arc<dyn TableProvider>, SqlError> {
         let scope = &self.scope;
         let mut ctx = scope.ctx.clone();
         ctx.staged = Arc::clone(staged);
         let system = scope.engine.state();
-        let table = scope.guard.open_target(&ctx, self.table.id, &self.table.relation, None, system)?;
+        Ok(scope.guard.open_target(&ctx, self.table.id, &self.table.relation, None, system)?)
+    }
+
+    /// The table's rows in the transaction, with their addresses.
+    fn scan(&self, staged: &Arc<Staged>) -> Result<LogicalPlanBuilder, SqlError> {
+        let table = self.open(staged)?;
         LogicalPlanBuilder::scan("keys", provider_as_source(table), None).map_err(SqlError::from_engine)
     }
 

@@ -1,11 +1,13 @@
 //! Authorized plan → effects. The only stage that reads data and changes anything.
 
 mod copy;
+mod direct;
 mod explain;
 mod insert;
 mod keys;
 mod modify;
 mod query;
+mod ready;
 mod returning;
 mod rows;
 mod upsert;
@@ -21,6 +23,7 @@ use futures::TryStreamExt;
 use tokio::sync::Semaphore;
 
 pub use copy::{CopyEncoder, CopyIn};
+pub use ready::Ready;
 
 use crate::encode::describe_row;
 use crate::error::{Notice, SqlError, unsupported};
@@ -151,8 +154,8 @@ async fn run(
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "FETCH" })
         }
         Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
-        Plan::Insert(insert) => Box::pin(insert::run(scope, stores, transaction, insert)).await,
-        Plan::Modify(modify) => Box::pin(modify::run(scope, stores, transaction, modify)).await,
+        Plan::Insert(insert) => Box::pin(insert::run(scope, stores, transaction, &insert)).await,
+        Plan::Modify(modify) => Box::pin(modify::run(scope, stores, transaction, &modify)).await,
         Plan::CopyOut(copy, query) => {
             transaction.drew_from(query::sequences(&query.logical)?);
             let stream = query::stream(scope, query.logical, &query.fields).await?;
@@ -173,7 +176,7 @@ async fn run(
                 Some(insert) => {
                     let mut scope = scope.clone();
                     scope.ctx.catalog = Arc::clone(transaction.catalog());
-                    insert::run(&scope, stores, transaction, insert).await
+                    insert::run(&scope, stores, transaction, &insert).await
                 }
                 None => Ok(Outcome::Done(tag.to_owned())),
             }
@@ -186,7 +189,7 @@ async fn run(
             transaction.truncate(fill.table);
             let mut scope = scope.clone();
             scope.ctx.catalog = Arc::clone(transaction.catalog());
-            insert::run(&scope, stores, transaction, fill).await?;
+            insert::run(&scope, stores, transaction, &fill).await?;
             Ok(Outcome::Done(tag.to_owned()))
         }
         Plan::Vacuum(vacuum) => Box::pin(vacuum::run(scope, stores, transaction, vacuum, notices)).await,

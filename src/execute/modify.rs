@@ -1,5 +1,6 @@
 //! UPDATE, DELETE and MERGE: the rows that a query finds go, those it makes of them come.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, BooleanArray};
@@ -7,15 +8,15 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::execute_stream_partitioned;
 use futures::TryStreamExt;
 use tokio::task::JoinSet;
 
 use super::returning::{Kept, give_back};
 use super::rows::{RowChecks, touches};
 use super::{Outcome, Stores, query};
-use crate::catalog::Index;
+use crate::catalog::{Index, Relation};
 use crate::error::{Plain, SqlError, SqlState, internal};
+use crate::name::ObjectId;
 use crate::plan::{ADDRESS_COLUMNS, MergeStep, ModifyPlan, Scope};
 use crate::transaction::Transaction;
 use crate::warehouse::{Addresses, TableWriter, Written};
@@ -24,21 +25,36 @@ pub(super) async fn run(
     scope: &Scope,
     stores: &Stores,
     transaction: &mut Transaction,
-    modify: ModifyPlan,
+    modify: &ModifyPlan,
 ) -> Result<Outcome, SqlError> {
-    let relation = scope.ctx.catalog.relation(modify.table);
-    let relation = relation.ok_or_else(|| internal("the table of an UPDATE or DELETE is gone"))?.clone();
-    let writes = modify.assigned.is_some() || modify.steps.is_some();
-    let rows = modify.rows(&relation).map_err(SqlError::from_engine)?;
+    let rows = modify.rows(target(scope, modify)?).map_err(SqlError::from_engine)?;
     let drawn = query::sequences(&rows)?;
-    let plan = query::physical(scope, &rows).await?;
-    let streams = execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
+    let source = query::parts(scope, &rows).await?;
+    change(scope, stores, transaction, modify, (source, drawn)).await
+}
+
+/// The table whose rows are changed.
+pub(super) fn target<'a>(scope: &'a Scope, modify: &ModifyPlan) -> Result<&'a Relation, SqlError> {
+    let relation = scope.ctx.catalog.relation(modify.table);
+    relation.ok_or_else(|| internal("the table of an UPDATE or DELETE is gone").into())
+}
+
+/// Changes the rows that a source gives as [`ModifyPlan::rows`] does, which were drawn from some sequences.
+pub(super) async fn change(
+    scope: &Scope,
+    stores: &Stores,
+    transaction: &mut Transaction,
+    modify: &ModifyPlan,
+    (source, drawn): (Vec<SendableRecordBatchStream>, BTreeSet<ObjectId>),
+) -> Result<Outcome, SqlError> {
+    let relation = target(scope, modify)?.clone();
+    let writes = modify.assigned.is_some() || modify.steps.is_some();
     let found = Arc::new(Mutex::new(Addresses::default()));
     let touches = |index: &Index| touches(&relation, index, |position| modify.sets(position));
     let checks = Arc::new(RowChecks::new(scope, modify.table, &relation, None, &modify.checks, touches)?);
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut workers = JoinSet::new();
-    for stream in streams {
+    for stream in source {
         let writer =
             if writes { Some(TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?) } else { None };
         let (found, checks) = (Arc::clone(&found), Arc::clone(&checks));

@@ -9,9 +9,10 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream, execute_stream_partitioned};
 use futures::StreamExt;
 
+use super::direct::Direct;
 use crate::error::SqlError;
 use crate::name::ObjectId;
 use crate::pg::SequenceFunction;
@@ -49,9 +50,39 @@ pub(super) async fn stream(
     logical: LogicalPlan,
     fields: &[FieldRef],
 ) -> Result<SendableRecordBatchStream, SqlError> {
-    let plan = physical(scope, &logical).await?;
-    let inner = execute_stream(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
-    Ok(rename(inner, fields))
+    Ok(rename(one(scope, &logical).await?, fields))
+}
+
+/// The rows of a permitted query.
+pub(super) async fn one(scope: &Scope, logical: &LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
+    if let Some(rows) = directly(scope, logical).await? {
+        return Ok(rows);
+    }
+    let plan = physical(scope, logical).await?;
+    execute_stream(plan, scope.engine.task()).map_err(SqlError::from_engine)
+}
+
+/// The rows of a permitted query, in parts that can be read side by side.
+pub(super) async fn parts(scope: &Scope, logical: &LogicalPlan) -> Result<Vec<SendableRecordBatchStream>, SqlError> {
+    if let Some(rows) = directly(scope, logical).await? {
+        return Ok(vec![rows]);
+    }
+    let plan = physical(scope, logical).await?;
+    execute_stream_partitioned(plan, scope.engine.task()).map_err(SqlError::from_engine)
+}
+
+async fn directly(scope: &Scope, logical: &LogicalPlan) -> Result<Option<SendableRecordBatchStream>, SqlError> {
+    let rows = match Direct::new(scope, logical, &[]).map_err(SqlError::from_engine)? {
+        Some(direct) => direct.rows(scope, &[], false).await.map_err(SqlError::from_engine)?,
+        None => None,
+    };
+    Ok(rows.map(in_memory))
+}
+
+/// Rows that are in memory, as they are.
+pub(super) fn in_memory(rows: RecordBatch) -> SendableRecordBatchStream {
+    let schema = rows.schema();
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(rows)])))
 }
 
 /// Gives batches the names and PostgreSQL types of the output columns, keeping the types of their data.

@@ -11,7 +11,7 @@ use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow::row::OwnedRow;
 use datafusion::common::DFSchema;
 use datafusion::logical_expr::Expr;
-use datafusion::physical_plan::{PhysicalExpr, execute_stream};
+use datafusion::physical_plan::PhysicalExpr;
 use futures::TryStreamExt;
 
 use super::Stores;
@@ -49,8 +49,7 @@ pub(super) async fn run(
     insert: &InsertPlan,
     arbiters: &OnConflict,
 ) -> Result<(usize, Vec<RecordBatch>), SqlError> {
-    let plan = query::physical(scope, &insert.source).await?;
-    let mut source = execute_stream(plan, scope.engine.task()).map_err(SqlError::from_engine)?;
+    let mut source = query::one(scope, &insert.source).await?;
     let checks = RowChecks::new(scope, insert.table, relation, None, &insert.checks, |_| true)?;
     let checks = checks.arbitrated_by(&arbiters.arbiters);
     let update = arbiters.update.as_ref().map(|update| Update::new(scope, insert, relation, update)).transpose()?;

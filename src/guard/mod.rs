@@ -121,7 +121,8 @@ impl Guard {
         Ok(match &relation.storage {
             RelationKind::Table(_) => Arc::new(
                 WarehouseTable::new(&self.warehouse, &ctx.catalog, id, relation, ctx.staged.get(id), addressed)
-                    .ok_or_else(lost)?,
+                    .ok_or_else(lost)?
+                    .pruning(ctx.settings.is_on("enable_partition_pruning")),
             ),
             RelationKind::External(external) => Arc::new(LakeTable::new(&self.lake, &ctx.catalog, relation, external)?),
             RelationKind::View(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => return Err(lost()),

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
@@ -12,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::Issued;
 use super::gate::file_paths;
 use crate::name::ObjectId;
+use crate::warehouse::WarehouseTable;
 
 /// A relation that the user reads as it is. Files that its scans read are noted with the statement's guard.
 #[derive(Debug)]
@@ -29,6 +32,24 @@ impl OpenTable {
     /// The relation of the catalog behind it; `i64::MIN` for a file that COPY reads, which belongs to none.
     pub fn relation(&self) -> ObjectId {
         self.relation
+    }
+
+    /// Whether it also tells where each row is.
+    pub fn is_addressed(&self) -> bool {
+        self.raw.downcast_ref::<WarehouseTable>().is_some_and(WarehouseTable::is_addressed)
+    }
+
+    /// All rows with one of some keys, as [`WarehouseTable::lookup`] finds them. `None`: they are to be scanned for.
+    pub async fn lookup(
+        &self,
+        columns: &[usize],
+        values: &[ArrayRef],
+        projection: &[usize],
+    ) -> Result<Option<Vec<RecordBatch>>> {
+        match self.raw.downcast_ref::<WarehouseTable>() {
+            Some(table) => table.lookup(columns, values, projection).await,
+            None => Ok(None),
+        }
     }
 }
 

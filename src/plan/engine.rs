@@ -102,13 +102,22 @@ impl Engine {
         &self.state
     }
 
+    /// An expression over rows of a schema, with the casts that make its operands agree.
+    pub fn coerced(&self, expr: &Expr, schema: &DFSchema) -> Result<Expr> {
+        ExprSimplifier::new(self.simplification(schema)).coerce(expr.clone(), schema)
+    }
+
+    fn simplification(&self, schema: &DFSchema) -> SimplifyContext {
+        SimplifyContext::builder()
+            .with_schema(Arc::new(schema.clone()))
+            .with_config_options(Arc::clone(self.state.config_options()))
+            .build()
+    }
+
     /// An expression over rows of a schema, to be evaluated outside of a plan. Only functions that exist until an expression
     /// is simplified are replaced: more would take CASE apart, whose branches guard each other.
     pub fn physical_expr(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        let context = SimplifyContext::builder()
-            .with_schema(Arc::new(schema.clone()))
-            .with_config_options(Arc::clone(self.state.config_options()))
-            .build();
+        let context = self.simplification(schema);
         let coerced = ExprSimplifier::new(context.clone()).coerce(expr.clone(), schema)?;
         let replaced = coerced.transform_up(|expr| match expr {
             Expr::ScalarFunction(function) if function.name() == "coalesce" => {

@@ -27,6 +27,7 @@ mod typing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::datatypes::FieldRef;
 
@@ -75,6 +76,8 @@ pub struct Scope {
     pub target: Option<Target>,
     /// Results of the statement's parts so far, by the names that WITH gives them; `None`: it gives nothing back.
     pub results: BTreeMap<String, Option<Arc<ResultTable>>>,
+    /// Set when something becomes part of the plan that holds for this run alone, such as the time.
+    pub fleeting: Arc<AtomicBool>,
 }
 
 /// The results of the only I/O before permission.
@@ -440,6 +443,18 @@ impl Scope {
 
     fn catalog(&self) -> &CatalogState {
         &self.ctx.catalog
+    }
+
+    /// Something of this moment becomes part of the plan.
+    fn note_moment(&self) {
+        self.fleeting.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the plan that was made holds for later runs, too, while catalog, settings and roles are the same.
+    pub fn is_lasting(&self) -> bool {
+        let facts = &self.facts;
+        let now = facts.moment.is_none() && facts.past.is_empty() && facts.changes.is_empty();
+        now && self.ctx.restarted.is_empty() && !self.fleeting.load(Ordering::Relaxed)
     }
 }
 

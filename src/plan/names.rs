@@ -116,6 +116,7 @@ impl<'a> Names<'a> {
     /// A sequence as a table: where it stands.
     fn sequence_source(&self, id: ObjectId, sequence: &Sequence) -> Result<Arc<dyn TableSource>, SqlError> {
         let ctx = &self.scope.ctx;
+        self.scope.note_moment();
         let last = ctx.counter(id).last(id)?;
         let row = vec![lit(last.unwrap_or(sequence.start)), lit(0_i64), lit(last.is_some())];
         let named = ["last_value", "log_cnt", "is_called"].iter().enumerate();

@@ -13,6 +13,7 @@ use chrono::Utc;
 use tokio::sync::Semaphore;
 
 use cursor::OpenCursor;
+use prepared::Kept;
 pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
 use state::{Open, lost_race, open_transaction};
@@ -93,6 +94,17 @@ pub struct Session {
     notices: Vec<Notice>,
 }
 
+/// A statement that is to run.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// What it says.
+    pub statement: &'a Statement,
+    /// What its parameters are.
+    pub parameters: Parameters,
+    /// What the client was told of it, and the plan that was made for that.
+    pub prepared: Option<&'a Prepared>,
+}
+
 impl Session {
     /// A session of a role that has been authenticated. `options`: settings from the start-up packet.
     pub fn new(shared: Arc<Shared>, pid: i32, role: ObjectId, options: &[(String, String)]) -> Result<Self, SqlError> {
@@ -136,6 +148,12 @@ impl Session {
     /// Runs one statement up to its first row. The caller reads the rows, says [`Session::fail`] if that
     /// goes wrong, and [`Session::end_implicit`] after the last statement of a message.
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
+        self.run_prepared(Run { statement, parameters, prepared: None }).await
+    }
+
+    /// As [`Session::run`], with a plan that was made before.
+    pub async fn run_prepared(&mut self, run: Run<'_>) -> Result<Outcome, SqlError> {
+        let statement = run.statement;
         self.take_assigned()?;
         self.admit(statement)?;
         // What ends a transaction looks for itself.
@@ -143,6 +161,11 @@ impl Session {
             self.shared.metastore.refresh().await?;
         }
         if let Some(outcome) = self.control(&statement.command).await? {
+            if let (Some(prepared), Outcome::Rows { fields, .. } | Outcome::Returned { fields, .. }) =
+                (run.prepared, &outcome)
+            {
+                prepared.gives(Some(fields))?;
+            }
             return Ok(outcome);
         }
         if matches!(&statement.command, Command::Maintain(maintain) if maintain.vacuum) && self.open.is_some() {
@@ -156,7 +179,7 @@ impl Session {
             self.begin_implicit();
             let point = open_transaction(&mut self.open)?.transaction.savepoint();
             let told = self.notices.len();
-            let done = self.attempt(statement, &parameters).await;
+            let done = self.attempt(&run).await;
             let stays = match &done {
                 Ok(Outcome::CopyIn(copy)) => !self.waited_for(copy.table()).await?,
                 Ok(_) => self.is_settled(&point).await?,
@@ -179,16 +202,29 @@ impl Session {
     }
 
     /// Runs one statement on what its transaction reads now.
-    async fn attempt(&mut self, statement: &Statement, parameters: &Parameters) -> Result<Outcome, SqlError> {
+    async fn attempt(&mut self, run: &Run<'_>) -> Result<Outcome, SqlError> {
+        let statement = run.statement;
         self.rights_are_todays()?;
         let scope = self.scope(statement).await?;
-        let plan = plan(&scope, statement, parameters)?;
-        let plan = authorize(&scope.ctx, plan)?;
         let stores = Stores {
             warehouse: self.shared.warehouse.clone(),
             workers: self.shared.workers,
             turns: Arc::clone(&self.shared.turns),
         };
+        if let Some(kept) =
+            run.prepared.and_then(|prepared| prepared.kept.as_ref()).filter(|kept| kept.fits(&scope.ctx))
+        {
+            let values = run.parameters.values.as_deref().unwrap_or_default();
+            let transaction = &mut open_transaction(&mut self.open)?.transaction;
+            if let Some(outcome) = Box::pin(kept.ready.run(&scope, &stores, transaction, values)).await? {
+                return Ok(outcome);
+            }
+        }
+        let plan = plan(&scope, statement, &run.parameters)?;
+        if let Some(prepared) = run.prepared {
+            prepared.gives(plan.fields().as_deref())?;
+        }
+        let plan = authorize(&scope.ctx, plan)?;
         let open = open_transaction(&mut self.open)?;
         let mut notices = Vec::new();
         let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await;
@@ -234,13 +270,17 @@ impl Session {
         }
     }
 
-    /// What a statement takes and gives. No effects.
-    pub async fn describe(&mut self, statement: &Statement, types: &[Option<PgType>]) -> Result<Description, SqlError> {
+    /// What a statement takes and gives, and its plan if that can be kept. No effects.
+    async fn describe(
+        &mut self,
+        statement: &Statement,
+        types: &[Option<PgType>],
+    ) -> Result<(Description, Option<Kept>), SqlError> {
         if self.is_failed() && statement.command.class() != Class::Transaction {
             return Err(in_failed_transaction());
         }
         if let Some(description) = self.describe_control(statement)? {
-            return Ok(description);
+            return Ok((description, None));
         }
         self.shared.metastore.refresh().await?;
         let scope = self.scope(statement).await?;
@@ -249,8 +289,9 @@ impl Session {
         let description =
             Description { parameters: plan.parameter_types(types, statement.parameters), fields: plan.fields() };
         // Whoever may not run it may not learn its columns either.
-        let _authorized = authorize(&scope.ctx, plan)?;
-        Ok(description)
+        let plan = authorize(&scope.ctx, plan)?;
+        let kept = if scope.is_lasting() { Kept::new(&scope, plan, &description.parameters)? } else { None };
+        Ok((description, kept))
     }
 
     /// Everything planning may look at. The only I/O before permission is here, and superusers cause it only.
@@ -264,6 +305,7 @@ impl Session {
             facts: Facts::default(),
             target: None,
             results: BTreeMap::new(),
+            fleeting: Arc::default(),
             ctx,
         };
         scope.facts = gather(&self.shared, &scope.ctx, &statement.command).await?;

@@ -115,6 +115,13 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the transaction isolation level of each new transaction."
     ),
     setting!("default_transaction_read_only", "off", Kind::Bool, "Sets the default read-only status of new transactions."; report),
+    setting!("enable_indexscan", "on", Kind::Bool, "Enables the planner's use of index-scan plans."),
+    setting!(
+        "enable_partition_pruning",
+        "on",
+        Kind::Bool,
+        "Enables plan-time and execution-time partition pruning, also by the least and greatest values of files."
+    ),
     setting!(
         "extra_float_digits",
         "1",

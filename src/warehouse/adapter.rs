@@ -15,24 +15,25 @@ use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::evolve::initial;
 use super::text::{FromStored, stored_as_text};
-use crate::catalog::field_id;
+use crate::catalog::{Column as TableColumn, field_id};
 use crate::types::PgType;
 
 /// Binds columns by id. Virtual columns, which have none, by name.
 #[derive(Clone, Debug)]
 pub(super) struct ByColumnId {
     /// By name.
-    pub(super) columns: HashMap<String, Known>,
+    columns: HashMap<String, Known>,
 }
 
 /// A column of the table.
 #[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) id: i32,
-    pub(super) pg: PgType,
+struct Known {
+    id: i32,
+    pg: PgType,
     /// What it has in files that lack it.
-    pub(super) initial: ScalarValue,
+    initial: ScalarValue,
 }
 
 #[derive(Debug)]
@@ -53,6 +54,15 @@ enum Bound {
         field: FieldRef,
     },
     Absent(Arc<dyn PhysicalExpr>),
+}
+
+impl ByColumnId {
+    pub(super) fn new<'a>(columns: impl IntoIterator<Item = &'a TableColumn>) -> Result<Self> {
+        let known = |column: &TableColumn| {
+            Ok((column.name.clone(), Known { id: column.id, pg: column.pg.clone(), initial: initial(column)? }))
+        };
+        Ok(Self { columns: columns.into_iter().map(known).collect::<Result<_>>()? })
+    }
 }
 
 impl PhysicalExprAdapterFactory for ByColumnId {

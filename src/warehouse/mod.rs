@@ -5,7 +5,9 @@
 mod adapter;
 mod deletes;
 mod evolve;
+mod hot;
 mod layout;
+mod lookup;
 mod scan;
 mod stage;
 mod stats;
@@ -29,6 +31,7 @@ pub use sweep::TRANSACTION_AGE_MAX;
 pub use upkeep::{Running, UpkeepLog, Vacuumed};
 pub use write::{TableWriter, WriteError, Written};
 
+use self::hot::Hot;
 use crate::catalog::{CatalogState, Relation, RelationKind};
 
 /// The warehouse's files.
@@ -42,11 +45,12 @@ pub struct Warehouse {
     /// What DuckLake calls the data path; ends with a slash.
     data_path: Arc<str>,
     upkeep: Arc<UpkeepLog>,
+    hot: Arc<Hot>,
 }
 
 impl Warehouse {
-    /// Files below a local directory, which is made if it is not there.
-    pub fn local(directory: &Path) -> std::io::Result<Self> {
+    /// Files below a local directory, which is made if it is not there. `hot_bytes`: what may be kept of them in memory.
+    pub fn local(directory: &Path, hot_bytes: u64) -> std::io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let directory: PathBuf = directory.canonicalize()?;
         let invalid = |text: String| std::io::Error::new(std::io::ErrorKind::InvalidInput, text);
@@ -58,17 +62,19 @@ impl Warehouse {
             data_path: format!("{}/", shown.trim_end_matches('/')).into(),
             directory: Some(directory.into()),
             upkeep: Arc::default(),
+            hot: Arc::new(Hot::new(hot_bytes)),
         })
     }
 
-    /// Files below the path of a URL, in the store that it is about.
-    pub fn remote(store: Arc<dyn ObjectStore>, url: &Url) -> Result<Self, object_store::Error> {
+    /// Files below the path of a URL, in the store that it is about. `hot_bytes`: what may be kept of them in memory.
+    pub fn remote(store: Arc<dyn ObjectStore>, url: &Url, hot_bytes: u64) -> Result<Self, object_store::Error> {
         Ok(Self {
             store,
             root: object_store::path::Path::from_url_path(url.path())?,
             directory: None,
             data_path: format!("{}/", url.as_str().trim_end_matches('/')).into(),
             upkeep: Arc::default(),
+            hot: Arc::new(Hot::new(hot_bytes)),
         })
     }
 

@@ -21,9 +21,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use parquet::arrow::RowNumber;
 
-use super::adapter::{ByColumnId, Known};
+use super::adapter::ByColumnId;
 use super::deletes::{Place, live_rows};
-use super::evolve::{evolved, initial};
+use super::evolve::evolved;
 use super::layout::pruned;
 use super::stats::file_statistics;
 use super::{StagedTable, Warehouse};
@@ -38,16 +38,18 @@ pub const POSITION_COLUMN: &str = "\u{2}position";
 /// One table as one statement sees it.
 #[derive(Debug)]
 pub struct WarehouseTable {
-    warehouse: Warehouse,
-    directory: object_store::path::Path,
-    columns: Vec<Column>,
+    pub(super) warehouse: Warehouse,
+    pub(super) directory: object_store::path::Path,
+    pub(super) columns: Vec<Column>,
     /// The table's columns.
-    own: SchemaRef,
+    pub(super) own: SchemaRef,
     /// With the address columns, if the scan has them.
-    schema: SchemaRef,
-    files: Vec<(Place, Arc<DataFile>)>,
+    pub(super) schema: SchemaRef,
+    pub(super) files: Vec<(Place, Arc<DataFile>)>,
     partitioning: Option<Partitioning>,
-    rows: Vec<(RecordBatch, Int64Array, Place)>,
+    /// Whether files and parts of them are left out that cannot have what is asked for.
+    prunes: bool,
+    pub(super) rows: Vec<(RecordBatch, Int64Array, Place)>,
 }
 
 impl WarehouseTable {
@@ -91,8 +93,15 @@ impl WarehouseTable {
             schema,
             files,
             partitioning: relation.partitioning().cloned(),
+            prunes: true,
             rows: Self::in_memory(catalog, id, relation, staged).ok()?,
         })
+    }
+
+    /// Whether scans leave out files and parts of them that cannot have what is asked for.
+    #[must_use]
+    pub fn pruning(self, prunes: bool) -> Self {
+        Self { prunes, ..self }
     }
 
     /// Rows that are in no file, with their positions: those in the metadata database, then the transaction's own.
@@ -124,7 +133,8 @@ impl WarehouseTable {
         self.files.iter().map(|(_, file)| self.directory.clone().join(file.path.as_str()).to_string()).collect()
     }
 
-    fn is_addressed(&self) -> bool {
+    /// Whether the scan also tells where each row is.
+    pub fn is_addressed(&self) -> bool {
         self.schema.fields().len() > self.own.fields().len()
     }
 
@@ -145,18 +155,24 @@ impl WarehouseTable {
                 .with_table_partition_cols(vec![Arc::new(Field::new(FILE_COLUMN, DataType::Int64, false))])
                 .with_virtual_columns(vec![Arc::new(position)]);
         }
+        let mut options = state.table_options().parquet.clone();
+        if !self.prunes {
+            options.global.pruning = false;
+            options.global.enable_page_index = false;
+            options.global.bloom_filter_on_read = false;
+        }
         let source = ParquetSource::new(table_schema.build())
-            .with_table_parquet_options(state.table_options().parquet.clone())
+            .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(store, cache)));
-        let known = |column: &Column| {
-            Ok((column.name.clone(), Known { id: column.id, pg: column.pg.clone(), initial: initial(column)? }))
-        };
-        let columns = self.columns.iter().map(known).collect::<Result<_>>()?;
         let mut statistics = Vec::with_capacity(files.len());
         let mut group = Vec::with_capacity(files.len());
         for (place, file) in files {
             let path = self.directory.clone().join(file.path.as_str());
-            let of_file = file_statistics(file, &self.columns, &self.schema);
+            let of_file = if self.prunes {
+                file_statistics(file, &self.columns, &self.schema)
+            } else {
+                Statistics::new_unknown(&self.schema)
+            };
             let mut part =
                 PartitionedFile::new(path.to_string(), file.size_bytes).with_statistics(Arc::new(of_file.clone()));
             if self.is_addressed() {
@@ -172,7 +188,7 @@ impl WarehouseTable {
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(vec![FileGroup::new(group)])
             .with_statistics(Statistics::try_merge_iter(&statistics, &self.schema)?)
-            .with_expr_adapter(Some(Arc::new(ByColumnId { columns })))
+            .with_expr_adapter(Some(Arc::new(ByColumnId::new(&self.columns)?)))
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
@@ -226,7 +242,8 @@ impl TableProvider for WarehouseTable {
             let rows = self.memory()?;
             Ok(MemorySourceConfig::try_new_exec(&[rows], Arc::clone(&self.schema), projection.cloned())?)
         };
-        let files = pruned(&self.files, self.partitioning.as_ref(), &self.columns, filters);
+        let partitioning = self.partitioning.as_ref().filter(|_| self.prunes);
+        let files = pruned(&self.files, partitioning, &self.columns, filters);
         if files.is_empty() {
             return memory();
         }

@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::text::stored_as_text;
-use crate::catalog::{Column, ColumnStats, DataFile, field_id};
+use crate::catalog::{Column, ColumnStats, DataFile};
 use crate::encode::{ColumnBuilder, Style, scalar_text};
 use crate::setting::Zone;
 use crate::types::PgType;
@@ -180,11 +180,9 @@ pub(super) fn file_statistics(file: &DataFile, columns: &[Column], schema: &Sche
     let mut statistics = Statistics::new_unknown(schema);
     statistics.num_rows = Precision::Exact(rows);
     statistics.total_byte_size = Precision::Inexact(usize::try_from(file.size_bytes).unwrap_or(usize::MAX));
-    for (field, statistics) in schema.fields().iter().zip(&mut statistics.column_statistics) {
-        let Some(id) = field_id(field) else { continue };
-        let column = columns.iter().find(|column| column.id == id);
-        let stats = file.columns.iter().find(|stats| stats.column == id);
-        if let (Some(column), Some(stats)) = (column, stats) {
+    // The columns of the address, if there are any, come after the table's.
+    for (column, statistics) in columns.iter().zip(&mut statistics.column_statistics) {
+        if let Some(stats) = file.columns.iter().find(|stats| stats.column == column.id) {
             *statistics = column_statistics(column, stats);
         }
     }
@@ -207,6 +205,13 @@ fn column_statistics(column: &Column, stats: &ColumnStats) -> ColumnStatistics {
         known.max_value = if text { Precision::Inexact(max) } else { Precision::Exact(max) };
     }
     known
+}
+
+/// The least and the greatest value of a column in a file, if they are known.
+pub(super) fn column_bounds(file: &DataFile, column: &Column) -> Option<(ScalarValue, ScalarValue)> {
+    let stats = file.columns.iter().find(|stats| stats.column == column.id)?;
+    let known = column_statistics(column, stats);
+    Some((known.min_value.get_value()?.clone(), known.max_value.get_value()?.clone()))
 }
 
 fn bound(pg: &PgType, text: &str) -> Result<ScalarValue, ArrowError> {

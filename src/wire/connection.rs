@@ -16,7 +16,7 @@ use crate::encode::{Format, RowEncoder};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::{CopyEncoder, CopyIn, Outcome};
 use crate::plan::Parameters;
-use crate::session::{Session, parse_message};
+use crate::session::{Run, Session, parse_message};
 use crate::statement::{Command, Statement};
 
 /// Times a statement of its own transaction is run before a conflict becomes the client's.
@@ -241,7 +241,10 @@ impl Connection {
     /// Runs a statement and sends its rows. The last one of a message is committed before its tag is sent.
     async fn simple_statement(&mut self, statement: &Statement, alone: bool, last: bool) -> Result<String, Stop> {
         let mut watch = self.watch();
-        let outcome = self.perform(statement, &Parameters::default(), alone, &mut watch).await?;
+        let outcome = {
+            let run = Run { statement, parameters: Parameters::default(), prepared: None };
+            self.perform(&run, alone, &mut watch).await?
+        };
         let tag = self.finish(outcome, &mut watch, None).await?;
         if last {
             self.session.end_implicit().await?;
@@ -251,21 +254,15 @@ impl Connection {
 
     /// Runs a statement. `alone`: it is all of its transaction, which ends here unless rows are still to be read, and is
     /// tried again if others were faster.
-    pub(super) async fn perform(
-        &mut self,
-        statement: &Statement,
-        parameters: &Parameters,
-        alone: bool,
-        watch: &mut Watch,
-    ) -> Result<Outcome, Stop> {
+    pub(super) async fn perform(&mut self, run: &Run<'_>, alone: bool, watch: &mut Watch) -> Result<Outcome, Stop> {
         let alone = alone && self.session.is_idle();
         let mut attempt = 1;
         loop {
-            let run = Box::pin(self.session.run(statement, parameters.clone()));
+            let running = Box::pin(self.session.run_prepared(run.clone()));
             // A COMMIT that has begun comes to its end: nobody is told that it was canceled when it was not.
-            let outcome = match &statement.command {
-                Command::Commit => run.await?,
-                _ => watch.run(&mut self.link, run).await??,
+            let outcome = match &run.statement.command {
+                Command::Commit => running.await?,
+                _ => watch.run(&mut self.link, running).await??,
             };
             if !alone || !matches!(outcome, Outcome::Done(_) | Outcome::Returned { .. }) {
                 return Ok(outcome);

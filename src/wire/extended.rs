@@ -1,5 +1,7 @@
 //! The extended query protocol: Parse, Bind, Describe, Execute, Close.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 
 use super::connection::Connection;
@@ -7,9 +9,9 @@ use super::link::{Fault, Stop, Watch};
 use super::message::{Bind, Message, Target, violation};
 use super::reply::Bare;
 use crate::encode::{Format, RowEncoder};
-use crate::error::{About, Report, SqlError, SqlState};
+use crate::error::SqlError;
 use crate::execute::Outcome;
-use crate::session::{BoundValue, Portal, PortalRows};
+use crate::session::{BoundValue, Portal, PortalRows, Run};
 use crate::statement::Command;
 use crate::types::PgType;
 
@@ -98,7 +100,8 @@ impl Connection {
         let mut watch = self.watch();
         let limit = u64::try_from(rows_max).ok().filter(|limit| *limit > 0);
         if portal.rows.is_none() && !portal.done {
-            let Some(statement) = portal.prepared.statement.clone() else {
+            let prepared = Arc::clone(&portal.prepared);
+            let Some(statement) = &prepared.statement else {
                 self.link.reply().bare(Bare::EmptyQuery);
                 self.session.put_portal(name, portal);
                 return Ok(());
@@ -115,14 +118,16 @@ impl Connection {
                 }
             }
             let alone = self.link.next_is(b'S');
-            let outcome = self.perform(&statement, &portal.parameters, alone, &mut watch).await?;
+            let outcome = {
+                let parameters = portal.parameters.clone();
+                let run = Run { statement, parameters, prepared: Some(&prepared) };
+                self.perform(&run, alone, &mut watch).await?
+            };
             match outcome {
                 Outcome::Rows { fields, stream, tag } => {
-                    same_result(&portal, &fields)?;
                     portal.rows = Some(PortalRows { fields, stream, current: None, tag: tag.to_owned(), counts: true });
                 }
                 Outcome::Returned { fields, stream, tag } => {
-                    same_result(&portal, &fields)?;
                     portal.rows = Some(PortalRows { fields, stream, current: None, tag, counts: false });
                 }
                 other => {
@@ -194,30 +199,4 @@ impl Connection {
             }
         }
     }
-}
-
-/// `0A000`: a prepared statement would give other columns than the client was told of. Drivers that know the routine
-/// prepare it anew.
-#[derive(Debug, thiserror::Error)]
-#[error("cached plan must not change result type")]
-struct ResultChanged;
-
-impl Report for ResultChanged {
-    fn sqlstate(&self) -> SqlState {
-        SqlState::FEATURE_NOT_SUPPORTED
-    }
-    fn about(&self) -> About {
-        About { routine: Some("RevalidateCachedQuery"), ..About::default() }
-    }
-}
-
-/// The client knows the columns from before: they may not be others now.
-fn same_result(portal: &Portal, fields: &[arrow::datatypes::FieldRef]) -> Result<(), SqlError> {
-    let known = portal.prepared.description.fields.as_deref().unwrap_or_default();
-    let same = known.len() == fields.len()
-        && known
-            .iter()
-            .zip(fields)
-            .all(|(known, now)| crate::types::of_field(known).oid() == crate::types::of_field(now).oid());
-    if same { Ok(()) } else { Err(ResultChanged.into()) }
 }

@@ -23,6 +23,7 @@ mod crash;
 mod interop;
 mod isolation;
 mod lake;
+mod lookup;
 mod metadata;
 mod protocol;
 mod random;

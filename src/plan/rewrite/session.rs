@@ -33,6 +33,7 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
     };
     let ctx = &scope.ctx;
     let timestamp = |micros: i64, zoned: bool, text_only_date: bool| {
+        scope.note_moment();
         let zone = ctx.settings.time_zone();
         let offset = i64::from(zone.offset_at(micros)) * 1_000_000;
         let (pg, value) = if text_only_date {

@@ -249,13 +249,31 @@ impl Client {
 
     /// Runs one statement in the extended protocol, with text parameters.
     pub(crate) async fn extended(&mut self, sql: &str, parameters: &[Option<&str>]) -> Result<Reply, DbError> {
+        self.send_parse("", sql, &[]).await;
+        self.run_prepared("", parameters).await
+    }
+
+    /// Prepares a statement. `types`: the parameters' by their OIDs, as far as they are not left to the server.
+    pub(crate) async fn prepare(&mut self, name: &str, sql: &str, types: &[u32]) -> Result<(), DbError> {
+        self.send_parse(name, sql, types).await;
+        self.send(b'S', &[]).await;
+        self.replies(&[]).await.map(drop)
+    }
+
+    async fn send_parse(&mut self, name: &str, sql: &str, types: &[u32]) {
         let mut out = BytesMut::new();
-        out.put_u8(0);
+        put_string(&mut out, name);
         put_string(&mut out, sql);
-        out.put_i16(0);
+        out.put_i16(types.len() as i16);
+        types.iter().for_each(|oid| out.put_u32(*oid));
         self.send(b'P', &out).await;
-        out.clear();
-        out.extend_from_slice(&[0, 0]);
+    }
+
+    /// Runs a prepared statement, with text parameters.
+    pub(crate) async fn run_prepared(&mut self, name: &str, parameters: &[Option<&str>]) -> Result<Reply, DbError> {
+        let mut out = BytesMut::new();
+        put_string(&mut out, "");
+        put_string(&mut out, name);
         out.put_i16(0);
         out.put_i16(parameters.len() as i16);
         for parameter in parameters {
