@@ -14,7 +14,7 @@ use crate::encode::{columns, write_text};
 use crate::error::SqlError;
 use crate::execute::Outcome;
 use crate::plan::Parameters;
-use crate::session::{Session, Shared, parse_message};
+use crate::session::{Session, Shared};
 
 const TOUR: &str = include_str!("../sql/example/tour.sql");
 /// NYC flights of January and July 2013, a slice of the `nycflights13` data set (CC0).
@@ -120,8 +120,9 @@ fn substitute(statement: &str, variables: &BTreeMap<String, String>) -> String {
 
 async fn run(session: &mut Session, sql: &str) -> Result<String, SqlError> {
     let mut shown = String::new();
-    for statement in parse_message(sql)? {
-        match session.run(&statement, Parameters::default()).await? {
+    let message = session.message(sql)?;
+    for statement in &message.statements {
+        match session.run(statement, Parameters::default()).await? {
             Outcome::Done(tag) => shown.push_str(&tag),
             Outcome::Rows { fields, stream, .. } | Outcome::Returned { fields, stream, .. } => {
                 let style = session.style();

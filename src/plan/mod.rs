@@ -55,7 +55,7 @@ use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
 use crate::pg::SequenceAction;
 use crate::statement::{AsOf, Command, CopySource, CopyTarget, Explain, Statement};
-use crate::types::PgType;
+use crate::types::{PgType, of_field};
 
 /// What planning may look at.
 #[derive(Clone, Debug)]
@@ -258,6 +258,14 @@ pub struct Description {
     pub parameters: Vec<PgType>,
     /// `None`: no rows.
     pub fields: Option<Vec<FieldRef>>,
+}
+
+impl Description {
+    /// Whether a result of other columns has the same types.
+    pub fn gives(&self, now: Option<&[FieldRef]>) -> bool {
+        let oids = |fields: &[FieldRef]| fields.iter().map(|field| of_field(field).oid()).collect::<Vec<_>>();
+        self.fields.as_deref().map(oids) == now.map(oids)
+    }
 }
 
 impl Plan {

@@ -3,6 +3,7 @@
 mod control;
 mod cursor;
 mod history;
+mod kept;
 mod prepared;
 mod state;
 
@@ -10,10 +11,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::Utc;
+use quick_cache::unsync::Cache;
 use tokio::sync::Semaphore;
 
 use cursor::OpenCursor;
-use prepared::Kept;
+pub use kept::{Keeper, SimpleMessage};
+use kept::{MESSAGE_BYTES_MAX, MESSAGES_MAX};
+use prepared::ResultChanged;
 pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
 use state::{Open, lost_race, open_transaction};
@@ -31,7 +35,7 @@ use crate::pg::Objects;
 use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in_block, plan};
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings, SnapshotSetting};
-use crate::statement::{AsOf, Class, Command, CopyTarget, Statement, parse};
+use crate::statement::{AsOf, Class, Command, CopyTarget, Statement};
 use crate::transaction::{Held, Locks, Temporary};
 use crate::types::PgType;
 use crate::warehouse::Warehouse;
@@ -92,6 +96,8 @@ pub struct Session {
     portals: HashMap<String, Portal>,
     cursors: HashMap<String, OpenCursor>,
     notices: Vec<Notice>,
+    /// Simple messages by their text: who sends one often sends it again.
+    messages: Cache<Box<str>, Arc<SimpleMessage>>,
 }
 
 /// A statement that is to run.
@@ -101,8 +107,10 @@ pub struct Run<'a> {
     pub statement: &'a Statement,
     /// What its parameters are.
     pub parameters: Parameters,
-    /// What the client was told of it, and the plan that was made for that.
-    pub prepared: Option<&'a Prepared>,
+    /// What the client was told of it, if it was told.
+    pub told: Option<&'a Description>,
+    /// Has the plan that was made before.
+    pub keeper: Option<&'a Keeper>,
 }
 
 impl Session {
@@ -134,6 +142,7 @@ impl Session {
             portals: HashMap::new(),
             cursors: HashMap::new(),
             notices: Vec::new(),
+            messages: Cache::new(MESSAGES_MAX),
         };
         session.show_roles();
         session.initial = session.settings.clone();
@@ -148,11 +157,11 @@ impl Session {
     /// Runs one statement up to its first row. The caller reads the rows, says [`Session::fail`] if that
     /// goes wrong, and [`Session::end_implicit`] after the last statement of a message.
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
-        self.run_prepared(Run { statement, parameters, prepared: None }).await
+        self.run_again(Run { statement, parameters, told: None, keeper: None }).await
     }
 
     /// As [`Session::run`], with a plan that was made before.
-    pub async fn run_prepared(&mut self, run: Run<'_>) -> Result<Outcome, SqlError> {
+    pub async fn run_again(&mut self, run: Run<'_>) -> Result<Outcome, SqlError> {
         let statement = run.statement;
         self.take_assigned()?;
         self.admit(statement)?;
@@ -161,10 +170,10 @@ impl Session {
             self.shared.metastore.refresh().await?;
         }
         if let Some(outcome) = self.control(&statement.command).await? {
-            if let (Some(prepared), Outcome::Rows { fields, .. } | Outcome::Returned { fields, .. }) =
-                (run.prepared, &outcome)
+            if let (Some(told), Outcome::Rows { fields, .. } | Outcome::Returned { fields, .. }) = (run.told, &outcome)
+                && !told.gives(Some(fields))
             {
-                prepared.gives(Some(fields))?;
+                return Err(ResultChanged.into());
             }
             return Ok(outcome);
         }
@@ -211,18 +220,20 @@ impl Session {
             workers: self.shared.workers,
             turns: Arc::clone(&self.shared.turns),
         };
-        if let Some(kept) =
-            run.prepared.and_then(|prepared| prepared.kept.as_ref()).filter(|kept| kept.fits(&scope.ctx))
-        {
+        let ready = match run.keeper {
+            Some(keeper) => keeper.get(&scope, statement, run.told)?,
+            None => None,
+        };
+        if let Some(ready) = ready {
             let values = run.parameters.values.as_deref().unwrap_or_default();
             let transaction = &mut open_transaction(&mut self.open)?.transaction;
-            if let Some(outcome) = Box::pin(kept.ready.run(&scope, &stores, transaction, values)).await? {
+            if let Some(outcome) = Box::pin(ready.run(&scope, &stores, transaction, values)).await? {
                 return Ok(outcome);
             }
         }
         let plan = plan(&scope, statement, &run.parameters)?;
-        if let Some(prepared) = run.prepared {
-            prepared.gives(plan.fields().as_deref())?;
+        if run.told.is_some_and(|told| !told.gives(plan.fields().as_deref())) {
+            return Err(ResultChanged.into());
         }
         let plan = authorize(&scope.ctx, plan)?;
         let open = open_transaction(&mut self.open)?;
@@ -258,6 +269,18 @@ impl Session {
         }
     }
 
+    /// A message of the simple protocol. `42601`.
+    pub fn message(&mut self, sql: &str) -> Result<Arc<SimpleMessage>, SqlError> {
+        if let Some(known) = self.messages.get(sql) {
+            return Ok(Arc::clone(known));
+        }
+        let message = Arc::new(SimpleMessage::new(sql)?);
+        if sql.len() <= MESSAGE_BYTES_MAX {
+            self.messages.insert(sql.into(), Arc::clone(&message));
+        }
+        Ok(message)
+    }
+
     /// The type that a client declared by its OID; 0 leaves it to the server. `42704`.
     pub fn parameter_type(&self, oid: u32) -> Result<Option<PgType>, SqlError> {
         let unknown = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("type with OID {oid} does not exist"));
@@ -275,12 +298,12 @@ impl Session {
         &mut self,
         statement: &Statement,
         types: &[Option<PgType>],
-    ) -> Result<(Description, Option<Kept>), SqlError> {
+    ) -> Result<(Description, Keeper), SqlError> {
         if self.is_failed() && statement.command.class() != Class::Transaction {
             return Err(in_failed_transaction());
         }
         if let Some(description) = self.describe_control(statement)? {
-            return Ok((description, None));
+            return Ok((description, Keeper::default()));
         }
         self.shared.metastore.refresh().await?;
         let scope = self.scope(statement).await?;
@@ -290,8 +313,8 @@ impl Session {
             Description { parameters: plan.parameter_types(types, statement.parameters), fields: plan.fields() };
         // Whoever may not run it may not learn its columns either.
         let plan = authorize(&scope.ctx, plan)?;
-        let kept = if scope.is_lasting() { Kept::new(&scope, plan, &description.parameters)? } else { None };
-        Ok((description, kept))
+        let keeper = Keeper::new(&scope, plan, &description.parameters)?;
+        Ok((description, keeper))
     }
 
     /// Everything planning may look at. The only I/O before permission is here, and superusers cause it only.
@@ -517,9 +540,4 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
 fn in_failed_transaction() -> SqlError {
     let message = "current transaction is aborted, commands ignored until end of transaction block";
     Plain::new(SqlState::IN_FAILED_TRANSACTION, message).into()
-}
-
-/// Reads a message's statements.
-pub fn parse_message(sql: &str) -> Result<Vec<Statement>, SqlError> {
-    Ok(parse(sql)?)
 }

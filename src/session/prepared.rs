@@ -7,19 +7,14 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 
+use super::kept::Keeper;
 use super::{STATEMENTS_MAX, Session, in_failed_transaction};
-use crate::catalog::Definitions;
-use crate::context::Context;
 use crate::encode::{ColumnBuilder, Format, utf8};
 use crate::error::{About, Plain, Report, SqlError, SqlState};
-use crate::execute::Ready;
-use crate::name::ObjectId;
 use crate::pg::FromText;
-use crate::plan::{Description, Parameters, Plan, Scope};
-use crate::secure::Authorized;
-use crate::setting::Settings;
+use crate::plan::{Description, Parameters};
 use crate::statement::{Class, Statement, parse};
-use crate::types::{PgType, of_field};
+use crate::types::PgType;
 
 /// A parsed statement under a name.
 #[derive(Debug)]
@@ -28,25 +23,15 @@ pub struct Prepared {
     pub statement: Option<Statement>,
     /// What it takes and gives, as found when it was parsed.
     pub description: Description,
-    /// `None`: each run is planned.
-    pub(super) kept: Option<Kept>,
-}
-
-impl Prepared {
-    /// Whether a run gives the columns that the client knows.
-    pub(super) fn gives(&self, now: Option<&[FieldRef]>) -> Result<(), SqlError> {
-        let oids = |fields: Option<&[FieldRef]>| {
-            fields.map(|fields| fields.iter().map(|field| of_field(field).oid()).collect::<Vec<_>>())
-        };
-        if oids(self.description.fields.as_deref()) == oids(now) { Ok(()) } else { Err(ResultChanged.into()) }
-    }
+    /// The plan that was made for that, too.
+    pub keeper: Keeper,
 }
 
 /// `0A000`: a prepared statement would give other columns than the client was told of. Drivers that know the routine
 /// prepare it anew.
 #[derive(Debug, thiserror::Error)]
 #[error("cached plan must not change result type")]
-struct ResultChanged;
+pub(super) struct ResultChanged;
 
 impl Report for ResultChanged {
     fn sqlstate(&self) -> SqlState {
@@ -54,35 +39,6 @@ impl Report for ResultChanged {
     }
     fn about(&self) -> About {
         About { routine: Some("RevalidateCachedQuery"), ..About::default() }
-    }
-}
-
-/// A plan that holds while nothing that it was made of is another.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pub(super) ready: Ready,
-    definitions: Definitions,
-    settings: Arc<Settings>,
-    roles: (ObjectId, ObjectId),
-}
-
-impl Kept {
-    pub(super) fn new(scope: &Scope, plan: Authorized<Plan>, types: &[PgType]) -> Result<Option<Self>, SqlError> {
-        let ctx = &scope.ctx;
-        Ok(Ready::new(scope, plan, types)?.map(|ready| Self {
-            ready,
-            definitions: ctx.catalog.definitions(),
-            settings: Arc::clone(&ctx.settings),
-            roles: (ctx.session_role, ctx.role),
-        }))
-    }
-
-    /// Whether a statement that runs under `ctx` would be planned in the same way.
-    pub(super) fn fits(&self, ctx: &Context) -> bool {
-        self.definitions == ctx.catalog.definitions()
-            && self.settings == ctx.settings
-            && self.roles == (ctx.session_role, ctx.role)
-            && ctx.restarted.is_empty()
     }
 }
 
@@ -146,12 +102,12 @@ impl Session {
             return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
         }
         let statement = statements.pop();
-        let (description, kept) = match &statement {
+        let (description, keeper) = match &statement {
             Some(statement) => self.describe(statement, types).await?,
             None if self.is_failed() => return Err(in_failed_transaction()),
-            None => (Description { parameters: Vec::new(), fields: None }, None),
+            None => (Description { parameters: Vec::new(), fields: None }, Keeper::default()),
         };
-        self.prepared.insert(name.to_owned(), Arc::new(Prepared { statement, description, kept }));
+        self.prepared.insert(name.to_owned(), Arc::new(Prepared { statement, description, keeper }));
         Ok(())
     }
 

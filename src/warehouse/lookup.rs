@@ -189,7 +189,7 @@ impl WarehouseTable {
         keys: &Keys,
         projection: &[usize],
     ) -> Result<Option<RecordBatch>> {
-        let typed = |index: usize| Ok::<_, ArrowError>(cast(rows.column(index), self.own.field(index).data_type())?);
+        let typed = |index: usize| cast(rows.column(index), self.own.field(index).data_type());
         let own = columns.iter().map(|index| typed(*index)).collect::<Result<Vec<_>, _>>()?;
         let found = matching(&own, keys, rows.num_rows())?;
         let count = found.true_count();

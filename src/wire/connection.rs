@@ -16,7 +16,7 @@ use crate::encode::{Format, RowEncoder};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::{CopyEncoder, CopyIn, Outcome};
 use crate::plan::Parameters;
-use crate::session::{Run, Session, parse_message};
+use crate::session::{Keeper, Run, Session};
 use crate::statement::{Command, Statement};
 
 /// Times a statement of its own transaction is run before a conflict becomes the client's.
@@ -196,22 +196,23 @@ impl Connection {
     /// A simple query: all its statements are parsed, then each runs and answers in turn.
     async fn query(&mut self, sql: &str) -> Result<(), Fault> {
         self.session.drop_unnamed();
-        let statements = match parse_message(sql) {
-            Ok(statements) => statements,
+        let message = match self.session.message(sql) {
+            Ok(message) => message,
             Err(error) => {
                 self.report(&error);
                 self.close_message().await;
                 return Ok(());
             }
         };
+        let statements = &message.statements;
         if statements.is_empty() {
             self.link.reply().bare(Bare::EmptyQuery);
             return Ok(());
         }
-        let alone = statements.len() == 1;
+        let keeper = (statements.len() == 1).then_some(&message.keeper);
         let last = statements.len() - 1;
         for (index, statement) in statements.iter().enumerate() {
-            let done = self.simple_statement(statement, alone, index == last).await;
+            let done = self.simple_statement(statement, keeper, index == last).await;
             match done {
                 Ok(tag) => {
                     self.notices();
@@ -238,12 +239,18 @@ impl Connection {
         }
     }
 
-    /// Runs a statement and sends its rows. The last one of a message is committed before its tag is sent.
-    async fn simple_statement(&mut self, statement: &Statement, alone: bool, last: bool) -> Result<String, Stop> {
+    /// Runs a statement and sends its rows. The last one of a message is committed before its tag is sent. `keeper`: of the
+    /// only one.
+    async fn simple_statement(
+        &mut self,
+        statement: &Statement,
+        keeper: Option<&Keeper>,
+        last: bool,
+    ) -> Result<String, Stop> {
         let mut watch = self.watch();
         let outcome = {
-            let run = Run { statement, parameters: Parameters::default(), prepared: None };
-            self.perform(&run, alone, &mut watch).await?
+            let run = Run { statement, parameters: Parameters::default(), told: None, keeper };
+            self.perform(&run, keeper.is_some(), &mut watch).await?
         };
         let tag = self.finish(outcome, &mut watch, None).await?;
         if last {
@@ -258,7 +265,7 @@ impl Connection {
         let alone = alone && self.session.is_idle();
         let mut attempt = 1;
         loop {
-            let running = Box::pin(self.session.run_prepared(run.clone()));
+            let running = Box::pin(self.session.run_again(run.clone()));
             // A COMMIT that has begun comes to its end: nobody is told that it was canceled when it was not.
             let outcome = match &run.statement.command {
                 Command::Commit => running.await?,

@@ -120,7 +120,8 @@ impl Connection {
             let alone = self.link.next_is(b'S');
             let outcome = {
                 let parameters = portal.parameters.clone();
-                let run = Run { statement, parameters, prepared: Some(&prepared) };
+                let run =
+                    Run { statement, parameters, told: Some(&prepared.description), keeper: Some(&prepared.keeper) };
                 self.perform(&run, alone, &mut watch).await?
             };
             match outcome {

@@ -97,6 +97,10 @@ impl Statements {
             "ALTER TABLE k DROP COLUMN IF EXISTS x",
             "ALTER TABLE k ALTER COLUMN n TYPE bigint",
             "ALTER TABLE k ALTER COLUMN note SET DEFAULT 'by default'",
+            "SELECT id, n, note FROM k WHERE id = 100",
+            "SELECT id, n, note FROM k WHERE id = 100",
+            "UPDATE k SET n = n + 1 WHERE 200 = id",
+            "UPDATE k SET n = n + 1 WHERE 200 = id",
             "SELECT 1",
         ];
         let idle: &[&str] = &["BEGIN", "BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "VACUUM k", "VACUUM FULL k"];
