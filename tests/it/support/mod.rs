@@ -265,7 +265,9 @@ impl Client {
         put_string(&mut out, name);
         put_string(&mut out, sql);
         out.put_i16(types.len() as i16);
-        types.iter().for_each(|oid| out.put_u32(*oid));
+        for oid in types {
+            out.put_u32(*oid);
+        }
         self.send(b'P', &out).await;
     }
 
