@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Int32Array, Int32Builder, ListBuilder};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int32Builder, ListBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::types::{PgType, arrow_type, of_field};
+use super::convert::one;
+use crate::types::{PgType, arrow_type, field, of_field};
 
 /// The function around a subquery whose rows become an array: `ARRAY(SELECT …)`.
 pub const ARRAY_SUBQUERY: &str = "array_subquery";
@@ -42,16 +43,52 @@ impl ScalarUDFImpl for ArrayMark {
     }
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let Some(element) = args.arg_fields.first() else { return exec_err!("{} has one argument", self.name) };
-        let element = if self.name == UNTYPED_ARRAY {
-            Field::new("item", DataType::Null, true)
-        } else {
-            element.as_ref().clone().with_name("item").with_nullable(true)
-        };
-        Ok(Arc::new(Field::new("array", DataType::List(Arc::new(element)), true)))
+        if self.name == UNTYPED_ARRAY {
+            let element = Field::new("item", DataType::Null, true);
+            return Ok(Arc::new(Field::new("array", DataType::List(Arc::new(element)), true)));
+        }
+        let item = Field::new("item", element.data_type().clone(), true);
+        let known = field("array", &PgType::Array(Box::new(of_field(element))), true);
+        Ok(Arc::new(known.with_data_type(DataType::List(Arc::new(item)))))
     }
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
         exec_err!("{} reached execution", self.name)
     }
+}
+
+/// Whether an item of an array is NULL; false if the array is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct HasNull {
+    signature: Signature,
+}
+
+impl Default for HasNull {
+    fn default() -> Self {
+        Self { signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for HasNull {
+    fn name(&self) -> &'static str {
+        "array_has_null"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        one(&args, |array| {
+            let Some(lists) = array.as_list_opt::<i32>() else { return Ok(new_false(array.len())) };
+            let has = |list: Option<ArrayRef>| list.is_some_and(|items| items.logical_null_count() > 0);
+            Ok(Arc::new(lists.iter().map(|list| Some(has(list))).collect::<BooleanArray>()))
+        })
+    }
+}
+
+fn new_false(rows: usize) -> ArrayRef {
+    Arc::new(BooleanArray::from(vec![false; rows]))
 }
 
 /// `generate_subscripts(array, dimension)` as an array: from 1, those of a catalog's vector from 0.

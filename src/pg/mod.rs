@@ -15,7 +15,7 @@ mod volatile;
 mod zone;
 
 pub use arithmetic::{CheckedArithmetic, ToInteger};
-pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, Subscripts, UNTYPED_ARRAY, is_vector};
+pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, HasNull, Subscripts, UNTYPED_ARRAY, is_vector};
 pub use bytes::BytesPlanner;
 pub use convert::{FromText, KnownAs, OUTPUT_TEXT, OutputText, ToText, always_the_same, one};
 pub use interval::IntervalPlanner;

@@ -3,6 +3,7 @@
 //! Queries become logical plans whose relations are issued by the statement's guard; every other command becomes the
 //! catalog changes it asks for. Each plan says what it needs to be permitted ([`Need`]); `secure` decides.
 
+mod arrays;
 mod command;
 mod conflict;
 mod decorrelate;

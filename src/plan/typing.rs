@@ -4,27 +4,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::functions_nested::expr_fn::{array_position, cardinality};
 use datafusion::logical_expr::expr::{Between, Case, InList, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{
-    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
+    BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, Projection, ScalarUDF, Union, lit,
 };
 
 use super::decorrelate::barrier;
-use super::{Scope, domain};
+use super::{Scope, arrays, domain};
 use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
     CheckedArithmetic, ExactNumeric, FromText, KnownAs, LastValue, OUTPUT_TEXT, Objects, SequenceAction,
-    SequenceFunction, ToInteger, ToText, UNTYPED_ARRAY, Unified, is_unbound, is_vector,
+    SequenceFunction, ToInteger, ToText, Unified, is_unbound,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
@@ -57,10 +55,47 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
         mapped.map_data(|node| match node {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
             LogicalPlan::Values(values) => values_list(values.values),
-            other => other.recompute_schema().and_then(remember_results),
+            LogicalPlan::Union(union) => unite(scope, union),
+            other => other.recompute_schema().and_then(remember_results).and_then(arrays::unnested),
         })
     })
     .map(|transformed| transformed.data)
+}
+
+/// UNION: literals without a type take that of the other rows. `42804`, `42846`.
+fn unite(scope: &Scope, union: Union) -> Result<LogicalPlan> {
+    let mut inputs: Vec<LogicalPlan> = union.inputs.iter().map(|input| input.as_ref().clone()).collect();
+    for column in 0..union.schema.fields().len() {
+        let known = |input: &LogicalPlan| {
+            let pg = of_field(input.schema().fields().get(column)?);
+            (selected_literal(input, column).is_none() && pg != PgType::Unknown).then_some(pg)
+        };
+        let types: Vec<PgType> = inputs.iter().filter_map(known).collect();
+        types_agree(("UNION", "UNION"), types.iter().cloned())?;
+        let Some(target) = types.iter().find(|pg| !pg.is_text()) else { continue };
+        for input in &mut inputs {
+            let Some(literal) = selected_literal(input, column).cloned() else { continue };
+            let LogicalPlan::Projection(projection) = input else { continue };
+            let mut exprs = projection.expr.clone();
+            if let Some(expr) = exprs.get_mut(column) {
+                let name = expr.schema_name().to_string();
+                *expr = untyped(scope, literal, Some(target))?.alias(name);
+            }
+            *input = LogicalPlan::Projection(Projection::try_new(exprs, Arc::clone(&projection.input))?);
+        }
+    }
+    let inputs = inputs.into_iter().map(Arc::new).collect();
+    LogicalPlan::Union(Union { inputs, schema: union.schema }).recompute_schema()
+}
+
+/// The text that a query selects as it is, in the place of a column.
+fn selected_literal(plan: &LogicalPlan, column: usize) -> Option<&Expr> {
+    let LogicalPlan::Projection(projection) = plan else { return None };
+    let mut expr = projection.expr.get(column)?;
+    while let Expr::Alias(alias) = expr {
+        expr = &alias.expr;
+    }
+    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)), None)).then_some(expr)
 }
 
 /// A VALUES list. What PostgreSQL knows of its columns is said of them above it: the engine wants the same said of all values
@@ -101,7 +136,7 @@ fn values_list(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
 
 /// A value, which stays as it is, as one of a PostgreSQL type. A cast to the type that it has would be left out, and not
 /// everywhere.
-fn known_as(value: Expr, pg: PgType) -> Expr {
+pub(super) fn known_as(value: Expr, pg: PgType) -> Expr {
     let function = ScalarUDF::new_from_impl(KnownAs::new(pg));
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![value]))
 }
@@ -265,20 +300,21 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             }
             Transformed::yes(Expr::ScalarFunction(function))
         }
-        Expr::ScalarFunction(function) if matches!(function.func.name(), "array_has" | "array_element") => {
-            array_function(scope, function, schema)?
+        Expr::ScalarFunction(function) if arrays::applies_to(function.func.name()) => {
+            arrays::function(scope, function, schema)?
+        }
+        Expr::InSubquery(mut inside) => {
+            let pg = inside.subquery.subquery.schema().fields().first().map(|value| of_field(value));
+            inside.expr = Box::new(untyped(scope, *inside.expr, pg.as_ref())?);
+            if let (Some(own), Some(pg)) = (pg_type(&inside.expr, schema), pg)
+                && !is_unknown(&inside.expr)
+            {
+                types_comparable(Operator::Eq, &own, &pg)?;
+            }
+            Transformed::yes(Expr::InSubquery(inside))
         }
         Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
-            let target = common_type(function.args.iter(), schema);
-            let args = with_type(scope, function.args, target.as_ref())?;
-            let float = floating(args.iter(), schema);
-            let args = args.into_iter().map(|item| beside_float(scope, item, float.as_ref(), schema));
-            let args = args.collect::<Result<Vec<_>>>()?;
-            let engine = function.func.inner().downcast_ref::<Unified>();
-            let func = engine.map_or(&function.func, Unified::inner);
-            let result = same_type(args.iter(), schema);
-            let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args));
-            Transformed::yes(remembering(call, result, schema))
+            unified(scope, function, schema)?
         }
         Expr::Case(of) => case(scope, of, schema)?,
         Expr::ScalarFunction(function) if function.func.name() == OUTPUT_TEXT => {
@@ -293,6 +329,28 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         }
         other => Transformed::no(other),
     })
+}
+
+/// COALESCE and its like: all of one type.
+fn unified(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let name = function.func.name().to_uppercase();
+    if name == "NULLIF" {
+        if let [left, right] = function.args.as_slice() {
+            comparable(Operator::Eq, left, right, schema)?;
+        }
+    } else {
+        agree((&name, &name), function.args.iter(), schema)?;
+    }
+    let target = common_type(function.args.iter(), schema);
+    let args = with_type(scope, function.args, target.as_ref())?;
+    let float = floating(args.iter(), schema);
+    let args = args.into_iter().map(|item| beside_float(scope, item, float.as_ref(), schema));
+    let args = args.collect::<Result<Vec<_>>>()?;
+    let engine = function.func.inner().downcast_ref::<Unified>();
+    let func = engine.map_or(&function.func, Unified::inner);
+    let result = same_type(args.iter(), schema);
+    let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args));
+    Ok(Transformed::yes(remembering(call, result, schema)))
 }
 
 /// The engine has no ranges of bytes of a fixed length: their digits are in the same order. Tells whether it changed it.
@@ -373,7 +431,7 @@ fn suggest_one(expr: &Expr, pg: &PgType, types: &mut Vec<Option<PgType>>) {
 }
 
 /// The PostgreSQL type of an expression, if it can be told.
-fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
+pub(super) fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
     if let Expr::Column(column) = expr
         && let Ok(field) = schema.field_from_column(column)
     {
@@ -383,7 +441,7 @@ fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
 }
 
 /// A string literal beside a value of another type is read as that type, as PostgreSQL does with unknown literals.
-fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
+pub(super) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
     let is_char = |target: &&PgType| matches!(target, PgType::Char(_));
     let Some(target) = target.filter(|target| !target.is_text() || is_char(target)) else { return Ok(expr) };
     match &expr {
@@ -431,7 +489,7 @@ fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Op
 }
 
 /// An expression of which the engine forgets what PostgreSQL type it has, with that type.
-fn remembering(expr: Expr, pg: Option<PgType>, schema: &DFSchema) -> Expr {
+pub(super) fn remembering(expr: Expr, pg: Option<PgType>, schema: &DFSchema) -> Expr {
     match (pg, pg_type(&expr, schema)) {
         (Some(pg), Some(shown))
             if pg != shown && expr.get_type(schema).is_ok_and(|data_type| data_type == arrow_type(&pg)) =>
@@ -495,7 +553,9 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     if let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = cast.expr.as_ref()
         && !matches!(target, PgType::Text | PgType::Varchar(_) | PgType::Name | PgType::Unknown)
     {
-        return Ok(Transformed::yes(literal(scope, &target, text)?));
+        // Beside an item of an array, whose type was not known yet when it was bound.
+        let of_item = target == PgType::Bytea && matches!(cast.field.data_type(), DataType::FixedSizeBinary(_));
+        return Ok(Transformed::yes(if of_item { *cast.expr } else { literal(scope, &target, text)? }));
     }
     // Exactly, not by dividing.
     if let Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), _) = cast.expr.as_ref()
@@ -586,62 +646,6 @@ fn output_text(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -
     }
 }
 
-/// `value = ANY (array)`: NULL if no item is equal and one is NULL. Known items are a list, which prunes files.
-fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr, schema: &DFSchema) -> Result<Expr> {
-    let items = match &array {
-        Expr::Literal(ScalarValue::List(list), _) if list.is_valid(0) => {
-            let items = list.value(0);
-            let item = |row| Ok(Expr::Literal(ScalarValue::try_from_array(&items, row)?, None));
-            Some((0..items.len()).map(item).collect::<Result<Vec<_>>>()?)
-        }
-        Expr::ScalarFunction(made) if made.func.name() == "make_array" => Some(made.args.clone()),
-        _ => None,
-    };
-    if let Some(items) = items {
-        return Ok(if items.is_empty() { lit(false) } else { value.in_list(items, false) });
-    }
-    let found = Expr::ScalarFunction(ScalarFunction::new_udf(array_has, vec![array.clone(), value.clone()]));
-    let null = match array.get_type(schema)? {
-        DataType::List(element) => ScalarValue::try_from(element.data_type())?,
-        _ => ScalarValue::Null,
-    };
-    let null = Expr::Literal(null, None);
-    let has_null = array_position(array.clone(), null, lit(1_i64)).is_not_null();
-    let unknown = array.clone().is_null().or(cardinality(array).gt(lit(0_u64)).and(value.is_null().or(has_null)));
-    when(found, lit(true)).when(unknown, lit(ScalarValue::Boolean(None))).otherwise(lit(false))
-}
-
-/// `value = ANY (array)` with a literal on one side, and subscripts of the catalogs' vectors, which start at 0.
-fn array_function(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let name = function.func.name().to_owned();
-    let Ok([array, operand]) = <[Expr; 2]>::try_from(function.args.clone()) else {
-        return Ok(Transformed::no(Expr::ScalarFunction(function)));
-    };
-    let (array_type, operand_type) = (pg_type(&array, schema), pg_type(&operand, schema));
-    let args = if name == "array_has" {
-        let wanted = operand_type.filter(|pg| pg.element().is_none()).map(|pg| PgType::Array(Box::new(pg)));
-        let element = array_type.as_ref().and_then(PgType::element).cloned();
-        let array = match (&array, wanted) {
-            (Expr::ScalarFunction(untyped), Some(wanted)) if untyped.func.name() == UNTYPED_ARRAY => {
-                match untyped.args.as_slice() {
-                    [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] => literal(scope, &wanted, text)?,
-                    _ => array,
-                }
-            }
-            _ => array,
-        };
-        let operand = untyped(scope, operand, element.as_ref())?;
-        return Ok(Transformed::yes(any_equal(function.func, array, operand, schema)?));
-    } else if array_type.as_ref().is_some_and(is_vector) {
-        let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
-        let subscript = Expr::Cast(Cast::new(Box::new(operand), DataType::Int64));
-        vec![array, Expr::BinaryExpr(BinaryExpr::new(Box::new(subscript), Operator::Plus, Box::new(one)))]
-    } else {
-        return Ok(Transformed::no(Expr::ScalarFunction(function)));
-    };
-    Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(function.func, args))))
-}
-
 /// A cast between local and absolute time, by the session's time zone: through the text, which has it.
 fn by_session_zone(scope: &Scope, expr: Expr, source: PgType, target: PgType) -> Expr {
     let to_text = ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx)));
@@ -668,8 +672,40 @@ fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) ->
     })
 }
 
+/// Refuses values of different enumerations, or of one and of another type, where all are to be of one type. `of`: what
+/// PostgreSQL calls it where types differ in kind, and where they do not. `42804`, `42846`.
+fn agree<'a>(of: (&str, &str), exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Result<()> {
+    let text = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_), _));
+    let known = exprs.filter(|expr| !text(expr) && !is_unknown(expr));
+    types_agree(of, known.filter_map(|expr| pg_type(expr, schema)))
+}
+
+fn types_agree(of: (&str, &str), types: impl Iterator<Item = PgType>) -> Result<()> {
+    let mut first: Option<PgType> = None;
+    for pg in types.filter(|pg| *pg != PgType::Unknown) {
+        let Some(first) = &first else {
+            first = Some(pg);
+            continue;
+        };
+        let of_enumeration = first.enumeration().or(pg.enumeration()).is_some();
+        let kinds = |pg: &PgType| (pg.category(), pg.element().is_some());
+        let error = if kinds(first) != kinds(&pg) {
+            let message = format!("{} types {first} and {pg} cannot be matched", of.0);
+            Plain::new(SqlState::DATATYPE_MISMATCH, message)
+        } else if of_enumeration && *first != pg {
+            Plain::new(SqlState::CANNOT_COERCE, format!("{} could not convert type {pg} to {first}", of.1))
+        } else {
+            continue;
+        };
+        return Err(SqlError::from(error).into());
+    }
+    Ok(())
+}
+
 /// CASE: literals without a type take that of what they stand beside.
 fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let thens = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    agree(("CASE", "CASE/WHEN"), case.else_expr.as_deref().into_iter().chain(thens), schema)?;
     if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
         for (when, _) in &mut case.when_then_expr {
             **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
@@ -772,12 +808,19 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
 
 /// Refuses comparisons of an enumeration with anything else than itself. `42883`.
 fn comparable(op: Operator, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<()> {
-    let unknown = |expr: &Expr| {
-        matches!(expr, Expr::Placeholder(_)) || matches!(expr, Expr::Literal(value, _) if value.is_null())
-    };
-    let (Some(a), Some(b)) = (pg_type(left, schema), pg_type(right, schema)) else { return Ok(()) };
-    let enumerations = [&a, &b].into_iter().any(|pg| pg.enumeration().is_some());
-    if !enumerations || a == b || unknown(left) || unknown(right) {
+    match (pg_type(left, schema), pg_type(right, schema)) {
+        (Some(a), Some(b)) if !is_unknown(left) && !is_unknown(right) => types_comparable(op, &a, &b),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an expression takes its type from what it stands beside.
+fn is_unknown(expr: &Expr) -> bool {
+    matches!(expr, Expr::Placeholder(_)) || matches!(expr, Expr::Literal(value, _) if value.is_null())
+}
+
+fn types_comparable(op: Operator, a: &PgType, b: &PgType) -> Result<()> {
+    if a == b || a.enumeration().or(b.enumeration()).is_none() {
         return Ok(());
     }
     let error = Plain::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {a} {op} {b}"))

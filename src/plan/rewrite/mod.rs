@@ -358,7 +358,22 @@ impl VisitorMut for Rewriter<'_> {
                     let text = std::mem::replace(right.as_mut(), string(""));
                     **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
                 }
-                None
+                match expr {
+                    // Different from all is equal to none: the engine compares with NULL in its own way.
+                    Expr::AllOp { left, compare_op: ast::BinaryOperator::NotEq, right }
+                        if !matches!(inside(right), Expr::Subquery(_)) =>
+                    {
+                        let any = Expr::AnyOp {
+                            left: left.clone(),
+                            compare_op: ast::BinaryOperator::Eq,
+                            right: right.clone(),
+                            is_some: false,
+                        };
+                        let none = Expr::Nested(Box::new(any));
+                        Some(Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(none) })
+                    }
+                    _ => None,
+                }
             }
             Expr::BinaryOp { left, op: ast::BinaryOperator::PGOverlap, right } => {
                 Some(call(Ident::new("array_has_any"), vec![left.as_ref().clone(), right.as_ref().clone()]))
