@@ -245,7 +245,8 @@ impl Compiler<'_> {
                     .skip
                     .as_deref()
                     .is_some_and(|skip| !matches!(skip, Expr::Literal(ScalarValue::Int64(Some(0) | None), _)));
-                let (Some(most), false) = (most, skips) else { return Ok(None) };
+                // Without rows nothing may be evaluated.
+                let (Some(most @ 1..), false) = (most, skips) else { return Ok(None) };
                 let Some(input) = self.node(&node.input, wanted)? else { return Ok(None) };
                 self.steps.push(Step::Limit(most));
                 Some(input)
@@ -329,7 +330,7 @@ impl Compiler<'_> {
             let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = condition else { continue };
             for (column, value) in [(&left, &right), (&right, &left)] {
                 let Some(place) = place_of(column, schema) else { continue };
-                if given.iter().any(|(known, ..)| *known == place) || !is_given(value) {
+                if given.iter().any(|(known, ..)| *known == place) || !is_constant(value) {
                     continue;
                 }
                 if let Some(value) = self.physical(value, &DFSchema::empty())? {
@@ -413,6 +414,16 @@ fn place_of(expr: &Expr, schema: &DFSchema) -> Option<usize> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+/// Whether an expression is a value as it was given, which is no error whatever else is asked for.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(..) | Expr::Placeholder(_) => true,
+        Expr::Cast(cast) => is_constant(&cast.expr),
+        Expr::ScalarFunction(function) => function.name() == "known_as" && function.args.iter().all(is_constant),
+        _ => false,
     }
 }
 

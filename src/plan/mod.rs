@@ -295,7 +295,9 @@ impl Plan {
         (0..count)
             .map(|index| {
                 let known = declared.get(index).cloned().flatten();
-                known.or_else(|| found.get(index).cloned().flatten()).unwrap_or(PgType::Text)
+                // What a value stands beside gives it the type, not the length or the scale.
+                let found = || found.get(index).cloned().flatten().map(|pg| pg.unbounded());
+                known.or_else(found).unwrap_or(PgType::Text)
             })
             .collect()
     }

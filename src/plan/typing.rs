@@ -450,7 +450,7 @@ pub(super) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Res
             Ok(lit(text.trim_end_matches(' ')))
         }
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
-            literal(scope, target, text)
+            literal(scope, &target.without_modifier(), text)
         }
         _ => Ok(expr),
     }

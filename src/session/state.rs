@@ -23,6 +23,7 @@ pub enum TransactionStatus {
 
 /// A transaction in progress.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Open {
     pub(super) transaction: Transaction,
     /// Begun by BEGIN; else it ends with the message or at Sync.
@@ -30,6 +31,8 @@ pub(super) struct Open {
     failed: bool,
     read_only: bool,
     isolation: IsolationLevel,
+    /// Whether a statement has run: what REPEATABLE READ reads is settled by its first, not by BEGIN.
+    has_read: bool,
     /// Settings to go back to when it is rolled back.
     before: Settings,
     roles_before: Roles,
@@ -122,11 +125,17 @@ impl Session {
     /// Begins a transaction for a statement unless there is one; a READ COMMITTED one moves on to the newest catalog.
     pub(super) fn begin_implicit(&mut self) {
         match &mut self.open {
-            Some(open) if open.isolation == IsolationLevel::ReadCommitted => {
-                let _unless_others_were_faster = open.transaction.refresh(&self.shared.metastore);
+            Some(open) => {
+                if open.isolation == IsolationLevel::ReadCommitted || !open.has_read {
+                    let _unless_others_were_faster = open.transaction.refresh(&self.shared.metastore);
+                }
+                open.has_read = true;
             }
-            Some(_) => {}
-            None => self.open = Some(self.new_open(false)),
+            None => {
+                let mut open = self.new_open(false);
+                open.has_read = true;
+                self.open = Some(open);
+            }
         }
     }
 
@@ -219,6 +228,7 @@ impl Session {
             failed: false,
             read_only: self.settings.is_on("default_transaction_read_only"),
             isolation,
+            has_read: false,
             before: self.lasting.clone(),
             roles_before: self.lasting_roles,
             savepoints: Vec::new(),

@@ -100,6 +100,9 @@ pub enum PgType {
     Named(QualifiedName),
 }
 
+/// The longest `char(n)` and `varchar(n)`.
+pub const CHAR_LENGTH_MAX: u32 = 10_485_760;
+
 impl PgType {
     /// Every type of PostgreSQL's own that is not an array and has no modifier.
     pub const SCALARS: &[Self] = &[
@@ -234,6 +237,16 @@ impl PgType {
             Self::Varchar(_) => Self::Varchar(None),
             Self::Array(element) => Self::Array(Box::new(element.without_modifier())),
             other => other.clone(),
+        }
+    }
+
+    /// The type for values of any length and scale.
+    #[must_use]
+    pub fn unbounded(&self) -> Self {
+        match self {
+            Self::Char(_) => Self::Char(CHAR_LENGTH_MAX),
+            Self::Array(element) => Self::Array(Box::new(element.unbounded())),
+            other => other.without_modifier(),
         }
     }
 

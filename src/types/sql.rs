@@ -6,7 +6,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::{NUMERIC_PRECISION_MAX, PgType};
+use super::{CHAR_LENGTH_MAX, NUMERIC_PRECISION_MAX, PgType};
 use crate::error::{Report, SqlState};
 use crate::name::{QualifiedName, fold};
 
@@ -194,7 +194,7 @@ fn character_length(length: &CharacterLength) -> Result<u32, TypeError> {
         }
         CharacterLength::IntegerLength { length, .. } => u32::try_from(*length)
             .ok()
-            .filter(|n| *n <= 10_485_760)
+            .filter(|n| *n <= CHAR_LENGTH_MAX)
             .ok_or_else(|| TypeError::Modifier("length for type varchar cannot exceed 10485760".to_owned())),
         CharacterLength::Max => Err(TypeError::Unsupported("varchar(max)".to_owned())),
     }

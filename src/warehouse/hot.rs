@@ -1,6 +1,8 @@
 //! Parts of data files in memory: decoded columns, and where each key is in them.
 //!
-//! Data files never change, so nothing kept here is ever stale; what is not asked for any more makes room. A file is
+//! Data files never change, so nothing kept here is ever stale; what is not asked for any more makes room. Of columns that a
+//! file lacks nothing is kept: what they have there hangs on the table, and their ids are given again if the transaction
+//! that added them is rolled back. A file is
 //! opened when a key is looked up that its bounds do not rule out. Row groups of many rows get an index once they have
 //! been asked for some times, and are left to scans until then.
 
@@ -37,6 +39,7 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, OnceCell};
 
 use super::adapter::ByColumnId;
+use super::evolve::initial;
 use super::stats::column_bounds;
 use crate::catalog::{Column, DataFile, field_id};
 use crate::types::{arrow_type, field};
@@ -49,8 +52,10 @@ const SMALL_ROWS: usize = 16_384;
 const LEFT_TO_SCANS: u32 = 3;
 /// How often single rows are read of a column before all of it is kept.
 const READ_ROW_BY_ROW: u32 = 8;
-/// What a value of variable length is taken for.
-const TEXT_BYTES: usize = 32;
+/// A column of this size is kept at once.
+const SMALL_BYTES: u64 = 1 << 20;
+/// What a value of variable length takes besides its bytes.
+const VIEW_BYTES: u64 = 16;
 
 /// What is kept in memory of all tables, up to a number of bytes.
 pub(super) struct Hot {
@@ -326,10 +331,9 @@ impl Hot {
         }
     }
 
-    /// Whether indexes of so many rows leave room for others.
-    pub(super) fn has_room(&self, rows: usize, key: &[&Column]) -> bool {
-        let width: usize = key.iter().map(|column| width(&arrow_type(&column.pg))).sum();
-        (rows as u64).saturating_mul((width + size_of::<u64>()) as u64) <= self.bytes_max / 2
+    /// Whether indexes of so many bytes leave room for others.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        bytes <= self.bytes_max / 2
     }
 
     /// Makes the index of a row group, unless somebody else makes one.
@@ -366,15 +370,14 @@ impl Hot {
             _ => None,
         };
         let whole: Vec<Option<ArrayRef>> = columns.iter().map(kept).collect();
-        let missing = columns.iter().zip(&whole).filter(|(_, whole)| whole.is_none());
+        let missing = columns.iter().zip(&whole).filter(|(column, whole)| whole.is_none() && opened.has(column));
         let missing: Vec<&Column> = missing.map(|(column, _)| *column).collect();
         let mut keeps = false;
         let mut read_now = Vec::new().into_iter();
         if !missing.is_empty() {
-            let of_group = opened.groups.get(group).ok_or_else(|| internal_datafusion_err!("row group {group}"))?;
-            let bytes: usize = missing.iter().map(|column| width(&arrow_type(&column.pg)) * of_group.rows).sum();
-            let often = of_group.read.fetch_add(1, Atomic::Relaxed) >= READ_ROW_BY_ROW || of_group.is_small();
-            keeps = often && bytes as u64 <= self.bytes_max / 8;
+            let bytes = opened.bytes(group, &missing);
+            let often = opened.group(group)?.read.fetch_add(1, Atomic::Relaxed) >= READ_ROW_BY_ROW;
+            keeps = bytes <= SMALL_BYTES || often && bytes <= self.bytes_max / 16;
             let arrays = read(at, opened, group, &missing, (!keeps).then_some(rows)).await?;
             if keeps {
                 for (column, array) in missing.iter().zip(&arrays) {
@@ -385,7 +388,8 @@ impl Hot {
         }
         let numbers = UInt32Array::from(rows.to_vec());
         let lost = || internal_datafusion_err!("a column that was not read");
-        let of_rows = whole.into_iter().map(|whole| match whole {
+        let of_rows = columns.iter().zip(whole).map(|(column, whole)| match whole {
+            None if !opened.has(column) => Ok(initial(column)?.to_array_of_size(rows.len())?),
             None if !keeps => read_now.next().ok_or_else(lost),
             whole => {
                 let array = whole.or_else(|| read_now.next()).ok_or_else(lost)?;
@@ -396,16 +400,41 @@ impl Hot {
     }
 }
 
-fn identity(columns: &[&Column]) -> Columns {
-    columns.iter().map(|column| (column.id, arrow_type(&column.pg))).collect()
+impl Opened {
+    /// Whether the file has a column.
+    pub(super) fn has(&self, column: &Column) -> bool {
+        self.metadata.schema().fields().iter().any(|stored| field_id(stored) == Some(column.id))
+    }
+
+    pub(super) fn group(&self, group: usize) -> Result<&Group> {
+        self.groups.get(group).ok_or_else(|| internal_datafusion_err!("row group {group} is not there"))
+    }
+
+    /// About how many bytes some columns of a row group take in memory.
+    pub(super) fn bytes(&self, group: usize, columns: &[&Column]) -> u64 {
+        let Some(chunks) = self.metadata.metadata().row_groups().get(group) else { return 0 };
+        let rows = u64::try_from(chunks.num_rows()).unwrap_or(0);
+        let (schema, parquet) = (self.metadata.schema(), self.metadata.parquet_schema());
+        let of_column = |column: &&Column| {
+            let root = schema.fields().iter().position(|stored| field_id(stored) == Some(column.id));
+            let leaves = (0..parquet.num_columns()).filter(|leaf| Some(parquet.get_column_root_idx(*leaf)) == root);
+            let chunks = leaves.filter_map(|leaf| chunks.columns().get(leaf));
+            // Values in a dictionary count once in its size, and each time in memory.
+            let encoded =
+                chunks.map(|chunk| chunk.unencoded_byte_array_data_bytes().unwrap_or(0).max(chunk.uncompressed_size()));
+            let encoded: u64 = encoded.map(|bytes| u64::try_from(bytes).unwrap_or(0)).sum();
+            let data_type = arrow_type(&column.pg);
+            match data_type.primitive_width() {
+                Some(width) => rows * width as u64,
+                None => encoded + rows * VIEW_BYTES,
+            }
+        };
+        columns.iter().map(of_column).sum()
+    }
 }
 
-/// Bytes of a value.
-fn width(data_type: &DataType) -> usize {
-    match data_type {
-        DataType::FixedSizeBinary(bytes) => usize::try_from(*bytes).unwrap_or(TEXT_BYTES),
-        other => other.primitive_width().unwrap_or(TEXT_BYTES),
-    }
+fn identity(columns: &[&Column]) -> Columns {
+    columns.iter().map(|column| (column.id, arrow_type(&column.pg))).collect()
 }
 
 async fn open(at: At<'_>, key: &[&Column]) -> Result<Opened> {
@@ -459,7 +488,7 @@ async fn read(
     columns: &[&Column],
     rows: Option<&[u32]>,
 ) -> Result<Vec<ArrayRef>> {
-    let of_group = opened.groups.get(group).ok_or_else(|| internal_datafusion_err!("row group {group}"))?;
+    let of_group = opened.group(group)?;
     let stored = opened.metadata.schema();
     let is_wanted = |id: Option<i32>| columns.iter().any(|column| id == Some(column.id));
     let roots = stored.fields().iter().enumerate().filter(|(_, field)| is_wanted(field_id(field)));

@@ -67,7 +67,7 @@ impl WarehouseTable {
             return Ok(None);
         }
         let keys = Keys::new(without_nulls(values)?)?;
-        let mut candidates = self.candidates(&keys, &key).await?;
+        let Some(mut candidates) = self.candidates(&keys, &key).await? else { return Ok(None) };
         if !self.indexed(&mut candidates, &key).await? {
             return Ok(None);
         }
@@ -85,7 +85,8 @@ impl WarehouseTable {
         Ok(Some(found))
     }
 
-    async fn candidates(&self, keys: &Keys, key: &[&Column]) -> Result<Vec<Candidate<'_>>> {
+    /// The row groups that may have a key. `None`: there is a file that lacks a column of it.
+    async fn candidates(&self, keys: &Keys, key: &[&Column]) -> Result<Option<Vec<Candidate<'_>>>> {
         let hot = &self.warehouse.hot;
         let mut candidates = Vec::new();
         for (place, file) in &self.files {
@@ -96,6 +97,9 @@ impl WarehouseTable {
                 continue;
             }
             let opened = hot.open(self.at(&path, file), &known, key).await?;
+            if !key.iter().all(|column| opened.has(column)) {
+                return Ok(None);
+            }
             for (group, of_group) in opened.groups.iter().enumerate() {
                 let wanted: Vec<usize> = within.iter().copied().filter(|row| of_group.may_have(keys, *row)).collect();
                 if !wanted.is_empty() {
@@ -111,7 +115,7 @@ impl WarehouseTable {
                 }
             }
         }
-        Ok(candidates)
+        Ok(Some(candidates))
     }
 
     /// Sees to it that all row groups have an index; tells whether they have. Large ones get theirs one at a time.
@@ -120,11 +124,12 @@ impl WarehouseTable {
         if candidates.iter().all(|candidate| candidate.index.is_some()) {
             return Ok(true);
         }
-        let mut rows = 0;
+        let mut bytes = 0;
         for candidate in candidates.iter() {
-            rows += self.group(candidate, key).await?.1.rows;
+            let (opened, group) = self.group(candidate, key).await?;
+            bytes += opened.bytes(candidate.group, key) + (group.rows * size_of::<u64>()) as u64;
         }
-        if !hot.has_room(rows, key) {
+        if !hot.has_room(bytes) {
             return Ok(false);
         }
         let mut large = 0;
@@ -148,8 +153,7 @@ impl WarehouseTable {
     async fn group<'a>(&self, candidate: &'a Candidate<'_>, key: &[&Column]) -> Result<(&'a Opened, &'a Group)> {
         let at = self.at(&candidate.path, candidate.file);
         let opened = self.warehouse.hot.open(at, &candidate.known, key).await?;
-        let group = opened.groups.get(candidate.group);
-        Ok((opened, group.ok_or_else(|| internal_datafusion_err!("a row group that is not there"))?))
+        Ok((opened, opened.group(candidate.group)?))
     }
 
     async fn of_file(

@@ -196,3 +196,52 @@ async fn prepared_statements_find_what_postgresql_finds() {
         }
     }
 }
+
+/// What a parameter stands beside gives it the type, not the length or the scale.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_compared_as_they_were_given() {
+    let postgres = Postgres::start().await;
+    postgres.new_database().await;
+    let mut theirs = Client::connect(postgres.address, "boathouse", PASSWORD).await.unwrap();
+    let server = Server::start().await;
+    let mut ours = server.connect().await;
+    for client in [&mut theirs, &mut ours] {
+        client
+            .simple(
+                "CREATE TABLE tm (id int PRIMARY KEY, n numeric(12,2) UNIQUE, v varchar(4) UNIQUE, c char(4) UNIQUE, b boolean);
+                 INSERT INTO tm VALUES (1, 1.00, 'abcd', 'abcd', true), (2, 1.01, 'ab', 'ab', false)",
+            )
+            .await
+            .unwrap();
+    }
+    let conditions = ["n = $1", "n > $1", "v = $1", "v LIKE $1", "v >= $1", "c = $1", "c > $1", "id = $1"];
+    let values = ["1.004", "1.005", "1.01", "99999999999999", "abcde", "abcd ", "abcd", "ab   ", "2", "-1"];
+    for condition in conditions {
+        let sql = format!("SELECT id FROM tm WHERE {condition} ORDER BY id");
+        for value in values {
+            let number = value.parse::<f64>().is_ok();
+            if condition.starts_with('n') != number && !condition.starts_with(['v', 'c']) {
+                continue;
+            }
+            let wanted =
+                theirs.extended(&sql, &[Some(value)]).await.map(|reply| reply.rows).map_err(|error| error.code);
+            let got = ours.extended(&sql, &[Some(value)]).await.map(|reply| reply.rows).map_err(|error| error.code);
+            assert_eq!(got, wanted, "{sql} -- {value}");
+        }
+    }
+    for (sql, value) in [
+        ("INSERT INTO tm (id, v) VALUES (3, $1)", "abcde"),
+        ("INSERT INTO tm (id, v) VALUES (4, $1)", "xyz       "),
+        ("INSERT INTO tm (id, c) VALUES (5, $1)", "xy         "),
+        ("INSERT INTO tm (id, n) VALUES (6, $1)", "7.005"),
+        ("INSERT INTO tm (id, n) VALUES (7, $1)", "99999999999"),
+        ("UPDATE tm SET n = $1 WHERE id = 1", "1.005"),
+        ("UPDATE tm SET c = $1 WHERE id = 1", "toolong"),
+        ("SELECT n * $1 FROM tm WHERE id = 2", "1.5"),
+        ("SELECT id, n, v, c FROM tm WHERE id > $1 ORDER BY id", "0"),
+    ] {
+        let wanted = theirs.extended(sql, &[Some(value)]).await.map(|reply| reply.rows).map_err(|error| error.code);
+        let got = ours.extended(sql, &[Some(value)]).await.map(|reply| reply.rows).map_err(|error| error.code);
+        assert_eq!(got, wanted, "{sql} -- {value}");
+    }
+}

@@ -25,6 +25,7 @@ mod isolation;
 mod lake;
 mod lookup;
 mod metadata;
+mod model;
 mod protocol;
 mod random;
 mod s3;

@@ -69,7 +69,7 @@ async fn what_one_commits_the_other_sees_at_once() {
     a.simple("UPDATE t SET more = 8 WHERE n = 101").await.unwrap();
     is(&mut b, "SELECT sum(more) FROM t", "70141").await;
     // A transaction keeps what it reads; names, sequences and temporary tables.
-    a.simple("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    a.simple("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t").await.unwrap();
     b.simple("INSERT INTO t (n) VALUES (-1)").await.unwrap();
     is(&mut a, "SELECT count(*) FROM t", "10020").await;
     a.simple("COMMIT").await.unwrap();
