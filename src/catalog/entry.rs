@@ -350,12 +350,18 @@ impl Relation {
 
     /// Whether DuckLake's readers see no difference between two versions of a table.
     pub fn is_same_to_readers(&self, other: &Self) -> bool {
-        self.columns == other.columns && self.name == other.name && self.schema == other.schema
+        self.has_columns_of(other) && self.name == other.name && self.schema == other.schema
     }
 
     /// Whether rows that one version of a table takes are right for the other.
     pub fn holds_the_same(&self, other: &Self) -> bool {
-        self.columns == other.columns && self.constraints == other.constraints && self.indexes == other.indexes
+        self.has_columns_of(other) && self.constraints == other.constraints && self.indexes == other.indexes
+    }
+
+    /// Whether the columns differ in nothing but rights.
+    fn has_columns_of(&self, other: &Self) -> bool {
+        let plain = |column: &Column| Column { acl: None, ..column.clone() };
+        self.columns.iter().map(plain).eq(other.columns.iter().map(plain))
     }
 
     /// The relation's columns as the engine sees them.

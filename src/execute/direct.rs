@@ -49,7 +49,8 @@ enum Source {
 #[derive(Debug)]
 struct Lookup {
     table: ObjectId,
-    provider: Arc<dyn TableProvider>,
+    /// As it was opened for this statement; `None`: it is opened by each run.
+    opened: Option<Arc<dyn TableProvider>>,
     /// Whether the rows are to be changed.
     addressed: bool,
     /// The columns of the key, by their places in the table.
@@ -76,6 +77,15 @@ struct Outputs {
 }
 
 impl Direct {
+    /// For runs by other statements, each on its own catalog and rows.
+    pub(super) fn kept(scope: &Scope, plan: &LogicalPlan, parameters: &[DataType]) -> Result<Option<Self>> {
+        let mut direct = Self::new(scope, plan, parameters)?;
+        if let Some(Self { source: Source::Lookup(lookup), .. }) = &mut direct {
+            lookup.opened = None;
+        }
+        Ok(direct)
+    }
+
     /// `None`: the engine has to do it.
     pub(super) fn new(scope: &Scope, plan: &LogicalPlan, parameters: &[DataType]) -> Result<Option<Self>> {
         if !may_be_direct(plan) {
@@ -89,8 +99,8 @@ impl Direct {
         Ok(Some(Self { source, steps, parameters: parameters.to_vec() }))
     }
 
-    /// Its rows. `again`: on the statement's own catalog, for what was prepared on another. `None`: the engine has to do it.
-    pub(super) async fn rows(&self, scope: &Scope, values: &[ScalarValue], again: bool) -> Result<Option<RecordBatch>> {
+    /// Its rows. `None`: the engine has to do it.
+    pub(super) async fn rows(&self, scope: &Scope, values: &[ScalarValue]) -> Result<Option<RecordBatch>> {
         let typed = |(value, data_type): (&ScalarValue, &DataType)| value.data_type() == *data_type;
         if values.len() != self.parameters.len() || !values.iter().zip(&self.parameters).all(typed) {
             return Ok(None);
@@ -102,7 +112,7 @@ impl Direct {
                 let Some(first) = parts.first() else { return Ok(None) };
                 concat_batches(first.schema_ref(), &parts)?
             }
-            Source::Lookup(lookup) => match lookup.rows(scope, values, again).await? {
+            Source::Lookup(lookup) => match lookup.rows(scope, values).await? {
                 Some(rows) => rows,
                 None => return Ok(None),
             },
@@ -135,14 +145,16 @@ impl Outputs {
 }
 
 impl Lookup {
-    async fn rows(&self, scope: &Scope, values: &[ScalarValue], again: bool) -> Result<Option<RecordBatch>> {
+    async fn rows(&self, scope: &Scope, values: &[ScalarValue]) -> Result<Option<RecordBatch>> {
         let one = with_parameters(&one_row(), values)?;
         let mut key = Vec::with_capacity(self.values.len());
         for (value, data_type) in &self.values {
             key.push(cast(&value.evaluate(&one)?.into_array(1)?, data_type)?);
         }
-        let reopened = if again { Some(self.open(scope)?) } else { None };
-        let provider = reopened.as_ref().unwrap_or(&self.provider);
+        let provider = match &self.opened {
+            Some(opened) => Arc::clone(opened),
+            None => self.open(scope)?,
+        };
         let Some(table) = provider.downcast_ref::<OpenTable>() else { return Ok(None) };
         let Some(found) = table.lookup(&self.columns, &key, &self.projection).await? else { return Ok(None) };
         let schema = nullable(&Arc::new(table.schema().project(&self.projection)?));
@@ -302,7 +314,7 @@ impl Compiler<'_> {
         self.source = Some(Source::Lookup(Lookup {
             table: table.relation(),
             addressed: table.is_addressed(),
-            provider: Arc::clone(&provider),
+            opened: Some(Arc::clone(&provider)),
             columns: key.iter().map(|(column, ..)| *column).collect(),
             values: key.into_iter().map(|(_, value, data_type)| (value, data_type)).collect(),
             projection,

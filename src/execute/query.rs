@@ -73,7 +73,7 @@ pub(super) async fn parts(scope: &Scope, logical: &LogicalPlan) -> Result<Vec<Se
 
 async fn directly(scope: &Scope, logical: &LogicalPlan) -> Result<Option<SendableRecordBatchStream>, SqlError> {
     let rows = match Direct::new(scope, logical, &[]).map_err(SqlError::from_engine)? {
-        Some(direct) => direct.rows(scope, &[], false).await.map_err(SqlError::from_engine)?,
+        Some(direct) => direct.rows(scope, &[]).await.map_err(SqlError::from_engine)?,
         None => None,
     };
     Ok(rows.map(in_memory))

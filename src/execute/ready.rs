@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use super::direct::Direct;
 use super::{Outcome, Stores, insert, modify, query};
@@ -37,20 +37,27 @@ impl Ready {
     /// `None`: each run has to be planned.
     pub fn new(scope: &Scope, plan: Authorized<Plan>, parameters: &[PgType]) -> Result<Option<Self>, SqlError> {
         let types: Vec<DataType> = parameters.iter().map(arrow_type).collect();
-        let rows = |logical: &_| Direct::new(scope, logical, &types).map_err(SqlError::from_engine);
+        let rows = |logical: &_| Direct::kept(scope, logical, &types).map_err(SqlError::from_engine);
         Ok(match plan.into_inner() {
             Plan::Query(query) if query.locks.tables.is_empty() => {
                 let drawn = query::sequences(&query.logical)?;
                 rows(&query.logical)?.map(|rows| Self { statement: Statement::Query(query.fields), rows, drawn })
             }
-            Plan::Insert(insert) if insert.on_conflict.is_none() && !insert.returning.iter().any(has_parameters) => {
+            Plan::Insert(mut insert)
+                if insert.on_conflict.is_none() && !insert.returning.iter().any(has_parameters) =>
+            {
                 let drawn = query::sequences(&insert.source)?;
-                rows(&insert.source)?.map(|rows| Self { statement: Statement::Insert(Box::new(insert)), rows, drawn })
+                // It has the rows of now of what it reads.
+                let rows = rows(&std::mem::take(&mut insert.source))?;
+                rows.map(|rows| Self { statement: Statement::Insert(Box::new(insert)), rows, drawn })
             }
-            Plan::Modify(modify) if modify.steps.is_none() && !modify.returning.iter().any(has_parameters) => {
+            Plan::Modify(mut modify) if modify.steps.is_none() && !modify.returning.iter().any(has_parameters) => {
                 let source = modify.rows(modify::target(scope, &modify)?).map_err(SqlError::from_engine)?;
                 let drawn = query::sequences(&source)?;
-                rows(&source)?.map(|rows| Self { statement: Statement::Modify(Box::new(modify)), rows, drawn })
+                let rows = rows(&source)?;
+                // It has the table's rows of now.
+                modify.source = LogicalPlan::default();
+                rows.map(|rows| Self { statement: Statement::Modify(Box::new(modify)), rows, drawn })
             }
             _ => None,
         })
@@ -64,7 +71,7 @@ impl Ready {
         transaction: &mut Transaction,
         values: &[ScalarValue],
     ) -> Result<Option<Outcome>, SqlError> {
-        let Some(rows) = self.rows.rows(scope, values, true).await.map_err(SqlError::from_engine)? else {
+        let Some(rows) = self.rows.rows(scope, values).await.map_err(SqlError::from_engine)? else {
             return Ok(None);
         };
         let rows = query::in_memory(rows);

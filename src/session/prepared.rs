@@ -148,7 +148,8 @@ impl Session {
             return Err(Plain::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")).into());
         }
         let mut bound = Vec::with_capacity(values.len());
-        for (index, (value, pg)) in values.iter().zip(&prepared.description.parameters).enumerate() {
+        let types: Vec<PgType> = prepared.description.parameters.iter().map(|pg| self.as_of_now(pg)).collect();
+        for (index, (value, pg)) in values.iter().zip(&types).enumerate() {
             bound.push(self.parameter(value, pg).map_err(|error| parameter_error(error, portal, index, value))?);
         }
         let columns = prepared.description.fields.as_ref().map_or(0, Vec::len);
@@ -163,10 +164,17 @@ impl Session {
                 )));
             }
         };
-        let types = prepared.description.parameters.iter().cloned().map(Some).collect();
+        let types = types.into_iter().map(Some).collect();
         let parameters = Parameters { types, values: Some(bound) };
         self.portals.insert(portal.to_owned(), Portal { prepared, parameters, formats, rows: None, done: false });
         Ok(())
+    }
+
+    /// A type with what was added to it since: an enumeration's labels.
+    fn as_of_now(&self, pg: &PgType) -> PgType {
+        let changes = pg.enumeration().is_some();
+        let now = changes.then(|| self.context().type_of_oid(pg.oid())).flatten();
+        now.unwrap_or_else(|| pg.clone())
     }
 
     fn parameter(&self, value: &BoundValue<'_>, pg: &PgType) -> Result<ScalarValue, SqlError> {

@@ -245,3 +245,24 @@ async fn parameters_are_compared_as_they_were_given() {
         assert_eq!(got, wanted, "{sql} -- {value}");
     }
 }
+
+/// Labels that an enumeration gets are known to statements that were prepared before.
+#[tokio::test(flavor = "multi_thread")]
+async fn prepared_statements_know_new_labels() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .simple("CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE e (m mood PRIMARY KEY, n int); INSERT INTO e VALUES ('sad', 1)")
+        .await
+        .unwrap();
+    client.prepare("find", "SELECT n FROM e WHERE m = $1", &[]).await.unwrap();
+    client.prepare("add", "INSERT INTO e VALUES ($1, $2)", &[]).await.unwrap();
+    client.simple("ALTER TYPE mood ADD VALUE 'happy' BEFORE 'sad'").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.run_prepared("find", &[Some("happy")]).await.unwrap().rows.len(), 0);
+    }
+    client.run_prepared("add", &[Some("happy"), Some("2")]).await.unwrap();
+    assert_eq!(client.run_prepared("find", &[Some("happy")]).await.unwrap().rows, [[Some("2".to_owned())]]);
+    assert_eq!(client.run_prepared("find", &[Some("sad")]).await.unwrap().rows, [[Some("1".to_owned())]]);
+    assert_eq!(client.run_prepared("find", &[Some("glad")]).await.unwrap_err().code, "22P02");
+}
