@@ -165,6 +165,9 @@ impl Session {
         let statement = run.statement;
         self.take_assigned()?;
         self.admit(statement)?;
+        if let (1.., None) = (statement.parameters, &run.parameters.values) {
+            return Err(no_parameter(statement).into());
+        }
         // What ends a transaction looks for itself.
         if statement.command.class() != Class::Transaction || matches!(statement.command, Command::Begin(_)) {
             self.shared.metastore.refresh().await?;
@@ -535,6 +538,14 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
         },
         _ => Facts::default(),
     })
+}
+
+/// `42P02`: nothing was given for the parameters of a statement.
+fn no_parameter(statement: &Statement) -> Plain {
+    let named = (1..=statement.parameters).map(|number| format!("${number}"));
+    let found = named.filter_map(|name| Some((statement.text.find_word(&name)?, name))).min();
+    let (position, name) = found.map_or((None, "$1".to_owned()), |(position, name)| (Some(position), name));
+    Plain::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}")).at(position)
 }
 
 fn in_failed_transaction() -> SqlError {

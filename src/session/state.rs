@@ -129,6 +129,11 @@ impl Session {
                 if open.isolation == IsolationLevel::ReadCommitted || !open.has_read {
                     let _unless_others_were_faster = open.transaction.refresh(&self.shared.metastore);
                 }
+                if !open.has_read {
+                    // What savepoints go back to reads what the first statement read; nothing was done before it.
+                    let now = open.transaction.savepoint();
+                    open.savepoints.iter_mut().for_each(|point| point.transaction = now.clone());
+                }
                 open.has_read = true;
             }
             None => {

@@ -2,9 +2,8 @@
 //!
 //! Data files never change, so nothing kept here is ever stale; what is not asked for any more makes room. Of columns that a
 //! file lacks nothing is kept: what they have there hangs on the table, and their ids are given again if the transaction
-//! that added them is rolled back. A file is
-//! opened when a key is looked up that its bounds do not rule out. Row groups of many rows get an index once they have
-//! been asked for some times, and are left to scans until then.
+//! that added them is rolled back. A file is opened when a key is looked up that its bounds do not rule out. Row groups of
+//! many rows get an index once they have been asked for some times, and are left to scans until then.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
