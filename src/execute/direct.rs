@@ -106,9 +106,10 @@ impl Direct {
             return Ok(None);
         }
         let mut rows = match &self.source {
-            Source::One => one_row(),
+            Source::One => one_row()?,
             Source::Values(rows) => {
-                let parts = rows.iter().map(|row| row.evaluate(&one_row(), values)).collect::<Result<Vec<_>>>()?;
+                let one = one_row()?;
+                let parts = rows.iter().map(|row| row.evaluate(&one, values)).collect::<Result<Vec<_>>>()?;
                 let Some(first) = parts.first() else { return Ok(None) };
                 concat_batches(first.schema_ref(), &parts)?
             }
@@ -146,7 +147,7 @@ impl Outputs {
 
 impl Lookup {
     async fn rows(&self, scope: &Scope, values: &[ScalarValue]) -> Result<Option<RecordBatch>> {
-        let one = with_parameters(&one_row(), values)?;
+        let one = with_parameters(&one_row()?, values)?;
         let mut key = Vec::with_capacity(self.values.len());
         for (value, data_type) in &self.values {
             key.push(cast(&value.evaluate(&one)?.into_array(1)?, data_type)?);
@@ -260,11 +261,17 @@ impl Compiler<'_> {
                 // Without rows nothing may be evaluated.
                 let (Some(most @ 1..), false) = (most, skips) else { return Ok(None) };
                 let Some(input) = self.node(&node.input, wanted)? else { return Ok(None) };
+                if self.gives_several() {
+                    return Ok(None);
+                }
                 self.steps.push(Step::Limit(most));
                 Some(input)
             }
             LogicalPlan::Sort(node) => {
                 let Some(input) = self.node(&node.input, wanted)? else { return Ok(None) };
+                if self.gives_several() {
+                    return Ok(None);
+                }
                 self.steps.push(Step::AnyOrder);
                 if let Some(most) = node.fetch {
                     self.steps.push(Step::Limit(most));
@@ -293,6 +300,12 @@ impl Compiler<'_> {
             }
             _ => None,
         })
+    }
+
+    /// Whether there are several rows for sure: which of them are wanted, or in what order, is to be known before an expression
+    /// over them has an effect.
+    fn gives_several(&self) -> bool {
+        matches!(&self.source, Some(Source::Values(rows)) if rows.len() > 1)
     }
 
     fn scan(&mut self, scan: &TableScan, wanted: Option<&BTreeSet<Column>>) -> Result<Option<DFSchema>> {
@@ -525,10 +538,9 @@ fn is_simple_function(function: &ScalarFunction) -> bool {
 }
 
 /// One row of no columns.
-fn one_row() -> RecordBatch {
+fn one_row() -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(1));
-    RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)
-        .unwrap_or_else(|_| RecordBatch::new_empty(Arc::new(Schema::empty())))
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?)
 }
 
 /// Rows with the parameters beside them.
