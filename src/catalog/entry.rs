@@ -361,7 +361,7 @@ impl Relation {
     /// Whether the columns differ in nothing but rights.
     fn has_columns_of(&self, other: &Self) -> bool {
         let plain = |column: &Column| Column { acl: None, ..column.clone() };
-        self.columns.iter().map(plain).eq(other.columns.iter().map(plain))
+        self.columns == other.columns || self.columns.iter().map(plain).eq(other.columns.iter().map(plain))
     }
 
     /// The relation's columns as the engine sees them.

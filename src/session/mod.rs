@@ -101,12 +101,12 @@ pub struct Session {
 }
 
 /// A statement that is to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     /// What it says.
     pub statement: &'a Statement,
     /// What its parameters are.
-    pub parameters: Parameters,
+    pub parameters: &'a Parameters,
     /// What the client was told of it, if it was told.
     pub told: Option<&'a Description>,
     /// Has the plan that was made before.
@@ -157,7 +157,7 @@ impl Session {
     /// Runs one statement up to its first row. The caller reads the rows, says [`Session::fail`] if that
     /// goes wrong, and [`Session::end_implicit`] after the last statement of a message.
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
-        self.run_again(Run { statement, parameters, told: None, keeper: None }).await
+        self.run_again(Run { statement, parameters: &parameters, told: None, keeper: None }).await
     }
 
     /// As [`Session::run`], with a plan that was made before.
@@ -234,7 +234,7 @@ impl Session {
                 return Ok(outcome);
             }
         }
-        let plan = plan(&scope, statement, &run.parameters)?;
+        let plan = plan(&scope, statement, run.parameters)?;
         if run.told.is_some_and(|told| !told.gives(plan.fields().as_deref())) {
             return Err(ResultChanged.into());
         }

@@ -248,10 +248,9 @@ impl Connection {
         last: bool,
     ) -> Result<String, Stop> {
         let mut watch = self.watch();
-        let outcome = {
-            let run = Run { statement, parameters: Parameters::default(), told: None, keeper };
-            self.perform(&run, keeper.is_some(), &mut watch).await?
-        };
+        let parameters = Parameters::default();
+        let run = Run { statement, parameters: &parameters, told: None, keeper };
+        let outcome = self.perform(run, keeper.is_some(), &mut watch).await?;
         let tag = self.finish(outcome, &mut watch, None).await?;
         if last {
             self.session.end_implicit().await?;
@@ -261,11 +260,11 @@ impl Connection {
 
     /// Runs a statement. `alone`: it is all of its transaction, which ends here unless rows are still to be read, and is
     /// tried again if others were faster.
-    pub(super) async fn perform(&mut self, run: &Run<'_>, alone: bool, watch: &mut Watch) -> Result<Outcome, Stop> {
+    pub(super) async fn perform(&mut self, run: Run<'_>, alone: bool, watch: &mut Watch) -> Result<Outcome, Stop> {
         let alone = alone && self.session.is_idle();
         let mut attempt = 1;
         loop {
-            let running = Box::pin(self.session.run_again(run.clone()));
+            let running = Box::pin(self.session.run_again(run));
             // A COMMIT that has begun comes to its end: nobody is told that it was canceled when it was not.
             let outcome = match &run.statement.command {
                 Command::Commit => running.await?,

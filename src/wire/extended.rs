@@ -118,13 +118,9 @@ impl Connection {
                 }
             }
             let alone = self.link.next_is(b'S');
-            let outcome = {
-                let parameters = portal.parameters.clone();
-                let run =
-                    Run { statement, parameters, told: Some(&prepared.description), keeper: Some(&prepared.keeper) };
-                self.perform(&run, alone, &mut watch).await?
-            };
-            match outcome {
+            let (told, keeper) = (Some(&prepared.description), Some(&prepared.keeper));
+            let run = Run { statement, parameters: &portal.parameters, told, keeper };
+            match self.perform(run, alone, &mut watch).await? {
                 Outcome::Rows { fields, stream, tag } => {
                     portal.rows = Some(PortalRows { fields, stream, current: None, tag: tag.to_owned(), counts: true });
                 }
