@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
-use super::{Constraint, ConstraintKind, DomainUse, Index, Partitioning, Sorting, TypeDefinition, UserType};
+use super::{Constraint, ConstraintKind, DomainUse, Index, Partitioning, Sorting, UserType};
 use crate::govern::{Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, field};
@@ -438,9 +438,11 @@ impl Body {
             }
         };
         let map_type = |pg: &mut PgType| {
-            if let Some(of) = pg.enumeration_mut() {
-                of.id = id(of.id);
-            }
+            pg.change_made(&mut |made| match made {
+                PgType::Enum(of) => map(&mut Arc::make_mut(of).id),
+                PgType::Composite(of) => map(&mut Arc::make_mut(of).id),
+                _ => {}
+            });
         };
         match self {
             Self::Database(database) => {
@@ -509,9 +511,7 @@ impl Body {
             Self::Type(user_type) => {
                 map(&mut user_type.schema);
                 map(&mut user_type.owner);
-                if let TypeDefinition::Domain(domain) = &mut user_type.definition {
-                    map_type(&mut domain.base);
-                }
+                user_type.over_mut().for_each(map_type);
             }
         }
     }
@@ -531,13 +531,10 @@ impl Body {
 
     /// Types of the catalog that it has copies of, or whose rules it was held to.
     pub fn types(&self) -> Vec<ObjectId> {
-        let enumeration = |pg: &PgType| pg.enumeration().map(|of| of.id);
         match self {
             Self::Relation(relation) => relation.columns.iter().flat_map(Column::types).collect(),
-            Self::Type(user_type) => {
-                user_type.as_domain().and_then(|domain| enumeration(&domain.base)).into_iter().collect()
-            }
-            Self::MaskingPolicy(policy) => policy.arguments.iter().filter_map(|(_, pg)| enumeration(pg)).collect(),
+            Self::Type(user_type) => user_type.over().flat_map(PgType::objects).collect(),
+            Self::MaskingPolicy(policy) => policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).collect(),
             _ => Vec::new(),
         }
     }
@@ -569,11 +566,6 @@ impl Body {
 impl Column {
     /// The types of the catalog that its values are of.
     pub fn types(&self) -> impl Iterator<Item = ObjectId> {
-        self.domain.iter().map(|domain| domain.id).chain(self.pg.enumeration().map(|of| of.id))
+        self.domain.iter().map(|domain| domain.id).chain(self.pg.objects())
     }
-}
-
-/// The column id (and Parquet field id) of an array column's elements. Ids of columns stay below a million.
-pub fn element_id(column: i32) -> i32 {
-    column + 1_000_000
 }

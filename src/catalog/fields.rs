@@ -2,13 +2,30 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::{Column, element_id};
-use crate::types::{PgType, field};
+use super::Column;
+use crate::types::{PgType, arrow_type, field};
 
 /// Where Arrow's Parquet reader and writer look for a field's id.
 pub const FIELD_ID: &str = "PARQUET:field_id";
+/// How many parts the type of a column may have: their ids are 32-bit numbers.
+pub const PARTS_MAX: usize = 2_000;
+/// The distance between the ids of a column's parts. Ids of columns stay below it.
+const PART_STEP: i32 = 1_000_000;
+
+/// Something in a column's values that has an id of its own: an array's elements, a row's columns.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The column's in DuckLake, and the field's in Parquet.
+    pub id: i32,
+    /// The id of what it is in.
+    pub parent: i32,
+    /// What DuckLake calls it.
+    pub name: &'a str,
+    /// The type of its values.
+    pub pg: &'a PgType,
+}
 
 /// The schema of a table's files: every field carries its column id.
 pub fn file_schema(columns: &[Column]) -> SchemaRef {
@@ -16,12 +33,47 @@ pub fn file_schema(columns: &[Column]) -> SchemaRef {
 }
 
 fn file_field(column: &Column) -> Field {
-    let mut own = field(&column.name, &column.pg, column.nullable);
-    if let PgType::Array(element) = &column.pg {
-        let inner = with_id(field("item", element, true), element_id(column.id));
-        own = own.with_data_type(arrow::datatypes::DataType::List(Arc::new(inner)));
+    let own = field(&column.name, &column.pg, column.nullable);
+    let data_type = with_ids(&column.pg, &mut parts(column).into_iter());
+    with_id(own.with_data_type(data_type), column.id)
+}
+
+/// The parts of a column's values, each before its own.
+pub fn parts(column: &Column) -> Vec<Part<'_>> {
+    let mut all = Vec::new();
+    add_parts(column, &column.pg, column.id, &mut all);
+    all
+}
+
+fn add_parts<'a>(column: &Column, pg: &'a PgType, parent: i32, all: &mut Vec<Part<'a>>) {
+    let mut add = |name: &'a str, pg: &'a PgType| {
+        let number = i32::try_from(all.len() + 1).unwrap_or(i32::MAX);
+        let id = column.id.saturating_add(PART_STEP.saturating_mul(number));
+        all.push(Part { id, parent, name, pg });
+        add_parts(column, pg, id, all);
+    };
+    if let Some(element) = pg.element() {
+        add("element", element);
     }
-    with_id(own, column.id)
+    for attribute in pg.attributes().unwrap_or_default() {
+        add(&attribute.name, &attribute.pg);
+    }
+}
+
+/// The Arrow type of values whose parts have ids.
+fn with_ids(pg: &PgType, parts: &mut std::vec::IntoIter<Part<'_>>) -> DataType {
+    let mut own = |name: &str, pg: &PgType| {
+        let id = parts.next().map_or(0, |part| part.id);
+        let data_type = with_ids(pg, parts);
+        Arc::new(with_id(field(name, pg, true).with_data_type(data_type), id))
+    };
+    match (pg, pg.attributes()) {
+        (PgType::Array(element), _) => DataType::List(own("item", element)),
+        (_, Some(attributes)) => {
+            DataType::Struct(attributes.iter().map(|attribute| own(&attribute.name, &attribute.pg)).collect())
+        }
+        _ => arrow_type(pg),
+    }
 }
 
 fn with_id(field: Field, id: i32) -> Field {

@@ -17,9 +17,9 @@ pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Inde
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
     Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Generated, Identity, IdentityKind,
-    OnCommit, Relation, RelationKind, Schema, Sequence, TableStorage, View, element_id,
+    OnCommit, Relation, RelationKind, Schema, Sequence, TableStorage, View,
 };
-pub use fields::{FIELD_ID, field_id, file_schema};
+pub use fields::{FIELD_ID, PARTS_MAX, Part, field_id, file_schema, parts};
 pub use inlined::{Inlined, InlinedRows};
 pub use layout::{FilePartition, PartitionKey, Partitioning, Sorting, Transform};
 pub use moves::Moves;

@@ -133,17 +133,16 @@ pub fn types_stand(head: &CatalogState, base: &CatalogState, changes: &[Change])
 }
 
 impl CatalogState {
-    /// Changes that were made before, with enumerations as they are here.
+    /// Changes that were made before, with users' types as they are here.
     pub fn with_types(&self, changes: Vec<Change>) -> Vec<Change> {
         let renewed = |change| match change {
             Change::Put(id, mut body) => {
                 if let Body::Relation(relation) = body.as_mut() {
-                    for of in relation.columns.iter_mut().filter_map(|column| column.pg.enumeration_mut()) {
-                        let now = self.user_type(of.id).map(|user_type| self.value_type(of.id, user_type));
-                        if let Some(PgType::Enum(now)) = now {
-                            now.as_ref().clone_into(of);
-                        }
-                    }
+                    let renew = &mut |made: &mut PgType| {
+                        let now = made.object().and_then(|id| Some(self.value_type(id, self.user_type(id)?)));
+                        *made = now.unwrap_or_else(|| made.clone());
+                    };
+                    relation.columns.iter_mut().for_each(|column| column.pg.change_made(renew));
                 }
                 Change::Put(id, body)
             }

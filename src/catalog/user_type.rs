@@ -1,4 +1,4 @@
-//! Types that users make: enumerations and domains.
+//! Types that users make: enumerations, composite types and domains.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CatalogState, Column};
 use crate::name::ObjectId;
-use crate::types::{EnumLabel, EnumType, PgType};
+use crate::types::{Attribute, CompositeType, EnumLabel, EnumType, PgType};
 
 /// A type of a schema.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct UserType {
 pub enum TypeDefinition {
     /// `AS ENUM`: labels in their order.
     Enum(Vec<EnumLabel>),
+    /// `AS (name type, …)`: attributes in their order.
+    Composite(Vec<Attribute>),
     /// `CREATE DOMAIN`: some of the values of another type.
     Domain(Domain),
 }
@@ -74,28 +76,57 @@ impl UserType {
     pub fn as_domain(&self) -> Option<&Domain> {
         match &self.definition {
             TypeDefinition::Domain(domain) => Some(domain),
-            TypeDefinition::Enum(_) => None,
+            TypeDefinition::Enum(_) | TypeDefinition::Composite(_) => None,
         }
+    }
+
+    /// Its attributes, if it is a composite type.
+    pub fn as_composite(&self) -> Option<&[Attribute]> {
+        match &self.definition {
+            TypeDefinition::Composite(attributes) => Some(attributes),
+            TypeDefinition::Enum(_) | TypeDefinition::Domain(_) => None,
+        }
+    }
+
+    /// The types that it is over: a domain's own, those of attributes.
+    pub fn over(&self) -> impl Iterator<Item = &PgType> {
+        let attributes = self.as_composite().unwrap_or_default().iter().map(|attribute| &attribute.pg);
+        self.as_domain().map(|domain| &domain.base).into_iter().chain(attributes)
+    }
+
+    /// The same, to be changed.
+    pub fn over_mut(&mut self) -> impl Iterator<Item = &mut PgType> {
+        let (base, attributes) = match &mut self.definition {
+            TypeDefinition::Enum(_) => (None, None),
+            TypeDefinition::Composite(attributes) => (None, Some(attributes)),
+            TypeDefinition::Domain(domain) => (Some(&mut domain.base), None),
+        };
+        base.into_iter().chain(attributes.into_iter().flatten().map(|attribute| &mut attribute.pg))
     }
 
     /// What messages call it.
     pub fn kind_name(&self) -> &'static str {
         match self.definition {
-            TypeDefinition::Enum(_) => "type",
+            TypeDefinition::Enum(_) | TypeDefinition::Composite(_) => "type",
             TypeDefinition::Domain(_) => "domain",
         }
     }
 }
 
 impl CatalogState {
-    /// The type that values of a user's type have: an enumeration, or what a domain is over.
+    /// The type that values of a user's type have: its own, or what a domain is over.
     pub fn value_type(&self, id: ObjectId, user_type: &UserType) -> PgType {
+        let schema = || self.schema(user_type.schema).map(|schema| schema.name.clone()).unwrap_or_default();
+        let name = user_type.name.clone();
         match &user_type.definition {
-            TypeDefinition::Enum(labels) => PgType::Enum(Arc::new(EnumType {
+            TypeDefinition::Enum(labels) => {
+                PgType::Enum(Arc::new(EnumType { id, schema: schema(), name, labels: labels.clone() }))
+            }
+            TypeDefinition::Composite(attributes) => PgType::Composite(Arc::new(CompositeType {
                 id,
-                schema: self.schema(user_type.schema).map(|schema| schema.name.clone()).unwrap_or_default(),
-                name: user_type.name.clone(),
-                labels: labels.clone(),
+                schema: schema(),
+                name,
+                attributes: attributes.clone(),
             })),
             TypeDefinition::Domain(domain) => domain.base.clone(),
         }

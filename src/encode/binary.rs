@@ -3,6 +3,7 @@
 use bytes::BufMut;
 
 use super::number::Numeric;
+use super::record::write_record_binary;
 use super::text::{bounds, shown};
 use super::timetz::TimeTz;
 use super::{Column, DAYS_1970_TO_2000, MICROS_1970_TO_2000, Style, Values, number, write_text};
@@ -75,6 +76,7 @@ pub(super) fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, style
                 write_field(out, elements, element, style);
             }
         }
+        Values::Row(_, columns) => write_record_binary(out, columns, row, style),
         Values::Null => {}
     }
 }

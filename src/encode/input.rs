@@ -5,14 +5,18 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, BinaryViewBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
     FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder, Int64Builder,
-    IntervalMonthDayNanoBuilder, StringViewBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
-    UInt32Builder,
+    IntervalMonthDayNanoBuilder, StringViewBuilder, StructArray, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+    UInt32Array, UInt32Builder, new_null_array,
 };
-use arrow::datatypes::{DataType, IntervalMonthDayNano};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNano};
+use arrow::error::ArrowError;
 
 use super::datetime::{Malformed, parse_date, parse_time, parse_timestamp, split_offset, zone_of};
 use super::interval::parse_interval;
+use super::nested::rebuilt;
 use super::number::{Numeric, parse_bool, parse_numeric};
+use super::record::{record_fields, record_items};
 use super::timetz::TimeTz;
 use super::{DAYS_1970_TO_2000, MICROS_1970_TO_2000};
 use crate::error::{Report, SqlState};
@@ -78,6 +82,17 @@ pub enum InputError {
         /// The text that was given.
         text: String,
     },
+    /// `22P02`: the text does not have the form of a row.
+    #[error("malformed record literal: \"{text}\"")]
+    Record {
+        /// The text that was given.
+        text: String,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// `42804`: a row in binary form that is none of the type. The whole message.
+    #[error("{0}")]
+    Mismatch(String),
     /// `22P03`: bytes that are not the binary form of a value of the type.
     #[error("incorrect binary data format")]
     Binary,
@@ -100,12 +115,19 @@ pub enum InputError {
     Unsupported(String),
 }
 
+impl From<ArrowError> for InputError {
+    fn from(error: ArrowError) -> Self {
+        Self::Unsupported(format!("a value in this form ({error})"))
+    }
+}
+
 impl Report for InputError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::Syntax { .. } | Self::Json { .. } | Self::Array { .. } | Self::Label { .. } => {
+            Self::Syntax { .. } | Self::Json { .. } | Self::Array { .. } | Self::Record { .. } | Self::Label { .. } => {
                 SqlState::INVALID_TEXT_REPRESENTATION
             }
+            Self::Mismatch(_) => SqlState::DATATYPE_MISMATCH,
             Self::OutOfRange { .. } | Self::NumericOverflow { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
             Self::DateTime { .. } => SqlState::DATETIME_FIELD_OVERFLOW,
             Self::DateTimeSyntax { .. } => SqlState::INVALID_DATETIME_FORMAT,
@@ -126,6 +148,7 @@ impl Report for InputError {
                 ))
             }
             Self::Json { detail } => Some(detail.clone()),
+            Self::Record { detail, .. } => Some((*detail).to_owned()),
             _ => None,
         }
     }
@@ -159,6 +182,7 @@ enum Builder {
     Timestamp(TimestampMicrosecondBuilder, bool),
     Interval(IntervalMonthDayNanoBuilder),
     List(Box<ColumnBuilder>, Vec<i32>, Vec<bool>),
+    Row(RowBuilder),
 }
 
 impl ColumnBuilder {
@@ -174,6 +198,14 @@ impl ColumnBuilder {
             (PgType::Array(_) | PgType::Int2vector | PgType::Oidvector, _) => {
                 let element = pg.element().ok_or_else(unsupported)?;
                 Builder::List(Box::new(Self::new(element, zone)?), vec![0], Vec::new())
+            }
+            (PgType::Composite(_) | PgType::Record(Some(_)), _) => {
+                let attributes = pg.attributes().unwrap_or_default().iter();
+                let columns = attributes.map(|attribute| Self::with_capacity(&attribute.pg, zone, capacity));
+                Builder::Row(RowBuilder { columns: columns.collect::<Result<_, _>>()?, places: Vec::new() })
+            }
+            (PgType::Record(None), _) => {
+                return Err(InputError::Unsupported("input of anonymous composite types".to_owned()));
             }
             (PgType::Timestamptz, data_type) => {
                 Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity).with_data_type(data_type), true)
@@ -229,6 +261,7 @@ impl ColumnBuilder {
             Builder::Timestamp(b, _) => b.len(),
             Builder::Interval(b) => b.len(),
             Builder::List(_, _, valid) => valid.len(),
+            Builder::Row(rows) => rows.places.len(),
         }
     }
 
@@ -259,6 +292,7 @@ impl ColumnBuilder {
                 offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
                 valid.push(false);
             }
+            Builder::Row(rows) => rows.places.push(None),
         }
     }
 
@@ -340,6 +374,16 @@ impl ColumnBuilder {
                 offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
                 valid.push(text.is_some());
                 Ok(())
+            }),
+            Builder::Row(rows) => texts.try_for_each(|text| match text? {
+                None => {
+                    rows.places.push(None);
+                    Ok(())
+                }
+                Some(text) => {
+                    let items = record_items(text, rows.columns.len())?;
+                    rows.append(&items, |column, item| column.append_text(item))
+                }
             }),
         }
     }
@@ -471,6 +515,19 @@ impl ColumnBuilder {
                 offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
                 valid.push(true);
             }
+            Builder::Row(rows) => {
+                let fields = record_fields(bytes, rows.columns.len())?;
+                for (number, ((oid, _), ColumnBuilder { pg, .. })) in (1..).zip(fields.iter().zip(&rows.columns)) {
+                    if *oid != pg.oid() {
+                        return Err(InputError::Mismatch(format!(
+                            "binary data has type {oid} instead of expected {} ({pg}) in record column {number}",
+                            pg.oid()
+                        )));
+                    }
+                }
+                let values: Vec<Option<&[u8]>> = fields.into_iter().map(|(_, value)| value).collect();
+                rows.append(&values, |column, value| column.append_binary(value))?;
+            }
         }
         Ok(())
     }
@@ -505,7 +562,52 @@ impl ColumnBuilder {
                     Some(valid.into()),
                 ))
             }
+            Builder::Row(rows) => rows.finish(&self.pg),
         }
+    }
+}
+
+/// Collects rows that are values.
+#[derive(Debug)]
+struct RowBuilder {
+    columns: Vec<ColumnBuilder>,
+    /// Where in the columns each row is; `None`: it is NULL. What a row left that failed is in no place.
+    places: Vec<Option<u32>>,
+}
+
+impl RowBuilder {
+    /// Appends a row, or nothing where one of its values is an error.
+    fn append<V>(
+        &mut self,
+        values: &[Option<V>],
+        append: impl Fn(&mut ColumnBuilder, &V) -> Result<(), InputError>,
+    ) -> Result<(), InputError> {
+        let place = self.columns.first().map_or(0, ColumnBuilder::len);
+        let mut outcome = Ok(());
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            if let (Ok(()), Some(value)) = (&outcome, value) {
+                outcome = append(column, value);
+            }
+            if column.len() == place {
+                column.append_null();
+            }
+        }
+        outcome?;
+        self.places.push(Some(u32::try_from(place).unwrap_or(u32::MAX)));
+        Ok(())
+    }
+
+    fn finish(&mut self, pg: &PgType) -> ArrayRef {
+        let places = std::mem::take(&mut self.places);
+        let valid: Vec<bool> = places.iter().map(Option::is_some).collect();
+        let places = UInt32Array::from(places);
+        let columns = self.columns.iter_mut().zip(pg.attributes().unwrap_or_default()).map(|(column, attribute)| {
+            let all = column.finish();
+            let values = take(&all, &places, None).unwrap_or_else(|_| new_null_array(all.data_type(), places.len()));
+            (Arc::new(Field::new(&attribute.name, values.data_type().clone(), true)), values)
+        });
+        let (fields, columns): (Vec<FieldRef>, Vec<ArrayRef>) = columns.unzip();
+        Arc::new(StructArray::new(fields.into(), columns, Some(valid.into())))
     }
 }
 
@@ -552,12 +654,21 @@ fn fit(value: Numeric, precision: u8, scale: i8) -> Result<i128, InputError> {
     }
 }
 
-/// Holds an array of text against the limit of its type. `22001`.
+/// Holds text, also in arrays and rows, against the limit of its type. `22001`.
 pub(crate) fn length_checked(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, InputError> {
-    if !matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_)) || array.data_type() != &DataType::Utf8View {
+    if !has_limit(pg) {
         return Ok(array);
     }
-    let text = array.as_string_view();
+    let part = |pg: &PgType, array: &ArrayRef, _: &DataType| length_checked(Arc::clone(array), pg);
+    rebuilt(pg, &array, array.data_type(), &part, &within_limit)
+}
+
+fn has_limit(pg: &PgType) -> bool {
+    matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_)) || pg.parts().any(has_limit)
+}
+
+fn within_limit(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, InputError> {
+    let Some(text) = array.as_string_view_opt() else { return Ok(Arc::clone(array)) };
     let mut changed = false;
     let mut builder = StringViewBuilder::with_capacity(text.len());
     for value in text {
@@ -570,7 +681,7 @@ pub(crate) fn length_checked(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, I
             None => builder.append_null(),
         }
     }
-    Ok(if changed { Arc::new(builder.finish()) } else { array })
+    Ok(if changed { Arc::new(builder.finish()) } else { Arc::clone(array) })
 }
 
 /// Checks varchar's limit and drops char's padding. Surplus blanks are cut off without an error, as SQL wants.
@@ -737,7 +848,7 @@ fn fixed<'t, const N: usize>(
 
 /// The value of an enumeration that a label stands for.
 fn label(of: &EnumType, text: &str) -> Result<[u8; 8], InputError> {
-    let unknown = || InputError::Label { pg: of.display_name(), text: text.to_owned() };
+    let unknown = || InputError::Label { pg: PgType::Enum(Arc::new(of.clone())).to_string(), text: text.to_owned() };
     of.code(text).map(u64::to_be_bytes).ok_or_else(unknown)
 }
 

@@ -7,7 +7,9 @@ mod binary;
 mod datetime;
 mod input;
 mod interval;
+mod nested;
 mod number;
+mod record;
 mod row;
 mod text;
 mod timetz;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, BinaryArray, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Decimal256Array,
     FixedSizeBinaryArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray,
-    LargeBinaryArray, LargeStringArray, ListArray, StringArray, StringViewArray, Time64MicrosecondArray,
+    LargeBinaryArray, LargeStringArray, ListArray, StringArray, StringViewArray, StructArray, Time64MicrosecondArray,
     TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::compute::cast;
@@ -30,6 +32,7 @@ pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date
 pub use input::{ColumnBuilder, InputError, utf8};
 pub(crate) use input::{array_items, length_checked};
 pub use interval::parse_interval;
+pub(crate) use nested::rebuilt;
 pub use number::{Numeric, parse_bool, parse_numeric};
 pub use row::RowEncoder;
 pub use text::array_needs_quotes;
@@ -142,6 +145,8 @@ pub(crate) enum Values {
     Interval(IntervalMonthDayNanoArray),
     /// With its elements and their type.
     List(ListArray, Box<Column>),
+    /// With the columns of the rows.
+    Row(StructArray, Vec<Column>),
     Null,
 }
 
@@ -198,8 +203,13 @@ impl Values {
                 let values = Self::new(list.values(), &pg)?;
                 Self::List(list, Box::new(Column { pg, values }))
             }
+            DataType::Struct(_) => {
+                let rows: StructArray = take(array)?;
+                let columns = record::columns_of(&rows, pg)?;
+                Self::Row(rows, columns)
+            }
             DataType::Null => Self::Null,
-            DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => {
+            DataType::Map(..) | DataType::Union(..) => {
                 let text = arrow::util::display::ArrayFormatter::try_new(
                     array.as_ref(),
                     &arrow::util::display::FormatOptions::default(),
@@ -237,6 +247,7 @@ impl Values {
             Self::Timestamp(array) | Self::Timestamptz(array) => array.is_null(row),
             Self::Interval(array) => array.is_null(row),
             Self::List(array, _) => array.is_null(row),
+            Self::Row(array, _) => array.is_null(row),
             Self::Null => true,
         }
     }

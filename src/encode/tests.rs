@@ -22,6 +22,7 @@ fn covered(pg: &PgType) -> bool {
             | PgType::Void
             | PgType::Unknown
             | PgType::Aclitem
+            | PgType::Record(_)
             | PgType::Named(_)
     ) && !matches!(pg, PgType::Int2vector | PgType::Oidvector)
 }

@@ -1,6 +1,7 @@
 //! Values in PostgreSQL's text form.
 
 use super::number::Numeric;
+use super::record::write_record;
 use super::timetz::TimeTz;
 use super::{Column, Style, Values, datetime, interval, number};
 use crate::types::{EnumType, PgType};
@@ -55,6 +56,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: 
             }
         }
         Values::List(list, elements) => write_array(out, list.value_offsets(), row, elements, style),
+        Values::Row(_, columns) => write_record(out, columns, row, style),
         Values::Null => {}
     }
 }

@@ -260,6 +260,7 @@ fn type_word(word: &str) -> &str {
         "FixedSizeBinary(12)" => "time with time zone",
         "FixedSizeBinary(8)" => "anyenum",
         decimal if decimal.starts_with("Decimal128(") => "numeric",
+        row if row.starts_with("Struct(") => "record",
         other => other,
     }
 }

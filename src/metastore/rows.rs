@@ -4,7 +4,7 @@ use chrono::Utc;
 
 use super::MetastoreError;
 use super::db::{Script, Value};
-use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, Schema, TableStorage, View, element_id};
+use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, Schema, TableStorage, View, parts};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, ducklake_type};
 
@@ -258,8 +258,8 @@ fn end_ducklake_definition(script: &mut Script, snapshot: SnapshotId, id: Object
 
 fn put_columns(script: &mut Script, snapshot: SnapshotId, table: ObjectId, columns: &[Column]) {
     let mut rows = Vec::new();
-    for (order, column) in columns.iter().enumerate() {
-        let row = |id: i32, name: &str, pg: &PgType, parent: Option<i64>| -> Vec<Value> {
+    for (place, column) in columns.iter().enumerate() {
+        let row = |id: i32, order: usize, name: &str, pg: &PgType, parent: Option<i64>| -> Vec<Value> {
             vec![
                 i64::from(id).into(),
                 snapshot.0.into(),
@@ -275,10 +275,9 @@ fn put_columns(script: &mut Script, snapshot: SnapshotId, table: ObjectId, colum
                 "duckdb".into(),
             ]
         };
-        rows.push(row(column.id, &column.name, &column.pg, None));
-        if let Some(element) = column.pg.element() {
-            rows.push(row(element_id(column.id), "element", element, Some(i64::from(column.id))));
-        }
+        rows.push(row(column.id, place, &column.name, &column.pg, None));
+        let parts = parts(column).into_iter().enumerate();
+        rows.extend(parts.map(|(order, part)| row(part.id, order, part.name, part.pg, Some(part.parent.into()))));
     }
     let names = [
         "column_id",

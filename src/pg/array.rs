@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int32Builder, ListBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::functions_nested::make_array::make_array_udf;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
@@ -16,6 +17,49 @@ use crate::types::{PgType, arrow_type, field, of_field};
 pub const ARRAY_SUBQUERY: &str = "array_subquery";
 /// The function around a text that is an array of a type still to be found: `value = ANY ('{…}')`.
 pub const UNTYPED_ARRAY: &str = "untyped_array";
+
+/// `ARRAY[…]` until the types of its items are known.
+pub const ARRAY_OF: &str = "array_of";
+
+/// The function of that name, to be replaced by the engine's own.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ArrayOf(Signature);
+
+impl Default for ArrayOf {
+    fn default() -> Self {
+        Self(Signature::variadic_any(Volatility::Immutable))
+    }
+}
+
+impl ScalarUDFImpl for ArrayOf {
+    fn name(&self) -> &'static str {
+        ARRAY_OF
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        make_array_udf().return_type(arguments)
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let made = args.arg_fields.iter().find(|item| keeps_type(item.data_type()));
+        if let Some(item) = made {
+            return Ok(Arc::new(field(ARRAY_OF, &PgType::Array(Box::new(of_field(item))), true)));
+        }
+        // What the engine brings together.
+        let types: Vec<DataType> = args.arg_fields.iter().map(|item| item.data_type().clone()).collect();
+        let alike = make_array_udf().inner().coerce_types(&types)?;
+        Ok(Arc::new(Field::new(ARRAY_OF, make_array_udf().return_type(&alike)?, true)))
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("{ARRAY_OF} was not replaced")
+    }
+}
+
+/// Whether the engine does not know how to bring values of a type together with text.
+fn keeps_type(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::FixedSizeBinary(_) | DataType::Struct(_))
+}
 
 /// A mark on an expression that is an array. It is gone before execution.
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,5 @@
-//! Operators over values that are bytes of a fixed length to the engine (uuid, enumerations, times with offsets), which it does
-//! not know how to bring together with text.
+//! Operators over values that are bytes of a fixed length to the engine (uuid, enumerations, times with offsets), or rows:
+//! it does not know how to bring them together with text.
 
 use std::sync::Arc;
 
@@ -9,14 +9,27 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
 use sqlparser::ast::BinaryOperator;
 
+use super::record::rows_comparable;
+use crate::error::SqlError;
+use crate::types::{PgType, of_field};
+
 /// Gives literals beside such values their type, and makes text of them for `||`, while a query is bound.
 #[derive(Debug)]
 pub struct BytesPlanner;
 
 impl ExprPlanner for BytesPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let is_bytes = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeBinary(_)));
+        let is_bytes =
+            |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeBinary(_) | DataType::Struct(_)));
         let (left, right) = (is_bytes(&expr.left), is_bytes(&expr.right));
+        if compares(&expr.op) && !is_unknown(&expr.left) && !is_unknown(&expr.right) {
+            let (a, b) = (pg_type(&expr.left, schema)?, pg_type(&expr.right, schema)?);
+            // Rows of one width are for the types to bring together.
+            let width = |pg: &PgType| pg.attributes().map(<[_]>::len);
+            if width(&a) != width(&b) {
+                rows_comparable(&expr.op, &a, &b).map_err(SqlError::from)?;
+            }
+        }
         if left == right {
             return Ok(PlannerResult::Original(expr));
         }
@@ -32,6 +45,28 @@ impl ExprPlanner for BytesPlanner {
         };
         Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
     }
+}
+
+fn compares(op: &BinaryOperator) -> bool {
+    use BinaryOperator as B;
+    matches!(op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq)
+}
+
+/// Whether an expression takes its type from what it stands beside.
+fn is_unknown(expr: &Expr) -> bool {
+    match expr {
+        Expr::Placeholder(_) => true,
+        Expr::Literal(value, _) => value.is_null() || matches!(value, ScalarValue::Utf8(_) | ScalarValue::Utf8View(_)),
+        _ => false,
+    }
+}
+
+fn pg_type(expr: &Expr, schema: &DFSchema) -> Result<PgType> {
+    Ok(match expr {
+        // The engine's literals are wider than PostgreSQL's.
+        Expr::Literal(ScalarValue::Int64(Some(value)), _) if i32::try_from(*value).is_ok() => PgType::Int4,
+        other => of_field(&other.to_field(schema)?.1),
+    })
 }
 
 fn text(expr: Expr) -> Expr {

@@ -36,7 +36,13 @@ pub fn json_functions() -> Vec<ScalarUDF> {
     let shapes = [Shape::Object, Shape::Array, Shape::Value];
     let both = shapes.into_iter().flat_map(|shape| [(shape, false), (shape, true)]);
     let function = |(shape, binary)| {
-        ScalarUDF::new_from_impl(JsonBuild { shape, binary, signature: Signature::user_defined(Volatility::Stable) })
+        let function = ScalarUDF::new_from_impl(JsonBuild {
+            shape,
+            binary,
+            signature: Signature::user_defined(Volatility::Stable),
+        });
+        // A row is a value like any other.
+        if function.name() == "to_json" { function.with_aliases(["row_to_json"]) } else { function }
     };
     both.map(function).collect()
 }
@@ -112,6 +118,18 @@ fn write_json(out: &mut Vec<u8>, column: &Column, row: usize) {
             }
             out.push(b']');
         }
+        (Values::Row(_, columns), pg) => {
+            out.push(b'{');
+            for (position, (column, attribute)) in columns.iter().zip(pg.attributes().unwrap_or_default()).enumerate() {
+                if position > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(serde_json::to_string(&attribute.name).unwrap_or_default().as_bytes());
+                out.push(b':');
+                write_json(out, column, row);
+            }
+            out.push(b'}');
+        }
         (_, PgType::Json | PgType::Jsonb) => write_text(out, column, row, &Style::utc()),
         (_, PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Float4 | PgType::Float8 | PgType::Numeric(_)) => {
             let start = out.len();
@@ -170,7 +188,12 @@ impl ScalarUDFImpl for JsonBuild {
         let columns = arrays.iter().zip(&args.arg_fields).map(|(array, field)| Column::new(array, field));
         let columns = columns.collect::<Result<Vec<_>, _>>()?;
         let mut builder = ColumnBuilder::new(&self.pg(), Zone::UTC).map_err(SqlError::from)?;
+        let strict = |row: usize| self.shape == Shape::Value && columns.iter().any(|column| column.values.is_null(row));
         for row in 0..rows {
+            if strict(row) {
+                builder.append_null();
+                continue;
+            }
             let json = self.row(&columns, row)?;
             builder.append_text(&json).map_err(SqlError::from)?;
         }

@@ -7,6 +7,7 @@ mod convert;
 mod interval;
 mod json;
 mod numeric;
+mod record;
 mod sequence;
 mod single_value;
 pub mod system;
@@ -15,12 +16,16 @@ mod volatile;
 mod zone;
 
 pub use arithmetic::{CheckedArithmetic, ToInteger};
-pub use array::{ARRAY_SUBQUERY, ArrayMark, Bound, HasNull, Subscripts, UNTYPED_ARRAY, is_vector};
+pub use array::{ARRAY_OF, ARRAY_SUBQUERY, ArrayMark, ArrayOf, Bound, HasNull, Subscripts, UNTYPED_ARRAY, is_vector};
 pub use bytes::BytesPlanner;
 pub use convert::{FromText, KnownAs, OUTPUT_TEXT, OutputText, ToText, always_the_same, one};
 pub use interval::IntervalPlanner;
 pub use json::json_functions;
 pub use numeric::ExactNumeric;
+pub use record::{
+    MakeRow, NAMED_ROW, ROW, ROW_ATTRIBUTE, ROW_WITH, RowAttribute, RowTest, attribute, record_functions,
+    rows_comparable,
+};
 pub use sequence::{LastValue, SequenceAction, SequenceFunction, is_unbound, placeholder_functions};
 pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};

@@ -7,15 +7,16 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::functions_nested::expr_fn::cardinality;
+use datafusion::functions_nested::make_array::make_array_udf;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{
     BinaryExpr, Cast, Expr, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
 };
 
 use super::Scope;
-use super::typing::{known_as, literal, pg_type, remembering, untyped};
-use crate::pg::{HasNull, UNTYPED_ARRAY, is_vector};
-use crate::types::{PgType, of_field};
+use super::typing::{agree, common_type, known_as, literal, pg_type, remembering, same_type, untyped, with_type};
+use crate::pg::{ARRAY_OF, HasNull, UNTYPED_ARRAY, is_vector};
+use crate::types::{PgType, field, of_field};
 
 /// Functions whose result is an array of the type of the first argument that is one.
 const GIVE_ARRAYS: &[&str] = &[
@@ -37,7 +38,7 @@ const GIVE_ITEMS: &[&str] = &["array_any_value", "array_element", "array_max", "
 
 /// Whether a function is one of arrays.
 pub(super) fn applies_to(name: &str) -> bool {
-    name == "array_has" || GIVE_ARRAYS.contains(&name) || GIVE_ITEMS.contains(&name)
+    name == "array_has" || name == ARRAY_OF || GIVE_ARRAYS.contains(&name) || GIVE_ITEMS.contains(&name)
 }
 
 /// A call whose result has its PostgreSQL type.
@@ -101,10 +102,39 @@ fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr
     when(found, lit(true)).when(unknown, lit(ScalarValue::Boolean(None))).otherwise(lit(false))
 }
 
+/// `ARRAY[…]`: literals without a type take that of the other items. `42804`, `42846`.
+fn made(scope: &Scope, items: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+    agree(("ARRAY", "ARRAY"), items.iter(), schema)?;
+    let target = common_type(items.iter(), schema).filter(|pg| pg.element().is_none());
+    let items = with_type(scope, items, target.as_ref())?;
+    let known = same_type(items.iter(), schema).filter(|pg| pg.element().is_none());
+    let array = ScalarFunction::new_udf(make_array_udf(), items);
+    Ok(remembering(Expr::ScalarFunction(array), known.map(|pg| PgType::Array(Box::new(pg))), schema))
+}
+
+/// An array of rows that have no type of their own, whose items are in sight, as one of rows of a type. `None`: it is none.
+pub(super) fn of_rows(scope: &Scope, array: &Expr, element: &PgType, schema: &DFSchema) -> Result<Option<Expr>> {
+    let function = match array {
+        Expr::Cast(cast) => return of_rows(scope, &cast.expr, element, schema),
+        Expr::ScalarFunction(function) if function.func.name() == "make_array" => function,
+        _ => return Ok(None),
+    };
+    let target = Arc::new(field("", element, true));
+    let items = function.args.iter().map(|item| {
+        let cast = Cast::new_from_field(Box::new(item.clone()), Arc::clone(&target));
+        Ok(super::typing::cast(scope, cast, schema)?.data)
+    });
+    let array = ScalarFunction::new_udf(make_array_udf(), items.collect::<Result<_>>()?);
+    Ok(Some(remembering(Expr::ScalarFunction(array), Some(PgType::Array(Box::new(element.clone()))), schema)))
+}
+
 /// `value = ANY (array)` with a literal on one side, subscripts of the catalogs' vectors, which start at 0, and what else
 /// gives back an array or an item of one.
 pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let name = function.func.name().to_owned();
+    if name == ARRAY_OF {
+        return made(scope, function.args, schema).map(Transformed::yes);
+    }
     if !matches!(name.as_str(), "array_has" | "array_element") {
         return Ok(known(function, schema));
     }

@@ -26,8 +26,8 @@ use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{
-    ARRAY_SUBQUERY, ArrayMark, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText, Subscripts, UNTYPED_ARRAY,
-    json_functions, placeholder_functions, volatile_functions,
+    ARRAY_SUBQUERY, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText, Subscripts,
+    UNTYPED_ARRAY, json_functions, placeholder_functions, record_functions, volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -80,6 +80,7 @@ impl Engine {
             .build();
         let own = [
             ScalarUDF::new_from_impl(ArrayMark::new(ARRAY_SUBQUERY)),
+            ScalarUDF::new_from_impl(ArrayOf::default()),
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
             ScalarUDF::new_from_impl(AtTimeZone::default()),
@@ -87,8 +88,12 @@ impl Engine {
             ScalarUDF::new_from_impl(OutputText::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];
-        for function in
-            placeholder_functions().into_iter().chain(own).chain(json_functions()).chain(volatile_functions())
+        for function in placeholder_functions()
+            .into_iter()
+            .chain(own)
+            .chain(json_functions())
+            .chain(record_functions())
+            .chain(volatile_functions())
         {
             use datafusion::logical_expr::registry::FunctionRegistry;
             template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;

@@ -24,7 +24,7 @@ use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::name::{ObjectId, QualifiedName, fold, quote};
 use crate::statement::{as_it_was, parse_expression};
-use crate::types::{EnumType, PgType, arrow_type, field, of_field};
+use crate::types::{PgType, arrow_type, field, of_field};
 
 /// Rows for a table.
 #[derive(Debug)]
@@ -311,12 +311,15 @@ fn default_text<'a>(scope: &'a Scope, column: &'a Column) -> Option<&'a str> {
 }
 
 pub(super) fn sql_type(pg: &PgType) -> PlanResult<ast::DataType> {
-    // An enumeration is meant whatever the search path is.
-    let qualified = |of: &EnumType| format!("{}.{}", quote(&of.schema), quote(&of.name));
-    let text = match (pg, pg.enumeration()) {
-        (PgType::Array(_), Some(of)) => format!("{}[]", qualified(of)),
-        (_, Some(of)) => qualified(of),
-        _ => pg.to_string(),
+    // A type that a user made is meant whatever the search path is.
+    let qualified = |pg: &PgType| match pg {
+        PgType::Enum(of) => format!("{}.{}", quote(&of.schema), quote(&of.name)),
+        PgType::Composite(of) => format!("{}.{}", quote(&of.schema), quote(&of.name)),
+        other => other.to_string(),
+    };
+    let text = match pg {
+        PgType::Array(element) => format!("{}[]", qualified(element)),
+        other => qualified(other),
     };
     let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).and_then(|mut parser| parser.parse_data_type());
     parsed.map_err(|error| crate::error::internal(format!("type {text}: {error}")).into())
@@ -364,6 +367,7 @@ pub(super) fn assigned(
     let comparable =
         from.category() == column.pg.category() || column.pg.is_text() || given.data_type() == &DataType::Null;
     let related = matches!((from.category(), column.pg.category()), ('D', 'D'))
+        || matches!((&from, &column.pg), (PgType::Record(_), PgType::Composite(_)))
         || (from == PgType::Jsonb) != (column.pg == PgType::Jsonb);
     if text_to_other || !(comparable || related) {
         let message = format!("column \"{}\" is of type {} but expression is of type {from}", column.name, column.pg);
@@ -371,7 +375,11 @@ pub(super) fn assigned(
             .hint("You will need to rewrite or cast the expression.")
             .into());
     }
-    if column.pg.enumeration().is_some() && from != column.pg && given.data_type() != &DataType::Null {
+    if column.pg.is_made()
+        && !matches!(from, PgType::Record(_))
+        && from != column.pg
+        && given.data_type() != &DataType::Null
+    {
         let message = format!("column \"{}\" is of type {} but expression is of type {from}", column.name, column.pg);
         return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message)
             .hint("You will need to rewrite or cast the expression.")

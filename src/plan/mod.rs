@@ -21,6 +21,7 @@ mod origin;
 mod parts;
 mod policy;
 mod query;
+mod records;
 mod returning;
 mod rewrite;
 mod type_names;

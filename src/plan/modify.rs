@@ -16,6 +16,7 @@ use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::guard::{FILE_COLUMN, POSITION_COLUMN, masks};
 use crate::name::{ObjectId, QualifiedName};
+use crate::pg::ROW_WITH;
 use crate::statement::{Modify, RowChange};
 use crate::types::PgType;
 
@@ -214,10 +215,23 @@ pub(super) fn sets<'a>(
             ast::AssignmentTarget::Tuple(names) => names.iter().zip(spread(&assignment.value, names.len())?).collect(),
         };
         for (name, value) in pairs {
-            let column = set_column(relation, name)?;
-            if sets.iter().any(|(set, _)| set.id == column.id) {
-                let message = format!("multiple assignments to same column \"{}\"", column.name);
-                return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+            let (column, attribute) = set_column(relation, name)?;
+            let set = sets.iter_mut().find(|(set, _)| set.id == column.id);
+            if let Some(attribute) = attribute {
+                let whole = match &set {
+                    None => ast::Expr::Identifier(ast::Ident::with_quote('"', &column.name)),
+                    Some((_, before)) => before.clone(),
+                };
+                let value = with_attribute(column, whole, &attribute, value)?;
+                match set {
+                    Some((_, before)) if is_with_attribute(before) => *before = value,
+                    Some(_) => return Err(set_twice(column)),
+                    None => sets.push((column, value)),
+                }
+                continue;
+            }
+            if set.is_some() {
+                return Err(set_twice(column));
             }
             let value = if insert::is_default(&value) {
                 insert::cast_to(insert::default_source(scope, column)?, column)?
@@ -251,13 +265,51 @@ pub(super) fn has_no_type(value: &ast::Expr) -> bool {
     }
 }
 
-fn set_column<'a>(relation: &'a Relation, name: &ast::ObjectName) -> PlanResult<&'a Column> {
-    let parts = query::qualified(name).ok_or_else(|| unsupported("SET of a part of a column"))?;
-    let wanted = parts.schema.unwrap_or(parts.name);
-    relation.column(&wanted).ok_or_else(|| {
+/// The column, and the attribute of it, that SET names.
+fn set_column<'a>(relation: &'a Relation, name: &ast::ObjectName) -> PlanResult<(&'a Column, Option<String>)> {
+    let parts = query::qualified(name).ok_or_else(|| unsupported("SET of a part of a part of a column"))?;
+    let (wanted, attribute) = match parts.schema {
+        Some(column) => (column, Some(parts.name)),
+        None => (parts.name, None),
+    };
+    let column = relation.column(&wanted).ok_or_else(|| {
         let message = format!("column \"{wanted}\" of relation \"{}\" does not exist", relation.name);
         PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), wanted)
-    })
+    })?;
+    Ok((column, attribute))
+}
+
+fn set_twice(column: &Column) -> PlanError {
+    let message = format!("multiple assignments to same column \"{}\"", column.name);
+    Plain::new(SqlState::SYNTAX_ERROR, message).into()
+}
+
+/// A column's value with another one in one attribute. `42804`, `42703`, `0A000`.
+fn with_attribute(column: &Column, whole: ast::Expr, attribute: &str, value: ast::Expr) -> PlanResult<ast::Expr> {
+    if insert::is_always(column) {
+        return Err(insert::generated_always(column).into());
+    }
+    let refused = |code, reason: &str| {
+        let message = format!("cannot assign to field \"{attribute}\" of column \"{}\" because {reason}", column.name);
+        Plain::new(code, message)
+    };
+    let Some(attributes) = column.pg.attributes() else {
+        let reason = format!("its type {} is not a composite type", column.pg);
+        return Err(refused(SqlState::DATATYPE_MISMATCH, &reason).into());
+    };
+    if !attributes.iter().any(|known| known.name == attribute) {
+        let reason = format!("there is no such column in data type {}", column.pg);
+        return Err(refused(SqlState::UNDEFINED_COLUMN, &reason).into());
+    }
+    if insert::is_default(&value) {
+        return Err(unsupported("DEFAULT for an attribute").into());
+    }
+    let name = ast::Value::SingleQuotedString(attribute.to_owned());
+    Ok(rewrite::call(ast::Ident::new(ROW_WITH), vec![whole, ast::Expr::value(name), value]))
+}
+
+fn is_with_attribute(value: &ast::Expr) -> bool {
+    matches!(value, ast::Expr::Function(function) if function.name.to_string() == ROW_WITH)
 }
 
 /// The values of `(a, b) = …`, one for each column.

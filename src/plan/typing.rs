@@ -16,13 +16,13 @@ use datafusion::logical_expr::{
 };
 
 use super::decorrelate::barrier;
-use super::{Scope, arrays, domain};
+use super::{Scope, arrays, domain, records};
 use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
     CheckedArithmetic, ExactNumeric, FromText, KnownAs, LastValue, OUTPUT_TEXT, Objects, SequenceAction,
-    SequenceFunction, ToInteger, ToText, Unified, is_unbound,
+    SequenceFunction, ToInteger, ToText, Unified, is_unbound, rows_comparable,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
@@ -316,6 +316,14 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
             unified(scope, function, schema)?
         }
+        Expr::IsNull(value) => Transformed::yes(records::null_test(*value, true, schema)),
+        Expr::IsNotNull(value) => Transformed::yes(records::null_test(*value, false, schema)),
+        Expr::ScalarFunction(function) if function.func.name() == "get_field" => {
+            Transformed::yes(records::named_column(function, schema))
+        }
+        Expr::ScalarFunction(function) if records::changes_row(&function) => {
+            Transformed::yes(records::with_value(scope, function, schema)?)
+        }
         Expr::Case(of) => case(scope, of, schema)?,
         Expr::ScalarFunction(function) if function.func.name() == OUTPUT_TEXT => {
             Transformed::yes(output_text(scope, function, schema))
@@ -472,7 +480,7 @@ fn beside_float(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSc
 }
 
 /// The type that literals without one take beside these expressions: that of the first that is no text.
-fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+pub(super) fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
     exprs
         .filter(|expr| !matches!(expr, Expr::Literal(ScalarValue::Null, _)))
         .filter_map(|expr| pg_type(expr, schema))
@@ -480,7 +488,7 @@ fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> 
 }
 
 /// The type that all of these expressions have that are not NULL.
-fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+pub(super) fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
     let mut types = exprs
         .filter(|expr| !matches!(expr, Expr::Literal(value, _) if value.is_null()))
         .map(|expr| pg_type(expr, schema));
@@ -517,7 +525,7 @@ pub(super) fn exact_numeric(value: Expr) -> Expr {
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![value]))
 }
 
-fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
+pub(super) fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
     exprs.into_iter().map(|expr| untyped(scope, expr, target)).collect()
 }
 
@@ -548,7 +556,7 @@ pub(super) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
     Ok(Expr::Literal(value, metadata))
 }
 
-fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
+pub(super) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let target = of_field(&cast.field);
     if let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = cast.expr.as_ref()
         && !matches!(target, PgType::Text | PgType::Varchar(_) | PgType::Name | PgType::Unknown)
@@ -577,8 +585,21 @@ fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr
     let null = matches!(cast.expr.as_ref(), Expr::Placeholder(_))
         || matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
     let text = |pg: &PgType| pg.element().unwrap_or(pg).is_text();
-    let of_enumeration = source.enumeration().or(target.enumeration()).is_some();
-    if of_enumeration && source != target && !null && !text(&source) && !text(&target) {
+    if records::casts(&source, &target) && !null {
+        return Ok(Transformed::yes(records::cast(scope, &cast.expr, &source, &target, schema)?));
+    }
+    if let (PgType::Array(from), PgType::Array(to)) = (&source, &target)
+        && records::casts(from, to)
+        && let Some(array) = arrays::of_rows(scope, &cast.expr, to, schema)?
+    {
+        return Ok(Transformed::yes(array));
+    }
+    if target == PgType::Record(None) && source.attributes().is_some() {
+        return Ok(Transformed::yes(*cast.expr));
+    }
+    let of_rows = source.attributes().or(target.attributes()).is_some();
+    let made = source.is_made() || target.is_made() || of_rows;
+    if made && source != target && !null && !text(&source) && !text(&target) {
         let error = Plain::new(SqlState::CANNOT_COERCE, format!("cannot cast type {source} to {target}"));
         return Err(SqlError::from(error).into());
     }
@@ -623,7 +644,7 @@ fn goes_through_text(source: &PgType, target: &PgType) -> bool {
     let of_offsets = |pg: &PgType| matches!(pg, PgType::Time | PgType::Timetz | PgType::Timestamptz);
     match (source, target) {
         (PgType::Array(from), PgType::Array(to)) => {
-            from.is_text() != to.is_text() || from != to && to.enumeration().is_none() && goes_through_text(from, to)
+            from.is_text() != to.is_text() || from != to && !to.is_made() && goes_through_text(from, to)
         }
         // Digits that binary fractions cannot say are not values of theirs.
         (PgType::Float4 | PgType::Float8, PgType::Numeric(None)) => true,
@@ -674,7 +695,7 @@ fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) ->
 
 /// Refuses values of different enumerations, or of one and of another type, where all are to be of one type. `of`: what
 /// PostgreSQL calls it where types differ in kind, and where they do not. `42804`, `42846`.
-fn agree<'a>(of: (&str, &str), exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Result<()> {
+pub(super) fn agree<'a>(of: (&str, &str), exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Result<()> {
     let text = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_), _));
     let known = exprs.filter(|expr| !text(expr) && !is_unknown(expr));
     types_agree(of, known.filter_map(|expr| pg_type(expr, schema)))
@@ -687,12 +708,12 @@ fn types_agree(of: (&str, &str), types: impl Iterator<Item = PgType>) -> Result<
             first = Some(pg);
             continue;
         };
-        let of_enumeration = first.enumeration().or(pg.enumeration()).is_some();
+        let made = first.is_made() || pg.is_made();
         let kinds = |pg: &PgType| (pg.category(), pg.element().is_some());
         let error = if kinds(first) != kinds(&pg) {
             let message = format!("{} types {first} and {pg} cannot be matched", of.0);
             Plain::new(SqlState::DATATYPE_MISMATCH, message)
-        } else if of_enumeration && *first != pg {
+        } else if made && *first != pg {
             Plain::new(SqlState::CANNOT_COERCE, format!("{} could not convert type {pg} to {first}", of.1))
         } else {
             continue;
@@ -789,6 +810,7 @@ fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transf
         let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
         let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
         comparable(op, &left, &right, schema)?;
+        let (left, right) = records::alike(scope, left, right, schema)?;
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
     if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))
@@ -820,7 +842,13 @@ fn is_unknown(expr: &Expr) -> bool {
 }
 
 fn types_comparable(op: Operator, a: &PgType, b: &PgType) -> Result<()> {
-    if a == b || a.enumeration().or(b.enumeration()).is_none() {
+    if a == b {
+        return Ok(());
+    }
+    if a.attributes().or(b.attributes()).is_some() {
+        return Ok(rows_comparable(&op, a, b).map_err(SqlError::from)?);
+    }
+    if !a.is_made() && !b.is_made() {
         return Ok(());
     }
     let error = Plain::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {a} {op} {b}"))

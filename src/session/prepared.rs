@@ -172,7 +172,7 @@ impl Session {
 
     /// A type with what was added to it since: an enumeration's labels.
     fn as_of_now(&self, pg: &PgType) -> PgType {
-        let changes = pg.enumeration().is_some();
+        let changes = pg.is_made();
         let now = changes.then(|| self.context().type_of_oid(pg.oid())).flatten();
         now.unwrap_or_else(|| pg.clone())
     }

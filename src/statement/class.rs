@@ -120,7 +120,7 @@ impl Command {
             Self::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
             Self::CreateView(_) => "CREATE VIEW",
             Self::CreateType(create) => match create.definition {
-                NewType::Enum(_) => "CREATE TYPE",
+                NewType::Enum(_) | NewType::Composite(_) => "CREATE TYPE",
                 NewType::Domain(_) => "CREATE DOMAIN",
             },
             Self::AlterType(AlterType { domain: false, .. }) => "ALTER TYPE",

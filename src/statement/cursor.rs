@@ -15,6 +15,8 @@ use crate::name::{QualifiedName, fold};
 use crate::types::{PgType, from_sql};
 
 static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+/// What `*` in `(row).*` is called in a parsed query.
+pub const ALL_COLUMNS: &str = "*";
 /// Nesting of expressions and subqueries.
 const DEPTH_MAX: usize = 200;
 /// Operators in a row without parentheses: `1 + 1 + …`, and SELECTs between UNION and its like. Each is one level of
@@ -40,7 +42,7 @@ impl<'a> Cursor<'a> {
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
         let tokens: Vec<_> = tokens.collect();
         refuse_own_names(text, &tokens)?;
-        let tokens = without_table_queries(with_moments(text, with_signs_apart(tokens))?);
+        let tokens = with_row_expansions(without_table_queries(with_moments(text, with_signs_apart(tokens))?));
         let moments = tokens.iter().enumerate().filter_map(|(index, token)| match &token.token {
             Token::Word(word) => Some((index, as_it_was(&word.value)?.1)),
             _ => None,
@@ -406,6 +408,18 @@ fn with_signs_apart(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         apart.extend(signs.map(|sign| TokenWithSpan { token: sign, span: token.span }));
     }
     apart
+}
+
+/// `(row).*` names a column that stands for all.
+fn with_row_expansions(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    for index in 2..tokens.len() {
+        if let Some([before, dot, star]) = tokens.get_mut(index - 2..=index)
+            && (&before.token, &dot.token, &star.token) == (&Token::RParen, &Token::Period, &Token::Mul)
+        {
+            star.token = Token::make_word(ALL_COLUMNS, Some('"'));
+        }
+    }
+    tokens
 }
 
 /// `TABLE name`, where a query stands, is `SELECT * FROM name`.

@@ -51,7 +51,8 @@ pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
 
 pub use class::Class;
-pub use user_type::{AlterType, AlterTypeAction, CreateType, NewDomain, NewType};
+pub use cursor::ALL_COLUMNS;
+pub use user_type::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
 pub use with::{Part, WithParts};
 
 /// One statement of a message.

@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::role::RoleSpec;
 use super::text::SyntaxError;
 use crate::name::QualifiedName;
-use crate::types::PgType;
+use crate::types::{Attribute, PgType};
 
 /// `CREATE TYPE` or `CREATE DOMAIN`.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct CreateType {
 pub enum NewType {
     /// `AS ENUM (label, …)`.
     Enum(Vec<String>),
+    /// `AS (name type, …)`.
+    Composite(Vec<Attribute>),
     /// `CREATE DOMAIN`.
     Domain(NewDomain),
 }
@@ -68,6 +70,8 @@ pub enum AlterTypeAction {
         /// The label from now on.
         to: String,
     },
+    /// Changes of attributes, one after the other.
+    Attributes(Vec<AttributeChange>),
     /// `RENAME TO name`.
     Rename(String),
     /// `OWNER TO role`.
@@ -103,23 +107,87 @@ pub enum AlterTypeAction {
     Validate(String),
 }
 
+/// What ALTER TYPE can do with an attribute of a composite type. CASCADE and RESTRICT, which are about tables made of the
+/// type, count for nothing.
+#[derive(Clone, Debug)]
+pub enum AttributeChange {
+    /// `ADD ATTRIBUTE name type`.
+    Add(Attribute),
+    /// `DROP ATTRIBUTE [IF EXISTS] name`.
+    Drop {
+        /// `IF EXISTS`: one that is not there is passed over with a notice.
+        if_exists: bool,
+        /// Its name.
+        name: String,
+    },
+    /// `ALTER ATTRIBUTE name [SET DATA] TYPE type`: with its new type.
+    Retype(Attribute),
+    /// `RENAME ATTRIBUTE name TO name`.
+    Rename {
+        /// Its name so far.
+        name: String,
+        /// Its name from now on.
+        to: String,
+    },
+}
+
 pub(super) fn create_type(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let name = c.qualified_name()?;
-    if !c.words(&["as", "enum"]) {
-        let others = ["as"];
-        return Err(if c.at_statement_end() || c.peek_left_parenthesis() {
-            c.unsupported("CREATE TYPE of another kind than ENUM")
-        } else {
-            c.unsupported_or_unexpected("CREATE TYPE of another kind than ENUM,", &others)
-        });
+    if c.words(&["as", "enum"]) {
+        let labels = listed(c, label)?;
+        return Ok(Command::CreateType(CreateType { name, definition: NewType::Enum(labels) }));
     }
+    if c.at_statement_end() || c.peek_left_parenthesis() {
+        return Err(c.unsupported("a base type"));
+    }
+    c.expect_words(&["as"])?;
+    if c.peek_any(&["range"]) {
+        return Err(c.unsupported("a range type"));
+    }
+    let attributes = listed(c, attribute)?;
+    Ok(Command::CreateType(CreateType { name, definition: NewType::Composite(attributes) }))
+}
+
+/// What is in parentheses, which may be nothing.
+fn listed<T>(
+    c: &mut Cursor<'_>,
+    item: impl Fn(&mut Cursor<'_>) -> Result<T, SyntaxError>,
+) -> Result<Vec<T>, SyntaxError> {
     c.expect_left_parenthesis()?;
-    let mut labels = Vec::new();
-    if !c.right_parenthesis() {
-        labels = c.list(Cursor::string)?;
-        c.expect_right_parenthesis()?;
+    if c.right_parenthesis() {
+        return Ok(Vec::new());
     }
-    Ok(Command::CreateType(CreateType { name, definition: NewType::Enum(labels) }))
+    let items = c.list(item)?;
+    c.expect_right_parenthesis()?;
+    Ok(items)
+}
+
+fn label(c: &mut Cursor<'_>) -> Result<String, SyntaxError> {
+    c.string()
+}
+
+fn attribute(c: &mut Cursor<'_>) -> Result<Attribute, SyntaxError> {
+    let attribute = Attribute { name: c.ident()?, pg: c.data_type()? };
+    if c.peek_any(&["collate"]) {
+        return Err(c.unsupported("COLLATE"));
+    }
+    Ok(attribute)
+}
+
+fn attribute_change(c: &mut Cursor<'_>) -> Result<AttributeChange, SyntaxError> {
+    let change = if c.words(&["add", "attribute"]) {
+        AttributeChange::Add(attribute(c)?)
+    } else if c.words(&["drop", "attribute"]) {
+        AttributeChange::Drop { if_exists: c.if_exists(), name: c.ident()? }
+    } else {
+        c.expect_words(&["alter", "attribute"])?;
+        let name = c.ident()?;
+        let _noise = c.words(&["set", "data"]);
+        c.expect_words(&["type"])?;
+        AttributeChange::Retype(Attribute { name, pg: c.data_type()? })
+    };
+    let _of_tables = c.words(&["cascade"]) || c.words(&["restrict"]);
+    Ok(change)
 }
 
 pub(super) fn create_domain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -179,8 +247,16 @@ pub(super) fn alter(c: &mut Cursor<'_>, domain: bool) -> Result<Command, SyntaxE
         let label = c.string()?;
         c.expect_words(&["to"])?;
         AlterTypeAction::RenameValue { label, to: c.string()? }
+    } else if c.words(&["rename", "attribute"]) {
+        let name = c.ident()?;
+        c.expect_words(&["to"])?;
+        let rename = AttributeChange::Rename { name, to: c.ident()? };
+        let _of_tables = c.words(&["cascade"]) || c.words(&["restrict"]);
+        AlterTypeAction::Attributes(vec![rename])
+    } else if c.peek_any(&["add", "drop", "alter"]) {
+        AlterTypeAction::Attributes(c.list(attribute_change)?)
     } else {
-        return Err(c.unsupported_or_unexpected("ALTER TYPE …", &["add", "drop", "alter", "set", "rename"]));
+        return Err(c.unsupported_or_unexpected("ALTER TYPE …", &["set", "rename"]));
     };
     Ok(Command::AlterType(AlterType { name, domain, action }))
 }

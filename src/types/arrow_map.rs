@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 
-use super::{NUMERIC_PRECISION_MAX, PgType};
+use super::{Attribute, NUMERIC_PRECISION_MAX, PgType};
 
 /// Field metadata: the PostgreSQL type where the Arrow type alone does not tell it.
 pub const TYPE_KEY: &str = "boathouse.type";
@@ -44,6 +44,8 @@ pub fn arrow_type(pg: &PgType) -> DataType {
             DataType::UInt32
         }
         PgType::Array(element) => DataType::List(item(element).into()),
+        PgType::Composite(of) => row_type(&of.attributes),
+        PgType::Record(Some(attributes)) => row_type(attributes),
         PgType::Int2vector => DataType::List(field("item", &PgType::Int2, true).into()),
         PgType::Oidvector => DataType::List(field("item", &PgType::Oid, true).into()),
         PgType::Text
@@ -56,6 +58,7 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         | PgType::Aclitem
         | PgType::PgNodeTree
         | PgType::Void
+        | PgType::Record(None)
         | PgType::Named(_)
         | PgType::Unknown => DataType::Utf8View,
     }
@@ -70,6 +73,12 @@ const TIMETZ_BYTES: i32 = 12;
 /// for different whose elements say it, and for equal where it casts them.
 pub fn item(element: &PgType) -> Field {
     Field::new("item", arrow_type(element), true)
+}
+
+/// A row. As with arrays, what the Arrow types alone do not tell of its columns is said of the row.
+fn row_type(attributes: &[Attribute]) -> DataType {
+    let column = |attribute: &Attribute| Field::new(&attribute.name, arrow_type(&attribute.pg), true);
+    DataType::Struct(attributes.iter().map(column).collect())
 }
 
 /// An Arrow field that remembers its PostgreSQL type.
@@ -166,6 +175,10 @@ fn fits(pg: &PgType, data_type: &DataType) -> bool {
         DataType::List(element) | DataType::LargeList(element) => {
             pg.element().is_some_and(|inner| fits(inner, element.data_type()))
         }
+        DataType::Struct(columns) => pg.attributes().is_some_and(|attributes| {
+            let fit = |(attribute, column): (&Attribute, &FieldRef)| fits(&attribute.pg, column.data_type());
+            attributes.len() == columns.len() && attributes.iter().zip(columns).all(fit)
+        }),
         other => arrow_type(pg) == *other,
     }
 }
@@ -204,7 +217,11 @@ fn of_data_type(data_type: &DataType) -> PgType {
         }
         DataType::Dictionary(_, value) => of_data_type(value),
         DataType::RunEndEncoded(_, value) => of_field(value),
-        DataType::Struct(_) | DataType::Map(..) | DataType::Union(..) => PgType::Jsonb,
+        DataType::Struct(columns) => {
+            let attribute = |column: &FieldRef| Attribute { name: column.name().clone(), pg: of_field(column) };
+            PgType::Record(Some(columns.iter().map(attribute).collect()))
+        }
+        DataType::Map(..) | DataType::Union(..) => PgType::Jsonb,
         DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => PgType::Text,
     }
 }
@@ -230,6 +247,7 @@ pub fn ducklake_type(pg: &PgType) -> String {
         PgType::Uuid => "uuid".to_owned(),
         PgType::Json | PgType::Jsonb => "json".to_owned(),
         PgType::Array(_) | PgType::Int2vector | PgType::Oidvector => "list".to_owned(),
+        PgType::Composite(_) | PgType::Record(_) => "struct".to_owned(),
         PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
             "uint32".to_owned()
         }

@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 use arrow::array::{ArrayRef, AsArray};
 use serde::{Deserialize, Serialize};
 
-use crate::name::{ObjectId, quote};
+use crate::name::ObjectId;
 
 /// The distance of the first label's code from 0, and of each label's from the one before: others may come between.
 const CODE_STEP: u64 = 1 << 32;
@@ -66,15 +66,6 @@ impl EnumType {
             let code = value.try_into().map(u64::from_be_bytes);
             code.is_ok_and(|code| self.label(code).is_some())
         })
-    }
-
-    /// As messages call it.
-    pub fn display_name(&self) -> String {
-        if self.schema == "public" {
-            quote(&self.name)
-        } else {
-            format!("{}.{}", quote(&self.schema), quote(&self.name))
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! share one Arrow type (text, varchar, json …).
 
 mod arrow_map;
+mod composite;
 mod enumeration;
 mod sql;
 
@@ -12,11 +13,12 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use arrow_map::{Origin, TYPE_KEY, arrow_type, ducklake_type, field, item, of_field};
+pub use composite::{Attribute, CompositeType};
 pub use enumeration::{EnumLabel, EnumType};
 use serde::{Deserialize, Serialize};
 pub use sql::{TypeError, from_sql};
 
-use crate::name::{ObjectId, QualifiedName};
+use crate::name::{ObjectId, QualifiedName, quote};
 
 /// The highest precision of a stored numeric.
 pub const NUMERIC_PRECISION_MAX: u8 = 38;
@@ -96,6 +98,10 @@ pub enum PgType {
     Array(Box<PgType>),
     /// An enumeration that a user made. In data files it is text.
     Enum(Arc<EnumType>),
+    /// A row of a type that a user made.
+    Composite(Arc<CompositeType>),
+    /// A row with these columns; `None`: with any.
+    Record(Option<Arc<[Attribute]>>),
     /// A name that stands for a type of the catalog, before it was looked up there.
     Named(QualifiedName),
 }
@@ -138,6 +144,7 @@ impl PgType {
         Self::Oidvector,
         Self::Aclitem,
         Self::PgNodeTree,
+        Self::Record(None),
         Self::Void,
         Self::Unknown,
     ];
@@ -184,6 +191,7 @@ impl PgType {
             Self::Numeric(_) => (1700, 1231, -1),
             Self::Regclass => (2205, 2210, 4),
             Self::Regtype => (2206, 2211, 4),
+            Self::Record(_) => (2249, 2287, -1),
             Self::Void => (2278, 0, 4),
             Self::Uuid => (2950, 2951, 16),
             Self::Jsonb => (3802, 3807, -1),
@@ -191,6 +199,7 @@ impl PgType {
             Self::Regrole => (4096, 4097, 4),
             Self::Array(element) => (element.array_oid(), 0, -1),
             Self::Enum(of) => (of.id.oid(), array_type_oid(of.id), 4),
+            Self::Composite(of) => (of.id.oid(), array_type_oid(of.id), -1),
             Self::Named(_) => (0, 0, -1),
         }
     }
@@ -285,6 +294,7 @@ impl PgType {
             Self::Timetz => "timetz".to_owned(),
             Self::Array(element) => format!("_{}", element.typname()),
             Self::Enum(of) => of.name.clone(),
+            Self::Composite(of) => of.name.clone(),
             Self::Named(name) => name.name.clone(),
             other => other.to_string(),
         }
@@ -309,10 +319,11 @@ impl PgType {
             Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name => 'S',
             Self::Date | Self::Time | Self::Timetz | Self::Timestamp | Self::Timestamptz => 'D',
             Self::Enum(_) => 'E',
+            Self::Composite(_) => 'C',
             Self::Interval => 'T',
             Self::Array(_) | Self::Int2vector | Self::Oidvector => 'A',
             Self::InternalChar | Self::PgNodeTree => 'Z',
-            Self::Void => 'P',
+            Self::Void | Self::Record(_) => 'P',
             Self::Unknown | Self::Named(_) => 'X',
             Self::Bytea | Self::Uuid | Self::Json | Self::Jsonb | Self::Aclitem => 'U',
         }
@@ -402,7 +413,9 @@ impl fmt::Display for PgType {
             Self::Void => "void",
             Self::Unknown => "unknown",
             Self::Array(element) => return write!(f, "{element}[]"),
-            Self::Enum(of) => return f.write_str(&of.display_name()),
+            Self::Record(_) => "record",
+            Self::Enum(of) => return f.write_str(&display_name(&of.schema, &of.name)),
+            Self::Composite(of) => return f.write_str(&display_name(&of.schema, &of.name)),
             Self::Named(name) => return name.fmt(f),
         };
         f.write_str(name)
@@ -414,19 +427,27 @@ impl FromStr for PgType {
 
     /// Reads every spelling that SQL has for the type, and what [`PgType::to_key`] gives.
     fn from_str(text: &str) -> Result<Self, TypeError> {
-        let Some(definition) = text.strip_prefix(ENUM_KEY) else { return sql::parse(text) };
-        let (definition, is_array) = match definition.strip_suffix("[]") {
-            Some(element) => (element, true),
-            None => (definition, false),
+        let Some((kind @ (ENUM_KEY | COMPOSITE_KEY | RECORD_KEY), definition)) = text.split_once(' ') else {
+            return sql::parse(text);
         };
-        let of = serde_json::from_str(definition).map_err(|_malformed| TypeError::Unknown(text.to_owned()))?;
-        let pg = Self::Enum(Arc::new(of));
+        let unknown = || TypeError::Unknown(text.to_owned());
+        let mut values = serde_json::Deserializer::from_str(definition).into_iter::<serde_json::Value>();
+        let value = values.next().and_then(Result::ok).ok_or_else(unknown)?;
+        let is_array = definition.get(values.byte_offset()..) == Some("[]");
+        let pg = match kind {
+            ENUM_KEY => serde_json::from_value(value).map(|of| Self::Enum(Arc::new(of))),
+            COMPOSITE_KEY => serde_json::from_value(value).map(|of| Self::Composite(Arc::new(of))),
+            _ => serde_json::from_value::<Vec<Attribute>>(value).map(|of| Self::Record(Some(of.into()))),
+        };
+        let pg = pg.map_err(|_malformed| unknown())?;
         Ok(if is_array { Self::Array(Box::new(pg)) } else { pg })
     }
 }
 
-/// The key of an enumeration begins so; its definition follows.
-const ENUM_KEY: &str = "enum ";
+/// The first word of the key of a type that has a definition, which follows.
+const ENUM_KEY: &str = "enum";
+const COMPOSITE_KEY: &str = "composite";
+const RECORD_KEY: &str = "record";
 /// The OID of an array type of the catalog is that of its elements and this.
 const ARRAY_OID: u32 = 0x2000_0000;
 
@@ -447,29 +468,20 @@ impl PgType {
     /// The type with all that belongs to it, as text.
     pub fn to_key(&self) -> String {
         match self {
-            Self::Enum(of) => format!("{ENUM_KEY}{}", serde_json::to_string(of).unwrap_or_default()),
+            Self::Enum(of) => format!("{ENUM_KEY} {}", serde_json::to_string(of).unwrap_or_default()),
+            Self::Composite(of) => format!("{COMPOSITE_KEY} {}", serde_json::to_string(of).unwrap_or_default()),
+            Self::Record(Some(of)) => {
+                format!("{RECORD_KEY} {}", serde_json::to_string(&**of).unwrap_or_default())
+            }
             Self::Array(element) => format!("{}[]", element.to_key()),
             other => other.to_string(),
         }
     }
+}
 
-    /// The enumeration that its values, or the elements of its values, are of.
-    pub fn enumeration(&self) -> Option<&Arc<EnumType>> {
-        match self {
-            Self::Enum(of) => Some(of),
-            Self::Array(element) => element.enumeration(),
-            _ => None,
-        }
-    }
-
-    /// The enumeration that its values, or the elements of its values, are of.
-    pub fn enumeration_mut(&mut self) -> Option<&mut EnumType> {
-        match self {
-            Self::Enum(of) => Some(Arc::make_mut(of)),
-            Self::Array(element) => element.enumeration_mut(),
-            _ => None,
-        }
-    }
+/// A type that a user made, as messages call it.
+fn display_name(schema: &str, name: &str) -> String {
+    if schema == "public" { quote(name) } else { format!("{}.{}", quote(schema), quote(name)) }
 }
 
 impl Serialize for PgType {

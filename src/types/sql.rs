@@ -166,6 +166,7 @@ fn named(name: &str, quoted: bool, modifiers: &[String]) -> Option<PgType> {
         "oidvector" => PgType::Oidvector,
         "aclitem" => PgType::Aclitem,
         "pg_node_tree" => PgType::PgNodeTree,
+        "record" => PgType::Record(None),
         "void" => PgType::Void,
         "unknown" => PgType::Unknown,
         _ => return None,

@@ -82,7 +82,7 @@ pub(super) fn collect(
     let parquet_schema = metadata.file_metadata().schema_descr();
     let mut all = Vec::new();
     for (index, column) in columns.iter().enumerate() {
-        if column.pg.element().is_some() {
+        if column.pg.parts().next().is_some() {
             continue;
         }
         let name = schema.field(index).name();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNanoType};
 use arrow::error::ArrowError;
@@ -11,17 +11,13 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::encode::{ColumnBuilder, Style, text_array};
+use crate::encode::{ColumnBuilder, Style, rebuilt, text_array};
 use crate::setting::Zone;
 use crate::types::{PgType, field};
 
-/// Whether data files keep a column's values, or their elements, as text.
+/// Whether data files keep a column's values, or something in them, as text.
 pub(super) fn stored_as_text(pg: &PgType) -> bool {
-    match pg {
-        PgType::Interval | PgType::Timetz | PgType::Enum(_) => true,
-        PgType::Array(element) => stored_as_text(element),
-        _ => false,
-    }
+    matches!(pg, PgType::Interval | PgType::Timetz | PgType::Enum(_)) || pg.parts().any(stored_as_text)
 }
 
 /// A column's field as data files have it.
@@ -29,35 +25,29 @@ pub(super) fn stored_field(pg: &PgType, own: &FieldRef) -> FieldRef {
     if !stored_as_text(pg) {
         return Arc::clone(own);
     }
+    let mut parts = pg.parts();
+    let mut part = |own: &FieldRef| parts.next().map_or_else(|| Arc::clone(own), |pg| stored_field(pg, own));
     let data_type = match own.data_type() {
-        DataType::List(element) => {
-            let element = Field::clone(element).with_data_type(DataType::Utf8);
-            DataType::List(Arc::new(element))
-        }
+        DataType::List(element) => DataType::List(part(element)),
+        DataType::Struct(columns) => DataType::Struct(columns.iter().map(part).collect()),
         _ => DataType::Utf8,
     };
     Arc::new(Field::clone(own).with_data_type(data_type))
 }
 
-/// A column's values as data files have them. `stored`: the field that [`stored_field`] gives.
-pub(super) fn to_stored(pg: &PgType, array: &ArrayRef, stored: &Field) -> Result<ArrayRef, ArrowError> {
-    match (pg, stored.data_type()) {
-        (PgType::Array(element), DataType::List(item)) if stored_as_text(pg) => {
-            let list = array.as_list::<i32>();
-            let values = text(element, list.values())?;
-            let list = ListArray::try_new(Arc::clone(item), list.offsets().clone(), values, list.nulls().cloned())?;
-            Ok(Arc::new(list))
-        }
-        _ if stored_as_text(pg) => text(pg, array),
-        _ => Ok(Arc::clone(array)),
+/// A column's values as data files have them. `stored`: the type of the field that [`stored_field`] gives.
+pub(super) fn to_stored(pg: &PgType, array: &ArrayRef, stored: &DataType) -> Result<ArrayRef, ArrowError> {
+    if !stored_as_text(pg) {
+        return Ok(Arc::clone(array));
     }
+    rebuilt(pg, array, stored, &to_stored, &text)
 }
 
 fn text(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     match pg {
         PgType::Interval => Ok(interval_text(array)),
         PgType::Enum(of) if !of.has_all(array) => {
-            Err(ArrowError::ComputeError(format!("a value that type {} does not have", of.display_name())))
+            Err(ArrowError::ComputeError(format!("a value that type {pg} does not have")))
         }
         _ => text_array(array, &field("", pg, true), &Style::utc()),
     }
@@ -91,14 +81,15 @@ impl FromStored {
     }
 
     fn convert(&self, array: &ArrayRef) -> Result<ArrayRef> {
-        let (PgType::Array(element), DataType::List(item)) = (&self.pg, &self.data_type) else {
-            return values(&self.pg, array);
-        };
-        let list = array.as_list::<i32>();
-        let values = values(element, list.values())?;
-        let list = ListArray::try_new(Arc::clone(item), list.offsets().clone(), values, list.nulls().cloned())?;
-        Ok(Arc::new(list))
+        from_stored(&self.pg, array, &self.data_type)
     }
+}
+
+fn from_stored(pg: &PgType, array: &ArrayRef, target: &DataType) -> Result<ArrayRef> {
+    if !stored_as_text(pg) {
+        return Ok(cast(array, target)?);
+    }
+    rebuilt(pg, array, target, &from_stored, &values)
 }
 
 fn values(pg: &PgType, text: &ArrayRef) -> Result<ArrayRef> {

@@ -397,6 +397,6 @@ fn stored_schema(columns: &[Column], schema: &Schema) -> SchemaRef {
 
 fn to_stored(batch: &RecordBatch, target: &Target) -> Result<RecordBatch, ArrowError> {
     let columns = target.columns.iter().zip(target.stored.fields()).zip(batch.columns());
-    let arrays = columns.map(|((column, field), array)| text::to_stored(&column.pg, array, field));
+    let arrays = columns.map(|((column, field), array)| text::to_stored(&column.pg, array, field.data_type()));
     RecordBatch::try_new(Arc::clone(&target.stored), arrays.collect::<Result<Vec<_>, ArrowError>>()?)
 }

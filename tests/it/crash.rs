@@ -118,9 +118,20 @@ async fn pgbench_agrees_with_itself_also_after_kill() {
     }
 }
 
+/// How often the server is killed. `TEST_KILLS` makes it more.
+pub(crate) fn kills(few: u64) -> u64 {
+    std::env::var("TEST_KILLS").map_or(few, |text| text.parse().unwrap())
+}
+
 /// `kill -9` again and again while rows are loaded: each acknowledged batch is there once, no other is.
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
+    for first in (0..kills(8)).step_by(8) {
+        kill_eight_times(first).await;
+    }
+}
+
+async fn kill_eight_times(first: u64) {
     let directory = tempfile::tempdir().unwrap();
     let port = free_port();
     let mut acknowledged: Vec<u32> = Vec::new();
@@ -154,7 +165,7 @@ async fn kill_in_a_loop_loses_nothing_and_invents_nothing() {
             "no left-over files"
         );
 
-        let kill_after = Duration::from_millis(60 + round * 37);
+        let kill_after = Duration::from_millis(60 + (round * 37 + first * 11) % 400);
         let killer = tokio::spawn(async move {
             tokio::time::sleep(kill_after).await;
             process.0.kill().unwrap();

@@ -197,6 +197,56 @@ async fn types_of_users_are_read_by_others() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
 }
 
+/// Rows that are values are STRUCTs, at any depth.
+#[tokio::test(flavor = "multi_thread")]
+async fn composite_values_are_structs_to_others() {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .simple(
+            "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE point AS (x int, y float8, m mood);
+             CREATE TYPE path AS (name text, points point[], middle point);
+             CREATE TABLE t (id int, p point, q path, ps path[]);
+             INSERT INTO t SELECT g, ROW(g, g / 2.0, 'sad'), ROW('p' || g, ARRAY[ROW(1, 2, 'happy')::point], NULL), NULL
+             FROM generate_series(1, 2000) g;
+             INSERT INTO t VALUES (2001, NULL, '(a,\"{\"\"(1,2,sad)\"\",NULL}\",\"(3,,)\")', '{\"(b,,)\",NULL}');
+             UPDATE t SET p.y = 7, q.middle = ROW(9, 9, 'happy') WHERE id = 2000",
+        )
+        .await
+        .unwrap();
+    let own = "SELECT string_agg(concat_ws(' ', id, p, q, ps), ';' ORDER BY id) FROM t WHERE id > 1998";
+    let wanted = "1999 (1999,999.5,sad) (p1999,\"{\"\"(1,2,happy)\"\"}\",);2000 (2000,7,sad) \
+                  (p2000,\"{\"\"(1,2,happy)\"\"}\",\"(9,9,happy)\");2001 \
+                  (a,\"{\"\"(1,2,sad)\"\",NULL}\",\"(3,,)\") {\"(b,,)\",NULL}";
+    let before = client.value("SELECT max(snapshot_id) FROM snapshots()").await.unwrap();
+    assert_eq!(client.value(own).await.as_deref(), Some(wanted));
+    server.restart().await;
+    let mut client = server.connect().await;
+    assert_eq!(client.value(own).await.as_deref(), Some(wanted));
+    client.simple("VACUUM FULL t; UPDATE t SET p = NULL WHERE id = 1999").await.unwrap();
+    let past = own.replace("FROM t", &format!("FROM t AT (VERSION => {before})"));
+    assert_eq!(client.value(&past).await.as_deref(), Some(wanted));
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    let output = Command::new(python)
+        .args(["-c", READ, metadata.to_str().unwrap()])
+        .args([
+            "SELECT id, p, q, ps FROM l.public.t WHERE id > 1998 ORDER BY id",
+            "SELECT sum(p.x), count(*) FILTER (p.m = 'sad'), max(q.points[1].y) FROM l.public.t",
+            "SELECT typeof(q) FROM l.public.t LIMIT 1",
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let wanted = "1999|NULL|{'name': 'p1999', 'points': [{'x': 1, 'y': 2.0, 'm': 'happy'}], 'middle': None}|NULL
+2000|{'x': 2000, 'y': 7.0, 'm': 'sad'}|{'name': 'p2000', 'points': [{'x': 1, 'y': 2.0, 'm': 'happy'}], 'middle': {'x': 9, 'y': 9.0, 'm': 'happy'}}|NULL
+2001|NULL|{'name': 'a', 'points': [{'x': 1, 'y': 2.0, 'm': 'sad'}, None], 'middle': {'x': 3, 'y': None, 'm': None}}|[{'name': 'b', 'points': None, 'middle': None}, None]
+1999001|1999|2.0
+STRUCT(\"name\" VARCHAR, points STRUCT(x INTEGER, y DOUBLE, m VARCHAR)[], middle STRUCT(x INTEGER, y DOUBLE, m VARCHAR))
+";
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
+}
+
 /// The files of a table that is in another schema now are where they were, also after a restart, which sweeps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_may_move_to_another_schema() {

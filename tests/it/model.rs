@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::crash::{Process, connect, free_port, spawn_with};
+use crate::crash::{Process, connect, free_port, kills, spawn_with};
 use crate::support::{Client, DbError, Reply};
 
 const SESSIONS: i64 = 3;
@@ -72,6 +72,7 @@ struct World {
     sessions: Vec<Session>,
     committed: Rows,
     next: i64,
+    kills: u64,
 }
 
 impl World {
@@ -88,6 +89,7 @@ impl World {
             sessions: Vec::new(),
             committed: Rows::new(),
             next: 0,
+            kills: 0,
         };
         world.start().await;
         world.clients[0].simple("CREATE TABLE m (id bigint PRIMARY KEY, n bigint, s text NOT NULL)").await.unwrap();
@@ -304,6 +306,7 @@ impl World {
             tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
         }
         self.start().await;
+        self.kills += 1;
         self.prepare().await;
         let rows = self.run(0, CONTENT).await.unwrap().rows;
         if rows != shown(&self.committed) {
@@ -315,13 +318,15 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_see_what_a_model_says_also_after_kills() {
-    let seeds = std::env::var("TEST_SEEDS").map_or(2, |seeds| seeds.parse().unwrap());
-    for seed in 1..=seeds {
+    let (wanted, mut killed, mut seed) = (kills(6), 0, 0);
+    while killed < wanted {
+        seed += 1;
         let mut world = World::new(seed).await;
         for step in 0..150 {
             world.step = step;
             world.step().await;
         }
         world.kill().await;
+        killed += world.kills;
     }
 }

@@ -138,7 +138,12 @@ pub(super) fn relation_oid(ctx: &Context, name: &QualifiedName) -> Result<u32, P
     }
     match ctx.relation(name) {
         Some((id, relation)) if objects::is_visible(ctx, relation) => Ok(id.oid()),
-        _ => Err(undefined_table(name)),
+        Some(_) => Err(undefined_table(name)),
+        // A composite type is a relation, too.
+        None => {
+            let found = ctx.user_type(name).filter(|(id, _)| types::composites(ctx).any(|(known, ..)| known == *id));
+            found.map(|(id, _)| id.oid()).ok_or_else(|| undefined_table(name))
+        }
     }
 }
 
@@ -148,6 +153,10 @@ pub(super) fn is_on_path(ctx: &Context, oid: u32) -> Option<bool> {
         return Some(relation.schema == PG_CATALOG);
     }
     let id = ObjectId::from_oid(oid)?;
+    if let Some((_, composite, _)) = types::composites(ctx).find(|(known, ..)| *known == id) {
+        let found = ctx.user_type(&QualifiedName::bare(composite.name.clone()));
+        return Some(found.is_some_and(|(found, _)| found == id));
+    }
     let found = ctx.catalog.relation(id).filter(|relation| objects::is_visible(ctx, relation))?;
     if relation(None, &found.name).is_some() {
         return Some(false);

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::catalog::{
     BOOTSTRAP_ROLE, Column, Constraint, ConstraintKind, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation,
-    RelationKind, Schema, TEMPORARY_SCHEMA,
+    RelationKind, Schema, TEMPORARY_SCHEMA, UserType,
 };
 use crate::context::Context;
 use crate::govern::{Acl, Grantee};
 use crate::name::{ObjectId, quote};
-use crate::types::PgType;
+use crate::types::{Attribute, PgType};
 
 /// OIDs of the catalogs that other catalogs refer to (`classid` and its like).
 pub(super) const PG_CLASS_OID: u32 = 1259;
@@ -212,6 +212,35 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             options,
         ]);
     }
+    for (id, user_type, attributes) in types::composites(ctx) {
+        rows.push(composite_class(id, user_type, attributes));
+    }
+}
+
+/// A composite type as a relation.
+fn composite_class(id: ObjectId, user_type: &UserType, attributes: &[Attribute]) -> [Value; 20] {
+    row![
+        id.oid(),
+        &user_type.name,
+        user_type.schema.oid(),
+        user_type.owner.oid(),
+        0,
+        0,
+        0,
+        0_i64,
+        'p',
+        'c',
+        attribute_number(attributes.len()),
+        false,
+        false,
+        false,
+        true,
+        false,
+        0_i16,
+        'n',
+        None::<Vec<String>>,
+        None::<Vec<String>>,
+    ]
 }
 
 fn is_check(constraint: &Constraint) -> bool {
@@ -254,6 +283,12 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
         for (index, (name, pg)) in relation.columns.iter().enumerate() {
             let own = OwnAttributes::default();
             rows.push(attribute_row(relation.oid, name, pg, i32::from(attribute_number(index + 1)), own));
+        }
+    }
+    for (id, _, attributes) in types::composites(ctx) {
+        for (index, attribute) in attributes.iter().enumerate() {
+            let (number, own) = (i32::from(attribute_number(index + 1)), OwnAttributes::default());
+            rows.push(attribute_row(id.oid(), &attribute.name, &attribute.pg, number, own));
         }
     }
     for (id, relation) in visible(ctx) {

@@ -9,7 +9,7 @@ use super::value::Value;
 use crate::catalog::{Domain, TypeDefinition, UserType};
 use crate::context::Context;
 use crate::name::{ObjectId, QualifiedName};
-use crate::types::{PgType, array_type_oid, type_of_oid};
+use crate::types::{Attribute, PgType, array_type_oid, type_of_oid};
 
 /// The OID of `pg_type` itself.
 pub(super) const PG_TYPE_OID: u32 = 1247;
@@ -26,6 +26,10 @@ const ENUM_IN: u32 = 3506;
 const ENUM_OUT: u32 = 3507;
 const ENUM_RECEIVE: u32 = 3532;
 const ENUM_SEND: u32 = 3533;
+const RECORD_IN: u32 = 2290;
+const RECORD_OUT: u32 = 2291;
+const RECORD_RECEIVE: u32 = 2402;
+const RECORD_SEND: u32 = 2403;
 const DOMAIN_IN: u32 = 2597;
 const DOMAIN_RECEIVE: u32 = 2598;
 
@@ -67,6 +71,25 @@ static BASES: LazyLock<HashMap<u32, Base>> = LazyLock::new(|| {
 const ENUMERATION: Base =
     Base { length: 4, by_value: true, align: 'i', storage: 'p', output: ENUM_OUT, send: ENUM_SEND, collation: 0 };
 
+/// How rows are kept by PostgreSQL.
+const ROW: Base =
+    Base { length: -1, by_value: false, align: 'd', storage: 'x', output: RECORD_OUT, send: RECORD_SEND, collation: 0 };
+
+/// `typtype` of a user's type, how PostgreSQL keeps its values, and the functions that read them.
+fn kind_of(definition: &TypeDefinition) -> (char, Base, u32, u32) {
+    match definition {
+        TypeDefinition::Enum(_) => ('e', ENUMERATION, ENUM_IN, ENUM_RECEIVE),
+        TypeDefinition::Composite(_) => ('c', ROW, RECORD_IN, RECORD_RECEIVE),
+        TypeDefinition::Domain(domain) => {
+            let base = match &domain.base {
+                PgType::Composite(_) => ROW,
+                base => BASES.get(&base.oid()).copied().unwrap_or(ENUMERATION),
+            };
+            ('d', base, DOMAIN_IN, DOMAIN_RECEIVE)
+        }
+    }
+}
+
 /// Types that the current role may know of.
 fn visible(ctx: &Context) -> impl Iterator<Item = (ObjectId, &UserType)> {
     ctx.catalog.user_types().filter(|(_, user_type)| ctx.owns(user_type.owner) || ctx.may_use_schema(user_type.schema))
@@ -85,6 +108,7 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
         "typcategory",
         "typisdefined",
         "typdelim",
+        "typrelid",
         "typsubscript",
         "typelem",
         "typarray",
@@ -105,33 +129,34 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
     for (id, user_type) in visible(ctx) {
         let value = ctx.catalog.value_type(id, user_type);
         let domain = user_type.as_domain();
-        let base = domain.and_then(|domain| BASES.get(&domain.base.oid())).copied().unwrap_or(ENUMERATION);
+        let (kind, own, input, receive) = kind_of(&user_type.definition);
         rows.push(row![
             id.oid(),
             &user_type.name,
             user_type.schema.oid(),
             user_type.owner.oid(),
-            base.length,
-            base.by_value,
-            if domain.is_some() { 'd' } else { 'e' },
+            own.length,
+            own.by_value,
+            kind,
             value.category(),
             true,
             ',',
+            if kind == 'c' { id.oid() } else { 0 },
             0_u32,
             0_u32,
             array_type_oid(id),
-            if domain.is_some() { DOMAIN_IN } else { ENUM_IN },
-            base.output,
-            if domain.is_some() { DOMAIN_RECEIVE } else { ENUM_RECEIVE },
-            base.send,
+            input,
+            own.output,
+            receive,
+            own.send,
             0_u32,
-            base.align,
-            base.storage,
+            own.align,
+            own.storage,
             domain.is_some_and(|domain| !domain.nullable),
             domain.map_or(0, |domain| domain.base.oid()),
             domain.map_or(-1, |domain| domain.base.typmod()),
             i32::from(domain.is_some_and(|domain| domain.base.element().is_some())),
-            base.collation,
+            own.collation,
             domain.and_then(|domain| domain.default.clone()),
         ]);
         rows.push(row![
@@ -145,6 +170,7 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
             'A',
             true,
             ',',
+            0_u32,
             ARRAY_SUBSCRIPT,
             id.oid(),
             0_u32,
@@ -153,16 +179,21 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
             ARRAY_RECEIVE,
             ARRAY_SEND,
             ARRAY_ANALYZE,
-            if base.align == 'd' { 'd' } else { 'i' },
+            if own.align == 'd' { 'd' } else { 'i' },
             'x',
             false,
             0_u32,
             -1,
             0,
-            base.collation,
+            own.collation,
             None::<String>,
         ]);
     }
+}
+
+/// Composite types that the current role may know of: they are relations, too.
+pub(super) fn composites(ctx: &Context) -> impl Iterator<Item = (ObjectId, &UserType, &[Attribute])> {
+    visible(ctx).filter_map(|(id, user_type)| Some((id, user_type, user_type.as_composite()?)))
 }
 
 pub(super) fn enumerations(ctx: &Context, rows: &mut Rows) {

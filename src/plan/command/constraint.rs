@@ -645,8 +645,7 @@ fn comparable(pg: &PgType, index: &Index) -> PlanResult<()> {
         PgType::Jsonb | PgType::Interval if index.unique => {
             Err(unsupported(format!("a unique key of type {pg}")).into())
         }
-        PgType::Array(element) => comparable(element, index),
-        _ => Ok(()),
+        other => other.parts().try_for_each(|part| comparable(part, index)),
     }
 }
 

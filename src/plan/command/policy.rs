@@ -119,7 +119,7 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
         use datafusion::logical_expr::ExprSchemable;
         let (_, given) = bound.to_field(&schema).map_err(SqlError::from_engine)?;
         let result = of_field(&given);
-        let same = result.category() == masked.category() && (result.enumeration().is_none() || result == *masked);
+        let same = result.category() == masked.category() && (!result.is_made() || result == *masked);
         let related = same || *given.data_type() == arrow::datatypes::DataType::Null;
         if !related {
             let message = format!("masking policy \"{}\" returns type {result}, but masks type {masked}", create.name);

@@ -294,6 +294,7 @@ pub(super) fn storable(pg: &PgType) -> PlanResult<()> {
         | PgType::Uuid
         | PgType::Json
         | PgType::Jsonb => Ok(()),
+        PgType::Composite(of) => of.attributes.iter().try_for_each(|attribute| storable(&attribute.pg)),
         other => Err(unsupported(format!("a column of type {other}")).into()),
     }
 }
@@ -317,6 +318,10 @@ pub(in crate::plan) fn create_table_as(
         (create.columns.get(index).unwrap_or(field.name()).clone(), pg)
     });
     let columns = number(named)?;
+    if let Some(column) = columns.iter().find(|column| matches!(column.pg, PgType::Record(_))) {
+        let message = format!("column \"{}\" has pseudo-type record", column.name);
+        return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
+    }
     for column in &columns {
         storable(&column.pg)?;
     }
@@ -638,18 +643,19 @@ fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<Obj
                 Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
                 Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
                 Body::MaskingPolicy(policy) => {
-                    policy.arguments.iter().any(|(_, pg)| pg.enumeration().is_some_and(|of| gone.contains(&of.id)))
+                    policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id))
                 }
                 Body::Type(user_type) => {
-                    let over = user_type.as_domain().and_then(|domain| domain.base.enumeration());
-                    gone.contains(&user_type.schema) || over.is_some_and(|of| gone.contains(&of.id))
+                    let over = user_type.over().flat_map(PgType::objects);
+                    gone.contains(&user_type.schema) || over.into_iter().any(|id| gone.contains(&id))
                 }
                 _ => false,
             };
             if falls_with
                 || (depends
                     && drop.cascade
-                    && !matches!(entry.body, Body::MaskAttachment(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_)))
+                    && !matches!(entry.body, Body::MaskAttachment(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_))
+                    && !loses_attribute(&entry.body, &gone))
             {
                 gone.insert(entry.id);
             } else if depends {
@@ -767,6 +773,13 @@ fn reads(scope: &Scope, relation: &Relation, gone: &BTreeSet<ObjectId>) -> bool 
     query::relations_of(&view.query).iter().any(|name| inner.relation(name).is_some_and(|(id, _)| gone.contains(&id)))
 }
 
+/// Whether it is a composite type with an attribute of a type that goes: in PostgreSQL only the attribute would go.
+fn loses_attribute(body: &Body, gone: &BTreeSet<ObjectId>) -> bool {
+    let Body::Type(user_type) = body else { return false };
+    let attributes = user_type.as_composite().unwrap_or_default().iter();
+    !gone.contains(&user_type.schema) && attributes.flat_map(|part| part.pg.objects()).any(|id| gone.contains(&id))
+}
+
 fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
     let name = drop.names.first().map(|name| name.name.clone()).unwrap_or_default();
     let kind = match &drop.kind {
@@ -783,13 +796,19 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
             format!("{} {} depends on {kind} {name}", relation.kind_name(), scope.ctx.display_name(by))
         }
         Some(Body::MaskingPolicy(policy)) => format!("masking policy {} depends on it", policy.name),
+        Some(Body::Type(user_type)) if user_type.as_composite().is_some() => {
+            format!("composite type {} depends on {kind} {name}", user_type.name)
+        }
         Some(Body::MaskAttachment(attachment)) => {
             format!("it is attached to {}", scope.ctx.display_name(attachment.relation))
         }
         _ => "an object depends on it".to_owned(),
     };
+    let composite = |body: &Body| matches!(body, Body::Type(user_type) if user_type.as_composite().is_some());
     let hint = if matches!(drop.kind, DropKind::MaskingPolicy) {
         "Detach it first."
+    } else if drop.cascade && scope.catalog().entry(by).is_some_and(|entry| composite(&entry.body)) {
+        "Drop its attribute first."
     } else {
         "Use DROP ... CASCADE to drop the dependent objects too."
     };

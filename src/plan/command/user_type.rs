@@ -9,7 +9,7 @@ use datafusion::logical_expr::Expr;
 use super::super::domain::bind;
 use super::super::insert::default_value;
 use super::super::type_names::{self, names_type};
-use super::super::{PlanResult, Right, Scope};
+use super::super::{PlanError, PlanResult, Right, Scope};
 use super::constraint::{numbered, rows};
 use super::sequence;
 use super::table::plain_column;
@@ -21,9 +21,9 @@ use crate::catalog::{
 use crate::context::undefined_schema;
 use crate::error::{About, Plain, SqlState, unsupported};
 use crate::govern::Privilege;
-use crate::name::{ObjectId, QualifiedName};
-use crate::statement::{AlterType, AlterTypeAction, CreateType, NewDomain, NewType};
-use crate::types::{EnumLabel, EnumType, PgType};
+use crate::name::{ObjectId, QualifiedName, quote};
+use crate::statement::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
+use crate::types::{Attribute, EnumLabel, EnumType, PgType};
 
 /// The longest label, in bytes.
 const LABEL_BYTES_MAX: usize = 63;
@@ -48,12 +48,45 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateType) -> P
             }
             TypeDefinition::Enum(EnumType::number(labels.iter().cloned()))
         }
+        NewType::Composite(attributes) => TypeDefinition::Composite(new_attributes(scope, schema, name, attributes)?),
         NewType::Domain(domain) => TypeDefinition::Domain(new_domain(scope, name, domain)?),
     };
     let id = ddl.new_id(scope);
     let user_type = UserType { schema, name: name.clone(), owner: scope.ctx.role, comment: None, definition };
     ddl.put(id, Body::Type(user_type));
     Ok(())
+}
+
+fn new_attributes(scope: &Scope, schema: ObjectId, name: &str, new: &[Attribute]) -> PlanResult<Vec<Attribute>> {
+    // In PostgreSQL tables are types, too.
+    if scope.catalog().find(Namespace::Relation(schema), name).is_some() {
+        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, format!("type \"{name}\" already exists")).into());
+    }
+    let mut attributes: Vec<Attribute> = Vec::with_capacity(new.len());
+    for attribute in new {
+        if attributes.iter().any(|known| known.name == attribute.name) {
+            let message = format!("column \"{}\" specified more than once", attribute.name);
+            return Err(Plain::new(SqlState::DUPLICATE_COLUMN, message).into());
+        }
+        attributes.push(Attribute { name: attribute.name.clone(), pg: attribute_type(scope, &attribute.pg)? });
+    }
+    refuse_empty(&attributes)?;
+    Ok(attributes)
+}
+
+/// Looks up the type of an attribute. `0A000` for a domain, and for what the warehouse does not keep.
+fn attribute_type(scope: &Scope, pg: &PgType) -> PlanResult<PgType> {
+    let (pg, domain) = scope.ctx.named_type(pg)?;
+    if domain.is_some() {
+        return Err(unsupported("an attribute whose type is a domain").into());
+    }
+    super::table::storable(&pg)?;
+    Ok(pg)
+}
+
+/// Parquet has no rows without columns.
+fn refuse_empty(attributes: &[Attribute]) -> PlanResult<()> {
+    if attributes.is_empty() { Err(unsupported("a composite type without attributes").into()) } else { Ok(()) }
 }
 
 fn refuse_known(scope: &Scope, schema: ObjectId, name: &str) -> PlanResult<()> {
@@ -164,6 +197,11 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterType) -> Plan
                     return Ok(());
                 }
             }
+            TypeDefinition::Composite(attributes) => {
+                if !alter_attributes(scope, ddl, (id, &old.name), attributes, action)? {
+                    return Ok(());
+                }
+            }
             TypeDefinition::Domain(domain) => {
                 if !alter_domain(scope, ddl, id, &old.name, domain, action)? {
                     return Ok(());
@@ -229,6 +267,82 @@ fn alter_labels(
         _ => return Err(unsupported("this ALTER of an enumeration").into()),
     }
     Ok(true)
+}
+
+/// Tells whether there is something to do.
+fn alter_attributes(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    (id, name): (ObjectId, &str),
+    attributes: &mut Vec<Attribute>,
+    action: &AlterTypeAction,
+) -> PlanResult<bool> {
+    let AlterTypeAction::Attributes(changes) = action else {
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("{} is not an enum", quote(name))).into());
+    };
+    let missing = |attribute: &str| {
+        let message = format!("column \"{attribute}\" of relation \"{name}\" does not exist");
+        Plain::new(SqlState::UNDEFINED_COLUMN, message)
+    };
+    let place = |attributes: &[Attribute], name: &str| attributes.iter().position(|known| known.name == name);
+    let free = |attributes: &[Attribute], attribute: &str| match place(attributes, attribute) {
+        None => Ok(()),
+        Some(_) => {
+            let message = format!("column \"{attribute}\" of relation \"{name}\" already exists");
+            Err(Plain::new(SqlState::DUPLICATE_COLUMN, message))
+        }
+    };
+    let checked = |pg: &PgType| {
+        let pg = attribute_type(scope, pg)?;
+        if pg.objects().contains(&id) {
+            let message = format!("composite type {name} cannot be made a member of itself");
+            return Err(PlanError::from(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message)));
+        }
+        Ok(pg)
+    };
+    let mut changed = false;
+    for change in changes {
+        changed = true;
+        match change {
+            AttributeChange::Add(new) => {
+                free(attributes, &new.name)?;
+                attributes.push(Attribute { name: new.name.clone(), pg: checked(&new.pg)? });
+            }
+            AttributeChange::Drop { if_exists, name } => match place(attributes, name) {
+                Some(at) => drop(attributes.remove(at)),
+                None if *if_exists => {
+                    ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("{}, skipping", missing(name).message));
+                    changed = false;
+                }
+                None => return Err(missing(name).into()),
+            },
+            AttributeChange::Retype(new) => {
+                let found = attributes.iter_mut().find(|known| known.name == new.name);
+                found.ok_or_else(|| missing(&new.name))?.pg = checked(&new.pg)?;
+            }
+            AttributeChange::Rename { name, to } => {
+                free(attributes, to)?;
+                let found = attributes.iter_mut().find(|known| known.name == *name);
+                found.ok_or_else(|| missing(name))?.name.clone_from(to);
+            }
+        }
+    }
+    refuse_empty(attributes)?;
+    // What is in files is as it was.
+    let uses = |column: &&Column| column.types().any(|found| found == id);
+    let mut tables = users(scope, id).filter(|(_, relation)| changed && is_table(relation));
+    let used = tables.find_map(|(table, relation)| Some((table, relation.columns.iter().find(uses)?)));
+    if let Some((table, column)) = used {
+        let message = format!(
+            "cannot alter type \"{name}\" because column \"{}.{}\" uses it",
+            scope.ctx.display_name(table),
+            column.name
+        );
+        let hint = "Make the column text with ALTER TABLE … ALTER COLUMN … TYPE text, and give it the type again.";
+        return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint).into());
+    }
+    refuse_named(scope, id, "ALTER of an attribute")?;
+    Ok(changed)
 }
 
 fn is_table(relation: &Relation) -> bool {
@@ -397,14 +511,33 @@ pub(super) fn renew(scope: &Scope, relation: &mut Relation) -> PlanResult<()> {
         {
             return Err(refused("the rules of the domain were changed").into());
         }
-        let Some(old) = column.pg.enumeration() else { continue };
-        let Some(user_type) = scope.catalog().user_type(old.id) else { continue };
-        let PgType::Enum(new) = scope.catalog().value_type(old.id, user_type) else { continue };
-        if old.labels.iter().any(|label| new.label(label.code) != Some(label.name.as_str())) {
-            return Err(refused("values were renamed").into());
-        }
-        if let Some(of) = column.pg.enumeration_mut() {
-            new.as_ref().clone_into(of);
+        let mut refusal = None;
+        column.pg.change_made(&mut |made| {
+            let now = made.object().and_then(|id| {
+                let user_type = scope.catalog().user_type(id)?;
+                Some(scope.catalog().value_type(id, user_type))
+            });
+            let Some(now) = now else { return };
+            match (&*made, &now) {
+                (PgType::Enum(old), PgType::Enum(new)) => {
+                    if old.labels.iter().any(|label| new.label(label.code) != Some(label.name.as_str())) {
+                        refusal = Some(refused("values were renamed"));
+                    }
+                }
+                (PgType::Composite(old), PgType::Composite(new)) => {
+                    let shape = |of: &[Attribute]| -> Vec<(String, u32, i32)> {
+                        of.iter().map(|known| (known.name.clone(), known.pg.oid(), known.pg.typmod())).collect()
+                    };
+                    if shape(&old.attributes) != shape(&new.attributes) {
+                        refusal = Some(refused("the attributes of the type were changed"));
+                    }
+                }
+                _ => return,
+            }
+            *made = now;
+        });
+        if let Some(refusal) = refusal {
+            return Err(refusal.into());
         }
     }
     Ok(())
@@ -422,11 +555,10 @@ pub(super) fn users(scope: &Scope, id: ObjectId) -> impl Iterator<Item = (Object
 fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
     let value = scope.catalog().value_type(id, new);
     let revision = new.as_domain().map(|domain| domain.revision);
+    // What a domain is over stays as it is.
     let refresh = |pg: &mut PgType| {
-        if let (Some(of), PgType::Enum(new)) = (pg.enumeration_mut(), &value)
-            && of.id == id
-        {
-            new.as_ref().clone_into(of);
+        if value.object() == Some(id) {
+            pg.renew(&value);
         }
     };
     for (user, relation) in users(scope, id) {
@@ -443,7 +575,7 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
     }
     for entry in scope.catalog().entries() {
         if let Body::MaskingPolicy(policy) = &entry.body
-            && policy.arguments.iter().any(|(_, pg)| pg.enumeration().is_some_and(|of| of.id == id))
+            && policy.arguments.iter().any(|(_, pg)| pg.objects().contains(&id))
         {
             let mut policy = policy.clone();
             policy.arguments.iter_mut().for_each(|(_, pg)| refresh(pg));
@@ -451,11 +583,9 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
         }
     }
     for (other, user_type) in scope.catalog().user_types() {
-        let mut user_type = user_type.clone();
-        if let TypeDefinition::Domain(domain) = &mut user_type.definition
-            && domain.base.enumeration().is_some_and(|of| of.id == id)
-        {
-            refresh(&mut domain.base);
+        if other != id && user_type.over().any(|pg| pg.objects().contains(&id)) {
+            let mut user_type = user_type.clone();
+            user_type.over_mut().for_each(refresh);
             ddl.put(other, Body::Type(user_type));
         }
     }

@@ -5,6 +5,7 @@ mod from;
 mod grouping;
 mod output;
 mod precedence;
+mod records;
 mod rows;
 mod session;
 mod sets;
@@ -27,7 +28,7 @@ pub(super) use self::wildcard::called;
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
-use crate::pg::{ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
+use crate::pg::{ARRAY_OF, ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
 use crate::types::{PgType, from_sql};
 
 /// The folded name of a function of `pg_catalog` or `information_schema`.
@@ -231,10 +232,12 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         if let ast::GroupByExpr::Expressions(keys, _) = &mut select.group_by {
-            for key in keys {
-                // `GROUP BY ()`: one group, also of no rows.
-                if matches!(key, Expr::Tuple(items) if items.is_empty()) {
-                    *key = Expr::GroupingSets(vec![vec![]]);
+            for key in std::mem::take(keys) {
+                match key {
+                    // `GROUP BY ()`: one group, also of no rows.
+                    Expr::Tuple(items) if items.is_empty() => keys.push(Expr::GroupingSets(vec![vec![]])),
+                    Expr::Tuple(items) => keys.extend(items),
+                    key => keys.push(key),
                 }
             }
         }
@@ -247,11 +250,16 @@ impl VisitorMut for Rewriter<'_> {
         }
         from::raise_laterals(&mut select.from);
         qualify_wildcards(select);
+        if let Err(error) = records::expand(self.scope, select) {
+            self.error = Some(error);
+            return ControlFlow::Break(());
+        }
         let starred = wildcard::names(self.scope, select);
         let outermost = self.depth == 1;
         let may_repeat = |name: &str| starred.as_ref().map_or(outermost, |names| names.contains(name));
         output::name_columns(&mut select.projection, may_repeat);
         sets::in_select(&mut select.projection);
+        records::whole_rows(self.scope, select);
         ControlFlow::Continue(())
     }
 
@@ -334,7 +342,7 @@ impl VisitorMut for Rewriter<'_> {
             }
             // The engine plans the items of ARRAY[…] without the outer query in sight; those of a call it does not.
             Expr::Array(array) if !array.elem.is_empty() => {
-                Some(call(Ident::new("make_array"), std::mem::take(&mut array.elem)))
+                Some(call(Ident::new(ARRAY_OF), std::mem::take(&mut array.elem)))
             }
             Expr::Collate { expr: inner, collation } => match check_collation(collation) {
                 Ok(()) => Some(inner.as_ref().clone()),
@@ -343,38 +351,7 @@ impl VisitorMut for Rewriter<'_> {
                     return ControlFlow::Break(());
                 }
             },
-            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
-                if let Expr::Function(function) = inside(right)
-                    && function_name(function).as_deref() == Some(ARRAY_SUBQUERY)
-                    && let FunctionArguments::List(list) = &function.args
-                    && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(query @ Expr::Subquery(_)))] =
-                        list.args.as_slice()
-                {
-                    // `ANY (ARRAY(SELECT …))` asks the query itself.
-                    let query = query.clone();
-                    **right = query;
-                }
-                if matches!(inside(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
-                    let text = std::mem::replace(right.as_mut(), string(""));
-                    **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
-                }
-                match expr {
-                    // Different from all is equal to none: the engine compares with NULL in its own way.
-                    Expr::AllOp { left, compare_op: ast::BinaryOperator::NotEq, right }
-                        if !matches!(inside(right), Expr::Subquery(_)) =>
-                    {
-                        let any = Expr::AnyOp {
-                            left: left.clone(),
-                            compare_op: ast::BinaryOperator::Eq,
-                            right: right.clone(),
-                            is_some: false,
-                        };
-                        let none = Expr::Nested(Box::new(any));
-                        Some(Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(none) })
-                    }
-                    _ => None,
-                }
-            }
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => quantified(expr),
             Expr::BinaryOp { left, op: ast::BinaryOperator::PGOverlap, right } => {
                 Some(call(Ident::new("array_has_any"), vec![left.as_ref().clone(), right.as_ref().clone()]))
             }
@@ -386,6 +363,8 @@ impl VisitorMut for Rewriter<'_> {
                 }
                 None
             }
+            Expr::Tuple(items) => Some(records::tuple(items)),
+            Expr::CompoundFieldAccess { root, access_chain } => records::access(root, access_chain),
             Expr::BinaryOp { left, op, right } => rows::comparison(left, op, right),
             Expr::InList { expr, list, negated } => rows::in_list(expr, list, *negated),
             _ => None,
@@ -394,6 +373,40 @@ impl VisitorMut for Rewriter<'_> {
             *expr = replacement;
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `value op ANY (array)` and `ALL`. `None`: it stays as it has become.
+fn quantified(expr: &mut Expr) -> Option<Expr> {
+    let (Expr::AnyOp { right, .. } | Expr::AllOp { right, .. }) = expr else { return None };
+    if let Expr::Function(function) = inside(right)
+        && function_name(function).as_deref() == Some(ARRAY_SUBQUERY)
+        && let FunctionArguments::List(list) = &function.args
+        && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(query @ Expr::Subquery(_)))] = list.args.as_slice()
+    {
+        // `ANY (ARRAY(SELECT …))` asks the query itself.
+        let query = query.clone();
+        **right = query;
+    }
+    if matches!(inside(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
+        let text = std::mem::replace(right.as_mut(), string(""));
+        **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
+    }
+    match expr {
+        // Different from all is equal to none: the engine compares with NULL in its own way.
+        Expr::AllOp { left, compare_op: ast::BinaryOperator::NotEq, right }
+            if !matches!(inside(right), Expr::Subquery(_)) =>
+        {
+            let any = Expr::AnyOp {
+                left: left.clone(),
+                compare_op: ast::BinaryOperator::Eq,
+                right: right.clone(),
+                is_some: false,
+            };
+            let none = Expr::Nested(Box::new(any));
+            Some(Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(none) })
+        }
+        _ => None,
     }
 }
 

@@ -76,6 +76,13 @@ fn figure(expr: &Expr) -> Option<String> {
             ObjectNamePart::Identifier(name) => ident(name),
             ObjectNamePart::Function(_) => return None,
         },
+        Expr::CompoundFieldAccess { access_chain, .. } => {
+            let name = access_chain.iter().rev().find_map(|access| match access {
+                ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(ident(name)),
+                _ => None,
+            });
+            return name;
+        }
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return figure(inner),
         Expr::Cast { expr: inner, data_type, .. } => {
             return Some(inner.as_ref())

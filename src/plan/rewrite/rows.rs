@@ -1,6 +1,6 @@
 //! Comparisons of rows, as comparisons of their columns: so NULL in one of them counts as PostgreSQL counts it.
 
-use sqlparser::ast::{BinaryOperator as B, Expr, Function, UnaryOperator};
+use sqlparser::ast::{BinaryOperator as B, Expr, ObjectName, UnaryOperator};
 
 use super::syntax::arguments;
 
@@ -38,13 +38,14 @@ fn row(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {
         Expr::Tuple(columns) => Some(columns.clone()),
         Expr::Nested(inner) => row(inner),
-        Expr::Function(function) if is_row(function) => Some(arguments(function)),
+        Expr::Function(function) if is_row(&function.name) => Some(arguments(function)),
         _ => None,
     }
 }
 
-fn is_row(function: &Function) -> bool {
-    function.name.to_string().eq_ignore_ascii_case("row")
+/// Whether a function is ROW.
+pub(super) fn is_row(name: &ObjectName) -> bool {
+    name.to_string().eq_ignore_ascii_case("row")
 }
 
 fn equal(pairs: &[(Expr, Expr)]) -> Option<Expr> {

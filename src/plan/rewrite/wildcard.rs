@@ -53,7 +53,7 @@ pub(in crate::plan) fn called(factor: &TableFactor) -> Option<String> {
     }
 }
 
-fn of_factor(scope: &Scope, factor: &TableFactor) -> Option<Vec<String>> {
+pub(super) fn of_factor(scope: &Scope, factor: &TableFactor) -> Option<Vec<String>> {
     let (mut names, alias) = match factor {
         TableFactor::Table { name, alias, args: None, .. } => {
             let name = query::qualified(name)?;
@@ -80,6 +80,10 @@ fn of_query(scope: &Scope, query: &Query) -> Option<Vec<String>> {
             SetExpr::Select(select) => break select,
             SetExpr::SetOperation { left, .. } => left.as_ref(),
             SetExpr::Query(query) => query.body.as_ref(),
+            SetExpr::Values(values) => {
+                let width = values.rows.first().map_or(0, |row| row.content.len());
+                return Some((1..=width).map(|number| format!("column{number}")).collect());
+            }
             _ => return None,
         };
     };
