@@ -2,9 +2,10 @@
 
 use bytes::BufMut;
 
+use super::array;
 use super::number::Numeric;
 use super::record::write_record_binary;
-use super::text::{bounds, shown};
+use super::text::shown;
 use super::timetz::TimeTz;
 use super::{Column, DAYS_1970_TO_2000, MICROS_1970_TO_2000, Style, Values, number, write_text};
 use crate::types::PgType;
@@ -61,20 +62,9 @@ pub(super) fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, style
             out.put_i32(value.months);
         }
         Values::List(list, elements) => {
-            let range = bounds(list.value_offsets(), row);
-            let nulls = range.clone().any(|element| elements.values.is_null(element));
-            out.put_i32(i32::from(!range.is_empty()));
-            out.put_i32(i32::from(nulls));
-            out.put_u32(elements.pg.oid());
-            if range.is_empty() {
-                return;
-            }
-            out.put_i32(i32::try_from(range.len()).unwrap_or(i32::MAX));
             // Arrays start at 1; the catalogs' vectors at 0.
-            out.put_i32(i32::from(!matches!(column.pg, PgType::Int2vector | PgType::Oidvector)));
-            for element in range {
-                write_field(out, elements, element, style);
-            }
+            let first = i32::from(!matches!(column.pg, PgType::Int2vector | PgType::Oidvector));
+            array::write(out, list.value_offsets(), row, elements, first, style);
         }
         Values::Row(_, columns) => write_record_binary(out, columns, row, style),
         Values::Null => {}

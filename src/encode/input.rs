@@ -12,6 +12,7 @@ use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNano};
 use arrow::error::ArrowError;
 
+use super::array;
 use super::datetime::{Malformed, parse_date, parse_time, parse_timestamp, split_offset, zone_of};
 use super::interval::parse_interval;
 use super::nested::rebuilt;
@@ -82,6 +83,12 @@ pub enum InputError {
         /// The text that was given.
         text: String,
     },
+    /// `0A000`: an array with more dimensions than there is room for.
+    #[error("an array with other than {wanted} dimensions is not supported here")]
+    Dimensions {
+        /// As many there is room for.
+        wanted: usize,
+    },
     /// `22P02`: the text does not have the form of a row.
     #[error("malformed record literal: \"{text}\"")]
     Record {
@@ -135,7 +142,7 @@ impl Report for InputError {
             Self::Binary => SqlState::INVALID_BINARY_REPRESENTATION,
             Self::Short => SqlState::PROTOCOL_VIOLATION,
             Self::Encoding(_) => SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-            Self::Unsupported(_) => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Unsupported(_) | Self::Dimensions { .. } => SqlState::FEATURE_NOT_SUPPORTED,
         }
     }
     fn detail(&self) -> Option<String> {
@@ -157,7 +164,7 @@ impl Report for InputError {
 /// Collects one column's values.
 #[derive(Debug)]
 pub struct ColumnBuilder {
-    pg: PgType,
+    pub(super) pg: PgType,
     zone: Zone,
     values: Builder,
 }
@@ -393,18 +400,20 @@ impl ColumnBuilder {
         if !matches!(array, PgType::Array(_)) {
             return text.split_ascii_whitespace().try_for_each(|item| self.append_text(item));
         }
-        let nested = text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('{'));
-        let malformed = || {
-            if nested {
-                InputError::Unsupported("an array with several dimensions".to_owned())
-            } else {
-                InputError::Array { text: text.to_owned() }
-            }
-        };
-        let items = array_items(text).ok_or_else(malformed)?;
-        items.iter().try_for_each(|item| match item {
-            Some(item) => self.append_text(item),
-            None => {
+        let malformed = || InputError::Array { text: text.to_owned() };
+        let nested = matches!(self.pg, PgType::Array(_));
+        // Few arrays have other arrays in them.
+        if text.bytes().filter(|byte| *byte == b'{').nth(1).is_some()
+            && array::shape(text).ok_or_else(malformed)?.contains(&0)
+        {
+            return Ok(());
+        }
+        array::parts(text).ok_or_else(malformed)?.iter().try_for_each(|part| match part {
+            array::Part::Array(part) if nested => self.append_text(part),
+            array::Part::Array(_) => Err(InputError::Dimensions { wanted: array.dimensions() }),
+            array::Part::Value(_) if nested => Err(malformed()),
+            array::Part::Value(Some(item)) => self.append_text(item),
+            array::Part::Value(None) => {
                 self.append_null();
                 Ok(())
             }
@@ -511,7 +520,7 @@ impl ColumnBuilder {
                 b.append_value(IntervalMonthDayNano::new(months, i32::from_be_bytes(*days), nanoseconds));
             }
             Builder::List(elements, offsets, valid) => {
-                read_array(elements, bytes)?;
+                array::read(elements, bytes)?;
                 offsets.push(i32::try_from(elements.len()).unwrap_or(i32::MAX));
                 valid.push(true);
             }
@@ -782,55 +791,6 @@ fn jsonb_text(value: &serde_json::Value) -> String {
     }
 }
 
-/// The elements of a one-dimensional array's text; `None` as element is NULL.
-pub(crate) fn array_items(text: &str) -> Option<Vec<Option<String>>> {
-    let mut body = text.trim();
-    if body.starts_with('[') {
-        // Explicit bounds are read and dropped.
-        body = body.split_once('=')?.1.trim();
-    }
-    let body = body.strip_prefix('{')?.strip_suffix('}')?;
-    let mut items = Vec::new();
-    let mut chars = body.chars().peekable();
-    loop {
-        while chars.next_if(char::is_ascii_whitespace).is_some() {}
-        if chars.peek().is_none() {
-            return items.is_empty().then_some(items);
-        }
-        let mut item = String::new();
-        let quoted = chars.next_if_eq(&'"').is_some();
-        if quoted {
-            loop {
-                match chars.next()? {
-                    '"' => break,
-                    '\\' => item.push(chars.next()?),
-                    c => item.push(c),
-                }
-            }
-            while chars.next_if(char::is_ascii_whitespace).is_some() {}
-        } else {
-            while let Some(c) = chars.next_if(|c| *c != ',') {
-                match c {
-                    '\\' => item.push(chars.next()?),
-                    // Nested arrays have more than one dimension.
-                    '{' | '}' | '"' => return None,
-                    c => item.push(c),
-                }
-            }
-            item.truncate(item.trim_end().len());
-            if item.is_empty() {
-                return None;
-            }
-        }
-        items.push(if !quoted && item.eq_ignore_ascii_case("null") { None } else { Some(item) });
-        match chars.next() {
-            None => return Some(items),
-            Some(',') if chars.peek().is_some() => {}
-            Some(_) => return None,
-        }
-    }
-}
-
 /// Appends the bytes that each text stands for.
 fn fixed<'t, const N: usize>(
     builder: &mut FixedSizeBinaryBuilder,
@@ -850,42 +810,4 @@ fn fixed<'t, const N: usize>(
 fn label(of: &EnumType, text: &str) -> Result<[u8; 8], InputError> {
     let unknown = || InputError::Label { pg: PgType::Enum(Arc::new(of.clone())).to_string(), text: text.to_owned() };
     of.code(text).map(u64::to_be_bytes).ok_or_else(unknown)
-}
-
-fn read_array(elements: &mut ColumnBuilder, bytes: &[u8]) -> Result<(), InputError> {
-    let mut rest = bytes;
-    let mut word = || -> Result<i32, InputError> {
-        let (head, tail) = rest.split_first_chunk::<4>().ok_or(InputError::Binary)?;
-        rest = tail;
-        Ok(i32::from_be_bytes(*head))
-    };
-    let dimensions = word()?;
-    let _has_nulls = word()?;
-    let element_oid = word()?.cast_unsigned();
-    if element_oid != elements.pg.oid()
-        && !(elements.pg.is_text() && PgType::from_oid(element_oid).is_some_and(|pg| pg.is_text()))
-    {
-        return Err(InputError::Binary);
-    }
-    if dimensions == 0 {
-        return Ok(());
-    }
-    if dimensions != 1 {
-        return Err(InputError::Unsupported("an array with several dimensions".to_owned()));
-    }
-    let count = word()?;
-    let _lower_bound = word()?;
-    for _ in 0..count {
-        let (head, tail) = rest.split_first_chunk::<4>().ok_or(InputError::Binary)?;
-        rest = tail;
-        match usize::try_from(i32::from_be_bytes(*head)) {
-            Err(_) => elements.append_null(),
-            Ok(length) => {
-                let (value, tail) = rest.split_at_checked(length).ok_or(InputError::Binary)?;
-                elements.append_binary(value)?;
-                rest = tail;
-            }
-        }
-    }
-    if rest.is_empty() { Ok(()) } else { Err(InputError::Binary) }
 }

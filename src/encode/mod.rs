@@ -3,6 +3,7 @@
 //! A batch is encoded row by row from typed slices: each column is downcast once ([`Column::new`]), each value is
 //! written straight into the output buffer, without an allocation of its own.
 
+mod array;
 mod binary;
 mod datetime;
 mod input;
@@ -26,11 +27,12 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, IntervalUnit, TimeUnit};
 use arrow::error::ArrowError;
 
+pub(crate) use array::{array_items, binary_dimensions, is_rectangular, text_dimensions};
 pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
 pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
+pub(crate) use input::length_checked;
 pub use input::{ColumnBuilder, InputError, utf8};
-pub(crate) use input::{array_items, length_checked};
 pub use interval::parse_interval;
 pub(crate) use nested::rebuilt;
 pub use number::{Numeric, parse_bool, parse_numeric};

@@ -5,7 +5,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::BufMut;
 
 use super::binary::{with_length, write_field};
-use super::{Column, Format, Style, columns, write_text};
+use super::{Column, Format, Style, columns, is_rectangular, write_text};
 
 /// One batch of a result, written row by row.
 pub struct RowEncoder {
@@ -26,7 +26,13 @@ impl std::fmt::Debug for RowEncoder {
 impl RowEncoder {
     /// `formats` has one entry for each column.
     pub fn new(batch: &RecordBatch, formats: &[Format]) -> Result<Self, ArrowError> {
-        Ok(Self { columns: columns(batch)?, formats: formats.to_vec(), rows: batch.num_rows() })
+        let columns = columns(batch)?;
+        let ragged = |(column, format): (&Column, &Format)| *format == Format::Binary && !is_rectangular(column);
+        if columns.iter().zip(formats).any(ragged) {
+            let message = "an array in binary whose parts are not of one length";
+            return Err(ArrowError::NotYetImplemented(message.to_owned()));
+        }
+        Ok(Self { columns, formats: formats.to_vec(), rows: batch.num_rows() })
     }
 
     /// How many rows the batch has.

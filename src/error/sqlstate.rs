@@ -64,6 +64,8 @@ impl SqlState {
     pub const BAD_COPY_FILE_FORMAT: Self = Self("22P04");
     /// Data that cannot be read or computed with, without a closer code; also any such failure behind a policy.
     pub const DATA_EXCEPTION: Self = Self("22000");
+    /// Arrays that are put together and are not of one length in a dimension.
+    pub const ARRAY_SUBSCRIPT_ERROR: Self = Self("2202E");
     // Class 23: integrity
     /// A NULL for a column that is NOT NULL.
     pub const NOT_NULL_VIOLATION: Self = Self("23502");

@@ -103,17 +103,21 @@ pub struct ToInteger {
 impl ToInteger {
     /// `None` where the engine's cast is right: for a type that is no number, or an integer that always fits.
     pub fn new(source: &DataType, target: &DataType) -> Option<Self> {
-        let element = |data_type: &DataType| match data_type {
-            DataType::List(element) => element.data_type().clone(),
-            other => other.clone(),
-        };
-        let (given, wanted) = (element(source), element(target));
-        let needed = match (width(&given), width(&wanted)?) {
+        fn element(data_type: &DataType) -> (&DataType, usize) {
+            match data_type {
+                DataType::List(item) => {
+                    let (base, dimensions) = element(item.data_type());
+                    (base, dimensions + 1)
+                }
+                other => (other, 0),
+            }
+        }
+        let ((given, dimensions), (wanted, wanted_dimensions)) = (element(source), element(target));
+        let needed = match (width(given), width(wanted)?) {
             (Some(given), wanted) => given > wanted,
             (None, _) => given.is_floating() || given.is_decimal(),
         };
-        let needed = needed && matches!(source, DataType::List(_)) == matches!(target, DataType::List(_));
-        needed.then(|| Self {
+        (needed && dimensions == wanted_dimensions).then(|| Self {
             target: target.clone(),
             // A parameter's value may be of another scale than its type.
             signature: Signature::any(1, Volatility::Immutable),

@@ -11,12 +11,47 @@ use datafusion::logical_expr::{
 };
 
 use super::convert::one;
+use super::dimensions::length_in;
+use crate::error::{Plain, SqlError, SqlState};
 use crate::types::{PgType, arrow_type, field, of_field};
 
 /// The function around a subquery whose rows become an array: `ARRAY(SELECT …)`.
 pub const ARRAY_SUBQUERY: &str = "array_subquery";
 /// The function around a text that is an array of a type still to be found: `value = ANY ('{…}')`.
 pub const UNTYPED_ARRAY: &str = "untyped_array";
+
+/// `value = ANY (array)`, as `any_equal(array, value)`, until their types are known.
+pub const ANY_EQUAL: &str = "any_equal";
+
+/// The function of that name, to be replaced.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct AnyEqual(Signature);
+
+impl Default for AnyEqual {
+    fn default() -> Self {
+        Self(Signature::any(2, Volatility::Immutable))
+    }
+}
+
+impl ScalarUDFImpl for AnyEqual {
+    fn name(&self) -> &'static str {
+        ANY_EQUAL
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let array = arguments.first();
+        if array.is_some_and(|array| matches!(array, DataType::List(_) | DataType::LargeList(_) | DataType::Null)) {
+            return Ok(DataType::Boolean);
+        }
+        let message = "op ANY/ALL (array) requires array on right side";
+        Err(SqlError::from(Plain::new(SqlState::WRONG_OBJECT_TYPE, message)).into())
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("{ANY_EQUAL} was not replaced")
+    }
+}
 
 /// `ARRAY[…]` until the types of its items are known.
 pub const ARRAY_OF: &str = "array_of";
@@ -216,7 +251,7 @@ impl ScalarUDFImpl for Bound {
     }
 }
 
-fn array_and_dimension(given: &[DataType]) -> Result<Vec<DataType>> {
+pub(super) fn array_and_dimension(given: &[DataType]) -> Result<Vec<DataType>> {
     match given {
         [array @ DataType::List(_), _] => Ok(vec![array.clone(), DataType::Int64]),
         [DataType::Null, _] => Ok(vec![arrow_type(&PgType::Array(Box::new(PgType::Text))), DataType::Int64]),
@@ -224,16 +259,13 @@ fn array_and_dimension(given: &[DataType]) -> Result<Vec<DataType>> {
     }
 }
 
-/// By row the length of the first dimension (NULL for another one), and the first subscript of all.
-fn dimension_lengths(args: &ScalarFunctionArgs) -> Result<(Vec<Option<i32>>, i32)> {
+/// By row the length of the dimension that is asked for, and the first subscript of all.
+pub(super) fn dimension_lengths(args: &ScalarFunctionArgs) -> Result<(Vec<Option<i32>>, i32)> {
     let first = i32::from(!args.arg_fields.first().is_some_and(|field| is_vector(&of_field(field))));
     let [arrays, dimensions] = args.args.as_slice() else { return exec_err!("two arguments are expected") };
     let (arrays, dimensions) = (arrays.to_array(args.number_rows)?, dimensions.to_array(args.number_rows)?);
     let (arrays, dimensions) = (arrays.as_list::<i32>(), dimensions.as_primitive::<Int64Type>());
-    let length = |row: usize| {
-        let known = arrays.is_valid(row) && dimensions.is_valid(row) && dimensions.value(row) == 1;
-        known.then(|| arrays.value_length(row))
-    };
+    let length = |row: usize| length_in(arrays, row, dimensions.is_valid(row).then(|| dimensions.value(row))?);
     Ok(((0..arrays.len()).map(length).collect(), first))
 }
 

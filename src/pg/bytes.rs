@@ -1,5 +1,5 @@
-//! Operators over values that are bytes of a fixed length to the engine (uuid, enumerations, times with offsets), or rows:
-//! it does not know how to bring them together with text.
+//! Operators over values that are bytes of a fixed length to the engine (uuid, enumerations, times with offsets), arrays or
+//! rows: it does not know how to bring them together with text.
 
 use std::sync::Arc;
 
@@ -19,8 +19,12 @@ pub struct BytesPlanner;
 
 impl ExprPlanner for BytesPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
-        let is_bytes =
-            |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeBinary(_) | DataType::Struct(_)));
+        let joins = expr.op == BinaryOperator::StringConcat;
+        let is_bytes = |expr: &Expr| match expr.get_type(schema) {
+            Ok(DataType::FixedSizeBinary(_) | DataType::Struct(_)) => true,
+            Ok(DataType::List(_)) => !joins,
+            _ => false,
+        };
         let (left, right) = (is_bytes(&expr.left), is_bytes(&expr.right));
         if compares(&expr.op) && !is_unknown(&expr.left) && !is_unknown(&expr.right) {
             let (a, b) = (pg_type(&expr.left, schema)?, pg_type(&expr.right, schema)?);

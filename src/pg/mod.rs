@@ -4,6 +4,7 @@ mod arithmetic;
 mod array;
 mod bytes;
 mod convert;
+mod dimensions;
 mod interval;
 mod json;
 mod numeric;
@@ -16,9 +17,13 @@ mod volatile;
 mod zone;
 
 pub use arithmetic::{CheckedArithmetic, ToInteger};
-pub use array::{ARRAY_OF, ARRAY_SUBQUERY, ArrayMark, ArrayOf, Bound, HasNull, Subscripts, UNTYPED_ARRAY, is_vector};
+pub use array::{
+    ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, HasNull, Subscripts, UNTYPED_ARRAY,
+    is_vector,
+};
 pub use bytes::BytesPlanner;
 pub use convert::{FromText, KnownAs, OUTPUT_TEXT, OutputText, ToText, always_the_same, one};
+pub use dimensions::{ARRAY_AT, ARRAY_FLATTENED, ArrayAt, Flattened, OfArrays, dimension_functions};
 pub use interval::IntervalPlanner;
 pub use json::json_functions;
 pub use numeric::ExactNumeric;

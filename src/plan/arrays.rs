@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
+use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::functions_nested::expr_fn::cardinality;
 use datafusion::functions_nested::make_array::make_array_udf;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{
-    BinaryExpr, Cast, Expr, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
-};
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when};
 
 use super::Scope;
-use super::typing::{agree, common_type, known_as, literal, pg_type, remembering, same_type, untyped, with_type};
-use crate::pg::{ARRAY_OF, HasNull, UNTYPED_ARRAY, is_vector};
+use super::typing::{
+    agree, common_type, is_unknown, known_as, literal, pg_type, remembering, same_type, types_comparable, untyped,
+    with_type,
+};
+use crate::pg::{ANY_EQUAL, ARRAY_FLATTENED, ARRAY_OF, ArrayAt, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
 use crate::types::{PgType, field, of_field};
 
 /// Functions whose result is an array of the type of the first argument that is one.
@@ -36,16 +37,25 @@ const GIVE_ARRAYS: &[&str] = &[
 /// Functions whose result is an item of their first argument.
 const GIVE_ITEMS: &[&str] = &["array_any_value", "array_element", "array_max", "array_min"];
 
+/// Functions that look at the values of their arguments, whatever their dimensions.
+const COMPARE_VALUES: &[&str] = &["array_has_all", "array_has_any"];
+
 /// Whether a function is one of arrays.
 pub(super) fn applies_to(name: &str) -> bool {
-    name == "array_has" || name == ARRAY_OF || GIVE_ARRAYS.contains(&name) || GIVE_ITEMS.contains(&name)
+    matches!(name, ANY_EQUAL | ARRAY_OF | ARRAY_FLATTENED)
+        || COMPARE_VALUES.contains(&name)
+        || GIVE_ARRAYS.contains(&name)
+        || GIVE_ITEMS.contains(&name)
 }
 
 /// A call whose result has its PostgreSQL type.
 fn known(function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     let name = function.func.name();
-    let mut arrays = function.args.iter().filter_map(|argument| pg_type(argument, schema));
-    let array = arrays.find(|pg| pg.element().is_some());
+    let arrays = function.args.iter().filter_map(|argument| pg_type(argument, schema));
+    let arrays: Vec<PgType> = arrays.filter(|pg| pg.element().is_some()).collect();
+    // What has fewer dimensions becomes a part of what has more.
+    let most = arrays.iter().map(PgType::dimensions).max().unwrap_or_default();
+    let array = arrays.into_iter().find(|pg| pg.dimensions() == most);
     let result = match array {
         Some(array) if GIVE_ITEMS.contains(&name) => array.element().cloned(),
         Some(array) if GIVE_ARRAYS.contains(&name) => Some(array),
@@ -82,7 +92,7 @@ pub(super) fn unnested(node: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// `value = ANY (array)`: NULL if no item is equal and one is NULL. Known items are a list, which prunes files.
-fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr> {
+fn any_equal(array: Expr, value: Expr) -> Result<Expr> {
     let items = match &array {
         Expr::Literal(ScalarValue::List(list), _) if list.is_valid(0) => {
             let items = list.value(0);
@@ -95,7 +105,7 @@ fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr
     if let Some(items) = items {
         return Ok(if items.is_empty() { lit(false) } else { value.in_list(items, false) });
     }
-    let found = Expr::ScalarFunction(ScalarFunction::new_udf(array_has, vec![array.clone(), value.clone()]));
+    let found = Expr::ScalarFunction(ScalarFunction::new_udf(array_has_udf(), vec![array.clone(), value.clone()]));
     let has_null = ScalarFunction::new_udf(Arc::new(ScalarUDF::new_from_impl(HasNull::default())), vec![array.clone()]);
     let has_null = Expr::ScalarFunction(has_null);
     let unknown = array.clone().is_null().or(cardinality(array).gt(lit(0_u64)).and(value.is_null().or(has_null)));
@@ -105,11 +115,28 @@ fn any_equal(array_has: Arc<ScalarUDF>, array: Expr, value: Expr) -> Result<Expr
 /// `ARRAY[…]`: literals without a type take that of the other items. `42804`, `42846`.
 fn made(scope: &Scope, items: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
     agree(("ARRAY", "ARRAY"), items.iter(), schema)?;
-    let target = common_type(items.iter(), schema).filter(|pg| pg.element().is_none());
+    let target = common_type(items.iter(), schema);
     let items = with_type(scope, items, target.as_ref())?;
-    let known = same_type(items.iter(), schema).filter(|pg| pg.element().is_none());
-    let array = ScalarFunction::new_udf(make_array_udf(), items);
-    Ok(remembering(Expr::ScalarFunction(array), known.map(|pg| PgType::Array(Box::new(pg))), schema))
+    let known = same_type(items.iter(), schema);
+    let nested = target.is_some_and(|pg| pg.element().is_some());
+    let array = Expr::ScalarFunction(ScalarFunction::new_udf(make_array_udf(), items));
+    let array = if nested { of_arrays(array, false) } else { array };
+    Ok(remembering(array, known.map(|pg| PgType::Array(Box::new(pg))), schema))
+}
+
+/// An array of arrays, which must be alike. `aggregated`: they were collected from rows.
+pub(super) fn of_arrays(array: Expr, aggregated: bool) -> Expr {
+    let function = ScalarUDF::new_from_impl(OfArrays::new(aggregated));
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![array]))
+}
+
+/// The values of an array, which has one dimension or more.
+fn flattened(array: Expr, pg: Option<&PgType>) -> Expr {
+    if pg.is_none_or(|pg| pg.dimensions() < 2) {
+        return array;
+    }
+    let function = ScalarUDF::new_from_impl(Flattened::default());
+    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(function), vec![array]))
 }
 
 /// An array of rows that have no type of their own, whose items are in sight, as one of rows of a type. `None`: it is none.
@@ -128,40 +155,65 @@ pub(super) fn of_rows(scope: &Scope, array: &Expr, element: &PgType, schema: &DF
     Ok(Some(remembering(Expr::ScalarFunction(array), Some(PgType::Array(Box::new(element.clone()))), schema)))
 }
 
-/// `value = ANY (array)` with a literal on one side, subscripts of the catalogs' vectors, which start at 0, and what else
-/// gives back an array or an item of one.
+/// What the syntax of arrays, and functions over them, become when the types are known.
 pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let name = function.func.name().to_owned();
-    if name == ARRAY_OF {
-        return made(scope, function.args, schema).map(Transformed::yes);
-    }
-    if !matches!(name.as_str(), "array_has" | "array_element") {
-        return Ok(known(function, schema));
-    }
-    let Ok([array, operand]) = <[Expr; 2]>::try_from(function.args.clone()) else {
-        return Ok(Transformed::no(Expr::ScalarFunction(function)));
-    };
-    let (array_type, operand_type) = (pg_type(&array, schema), pg_type(&operand, schema));
-    let args = if name == "array_has" {
-        let wanted = operand_type.filter(|pg| pg.element().is_none()).map(|pg| PgType::Array(Box::new(pg)));
-        let element = array_type.as_ref().and_then(PgType::element).cloned();
-        let array = match (&array, wanted) {
-            (Expr::ScalarFunction(untyped), Some(wanted)) if untyped.func.name() == UNTYPED_ARRAY => {
-                match untyped.args.as_slice() {
-                    [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] => literal(scope, &wanted, text)?,
-                    _ => array,
+    match function.func.name() {
+        ARRAY_OF => made(scope, function.args, schema).map(Transformed::yes),
+        ANY_EQUAL => any(scope, function, schema).map(Transformed::yes),
+        "array_element" => Ok(item(function, schema)),
+        name if name == ARRAY_FLATTENED || COMPARE_VALUES.contains(&name) => {
+            let compares = name != ARRAY_FLATTENED;
+            let args = function.args.into_iter().map(|array| {
+                let pg = pg_type(&array, schema);
+                flattened(array, pg.as_ref())
+            });
+            let mut args: Vec<Expr> = args.collect();
+            Ok(Transformed::yes(match args.pop() {
+                // An array of one dimension is what it is.
+                Some(array) if !compares => array,
+                last => {
+                    args.extend(last);
+                    Expr::ScalarFunction(ScalarFunction::new_udf(function.func, args))
                 }
-            }
-            _ => array,
-        };
-        let operand = untyped(scope, operand, element.as_ref())?;
-        return Ok(Transformed::yes(any_equal(function.func, array, operand)?));
-    } else if array_type.as_ref().is_some_and(is_vector) {
-        let one = Expr::Literal(ScalarValue::Int64(Some(1)), None);
-        let subscript = Expr::Cast(Cast::new(Box::new(operand), DataType::Int64));
-        vec![array, Expr::BinaryExpr(BinaryExpr::new(Box::new(subscript), Operator::Plus, Box::new(one)))]
-    } else {
-        return Ok(known(function, schema));
+            }))
+        }
+        _ => Ok(known(function, schema)),
+    }
+}
+
+/// `array[i]`, which begins at 0 in the catalogs' vectors. What is no array is the engine's to look into.
+fn item(function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
+    let array = function.args.first().and_then(|array| pg_type(array, schema));
+    if function.args.len() != 2 || array.as_ref().and_then(PgType::element).is_none() {
+        return known(function, schema);
+    }
+    let at = Arc::new(ScalarUDF::new_from_impl(ArrayAt::default()));
+    Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(at, function.args)))
+}
+
+/// `value = ANY (array)`: what has no type of the two takes that of the other. `42883`.
+fn any(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
+    let Ok([array, value]) = <[Expr; 2]>::try_from(function.args) else {
+        return plan_err!("ANY compares a value with an array");
     };
-    Ok(known(ScalarFunction::new_udf(function.func, args), schema))
+    let pg = pg_type(&array, schema);
+    let array = flattened(array, pg.as_ref());
+    let element = pg.as_ref().and_then(PgType::element).map(|element| element.base().clone());
+    let own = pg_type(&value, schema).filter(|pg| pg.element().is_none());
+    let array = match (&array, own) {
+        (Expr::ScalarFunction(mark), Some(own)) if mark.func.name() == UNTYPED_ARRAY => match mark.args.as_slice() {
+            [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] => literal(scope, &PgType::Array(Box::new(own)), text)?,
+            _ => array,
+        },
+        _ => array,
+    };
+    let value = untyped(scope, value, element.as_ref())?;
+    let item = pg_type(&array, schema).and_then(|pg| pg.element().cloned());
+    if let (Some(own), Some(item)) = (pg_type(&value, schema), item)
+        && !is_unknown(&value)
+        && !matches!(array, Expr::Placeholder(_))
+    {
+        types_comparable(Operator::Eq, &own, &item)?;
+    }
+    any_equal(array, value)
 }

@@ -26,8 +26,9 @@ use super::BarrierPlanner;
 use super::opaque::HideOrderings;
 use crate::error::SqlError;
 use crate::pg::{
-    ARRAY_SUBQUERY, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText, Subscripts,
-    UNTYPED_ARRAY, json_functions, placeholder_functions, record_functions, volatile_functions,
+    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText,
+    Subscripts, UNTYPED_ARRAY, dimension_functions, json_functions, placeholder_functions, record_functions,
+    volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -80,6 +81,7 @@ impl Engine {
             .build();
         let own = [
             ScalarUDF::new_from_impl(ArrayMark::new(ARRAY_SUBQUERY)),
+            ScalarUDF::new_from_impl(AnyEqual::default()),
             ScalarUDF::new_from_impl(ArrayOf::default()),
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
@@ -93,6 +95,7 @@ impl Engine {
             .chain(own)
             .chain(json_functions())
             .chain(record_functions())
+            .chain(dimension_functions())
             .chain(volatile_functions())
         {
             use datafusion::logical_expr::registry::FunctionRegistry;

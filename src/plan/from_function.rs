@@ -12,6 +12,7 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, Ident, ObjectName, Tabl
 use super::query::folded;
 use super::rewrite;
 use crate::error::{SqlError, unsupported};
+use crate::pg::ARRAY_FLATTENED;
 
 /// Plans functions in FROM.
 #[derive(Debug)]
@@ -63,7 +64,8 @@ impl Call {
         let unnested = name == "unnest";
         if unnested {
             for argument in self.arguments {
-                values.push(context.sql_to_expr(argument, &empty)?);
+                let flat = rewrite::call(Ident::new(ARRAY_FLATTENED), vec![argument]);
+                values.push(context.sql_to_expr(flat, &empty)?);
             }
         } else {
             let columns = rewrite::composite(&name);

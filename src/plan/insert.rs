@@ -317,10 +317,7 @@ pub(super) fn sql_type(pg: &PgType) -> PlanResult<ast::DataType> {
         PgType::Composite(of) => format!("{}.{}", quote(&of.schema), quote(&of.name)),
         other => other.to_string(),
     };
-    let text = match pg {
-        PgType::Array(element) => format!("{}[]", qualified(element)),
-        other => qualified(other),
-    };
+    let text = format!("{}{}", qualified(pg.base()), "[]".repeat(pg.dimensions()));
     let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(&text).and_then(|mut parser| parser.parse_data_type());
     parsed.map_err(|error| crate::error::internal(format!("type {text}: {error}")).into())
 }
@@ -385,6 +382,9 @@ pub(super) fn assigned(
             .hint("You will need to rewrite or cast the expression.")
             .into());
     }
+    if from.dimensions() != column.pg.dimensions() && given.data_type() != &DataType::Null {
+        return Err(other_dimensions(column, &from).into());
+    }
     if typing::same_arrow(&column.pg, given.data_type()) {
         return Ok(value);
     }
@@ -393,6 +393,15 @@ pub(super) fn assigned(
     }
     let cast = Expr::Cast(Cast::new_from_field(Box::new(value), Arc::new(field(&column.name, &column.pg, true))));
     Ok(typing::expression(scope, cast, schema).map(|transformed| transformed.data)?)
+}
+
+/// Arrays of one type have any number of dimensions in PostgreSQL; those of a column here as many as it was declared with.
+fn other_dimensions(column: &Column, given: &PgType) -> Plain {
+    let (own, given) = (column.pg.dimensions(), given.dimensions());
+    let message =
+        format!("an array of {given} dimensions in column \"{}\", which was declared with {own},", column.name);
+    let declared = format!("{}{}", column.pg.base(), "[]".repeat(given));
+    unsupported(message).hint(format!("Declare the column as {declared}."))
 }
 
 /// The value of a column that the statement leaves out.

@@ -21,7 +21,7 @@ use crate::catalog::{Relation, RelationKind, Sequence};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::{
-    CheckedArithmetic, ExactNumeric, FromText, KnownAs, LastValue, OUTPUT_TEXT, Objects, SequenceAction,
+    ANY_EQUAL, CheckedArithmetic, ExactNumeric, FromText, KnownAs, LastValue, OUTPUT_TEXT, Objects, SequenceAction,
     SequenceFunction, ToInteger, ToText, Unified, is_unbound, rows_comparable,
 };
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
@@ -391,11 +391,13 @@ pub(super) fn suggest(plan: &LogicalPlan, types: &mut Vec<Option<PgType>>) -> Re
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
                 match expr {
-                    Expr::ScalarFunction(function) if function.func.name() == "array_has" => {
-                        if let [array, value] = function.args.as_slice()
-                            && let Some(pg) = pg_type(value, &schema).filter(|pg| pg.element().is_none())
-                        {
+                    Expr::ScalarFunction(function) if function.func.name() == ANY_EQUAL => {
+                        let [array, value] = function.args.as_slice() else { return Ok(TreeNodeRecursion::Continue) };
+                        if let Some(pg) = pg_type(value, &schema).filter(|pg| pg.element().is_none()) {
                             suggest_one(array, &PgType::Array(Box::new(pg)), types);
+                        }
+                        if let Some(pg) = pg_type(array, &schema).filter(|pg| pg.element().is_some()) {
+                            suggest_one(value, pg.base(), types);
                         }
                     }
                     Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
@@ -563,15 +565,32 @@ pub(super) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Trans
     {
         // Beside an item of an array, whose type was not known yet when it was bound.
         let of_item = target == PgType::Bytea && matches!(cast.field.data_type(), DataType::FixedSizeBinary(_));
+        let target = match crate::encode::text_dimensions(text).filter(|_| target.dimensions() > 0) {
+            Some(dimensions) => target.with_dimensions(dimensions),
+            None => target,
+        };
         return Ok(Transformed::yes(if of_item { *cast.expr } else { literal(scope, &target, text)? }));
     }
+    // What is an array already keeps its dimensions.
+    let target_field = Arc::clone(&cast.field);
+    let source = pg_type(&cast.expr, schema);
+    let (target, cast) = match &source {
+        Some(source)
+            if target.dimensions() > 0 && source.dimensions() > 0 && source.dimensions() != target.dimensions() =>
+        {
+            let target = target.with_dimensions(source.dimensions());
+            let field = Arc::new(field(target_field.name(), &target, true));
+            (target, Cast::new_from_field(cast.expr, field))
+        }
+        _ => (target, cast),
+    };
     // Exactly, not by dividing.
     if let Expr::Literal(ScalarValue::Decimal128(Some(value), _, scale), _) = cast.expr.as_ref()
         && matches!(target, PgType::Float4 | PgType::Float8)
     {
         return Ok(Transformed::yes(literal(scope, &target, &format!("{value}e{}", -i32::from(*scale)))?));
     }
-    let Some(source) = pg_type(&cast.expr, schema) else { return Ok(Transformed::no(Expr::Cast(cast))) };
+    let Some(source) = source else { return Ok(Transformed::no(Expr::Cast(cast))) };
     // A numeric without a scale has that of what it is made of.
     if target == PgType::Numeric(None) && matches!(cast.expr.get_type(schema), Ok(DataType::Decimal128(..))) {
         return Ok(Transformed::yes(without_scale(*cast.expr, schema)));
@@ -584,7 +603,7 @@ pub(super) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Trans
         |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
     let null = matches!(cast.expr.as_ref(), Expr::Placeholder(_))
         || matches!(cast.expr.as_ref(), Expr::Literal(value, _) if value.is_null());
-    let text = |pg: &PgType| pg.element().unwrap_or(pg).is_text();
+    let text = |pg: &PgType| pg.base().is_text();
     if records::casts(&source, &target) && !null {
         return Ok(Transformed::yes(records::cast(scope, &cast.expr, &source, &target, schema)?));
     }
@@ -644,7 +663,8 @@ fn goes_through_text(source: &PgType, target: &PgType) -> bool {
     let of_offsets = |pg: &PgType| matches!(pg, PgType::Time | PgType::Timetz | PgType::Timestamptz);
     match (source, target) {
         (PgType::Array(from), PgType::Array(to)) => {
-            from.is_text() != to.is_text() || from != to && !to.is_made() && goes_through_text(from, to)
+            let texts = from.base().is_text() != to.base().is_text();
+            texts || from != to && !to.is_made() && goes_through_text(from, to)
         }
         // Digits that binary fractions cannot say are not values of theirs.
         (PgType::Float4 | PgType::Float8, PgType::Numeric(None)) => true,
@@ -837,11 +857,11 @@ fn comparable(op: Operator, left: &Expr, right: &Expr, schema: &DFSchema) -> Res
 }
 
 /// Whether an expression takes its type from what it stands beside.
-fn is_unknown(expr: &Expr) -> bool {
+pub(super) fn is_unknown(expr: &Expr) -> bool {
     matches!(expr, Expr::Placeholder(_)) || matches!(expr, Expr::Literal(value, _) if value.is_null())
 }
 
-fn types_comparable(op: Operator, a: &PgType, b: &PgType) -> Result<()> {
+pub(super) fn types_comparable(op: Operator, a: &PgType, b: &PgType) -> Result<()> {
     if a == b {
         return Ok(());
     }
@@ -874,8 +894,12 @@ fn remember_results(node: LogicalPlan) -> Result<LogicalPlan> {
         .iter()
         .map(|(qualifier, shown)| {
             let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
-            let pg = results.get(shown.name()).filter(|pg| qualifier.is_none() && **pg != of_field(shown));
+            let pg = results.get(shown.name()).filter(|_| qualifier.is_none());
+            let pg = pg.filter(|pg| **pg != of_field(shown) || pg.dimensions() > 1);
             match pg {
+                Some(pg) if pg.dimensions() > 1 => {
+                    known_as(arrays::of_arrays(column, true), pg.clone()).alias(shown.name())
+                }
                 Some(pg) => known_as(column, pg.clone()).alias(shown.name()),
                 None => column,
             }
@@ -901,7 +925,7 @@ fn result_type(function: &Expr, schema: &DFSchema) -> Option<PgType> {
         "min" | "max" if !pg.is_text() => Some(pg),
         "sum" | "avg" if plain => Some(pg),
         "first_value" | "last_value" | "nth_value" | "lag" | "lead" | "any_value" => Some(pg),
-        "array_agg" if pg.element().is_none() => Some(PgType::Array(Box::new(pg))),
+        "array_agg" => Some(PgType::Array(Box::new(pg))),
         _ => None,
     }
 }

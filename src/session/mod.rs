@@ -32,7 +32,7 @@ use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
 use crate::pg::Objects;
-use crate::plan::{Description, Engine, Facts, Parameters, Scope, file_format, in_block, plan};
+use crate::plan::{Description, Engine, Facts, Parameters, Plan, Scope, file_format, in_block, plan};
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings, SnapshotSetting};
 use crate::statement::{AsOf, Class, Command, CopyTarget, Statement};
@@ -111,6 +111,26 @@ pub struct Run<'a> {
     pub told: Option<&'a Description>,
     /// Has the plan that was made before.
     pub keeper: Option<&'a Keeper>,
+}
+
+/// A plan whose parameters are arrays of as many dimensions as what they stand beside: what a client declares does not tell
+/// them. `None`: that is not the matter.
+fn with_other_dimensions(
+    scope: &Scope,
+    statement: &Statement,
+    declared: &[Option<PgType>],
+) -> Option<(Plan, Vec<Option<PgType>>)> {
+    let is_array = |pg: &Option<PgType>| pg.as_ref().is_some_and(|pg| pg.dimensions() > 0);
+    let open = declared.iter().map(|pg| pg.clone().filter(|_| !is_array(pg))).collect();
+    let inferred = plan(scope, statement, &Parameters { types: open, values: None }).ok()?;
+    let inferred = inferred.parameter_types(&[], statement.parameters);
+    let types = declared.iter().zip(&inferred).map(|(declared, inferred)| match declared {
+        Some(pg) if pg.dimensions() > 0 && inferred.dimensions() > 0 => Some(pg.with_dimensions(inferred.dimensions())),
+        other => other.clone(),
+    });
+    let types: Vec<Option<PgType>> = types.collect();
+    let plan = plan(scope, statement, &Parameters { types: types.clone(), values: None }).ok()?;
+    (types != declared).then_some((plan, types))
 }
 
 impl Session {
@@ -311,9 +331,12 @@ impl Session {
         self.shared.metastore.refresh().await?;
         let scope = self.scope(statement).await?;
         let parameters = Parameters { types: types.to_vec(), values: None };
-        let plan = plan(&scope, statement, &parameters)?;
+        let (plan, types) = match plan(&scope, statement, &parameters) {
+            Ok(plan) => (plan, types.to_vec()),
+            Err(error) => with_other_dimensions(&scope, statement, types).ok_or(error)?,
+        };
         let description =
-            Description { parameters: plan.parameter_types(types, statement.parameters), fields: plan.fields() };
+            Description { parameters: plan.parameter_types(&types, statement.parameters), fields: plan.fields() };
         // Whoever may not run it may not learn its columns either.
         let plan = authorize(&scope.ctx, plan)?;
         let keeper = Keeper::new(&scope, plan, &description.parameters)?;

@@ -9,7 +9,7 @@ use datafusion::execution::SendableRecordBatchStream;
 
 use super::kept::Keeper;
 use super::{STATEMENTS_MAX, Session, in_failed_transaction};
-use crate::encode::{ColumnBuilder, Format, utf8};
+use crate::encode::{ColumnBuilder, Format, binary_dimensions, text_dimensions, utf8};
 use crate::error::{About, Plain, Report, SqlError, SqlState};
 use crate::pg::FromText;
 use crate::plan::{Description, Parameters};
@@ -148,8 +148,9 @@ impl Session {
             return Err(Plain::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{portal}\" already exists")).into());
         }
         let mut bound = Vec::with_capacity(values.len());
-        let types: Vec<PgType> = prepared.description.parameters.iter().map(|pg| self.as_of_now(pg)).collect();
-        for (index, (value, pg)) in values.iter().zip(&types).enumerate() {
+        let mut types: Vec<PgType> = prepared.description.parameters.iter().map(|pg| self.as_of_now(pg)).collect();
+        for (index, (value, pg)) in values.iter().zip(&mut types).enumerate() {
+            *pg = with_dimensions_of(value, pg);
             bound.push(self.parameter(value, pg).map_err(|error| parameter_error(error, portal, index, value))?);
         }
         let columns = prepared.description.fields.as_ref().map_or(0, Vec::len);
@@ -234,6 +235,19 @@ impl Session {
         self.prepared.remove("");
         self.portals.remove("");
     }
+}
+
+/// An array's type with as many dimensions as a value has: those of a declared type are any.
+fn with_dimensions_of(value: &BoundValue<'_>, pg: &PgType) -> PgType {
+    if pg.dimensions() == 0 {
+        return pg.clone();
+    }
+    let dimensions = match (value.bytes, value.format) {
+        (None, _) => None,
+        (Some(bytes), Format::Binary) => binary_dimensions(bytes),
+        (Some(bytes), Format::Text) => std::str::from_utf8(bytes).ok().and_then(text_dimensions),
+    };
+    dimensions.map_or_else(|| pg.clone(), |dimensions| pg.with_dimensions(dimensions))
 }
 
 fn numeric_scale(format: Format, bytes: &[u8]) -> i8 {

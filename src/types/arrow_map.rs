@@ -207,14 +207,7 @@ fn of_data_type(data_type: &DataType) -> PgType {
         | DataType::LargeList(element)
         | DataType::ListView(element)
         | DataType::LargeListView(element)
-        | DataType::FixedSizeList(element, _) => {
-            let element = of_field(element);
-            match element {
-                // Arrays of arrays are one multi-dimensional array in PostgreSQL.
-                PgType::Array(_) => element,
-                scalar => PgType::Array(Box::new(scalar)),
-            }
-        }
+        | DataType::FixedSizeList(element, _) => PgType::Array(Box::new(of_field(element))),
         DataType::Dictionary(_, value) => of_data_type(value),
         DataType::RunEndEncoded(_, value) => of_field(value),
         DataType::Struct(columns) => {

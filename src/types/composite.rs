@@ -65,9 +65,9 @@ impl PgType {
         self.object().into_iter().chain(parts).collect()
     }
 
-    /// Whether it is a type that a user made, or an array over one.
+    /// Whether it is a type that a user made, or an array of one.
     pub fn is_made(&self) -> bool {
-        self.element().unwrap_or(self).object().is_some()
+        self.base().object().is_some()
     }
 
     /// Changes each type that a user made, in here and at any depth, innermost first.

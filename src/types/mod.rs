@@ -94,7 +94,7 @@ pub enum PgType {
     Void,
     /// A literal whose type is still to be found; text inside the engine.
     Unknown,
-    /// An array over a type that is no array itself.
+    /// An array; one over arrays has several dimensions. To clients they are all of one type.
     Array(Box<PgType>),
     /// An enumeration that a user made. In data files it is text.
     Enum(Arc<EnumType>),
@@ -197,7 +197,7 @@ impl PgType {
             Self::Jsonb => (3802, 3807, -1),
             Self::Regnamespace => (4089, 4090, 4),
             Self::Regrole => (4096, 4097, 4),
-            Self::Array(element) => (element.array_oid(), 0, -1),
+            Self::Array(_) => (self.base().array_oid(), 0, -1),
             Self::Enum(of) => (of.id.oid(), array_type_oid(of.id), 4),
             Self::Composite(of) => (of.id.oid(), array_type_oid(of.id), -1),
             Self::Named(_) => (0, 0, -1),
@@ -292,7 +292,7 @@ impl PgType {
             Self::Timestamptz => "timestamptz".to_owned(),
             Self::InternalChar => "char".to_owned(),
             Self::Timetz => "timetz".to_owned(),
-            Self::Array(element) => format!("_{}", element.typname()),
+            Self::Array(_) => format!("_{}", self.base().typname()),
             Self::Enum(of) => of.name.clone(),
             Self::Composite(of) => of.name.clone(),
             Self::Named(name) => name.name.clone(),
@@ -360,6 +360,28 @@ impl PgType {
         }
     }
 
+    /// The type of the values of an array, however many dimensions it has; of anything else itself.
+    pub fn base(&self) -> &Self {
+        match self {
+            Self::Array(element) => element.base(),
+            other => other,
+        }
+    }
+
+    /// How many dimensions an array of the type has; 0: it is none.
+    pub fn dimensions(&self) -> usize {
+        match self {
+            Self::Array(element) => 1 + element.dimensions(),
+            _ => 0,
+        }
+    }
+
+    /// The array over the type's base that has some dimensions.
+    #[must_use]
+    pub fn with_dimensions(&self, dimensions: usize) -> Self {
+        (0..dimensions).fold(self.base().clone(), |pg, _| Self::Array(Box::new(pg)))
+    }
+
     /// The element type of an array.
     pub fn element(&self) -> Option<&Self> {
         match self {
@@ -412,7 +434,7 @@ impl fmt::Display for PgType {
             Self::PgNodeTree => "pg_node_tree",
             Self::Void => "void",
             Self::Unknown => "unknown",
-            Self::Array(element) => return write!(f, "{element}[]"),
+            Self::Array(_) => return write!(f, "{}[]", self.base()),
             Self::Record(_) => "record",
             Self::Enum(of) => return f.write_str(&display_name(&of.schema, &of.name)),
             Self::Composite(of) => return f.write_str(&display_name(&of.schema, &of.name)),
@@ -433,14 +455,14 @@ impl FromStr for PgType {
         let unknown = || TypeError::Unknown(text.to_owned());
         let mut values = serde_json::Deserializer::from_str(definition).into_iter::<serde_json::Value>();
         let value = values.next().and_then(Result::ok).ok_or_else(unknown)?;
-        let is_array = definition.get(values.byte_offset()..) == Some("[]");
+        let dimensions = definition.get(values.byte_offset()..).map_or(0, |brackets| brackets.len() / 2);
         let pg = match kind {
             ENUM_KEY => serde_json::from_value(value).map(|of| Self::Enum(Arc::new(of))),
             COMPOSITE_KEY => serde_json::from_value(value).map(|of| Self::Composite(Arc::new(of))),
             _ => serde_json::from_value::<Vec<Attribute>>(value).map(|of| Self::Record(Some(of.into()))),
         };
         let pg = pg.map_err(|_malformed| unknown())?;
-        Ok(if is_array { Self::Array(Box::new(pg)) } else { pg })
+        Ok(pg.with_dimensions(dimensions))
     }
 }
 

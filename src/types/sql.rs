@@ -96,10 +96,7 @@ pub fn from_sql(sql: &Sql) -> Result<PgType, TypeError> {
             ArrayElemTypeDef::SquareBracket(element, _)
             | ArrayElemTypeDef::AngleBracket(element)
             | ArrayElemTypeDef::Parenthesis(element),
-        ) => match from_sql(element)? {
-            array @ PgType::Array(_) => array,
-            scalar => PgType::Array(Box::new(scalar)),
-        },
+        ) => PgType::Array(Box::new(from_sql(element)?)),
         Sql::Custom(name, modifiers) => {
             let parts: Vec<String> = name
                 .0

@@ -207,7 +207,7 @@ async fn composite_values_are_structs_to_others() {
         .simple(
             "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE TYPE point AS (x int, y float8, m mood);
              CREATE TYPE path AS (name text, points point[], middle point);
-             CREATE TABLE t (id int, p point, q path, ps path[]);
+             CREATE TABLE t (id int, p point, q path, ps path[], g int[][] DEFAULT '{{1,2},{3,NULL}}');
              INSERT INTO t SELECT g, ROW(g, g / 2.0, 'sad'), ROW('p' || g, ARRAY[ROW(1, 2, 'happy')::point], NULL), NULL
              FROM generate_series(1, 2000) g;
              INSERT INTO t VALUES (2001, NULL, '(a,\"{\"\"(1,2,sad)\"\",NULL}\",\"(3,,)\")', '{\"(b,,)\",NULL}');
@@ -234,6 +234,7 @@ async fn composite_values_are_structs_to_others() {
             "SELECT id, p, q, ps FROM l.public.t WHERE id > 1998 ORDER BY id",
             "SELECT sum(p.x), count(*) FILTER (p.m = 'sad'), max(q.points[1].y) FROM l.public.t",
             "SELECT typeof(q) FROM l.public.t LIMIT 1",
+            "SELECT DISTINCT g, typeof(g), g[2][1] FROM l.public.t",
         ])
         .output()
         .unwrap();
@@ -243,6 +244,7 @@ async fn composite_values_are_structs_to_others() {
 2001|NULL|{'name': 'a', 'points': [{'x': 1, 'y': 2.0, 'm': 'sad'}, None], 'middle': {'x': 3, 'y': None, 'm': None}}|[{'name': 'b', 'points': None, 'middle': None}, None]
 1999001|1999|2.0
 STRUCT(\"name\" VARCHAR, points STRUCT(x INTEGER, y DOUBLE, m VARCHAR)[], middle STRUCT(x INTEGER, y DOUBLE, m VARCHAR))
+[[1, 2], [3, None]]|INTEGER[][]|3
 ";
     assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
 }

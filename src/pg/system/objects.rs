@@ -133,6 +133,7 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
         "oid",
         "relname",
         "relnamespace",
+        "reltype",
         "relowner",
         "relam",
         "relfilenode",
@@ -158,6 +159,7 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             relation.oid,
             relation.name,
             schema_oid(relation),
+            0_u32,
             BOOTSTRAP_ROLE.oid(),
             storage,
             if relation.view { 0 } else { relation.oid },
@@ -191,6 +193,7 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             id.oid(),
             &relation.name,
             relation.schema.oid(),
+            0_u32,
             relation.owner.oid(),
             relation.as_index().map_or(if table { HEAP_OID } else { 0 }, keys::access_method),
             if table || relation.as_index().is_some() { id.oid() } else { 0 },
@@ -218,11 +221,12 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
 }
 
 /// A composite type as a relation.
-fn composite_class(id: ObjectId, user_type: &UserType, attributes: &[Attribute]) -> [Value; 20] {
+fn composite_class(id: ObjectId, user_type: &UserType, attributes: &[Attribute]) -> [Value; 21] {
     row![
         id.oid(),
         &user_type.name,
         user_type.schema.oid(),
+        id.oid(),
         user_type.owner.oid(),
         0,
         0,
@@ -358,7 +362,7 @@ fn attribute_row(relation: u32, name: &str, pg: &PgType, number: i32, own: OwnAt
         length,
         number,
         pg.typmod(),
-        i32::from(matches!(pg, PgType::Array(_))),
+        i32::try_from(pg.dimensions()).unwrap_or(i32::MAX),
         matches!(length, 1 | 2 | 4 | 8),
         align,
         storage,

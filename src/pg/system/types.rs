@@ -155,7 +155,7 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
             domain.is_some_and(|domain| !domain.nullable),
             domain.map_or(0, |domain| domain.base.oid()),
             domain.map_or(-1, |domain| domain.base.typmod()),
-            i32::from(domain.is_some_and(|domain| domain.base.element().is_some())),
+            domain.map_or(0, |domain| i32::try_from(domain.base.dimensions()).unwrap_or(i32::MAX)),
             own.collation,
             domain.and_then(|domain| domain.default.clone()),
         ]);
@@ -271,9 +271,9 @@ pub(super) fn comments(ctx: &Context) -> impl Iterator<Item = (u32, &str)> {
 pub(super) fn oid_of(ctx: &Context, text: &str) -> Option<u32> {
     match text.parse::<PgType>().ok()? {
         PgType::Named(name) => named(ctx, &name).map(ObjectId::oid),
-        PgType::Array(element) => match element.as_ref() {
+        array @ PgType::Array(_) => match array.base() {
             PgType::Named(name) => named(ctx, name).map(array_type_oid),
-            _ => Some(element.array_oid()),
+            base => Some(base.array_oid()),
         },
         pg => Some(pg.oid()),
     }

@@ -1,6 +1,7 @@
 //! What PostgreSQL decides from a query's text before binding: names of output columns, functions that stand for facts
 //! of the session, types of parameters that casts and literals tell.
 
+mod arrays;
 mod from;
 mod grouping;
 mod output;
@@ -28,7 +29,7 @@ pub(super) use self::wildcard::called;
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
-use crate::pg::{ARRAY_OF, ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
+use crate::pg::{ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
 use crate::types::{PgType, from_sql};
 
 /// The folded name of a function of `pg_catalog` or `information_schema`.
@@ -311,6 +312,7 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Function(function) => {
                 unqualify(&mut function.name);
                 output_arguments(function);
+                arrays::unnested(function);
                 match &function.args {
                     _ if let Some(pg) = counted(function) => Some(cast(Expr::Function(function.clone()), pg)),
                     FunctionArguments::Subquery(query) if is_array(function) => {
@@ -352,7 +354,14 @@ impl VisitorMut for Rewriter<'_> {
                 }
             },
             Expr::AnyOp { .. } | Expr::AllOp { .. } => quantified(expr),
+            Expr::BinaryOp { left, op: ast::BinaryOperator::AtArrow | ast::BinaryOperator::ArrowAt, right } => {
+                arrays::flatten(left);
+                arrays::flatten(right);
+                None
+            }
             Expr::BinaryOp { left, op: ast::BinaryOperator::PGOverlap, right } => {
+                arrays::flatten(left);
+                arrays::flatten(right);
                 Some(call(Ident::new("array_has_any"), vec![left.as_ref().clone(), right.as_ref().clone()]))
             }
             Expr::BinaryOp { op: op @ ast::BinaryOperator::PGCustomBinaryOperator(_), .. } => {
@@ -364,7 +373,13 @@ impl VisitorMut for Rewriter<'_> {
                 None
             }
             Expr::Tuple(items) => Some(records::tuple(items)),
-            Expr::CompoundFieldAccess { root, access_chain } => records::access(root, access_chain),
+            Expr::CompoundFieldAccess { root, access_chain } => match arrays::subscripts(root, access_chain) {
+                Ok(several) => several.or_else(|| records::access(root, access_chain)),
+                Err(error) => {
+                    self.error = Some(error);
+                    return ControlFlow::Break(());
+                }
+            },
             Expr::BinaryOp { left, op, right } => rows::comparison(left, op, right),
             Expr::InList { expr, list, negated } => rows::in_list(expr, list, *negated),
             _ => None,
@@ -391,20 +406,21 @@ fn quantified(expr: &mut Expr) -> Option<Expr> {
     if matches!(inside(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
         let text = std::mem::replace(right.as_mut(), string(""));
         **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
+    } else if placeholder(right).is_none() && !matches!(inside(right), Expr::Subquery(_)) {
+        arrays::flatten(right);
     }
     match expr {
         // Different from all is equal to none: the engine compares with NULL in its own way.
         Expr::AllOp { left, compare_op: ast::BinaryOperator::NotEq, right }
             if !matches!(inside(right), Expr::Subquery(_)) =>
         {
-            let any = Expr::AnyOp {
-                left: left.clone(),
-                compare_op: ast::BinaryOperator::Eq,
-                right: right.clone(),
-                is_some: false,
-            };
-            let none = Expr::Nested(Box::new(any));
-            Some(Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(none) })
+            let any = call(Ident::new(ANY_EQUAL), vec![right.as_ref().clone(), left.as_ref().clone()]);
+            Some(Expr::UnaryOp { op: ast::UnaryOperator::Not, expr: Box::new(any) })
+        }
+        Expr::AnyOp { left, compare_op: ast::BinaryOperator::Eq, right, .. }
+            if !matches!(inside(right), Expr::Subquery(_)) =>
+        {
+            Some(call(Ident::new(ANY_EQUAL), vec![right.as_ref().clone(), left.as_ref().clone()]))
         }
         _ => None,
     }

@@ -62,7 +62,17 @@ async def main():
     assert len(await connection.fetchrow("SELECT * FROM u")) == 4
     await connection.execute("ALTER TABLE u ADD COLUMN z text DEFAULT 'z'")
     assert (await connection.fetchrow("SELECT * FROM u"))["z"] == "z"
-    await connection.execute("DROP TABLE a; DROP TABLE u")
+    # Rows as values, and arrays of several dimensions.
+    await connection.execute("CREATE TYPE addr AS (street text, zip int); CREATE TABLE c (a addr, b addr[], m int[][])")
+    values = (("Main", 1), [("q", None)], [[1, 2], [3, None]])
+    await connection.execute("INSERT INTO c VALUES ($1, $2, $3)", *values)
+    row = await connection.fetchrow("SELECT a, b, m, ROW(1, m) FROM c WHERE a = $1 AND m = $2", values[0], values[2])
+    assert (tuple(row[0]), [tuple(item) for item in row[1]], row[2], tuple(row[3])) == (*values, (1, values[2])), row
+    assert row["a"]["zip"] == 1
+    assert await connection.fetchval("SELECT $1::int[]", [[[1]], [[2]]]) == [[[1]], [[2]]]
+    await connection.copy_records_to_table("c", records=[values])
+    assert await connection.fetchval("SELECT count(*) FROM c WHERE (a).zip = ANY ($1)", [1, 2]) == 2
+    await connection.execute("DROP TABLE a; DROP TABLE u; DROP TABLE c; DROP TYPE addr")
     await connection.close()
 
 

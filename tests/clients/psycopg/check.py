@@ -5,6 +5,7 @@ import sys
 import uuid
 
 import psycopg
+from psycopg.types.composite import CompositeInfo, register_composite
 
 with psycopg.connect(sys.argv[1], autocommit=False) as connection:
     cursor = connection.cursor()
@@ -41,6 +42,27 @@ with psycopg.connect(sys.argv[1], autocommit=False) as connection:
     assert cursor.execute("UPDATE u SET a = a + %s", (decimal.Decimal("2.7"),)).rowcount == 1
     assert cursor.execute("SELECT a, %s::int FROM u WHERE a = %s", (decimal.Decimal("0.5"), 8)).fetchone() == (8, 1)
     assert cursor.execute("DELETE FROM u WHERE a = %s", (8,)).rowcount == 1
+    connection.commit()
+    # Rows as values, and arrays of several dimensions.
+    cursor.execute("CREATE TYPE addr AS (street text, zip int)")
+    cursor.execute("CREATE TABLE c (id int, a addr, b addr[], m int[][])")
+    connection.commit()
+    info = CompositeInfo.fetch(connection, "addr")
+    assert (list(info.field_names), list(info.field_types)) == (["street", "zip"], [25, 23]), info.field_types
+    register_composite(info, connection)
+    addr = info.python_type
+    for binary in (False, True):
+        cursor = connection.cursor(binary=binary)
+        given = (addr("Main, st", 1), [addr('"q"', None)], [[1, 2], [3, None]])
+        cursor.execute("INSERT INTO c VALUES (1, %s, %s, %s)", given)
+        assert cursor.execute("SELECT a, b, m, (a).zip FROM c").fetchall() == [(*given, 1)]
+        assert cursor.execute("SELECT id FROM c WHERE a = %s", (addr("Main, st", 1),)).fetchall() == [(1,)]
+        assert cursor.execute("SELECT %s::int[]", ([[[1], [2]]],)).fetchone() == ([[[1], [2]]],)
+        assert cursor.execute("DELETE FROM c RETURNING ROW(id, 'x'), a").fetchone() == ((1 if binary else "1", "x"), given[0])
+    with cursor.copy("COPY c FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["int4", "addr", "addr[]", "int4[]"])
+        copy.write_row((2, *given))
+    assert cursor.execute("SELECT a, b, m FROM c").fetchall() == [given]
     connection.commit()
     with connection.pipeline():
         first = connection.execute("SELECT 1")
