@@ -1,0 +1,286 @@
+//! What stands beside each other: literals without a type take the other's, types that differ in kind are refused.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{Case, ScalarFunction};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, lit};
+
+use super::cast::{cast, literal, remembering, without_scale};
+use super::pg_type;
+use crate::error::{Plain, SqlError, SqlState};
+use crate::pg::{CheckedArithmetic, Unified, rows_comparable};
+use crate::plan::{Scope, records};
+use crate::types::PgType;
+
+pub(super) fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(..) | Expr::Placeholder(_) => true,
+        Expr::Cast(cast) => is_constant(&cast.expr),
+        Expr::ScalarFunction(function) => function.args.iter().all(is_constant) && !function.args.is_empty(),
+        _ => false,
+    }
+}
+
+/// `IN` with columns in its list as comparisons: the engine compares lists with each other by their text.
+pub(super) fn any_of(
+    scope: &Scope,
+    expr: &Expr,
+    list: Vec<Expr>,
+    negated: bool,
+    schema: &DFSchema,
+) -> Result<Transformed<Expr>> {
+    let (op, all) = if negated { (Operator::NotEq, Operator::And) } else { (Operator::Eq, Operator::Or) };
+    let mut whole: Option<Expr> = None;
+    for item in list {
+        let one = binary(scope, BinaryExpr::new(Box::new(expr.clone()), op, Box::new(item)), schema)?.data;
+        whole = Some(match whole {
+            Some(whole) => Expr::BinaryExpr(BinaryExpr::new(Box::new(whole), all, Box::new(one))),
+            None => one,
+        });
+    }
+    Ok(Transformed::yes(whole.unwrap_or_else(|| lit(negated))))
+}
+
+/// COALESCE and its like: all of one type.
+pub(super) fn unified(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let name = function.func.name().to_uppercase();
+    if name == "NULLIF" {
+        if let [left, right] = function.args.as_slice() {
+            comparable(Operator::Eq, left, right, schema)?;
+        }
+    } else {
+        agree((&name, &name), function.args.iter(), schema)?;
+    }
+    let target = common_type(function.args.iter(), schema);
+    let args = with_type(scope, function.args, target.as_ref())?;
+    let float = floating(args.iter(), schema);
+    let args = args.into_iter().map(|item| beside_float(scope, item, float.as_ref(), schema));
+    let args = args.collect::<Result<Vec<_>>>()?;
+    let engine = function.func.inner().downcast_ref::<Unified>();
+    let func = engine.map_or(&function.func, Unified::inner);
+    let result = same_type(args.iter(), schema);
+    let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args));
+    Ok(Transformed::yes(remembering(call, result, schema)))
+}
+
+/// A string literal beside a value of another type is read as that type, as PostgreSQL does with unknown literals.
+pub(in crate::plan) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
+    let is_char = |target: &&PgType| matches!(target, PgType::Char(_));
+    let Some(target) = target.filter(|target| !target.is_text() || is_char(target)) else { return Ok(expr) };
+    match &expr {
+        // Its padding means nothing, and its length need not fit.
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) if is_char(&target) => {
+            Ok(lit(text.trim_end_matches(' ')))
+        }
+        Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) => {
+            literal(scope, &target.without_modifier(), text)
+        }
+        _ => Ok(expr),
+    }
+}
+
+/// `float8`, if one of these expressions is a floating-point number.
+pub(super) fn floating<'a>(mut exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    let is_float = |expr: &Expr| matches!(pg_type(expr, schema), Some(PgType::Float4 | PgType::Float8));
+    exprs.any(is_float).then_some(PgType::Float8)
+}
+
+/// A numeric beside a floating-point number is compared as one, too.
+pub(super) fn beside_float(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
+    let float = matches!(other, Some(PgType::Float4 | PgType::Float8));
+    if !float || !matches!(pg_type(&expr, schema), Some(PgType::Numeric(_))) {
+        return Ok(expr);
+    }
+    Ok(cast(scope, Cast::new(Box::new(expr), DataType::Float64), schema)?.data)
+}
+
+/// The type that literals without one take beside these expressions: that of the first that is no text.
+pub(in crate::plan) fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    exprs
+        .filter(|expr| !matches!(expr, Expr::Literal(ScalarValue::Null, _)))
+        .filter_map(|expr| pg_type(expr, schema))
+        .find(|pg| !pg.is_text())
+}
+
+/// The type that all of these expressions have that are not NULL.
+pub(in crate::plan) fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    let mut types = exprs
+        .filter(|expr| !matches!(expr, Expr::Literal(value, _) if value.is_null()))
+        .map(|expr| pg_type(expr, schema));
+    let first = types.next()??;
+    types.all(|pg| pg.as_ref() == Some(&first)).then_some(first)
+}
+
+pub(in crate::plan) fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
+    exprs.into_iter().map(|expr| untyped(scope, expr, target)).collect()
+}
+
+/// Refuses values of different enumerations, or of one and of another type, where all are to be of one type. `of`: what
+/// PostgreSQL calls it where types differ in kind, and where they do not. `42804`, `42846`.
+pub(in crate::plan) fn agree<'a>(
+    of: (&str, &str),
+    exprs: impl Iterator<Item = &'a Expr>,
+    schema: &DFSchema,
+) -> Result<()> {
+    let text = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_), _));
+    let known = exprs.filter(|expr| !text(expr) && !is_unknown(expr));
+    types_agree(of, known.filter_map(|expr| pg_type(expr, schema)))
+}
+
+pub(super) fn types_agree(of: (&str, &str), types: impl Iterator<Item = PgType>) -> Result<()> {
+    let mut first: Option<PgType> = None;
+    for pg in types.filter(|pg| *pg != PgType::Unknown) {
+        let Some(first) = &first else {
+            first = Some(pg);
+            continue;
+        };
+        let made = first.is_made() || pg.is_made();
+        let kinds = |pg: &PgType| (pg.category(), pg.element().is_some());
+        let error = if kinds(first) != kinds(&pg) {
+            let message = format!("{} types {first} and {pg} cannot be matched", of.0);
+            Plain::new(SqlState::DATATYPE_MISMATCH, message)
+        } else if made && *first != pg {
+            Plain::new(SqlState::CANNOT_COERCE, format!("{} could not convert type {pg} to {first}", of.1))
+        } else {
+            continue;
+        };
+        return Err(SqlError::from(error).into());
+    }
+    Ok(())
+}
+
+/// CASE: literals without a type take that of what they stand beside.
+pub(super) fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let thens = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    agree(("CASE", "CASE/WHEN"), case.else_expr.as_deref().into_iter().chain(thens), schema)?;
+    if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
+        for (when, _) in &mut case.when_then_expr {
+            **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
+        }
+        // The engine has no table of such values.
+        if let Some(expr) = case.expr.take_if(|expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeBinary(_))))
+        {
+            for (when, _) in &mut case.when_then_expr {
+                **when = expr.as_ref().clone().eq(when.as_ref().clone());
+            }
+        }
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    if let Some(target) = common_type(results.chain(case.else_expr.as_deref()), schema) {
+        for (_, then) in &mut case.when_then_expr {
+            **then = untyped(scope, then.as_ref().clone(), Some(&target))?;
+        }
+        if let Some(otherwise) = &mut case.else_expr {
+            **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
+        }
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    let float = floating(results.chain(case.else_expr.as_deref()), schema);
+    for (_, then) in &mut case.when_then_expr {
+        **then = beside_float(scope, then.as_ref().clone(), float.as_ref(), schema)?;
+    }
+    if let Some(otherwise) = &mut case.else_expr {
+        **otherwise = beside_float(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    let result = same_type(results.chain(case.else_expr.as_deref()), schema);
+    let whole = remembering(Expr::Case(case), result, schema);
+    Ok(Transformed::yes(if matches!(whole.get_type(schema), Ok(DataType::Boolean)) { guarding(whole) } else { whole }))
+}
+
+/// A CASE whose branches are conditions, as one whose branches are numbers: the engine takes the former apart into AND and OR,
+/// which do not guard a division or a cast.
+pub(super) fn guarding(expr: Expr) -> Expr {
+    let Expr::Case(mut case) = expr else { return expr };
+    let branches = || case.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(case.else_expr.as_deref());
+    if !branches().any(may_fail) {
+        return Expr::Case(case);
+    }
+    let number = |expr: &mut Box<Expr>| {
+        let condition = std::mem::replace(expr.as_mut(), Expr::Literal(ScalarValue::Null, None));
+        **expr = Expr::Cast(Cast::new(Box::new(condition), DataType::Int8));
+    };
+    case.when_then_expr.iter_mut().for_each(|(_, then)| number(then));
+    case.else_expr.iter_mut().for_each(number);
+    Expr::Case(case).eq(lit(1_i8))
+}
+
+/// Whether an expression may be an error for some rows.
+pub(super) fn may_fail(expr: &Expr) -> bool {
+    let fails = |expr: &Expr| {
+        let divides =
+            matches!(expr, Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Divide | Operator::Modulo));
+        Ok(divides || matches!(expr, Expr::Cast(_) | Expr::ScalarFunction(_)))
+    };
+    expr.exists(fails).unwrap_or(true)
+}
+
+/// A varchar beside a char(n) is compared without the blanks at its end.
+pub(super) fn beside_char(expr: Expr, own: Option<&PgType>, other: Option<&PgType>) -> Expr {
+    match (own, other) {
+        (Some(PgType::Varchar(_)), Some(PgType::Char(_))) => {
+            datafusion::functions::expr_fn::rtrim(vec![expr, lit(" ")])
+        }
+        _ => expr,
+    }
+}
+
+pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    if op.supports_propagation() || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
+        let (left_type, right_type) = (pg_type(&left, schema), pg_type(&right, schema));
+        let left = untyped(scope, *left, right_type.as_ref())?;
+        let right = untyped(scope, *right, left_type.as_ref())?;
+        let left = beside_float(scope, left, right_type.as_ref(), schema)?;
+        let right = beside_float(scope, right, left_type.as_ref(), schema)?;
+        let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
+        let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
+        comparable(op, &left, &right, schema)?;
+        let (left, right) = records::alike(scope, left, right, schema)?;
+        return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
+    }
+    if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))
+        && let Some(result) = CheckedArithmetic::result_type(&a, &b)
+        && let Some(checked) = CheckedArithmetic::new(op, result)
+    {
+        let udf = Arc::new(ScalarUDF::new_from_impl(checked));
+        return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![*left, *right]))));
+    }
+    let plain = [&left, &right].into_iter().any(|expr| pg_type(expr, schema) == Some(PgType::Numeric(None)));
+    let expr = Expr::BinaryExpr(BinaryExpr::new(left, op, right));
+    if plain && matches!(expr.get_type(schema), Ok(DataType::Decimal128(..))) {
+        return Ok(Transformed::yes(without_scale(expr, schema)));
+    }
+    Ok(Transformed::no(expr))
+}
+
+/// Refuses comparisons of an enumeration with anything else than itself. `42883`.
+pub(super) fn comparable(op: Operator, left: &Expr, right: &Expr, schema: &DFSchema) -> Result<()> {
+    match (pg_type(left, schema), pg_type(right, schema)) {
+        (Some(a), Some(b)) if !is_unknown(left) && !is_unknown(right) => types_comparable(op, &a, &b),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an expression takes its type from what it stands beside.
+pub(in crate::plan) fn is_unknown(expr: &Expr) -> bool {
+    matches!(expr, Expr::Placeholder(_)) || matches!(expr, Expr::Literal(value, _) if value.is_null())
+}
+
+pub(in crate::plan) fn types_comparable(op: Operator, a: &PgType, b: &PgType) -> Result<()> {
+    if a == b {
+        return Ok(());
+    }
+    if a.attributes().or(b.attributes()).is_some() {
+        return Ok(rows_comparable(&op, a, b).map_err(SqlError::from)?);
+    }
+    if !a.is_made() && !b.is_made() {
+        return Ok(());
+    }
+    let error = Plain::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {a} {op} {b}"))
+        .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
+    Err(SqlError::from(error).into())
+}

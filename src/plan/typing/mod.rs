@@ -1,0 +1,272 @@
+//! PostgreSQL's typing rules on a freshly bound plan: integer literals, untyped string literals, casts from and to text,
+//! integer overflow. Runs before the engine's own coercion.
+
+mod alike;
+mod bound;
+mod cast;
+mod results;
+mod suggest;
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::expr::{Between, InList};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
+
+pub(super) use self::alike::{agree, common_type, is_unknown, same_type, types_comparable, untyped, with_type};
+use self::alike::{any_of, beside_float, binary, case, is_constant, unified};
+use self::bound::{enum_function, sequence_function};
+pub(super) use self::bound::{next_value_of, undefined_function};
+pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
+use self::cast::{local_time, output_text};
+pub(super) use self::results::is_values_list;
+use self::results::{remember_results, unite, values_list};
+pub(super) use self::suggest::suggest;
+use super::decorrelate::barrier;
+use crate::pg::{OUTPUT_TEXT, Unified, is_unbound};
+use crate::plan::{Scope, arrays, domain, records};
+use crate::types::{PgType, arrow_type, field, of_field};
+
+/// Applies the rules to a plan and to its subqueries.
+pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
+    // The columns of a recursive query keep the engine's types: its work table has been given them already.
+    let recursive = contains_recursion(&plan)?;
+    plan.transform_up_with_subqueries(|node| {
+        // A limit is counted in the engine's own integers.
+        if matches!(node, LogicalPlan::Limit(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        let names = NamePreserver::new(&node);
+        let values = matches!(node, LogicalPlan::Values(_));
+        let keys = null_safe_keys(&node);
+        let mapped = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let rewritten = expr.transform_up(|expr| rule(scope, expr, &schema, !recursive))?;
+            Ok(if values { rewritten } else { rewritten.update_data(|expr| name.restore(expr)) })
+        })?;
+        let mapped = if keys == NullSafe::Compared { mapped.map_data(compare_null_safely)? } else { mapped };
+        if keys == NullSafe::Joined {
+            // Or a later equality would become a key of the same, null-safe join.
+            return mapped.map_data(barrier);
+        }
+        mapped.map_data(|node| match node {
+            // Its schema is not recomputed: it is built anew, with a common type for each column.
+            LogicalPlan::Values(values) => values_list(values.values),
+            LogicalPlan::Union(union) => unite(scope, union),
+            other => other.recompute_schema().and_then(remember_results).and_then(arrays::unnested),
+        })
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Applies the rules to one expression over a schema.
+pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    expr.transform_up(|expr| rule(scope, expr, schema, true))
+}
+
+fn contains_recursion(plan: &LogicalPlan) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= matches!(node, LogicalPlan::RecursiveQuery(_));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
+/// What becomes of IS NOT DISTINCT FROM between columns in a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NullSafe {
+    None,
+    /// A join by nothing else.
+    Joined,
+    /// A condition beside others: the engine would take all of them for null-safe.
+    Compared,
+}
+
+fn null_safe_keys(node: &LogicalPlan) -> NullSafe {
+    let condition = match node {
+        LogicalPlan::Filter(filter) => Some(&filter.predicate),
+        LogicalPlan::Join(join) => join.filter.as_ref(),
+        _ => None,
+    };
+    let is_null_safe = |expr: &Expr| {
+        matches!(expr, Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right })
+            if !left.column_refs().is_empty() && !right.column_refs().is_empty())
+    };
+    let conjuncts = condition.map(split_conjunction).unwrap_or_default();
+    if !conjuncts.iter().any(|expr| expr.exists(|expr| Ok(is_null_safe(expr))).unwrap_or(true)) {
+        NullSafe::None
+    } else if matches!(node, LogicalPlan::Join(join) if join.on.is_empty())
+        && conjuncts.iter().all(|expr| is_null_safe(expr))
+    {
+        NullSafe::Joined
+    } else {
+        NullSafe::Compared
+    }
+}
+
+/// IS NOT DISTINCT FROM between columns in a form that is no key of a join.
+fn compare_null_safely(node: LogicalPlan) -> Result<LogicalPlan> {
+    let compared = node.map_expressions(|expr| {
+        expr.transform_up(|expr| match expr {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }) => {
+                let (null, equal) = ((*left).clone().is_null().and((*right).clone().is_null()), (*left).eq(*right));
+                Ok(Transformed::yes(coalesce(vec![equal, null])))
+            }
+            other => Ok(Transformed::no(other)),
+        })
+    });
+    compared.map(|transformed| transformed.data)
+}
+
+/// `narrow`: whether an integer literal takes the smallest type that holds it.
+fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) if narrow => match i32::try_from(value) {
+            Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), metadata)),
+            Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
+        },
+        Expr::Cast(cast) => match domain::of_cast(&cast.field) {
+            Some((id, field)) => {
+                let pg = of_field(&field);
+                let value = self::cast(scope, Cast::new_from_field(cast.expr, field), schema)?.data;
+                Transformed::yes(domain::held(scope, value, id, &pg)?)
+            }
+            None => self::cast(scope, cast, schema)?,
+        },
+        Expr::BinaryExpr(binary) => self::binary(scope, binary, schema)?,
+        Expr::Between(Between { expr, negated, low, high }) => {
+            let target = pg_type(&expr, schema);
+            let (low, high) = (untyped(scope, *low, target.as_ref())?, untyped(scope, *high, target.as_ref())?);
+            let low = beside_float(scope, low, target.as_ref(), schema)?;
+            let high = beside_float(scope, high, target.as_ref(), schema)?;
+            Transformed::yes(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
+        }
+        Expr::InList(InList { expr, list, negated }) => {
+            let target = pg_type(&expr, schema);
+            let list = with_type(scope, list, target.as_ref())?;
+            let list = list.into_iter().map(|item| beside_float(scope, item, target.as_ref(), schema));
+            let list = list.collect::<Result<Vec<_>>>()?;
+            if list.iter().all(is_constant) || expr.is_volatile() {
+                Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
+            } else {
+                any_of(scope, &expr, list, negated, schema)?
+            }
+        }
+        Expr::ScalarFunction(function) if matches!(function.func.name(), "date_part" | "date_trunc") => {
+            if scope.ctx.settings.time_zone() == crate::setting::Zone::UTC {
+                Transformed::no(Expr::ScalarFunction(function))
+            } else {
+                local_time(scope, function, schema)
+            }
+        }
+        // A sum of bigint is numeric: it does not wrap around.
+        Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "sum" => {
+            let widened = widen_bigint(&mut aggregate.params.args, schema)?;
+            let expr = Expr::AggregateFunction(aggregate);
+            if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
+        }
+        Expr::WindowFunction(mut window) => {
+            let mut changed = window.fun.name() == "sum" && widen_bigint(&mut window.params.args, schema)?;
+            for sort in &mut window.params.order_by {
+                changed |= make_comparable(&mut sort.expr, schema)?;
+            }
+            let expr = Expr::WindowFunction(window);
+            if changed { Transformed::yes(expr) } else { Transformed::no(expr) }
+        }
+        // A date, and a literal, is a moment for AT TIME ZONE.
+        Expr::ScalarFunction(mut function) if function.func.name() == "timezone" => {
+            if let Some(moment) = function.args.get_mut(1)
+                && let Some(pg) = pg_type(moment, schema)
+                && (pg == PgType::Date || pg.is_text() && matches!(moment, Expr::Literal(..)))
+            {
+                let given = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
+                let target = Arc::new(field("", &PgType::Timestamptz, true));
+                *moment = cast(scope, Cast::new_from_field(Box::new(given), target), schema)?.data;
+            }
+            Transformed::yes(Expr::ScalarFunction(function))
+        }
+        Expr::ScalarFunction(function) if arrays::applies_to(function.func.name()) => {
+            arrays::function(scope, function, schema)?
+        }
+        Expr::InSubquery(mut inside) => {
+            let pg = inside.subquery.subquery.schema().fields().first().map(|value| of_field(value));
+            inside.expr = Box::new(untyped(scope, *inside.expr, pg.as_ref())?);
+            if let (Some(own), Some(pg)) = (pg_type(&inside.expr, schema), pg)
+                && !is_unknown(&inside.expr)
+            {
+                types_comparable(Operator::Eq, &own, &pg)?;
+            }
+            Transformed::yes(Expr::InSubquery(inside))
+        }
+        Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
+            unified(scope, function, schema)?
+        }
+        Expr::IsNull(value) => Transformed::yes(records::null_test(*value, true, schema)),
+        Expr::IsNotNull(value) => Transformed::yes(records::null_test(*value, false, schema)),
+        Expr::ScalarFunction(function) if function.func.name() == "get_field" => {
+            Transformed::yes(records::named_column(function, schema))
+        }
+        Expr::ScalarFunction(function) if records::changes_row(&function) => {
+            Transformed::yes(records::with_value(scope, function, schema)?)
+        }
+        Expr::Case(of) => case(scope, of, schema)?,
+        Expr::ScalarFunction(function) if function.func.name() == OUTPUT_TEXT => {
+            Transformed::yes(output_text(scope, function, schema))
+        }
+        Expr::ScalarFunction(function) if is_unbound(&function.func) => {
+            Transformed::yes(if function.func.name().starts_with("enum_") {
+                enum_function(scope, &function, schema)?
+            } else {
+                sequence_function(scope, function)?
+            })
+        }
+        other => Transformed::no(other),
+    })
+}
+
+/// The engine has no ranges of bytes of a fixed length: their digits are in the same order. Tells whether it changed it.
+fn make_comparable(key: &mut Expr, schema: &DFSchema) -> Result<bool> {
+    if !matches!(key.get_type(schema)?, DataType::FixedSizeBinary(_)) {
+        return Ok(false);
+    }
+    let inner = std::mem::replace(key, Expr::Literal(ScalarValue::Null, None));
+    let bytes = Expr::Cast(Cast::new(Box::new(inner), DataType::Binary));
+    *key = datafusion::functions::expr_fn::encode(bytes, lit("hex"));
+    Ok(true)
+}
+
+/// Makes a bigint argument a decimal. Tells whether there was one.
+fn widen_bigint(arguments: &mut [Expr], schema: &DFSchema) -> Result<bool> {
+    let Some(argument) = arguments.first_mut() else { return Ok(false) };
+    if argument.get_type(schema)? != DataType::Int64 {
+        return Ok(false);
+    }
+    let inner = std::mem::replace(argument, Expr::Literal(ScalarValue::Null, None));
+    *argument = Expr::Cast(Cast::new(Box::new(inner), DataType::Decimal128(19, 0)));
+    Ok(true)
+}
+
+/// The PostgreSQL type of an expression, if it can be told.
+pub(super) fn pg_type(expr: &Expr, schema: &DFSchema) -> Option<PgType> {
+    if let Expr::Column(column) = expr
+        && let Ok(field) = schema.field_from_column(column)
+    {
+        return Some(of_field(field));
+    }
+    expr.to_field(schema).ok().map(|(_, field)| of_field(&field))
+}
+
+/// Whether two types are the same to the engine.
+pub(super) fn same_arrow(pg: &PgType, data_type: &DataType) -> bool {
+    arrow_type(pg) == *data_type
+}

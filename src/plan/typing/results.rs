@@ -1,0 +1,149 @@
+//! What PostgreSQL knows of a result and the engine forgets: of VALUES lists, UNION, functions over groups and windows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::Field;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, Union};
+
+use super::alike::{types_agree, untyped};
+use super::cast::known_as;
+use super::pg_type;
+use crate::plan::{Scope, arrays};
+use crate::types::{PgType, of_field};
+
+/// UNION: literals without a type take that of the other rows. `42804`, `42846`.
+pub(super) fn unite(scope: &Scope, union: Union) -> Result<LogicalPlan> {
+    let mut inputs: Vec<LogicalPlan> = union.inputs.iter().map(|input| input.as_ref().clone()).collect();
+    for column in 0..union.schema.fields().len() {
+        let known = |input: &LogicalPlan| {
+            let pg = of_field(input.schema().fields().get(column)?);
+            (selected_literal(input, column).is_none() && pg != PgType::Unknown).then_some(pg)
+        };
+        let types: Vec<PgType> = inputs.iter().filter_map(known).collect();
+        types_agree(("UNION", "UNION"), types.iter().cloned())?;
+        let Some(target) = types.iter().find(|pg| !pg.is_text()) else { continue };
+        for input in &mut inputs {
+            let Some(literal) = selected_literal(input, column).cloned() else { continue };
+            let LogicalPlan::Projection(projection) = input else { continue };
+            let mut exprs = projection.expr.clone();
+            if let Some(expr) = exprs.get_mut(column) {
+                let name = expr.schema_name().to_string();
+                *expr = untyped(scope, literal, Some(target))?.alias(name);
+            }
+            *input = LogicalPlan::Projection(Projection::try_new(exprs, Arc::clone(&projection.input))?);
+        }
+    }
+    let inputs = inputs.into_iter().map(Arc::new).collect();
+    LogicalPlan::Union(Union { inputs, schema: union.schema }).recompute_schema()
+}
+
+/// The text that a query selects as it is, in the place of a column.
+pub(super) fn selected_literal(plan: &LogicalPlan, column: usize) -> Option<&Expr> {
+    let LogicalPlan::Projection(projection) = plan else { return None };
+    let mut expr = projection.expr.get(column)?;
+    while let Expr::Alias(alias) = expr {
+        expr = &alias.expr;
+    }
+    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)), None)).then_some(expr)
+}
+
+/// A VALUES list. What PostgreSQL knows of its columns is said of them above it: the engine wants the same said of all values
+/// of one column, and forgets it of those that it computes ahead.
+pub(super) fn values_list(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
+    let empty = DFSchema::empty();
+    let mut known: Vec<Option<PgType>> = vec![None; rows.first().map_or(0, Vec::len)];
+    for row in &mut rows {
+        for (value, known) in row.iter_mut().zip(&mut known) {
+            let (_, own) = value.to_field(&empty)?;
+            if own.metadata().is_empty() {
+                continue;
+            }
+            known.get_or_insert_with(|| of_field(&own));
+            let plain = Field::new("value", own.data_type().clone(), own.is_nullable());
+            let inner = std::mem::replace(value, Expr::Literal(ScalarValue::Null, None));
+            *value = match inner {
+                Expr::Literal(value, _) => Expr::Literal(value, None),
+                Expr::Cast(cast) => Expr::Cast(Cast::new_from_field(cast.expr, Arc::new(plain))),
+                other => Expr::Cast(Cast::new_from_field(Box::new(other), Arc::new(plain))),
+            };
+        }
+    }
+    let list = LogicalPlanBuilder::values(rows)?.build()?;
+    if known.iter().all(Option::is_none) {
+        return Ok(list);
+    }
+    let columns = list.schema().iter().zip(known).map(|((qualifier, shown), pg)| {
+        let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
+        match pg.filter(|pg| *pg != of_field(shown)) {
+            Some(pg) => known_as(column, pg).alias(shown.name()),
+            None => column,
+        }
+    });
+    let columns: Vec<Expr> = columns.collect();
+    LogicalPlanBuilder::from(list).project(columns)?.build()
+}
+
+/// Whether a plan is a VALUES list.
+pub(in crate::plan) fn is_values_list(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Values(_) => true,
+        LogicalPlan::Projection(projection) => matches!(projection.input.as_ref(), LogicalPlan::Values(_)),
+        _ => false,
+    }
+}
+
+/// What PostgreSQL knows of the results of functions over groups and windows and the engine forgets.
+pub(super) fn remember_results(node: LogicalPlan) -> Result<LogicalPlan> {
+    let (functions, input) = match &node {
+        LogicalPlan::Aggregate(aggregate) => (&aggregate.aggr_expr, &aggregate.input),
+        LogicalPlan::Window(window) => (&window.window_expr, &window.input),
+        _ => return Ok(node),
+    };
+    let mut results = BTreeMap::new();
+    for function in functions {
+        if let Some(pg) = result_type(function, input.schema()) {
+            results.insert(function.schema_name().to_string(), pg);
+        }
+    }
+    let columns: Vec<Expr> = node
+        .schema()
+        .iter()
+        .map(|(qualifier, shown)| {
+            let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
+            let pg = results.get(shown.name()).filter(|_| qualifier.is_none());
+            let pg = pg.filter(|pg| **pg != of_field(shown) || pg.dimensions() > 1);
+            match pg {
+                Some(pg) if pg.dimensions() > 1 => {
+                    known_as(arrays::of_arrays(column, true), pg.clone()).alias(shown.name())
+                }
+                Some(pg) => known_as(column, pg.clone()).alias(shown.name()),
+                None => column,
+            }
+        })
+        .collect();
+    if columns.iter().all(|column| matches!(column, Expr::Column(_))) {
+        return Ok(node);
+    }
+    LogicalPlanBuilder::from(node).project(columns)?.build()
+}
+
+/// The PostgreSQL type that a function gives over arguments that have one of their own.
+pub(super) fn result_type(function: &Expr, schema: &DFSchema) -> Option<PgType> {
+    let (name, arguments) = match function {
+        Expr::Alias(alias) => return result_type(&alias.expr, schema),
+        Expr::AggregateFunction(aggregate) => (aggregate.func.name(), &aggregate.params.args),
+        Expr::WindowFunction(window) => (window.fun.name(), &window.params.args),
+        _ => return None,
+    };
+    let pg = pg_type(arguments.first()?, schema)?;
+    let plain = pg == PgType::Numeric(None);
+    match name {
+        "min" | "max" if !pg.is_text() => Some(pg),
+        "sum" | "avg" if plain => Some(pg),
+        "first_value" | "last_value" | "nth_value" | "lag" | "lead" | "any_value" => Some(pg),
+        "array_agg" => Some(PgType::Array(Box::new(pg))),
+        _ => None,
+    }
+}
