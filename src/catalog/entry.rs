@@ -59,6 +59,9 @@ pub struct Database {
     /// The server's settings that ALTER SYSTEM changed, by their names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settings: BTreeMap<String, String>,
+    /// What COMMENT ON said of it, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// A namespace for relations, and the folder that the files of its tables lie in.
@@ -492,6 +495,13 @@ impl Body {
                 for membership in &mut role.member_of {
                     map(&mut membership.role);
                     map(&mut membership.grantor);
+                }
+                for defaults in &mut role.default_privileges {
+                    defaults.schema.iter_mut().for_each(map);
+                    for item in &mut defaults.acl.0 {
+                        map(&mut item.grantor);
+                        map_grantee(&mut item.grantee);
+                    }
                 }
             }
             Self::RowPolicy(policy) => {

@@ -259,6 +259,11 @@ impl Acl {
         self.0.retain(|item| !item.privileges.is_empty());
     }
 
+    /// In the order in which default privileges are kept: PUBLIC, then by role.
+    pub fn sort(&mut self) {
+        self.0.sort_by_key(|item| (item.grantee, item.grantor));
+    }
+
     /// What the roles hold together with PUBLIC.
     pub fn held_by(&self, roles: &[ObjectId]) -> PrivilegeSet {
         self.matching(roles).fold(PrivilegeSet::EMPTY, |set, item| set.with(item.privileges))

@@ -28,6 +28,9 @@ pub struct RowPolicy {
     pub check: Option<String>,
     /// Under which its names are resolved, whatever the reader's own.
     pub search_path: Vec<String>,
+    /// What COMMENT ON said of it, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 /// The commands a row policy is for.

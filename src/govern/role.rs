@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::PasswordVerifier;
+use super::{DefaultPrivileges, PasswordVerifier};
 use crate::name::ObjectId;
 
 /// A user or a group: PostgreSQL makes no difference but LOGIN.
@@ -37,6 +37,12 @@ pub struct Role {
     pub member_of: Vec<Membership>,
     /// Settings that a new session of this role starts with.
     pub settings: BTreeMap<String, String>,
+    /// What ALTER DEFAULT PRIVILEGES said of objects that this role makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_privileges: Vec<DefaultPrivileges>,
+    /// What COMMENT ON said of it, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 impl Role {
@@ -56,6 +62,8 @@ impl Role {
             password: None,
             member_of: Vec::new(),
             settings: BTreeMap::new(),
+            default_privileges: Vec::new(),
+            comment: None,
         }
     }
 }

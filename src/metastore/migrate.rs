@@ -57,6 +57,7 @@ pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifi
         owner,
         acl: Some(Acl::default_for(owner, PrivilegeSet::database(), connect)),
         settings: BTreeMap::new(),
+        comment: None,
     };
     let mut public_acl = Acl::default_for(owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY);
     public_acl.grant(Grantee::Public, owner, PrivilegeSet::of(&[Privilege::Usage]), false);

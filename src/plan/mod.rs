@@ -209,6 +209,8 @@ pub enum Right {
     Own(ObjectId),
     /// Membership in a role.
     Member(ObjectId),
+    /// All rights of a role. What for, as the error's message says it: `permission denied to …`.
+    RightsOf(ObjectId, &'static str),
     /// ADMIN OPTION on a role.
     Admin(ObjectId),
     /// A privilege on the one database.

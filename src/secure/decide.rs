@@ -37,6 +37,15 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
             let error = || denied(format!("must be able to SET ROLE \"{}\"", who.catalog.role_name(*role)));
             if member { Ok(()) } else { Err(error()) }
         }
+        Right::RightsOf(role, what) => {
+            let error = || {
+                denied(format!("permission denied to {what}")).detail(format!(
+                    "Only roles with privileges of role \"{}\" may do that.",
+                    who.catalog.role_name(*role)
+                ))
+            };
+            if who.roles.contains(role) { Ok(()) } else { Err(error()) }
+        }
         Right::Admin(role) => {
             let admin = who
                 .roles

@@ -1,7 +1,7 @@
 //! What kind of thing each command does: whether a read-only or a failed transaction admits it, and its command tag.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{AlterType, Command, DropKind, Explain, NewType, RowChange, SetValue};
+use super::{AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetValue};
 
 /// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ impl Command {
             | Self::DropRole(_)
             | Self::Grant(_)
             | Self::Revoke(_)
+            | Self::AlterDefaultPrivileges(_)
+            | Self::Owned(_)
             | Self::GrantRole(_)
             | Self::RevokeRole(_)
             | Self::CreatePolicy(_)
@@ -165,6 +167,9 @@ impl Command {
             Self::DropRole(_) => "DROP ROLE",
             Self::Grant(_) => "GRANT",
             Self::Revoke(_) => "REVOKE",
+            Self::AlterDefaultPrivileges(_) => "ALTER DEFAULT PRIVILEGES",
+            Self::Owned(Owned { to: Some(_), .. }) => "REASSIGN OWNED",
+            Self::Owned(_) => "DROP OWNED",
             Self::GrantRole(_) => "GRANT ROLE",
             Self::RevokeRole(_) => "REVOKE ROLE",
             Self::CreatePolicy(_) => "CREATE POLICY",

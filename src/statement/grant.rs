@@ -4,7 +4,7 @@ use super::Command;
 use super::cursor::Cursor;
 use super::role::RoleSpec;
 use super::text::SyntaxError;
-use crate::govern::Privilege;
+use crate::govern::{ObjectKind, Privilege};
 use crate::name::QualifiedName;
 
 /// Privileges on objects. For REVOKE, `option` means GRANT OPTION FOR.
@@ -66,6 +66,36 @@ pub struct GrantRole {
     pub set: Option<bool>,
 }
 
+/// `ALTER DEFAULT PRIVILEGES`.
+#[derive(Clone, Debug)]
+pub struct AlterDefaultPrivileges {
+    /// `FOR ROLE`: whose new objects; empty: those of the current role.
+    pub roles: Vec<RoleSpec>,
+    /// `IN SCHEMA`; empty: everywhere.
+    pub schemas: Vec<String>,
+    /// GRANT; else REVOKE.
+    pub give: bool,
+    /// Empty: ALL.
+    pub privileges: Vec<Privilege>,
+    /// After ON.
+    pub kind: ObjectKind,
+    /// After TO or FROM.
+    pub grantees: Vec<RoleSpec>,
+    /// `WITH GRANT OPTION`, or `GRANT OPTION FOR`.
+    pub option: bool,
+}
+
+/// `REASSIGN OWNED` or `DROP OWNED`.
+#[derive(Clone, Debug)]
+pub struct Owned {
+    /// Whose objects.
+    pub by: Vec<RoleSpec>,
+    /// REASSIGN: who gets them. `None`: they are dropped, with the privileges of those whose they are.
+    pub to: Option<RoleSpec>,
+    /// `DROP OWNED … CASCADE`.
+    pub cascade: bool,
+}
+
 /// What PostgreSQL has privileges on, and we have not.
 const UNSUPPORTED_OBJECTS: &[&str] = &[
     "function",
@@ -120,12 +150,7 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
     }
     let mut privileges = Vec::new();
     for (word, columns) in words {
-        let privilege = Privilege::from_keyword(&word).ok_or_else(|| SyntaxError::Invalid {
-            message: format!("unrecognized privilege type \"{word}\""),
-            code: crate::error::SqlState::SYNTAX_ERROR,
-            position: None,
-        })?;
-        privileges.push(PrivilegeItem { privilege, columns });
+        privileges.push(PrivilegeItem { privilege: privilege(&word)?, columns });
     }
     c.expect_words(&["on"])?;
     let objects = objects(c)?;
@@ -147,6 +172,82 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
     let _default = revoke && !cascade && c.words(&["restrict"]);
     let grant = Grant { privileges, all_columns, objects, grantees, option, cascade };
     Ok(if revoke { Command::Revoke(grant) } else { Command::Grant(grant) })
+}
+
+pub(super) fn alter_default(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let mut roles = Vec::new();
+    let mut schemas = Vec::new();
+    loop {
+        if c.words(&["for"]) {
+            if !c.words(&["role"]) {
+                c.expect_words(&["user"])?;
+            }
+            roles = c.list(RoleSpec::parse)?;
+        } else if c.words(&["in", "schema"]) {
+            schemas = c.list(Cursor::ident)?;
+        } else {
+            break;
+        }
+    }
+    let give = c.words(&["grant"]);
+    if !give {
+        c.expect_words(&["revoke"])?;
+    }
+    let mut option = !give && c.words(&["grant", "option", "for"]);
+    let mut privileges = Vec::new();
+    if c.words(&["all"]) {
+        let _noise = c.words(&["privileges"]);
+    } else {
+        privileges = c.list(Cursor::ident)?.iter().map(|word| privilege(word)).collect::<Result<_, _>>()?;
+    }
+    c.expect_words(&["on"])?;
+    let kind = if c.words(&["tables"]) {
+        ObjectKind::Tables
+    } else if c.words(&["sequences"]) {
+        ObjectKind::Sequences
+    } else if c.words(&["functions"]) || c.words(&["routines"]) {
+        ObjectKind::Functions
+    } else if c.words(&["schemas"]) {
+        ObjectKind::Schemas
+    } else {
+        return Err(c.unsupported_or_unexpected("ALTER DEFAULT PRIVILEGES … ON", &["types", "large"]));
+    };
+    c.expect_words(&[if give { "to" } else { "from" }])?;
+    let grantees = c.list(|c| {
+        let _noise = c.words(&["role"]) || c.words(&["group"]);
+        RoleSpec::parse(c)
+    })?;
+    if give && c.words(&["with", "grant", "option"]) {
+        option = true;
+    }
+    let _behavior = !give && (c.words(&["cascade"]) || c.words(&["restrict"]));
+    let alter = AlterDefaultPrivileges { roles, schemas, give, privileges, kind, grantees, option };
+    Ok(Command::AlterDefaultPrivileges(alter))
+}
+
+/// `REASSIGN OWNED BY … TO …`, after REASSIGN.
+pub(super) fn reassign_owned(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    c.expect_words(&["owned", "by"])?;
+    let by = c.list(RoleSpec::parse)?;
+    c.expect_words(&["to"])?;
+    Ok(Command::Owned(Owned { by, to: Some(RoleSpec::parse(c)?), cascade: false }))
+}
+
+/// `DROP OWNED BY …`, after OWNED.
+pub(super) fn drop_owned(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    c.expect_words(&["by"])?;
+    let by = c.list(RoleSpec::parse)?;
+    let cascade = c.words(&["cascade"]);
+    let _default = !cascade && c.words(&["restrict"]);
+    Ok(Command::Owned(Owned { by, to: None, cascade }))
+}
+
+fn privilege(word: &str) -> Result<Privilege, SyntaxError> {
+    Privilege::from_keyword(word).ok_or_else(|| SyntaxError::Invalid {
+        message: format!("unrecognized privilege type \"{word}\""),
+        code: crate::error::SqlState::SYNTAX_ERROR,
+        position: None,
+    })
 }
 
 fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {

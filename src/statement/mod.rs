@@ -32,7 +32,7 @@ pub use constraint::{Condition, ConstraintDefinition, CreateIndex, Key, Referenc
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
 pub use declare::{Declare, Fetch};
-pub use grant::{Grant, GrantObjects, GrantRole, PrivilegeItem};
+pub use grant::{AlterDefaultPrivileges, Grant, GrantObjects, GrantRole, Owned, PrivilegeItem};
 pub use layout::Layout;
 pub use maintain::{Effort, Maintain, Restore};
 pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
@@ -122,7 +122,7 @@ pub enum Command {
     Truncate(Truncate),
     /// `VACUUM` or `ANALYZE`: care for tables.
     Maintain(Maintain),
-    /// `COMMENT ON` a relation, a column, a constraint or a schema.
+    /// `COMMENT ON`.
     Comment(Comment),
     /// `CREATE ROLE`, `USER` or `GROUP`.
     CreateRole(CreateRole),
@@ -138,6 +138,10 @@ pub enum Command {
     Grant(Grant),
     /// `REVOKE privilege, … ON objects FROM grantee, …`.
     Revoke(Grant),
+    /// `ALTER DEFAULT PRIVILEGES`: what new objects have from the start.
+    AlterDefaultPrivileges(AlterDefaultPrivileges),
+    /// `REASSIGN OWNED` or `DROP OWNED`: all objects of roles.
+    Owned(Owned),
     /// `GRANT role, … TO member, …`.
     GrantRole(GrantRole),
     /// `REVOKE role, … FROM member, …`.
@@ -285,6 +289,9 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["revoke"]) {
         return grant::parse(c, true);
+    }
+    if c.words(&["reassign"]) {
+        return grant::reassign_owned(c);
     }
     if c.words(&["attach", "masking", "policy"]) {
         return policy::attach(c);
@@ -460,6 +467,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["domain"]) {
         return user_type::alter(c, true);
     }
+    if c.words(&["default", "privileges"]) {
+        return grant::alter_default(c);
+    }
     if c.words(&["policy"]) {
         return policy::alter(c);
     }
@@ -476,6 +486,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 }
 
 fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["owned"]) {
+        return grant::drop_owned(c);
+    }
     if c.words(&["role"]) || c.words(&["user"]) || c.words(&["group"]) {
         return role::drop(c);
     }

@@ -232,6 +232,12 @@ pub enum CommentTarget {
     Constraint(String, QualifiedName),
     /// `TYPE` or `DOMAIN`.
     Type(QualifiedName),
+    /// `ROLE`.
+    Role(RoleSpec),
+    /// `DATABASE`.
+    Database(String),
+    /// `POLICY name ON table`.
+    Policy(String, QualifiedName),
 }
 
 pub(super) fn create_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -513,6 +519,14 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         let name = c.ident()?;
         c.expect_words(&["on"])?;
         CommentTarget::Constraint(name, c.qualified_name()?)
+    } else if c.words(&["role"]) {
+        CommentTarget::Role(RoleSpec::parse(c)?)
+    } else if c.words(&["database"]) {
+        CommentTarget::Database(c.ident()?)
+    } else if c.words(&["policy"]) {
+        let name = c.ident()?;
+        c.expect_words(&["on"])?;
+        CommentTarget::Policy(name, c.qualified_name()?)
     } else if c.words(&["table"])
         || c.words(&["index"])
         || c.words(&["sequence"])
@@ -524,7 +538,7 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         return Err(c.unsupported_or_unexpected(
             "COMMENT ON",
-            &["database", "role", "function", "policy", "extension", "materialized"],
+            &["function", "extension", "materialized", "aggregate", "language", "operator", "trigger"],
         ));
     };
     c.expect_words(&["is"])?;

@@ -20,6 +20,9 @@ use crate::types::{Attribute, PgType};
 /// OIDs of the catalogs that other catalogs refer to (`classid` and its like).
 pub(super) const PG_CLASS_OID: u32 = 1259;
 pub(super) const PG_NAMESPACE_OID: u32 = 2615;
+pub(super) const PG_POLICY_OID: u32 = 3256;
+const PG_AUTHID_OID: u32 = 1260;
+const PG_DATABASE_OID: u32 = 1262;
 const HEAP_OID: u32 = 2;
 const LAKE_WRAPPER_OID: u32 = 13_500;
 const LAKE_SERVER_OID: u32 = 13_501;
@@ -470,6 +473,11 @@ pub(super) fn description(ctx: &Context, rows: &mut Rows) {
         rows.push(row![oid, types::PG_TYPE_OID, 0, comment]);
     }
     for (id, relation) in visible(ctx) {
+        for (policy_id, policy) in ctx.catalog.row_policies(id) {
+            if let Some(comment) = &policy.comment {
+                rows.push(row![policy_id.oid(), PG_POLICY_OID, 0, comment]);
+            }
+        }
         for constraint in &relation.constraints {
             if let Some(comment) = &constraint.comment {
                 rows.push(row![constraint.id.oid(), keys::PG_CONSTRAINT_OID, 0, comment]);
@@ -479,6 +487,53 @@ pub(super) fn description(ctx: &Context, rows: &mut Rows) {
             if let Some(comment) = relation_comment(relation, column) {
                 rows.push(row![id.oid(), PG_CLASS_OID, column, comment]);
             }
+        }
+    }
+}
+
+/// What COMMENT ON said of a row policy.
+pub(super) fn policy_comment(ctx: &Context, id: ObjectId) -> Option<&str> {
+    let policies = visible(ctx).flat_map(|(table, _)| ctx.catalog.row_policies(table));
+    policies.into_iter().find(|(known, _)| *known == id)?.1.comment.as_deref()
+}
+
+/// Comments on what all databases of a server share: `pg_shdescription`.
+pub(super) fn shared_description(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["objoid", "classoid", "description"]);
+    for (id, role) in ctx.catalog.roles() {
+        if let Some(comment) = &role.comment {
+            rows.push(row![id.oid(), PG_AUTHID_OID, comment]);
+        }
+    }
+    if let Some(comment) = ctx.catalog.database().and_then(|database| database.comment.as_deref()) {
+        rows.push(row![DATABASE_ID.oid(), PG_DATABASE_OID, comment]);
+    }
+}
+
+/// `shobj_description`.
+pub(super) fn shared_comment(ctx: &Context, oid: u32, catalog: &str) -> Option<String> {
+    let id = ObjectId::from_oid(oid)?;
+    match catalog {
+        "pg_authid" => ctx.catalog.role(id)?.comment.clone(),
+        "pg_database" if id == DATABASE_ID => ctx.catalog.database()?.comment.clone(),
+        _ => None,
+    }
+}
+
+/// What ALTER DEFAULT PRIVILEGES said.
+pub(super) fn default_acl(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns(["oid", "defaclrole", "defaclnamespace", "defaclobjtype", "defaclacl"]);
+    for (id, role) in ctx.catalog.roles() {
+        let there = |schema: &Option<ObjectId>| schema.is_none_or(|schema| ctx.catalog.schema(schema).is_some());
+        let known = role.default_privileges.iter().filter(|defaults| there(&defaults.schema));
+        for (number, defaults) in (1..).zip(known) {
+            rows.push(row![
+                column_object_oid(id.oid(), number),
+                id.oid(),
+                defaults.schema.map_or(0, ObjectId::oid),
+                defaults.kind.letter(),
+                acl_items(ctx, &defaults.acl),
+            ]);
         }
     }
 }

@@ -69,6 +69,8 @@ fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
         "pg_database" => objects::database(ctx, rows),
         "pg_depend" => objects::depend(ctx, rows),
         "pg_description" => objects::description(ctx, rows),
+        "pg_shdescription" => objects::shared_description(ctx, rows),
+        "pg_default_acl" => objects::default_acl(ctx, rows),
         "pg_foreign_data_wrapper" => objects::foreign_data_wrapper(rows),
         "pg_foreign_server" => objects::foreign_server(rows),
         "pg_foreign_table" => objects::foreign_table(ctx, rows),

@@ -1,25 +1,18 @@
 //! GRANT and REVOKE of privileges.
 
 use super::super::{PlanResult, Right, Scope};
-use super::{DdlPlan, column, relation, role_id};
+use super::policy::grantee;
+use super::{DdlPlan, column, relation, role_id, undefined_role};
 use crate::catalog::{Body, DATABASE_ID, DATABASE_NAME, Database, Relation, RelationKind};
 use crate::context::{Context, undefined_schema};
 use crate::error::{Plain, SqlState};
-use crate::govern::{Acl, Grantee, Privilege, PrivilegeSet};
+use crate::govern::{Acl, DefaultPrivileges, Grantee, ObjectKind, Privilege, PrivilegeSet};
 use crate::name::ObjectId;
-use crate::statement::{Grant, GrantObjects, RoleSpec};
+use crate::statement::{AlterDefaultPrivileges, Grant, GrantObjects};
 
 /// Grants or revokes, on each object.
 pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool) -> PlanResult<()> {
-    let grantees = grant
-        .grantees
-        .iter()
-        .map(
-            |spec| {
-                if *spec == RoleSpec::Public { Ok(Grantee::Public) } else { Ok(Grantee::Role(role_id(scope, spec)?)) }
-            },
-        )
-        .collect::<PlanResult<Vec<_>>>()?;
+    let grantees = grant.grantees.iter().map(|spec| grantee(scope, spec)).collect::<PlanResult<Vec<_>>>()?;
     if give && grant.option && grantees.contains(&Grantee::Public) {
         return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, "grant options can only be granted to roles").into());
     }
@@ -71,6 +64,59 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
                 ddl.put(DATABASE_ID, Body::Database(database));
             }
         }
+    }
+    Ok(())
+}
+
+/// Changes what new objects have from the start. `0LP01`.
+pub(super) fn alter_defaults(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterDefaultPrivileges) -> PlanResult<()> {
+    let grantees = alter.grantees.iter().map(|spec| grantee(scope, spec)).collect::<PlanResult<Vec<_>>>()?;
+    if alter.give && alter.option && grantees.contains(&Grantee::Public) {
+        return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, "grant options can only be granted to roles").into());
+    }
+    if alter.kind == ObjectKind::Schemas && !alter.schemas.is_empty() {
+        let message = "cannot use IN SCHEMA clause when using GRANT/REVOKE ON SCHEMAS";
+        return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
+    }
+    let all = alter.kind.privileges();
+    if let Some(invalid) = alter.privileges.iter().find(|privilege| !all.contains(**privilege)) {
+        let message = format!("invalid privilege type {} for {}", invalid.keyword(), alter.kind.name());
+        return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
+    }
+    let privileges = if alter.privileges.is_empty() { all } else { PrivilegeSet::of(&alter.privileges) };
+    let schema = |name: &String| scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name));
+    let mut schemas = alter.schemas.iter().map(|name| schema(name).map(Some)).collect::<Result<Vec<_>, _>>()?;
+    if schemas.is_empty() {
+        schemas.push(None);
+    }
+    let mut roles = alter.roles.iter().map(|spec| role_id(scope, spec)).collect::<PlanResult<Vec<_>>>()?;
+    if roles.is_empty() {
+        roles.push(scope.ctx.role);
+    }
+    for id in roles {
+        ddl.need(scope, Right::RightsOf(id, "change default privileges"));
+        let mut role = scope.catalog().role(id).cloned().ok_or_else(|| undefined_role("?"))?;
+        for schema in &schemas {
+            let built_in = if schema.is_none() { alter.kind.built_in(id) } else { Acl::default() };
+            let known = |defaults: &DefaultPrivileges| defaults.kind == alter.kind && defaults.schema == *schema;
+            let place = role.default_privileges.iter().position(known);
+            let mut acl = match place {
+                Some(place) => role.default_privileges.remove(place).acl,
+                None => built_in.clone(),
+            };
+            for grantee in &grantees {
+                if alter.give {
+                    acl.grant(*grantee, id, privileges, alter.option);
+                } else {
+                    acl.revoke(*grantee, id, privileges, alter.option);
+                }
+            }
+            acl.sort();
+            if acl != built_in {
+                role.default_privileges.push(DefaultPrivileges { schema: *schema, kind: alter.kind, acl });
+            }
+        }
+        ddl.put(id, Body::Role(role));
     }
     Ok(())
 }
@@ -162,6 +208,16 @@ impl Order<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes all that a role has been granted, with what it granted on.
+pub(super) fn revoke_all(acl: &mut Acl, role: ObjectId, owner: ObjectId) -> PlanResult<()> {
+    if role == owner {
+        return Ok(());
+    }
+    revoke_onward(acl, role, owner, PrivilegeSet::of(Privilege::ALL), true)?;
+    acl.0.retain(|item| item.grantee != Grantee::Role(role));
+    Ok(())
 }
 
 /// What a role granted on cannot stay when its grant option goes: taken back with CASCADE, refused without.

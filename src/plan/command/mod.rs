@@ -8,6 +8,7 @@ mod dependents;
 mod grant;
 mod layout;
 mod maintain;
+mod owned;
 mod policy;
 mod restore;
 mod role;
@@ -132,6 +133,8 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::Restore(restore) => restore::plan(scope, &mut ddl, restore)?,
         Command::AlterSystem(alter) => role::alter_system(scope, &mut ddl, alter)?,
         Command::DropRole(drop) => role::drop(scope, &mut ddl, drop)?,
+        Command::AlterDefaultPrivileges(alter) => grant::alter_defaults(scope, &mut ddl, alter)?,
+        Command::Owned(owned) => owned::plan(scope, &mut ddl, owned)?,
         Command::GrantRole(grant) => role::grant(scope, &mut ddl, grant)?,
         Command::RevokeRole(revoke) => role::revoke(scope, &mut ddl, revoke)?,
         Command::Grant(grant) => grant::change(scope, &mut ddl, grant, true)?,

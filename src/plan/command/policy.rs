@@ -39,6 +39,7 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
         using: create.using.as_ref().map(|(_, source)| source.clone()),
         check: create.check.as_ref().map(|(_, source)| source.clone()),
         search_path: scope.path_names(),
+        comment: None,
     };
     let id = ddl.new_id(scope);
     ddl.put(id, Body::RowPolicy(policy));
@@ -90,7 +91,8 @@ fn grantees(scope: &Scope, roles: &[RoleSpec]) -> PlanResult<Vec<Grantee>> {
     roles.iter().map(|spec| grantee(scope, spec)).collect()
 }
 
-fn grantee(scope: &Scope, spec: &RoleSpec) -> PlanResult<Grantee> {
+/// Whom a role or PUBLIC means.
+pub(super) fn grantee(scope: &Scope, spec: &RoleSpec) -> PlanResult<Grantee> {
     Ok(if *spec == RoleSpec::Public { Grantee::Public } else { Grantee::Role(role_id(scope, spec)?) })
 }
 

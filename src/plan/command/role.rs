@@ -234,7 +234,14 @@ fn dependency(scope: &Scope, body: &Body, object: ObjectId, role: ObjectId) -> O
         Body::Type(user_type) => {
             (user_type.owner == role).then(|| format!("owner of {} {}", user_type.kind_name(), user_type.name))
         }
-        Body::Role(_) => None,
+        Body::Role(other) => {
+            let own = object == role && !other.default_privileges.is_empty();
+            let mentioned = other.default_privileges.iter().any(|defaults| defaults.acl.mentions(role));
+            (own || mentioned).then(|| {
+                let what = if own { "owner of" } else { "privileges for" };
+                format!("{what} default privileges on new objects belonging to role {}", other.name)
+            })
+        }
     }
 }
 

@@ -9,14 +9,14 @@ use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
 use super::layout::lay_out;
 use super::sequence;
-use super::{DdlPlan, column, relation, reserved, role_id};
+use super::{DdlPlan, column, relation, reserved, role_id, undefined_role};
 use crate::catalog::{
-    Body, Change, Column, Constraint, ConstraintKind, Credential, ExternalTable, Identity, Namespace, OnCommit,
-    Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, UserType, View,
+    Body, Change, Column, Constraint, ConstraintKind, Credential, DATABASE_ID, ExternalTable, Identity, Namespace,
+    OnCommit, Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, UserType, View,
 };
 use crate::context::undefined_schema;
 use crate::error::{Notice, Plain, SqlState, internal, unsupported};
-use crate::govern::Privilege;
+use crate::govern::{Acl, ObjectKind, Privilege, initial_acl};
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
@@ -43,7 +43,8 @@ pub(super) fn create_schema(scope: &Scope, ddl: &mut DdlPlan, create: &CreateSch
         }
         return Err(Plain::new(SqlState::DUPLICATE_SCHEMA, message).into());
     }
-    let schema = Schema { name: create.name.clone(), path: folder(&create.name), owner, acl: None, comment: None };
+    let acl = initial(scope, owner, ObjectKind::Schemas, None);
+    let schema = Schema { name: create.name.clone(), path: folder(&create.name), owner, acl, comment: None };
     let id = ddl.new_id(scope);
     ddl.put(id, Body::Schema(schema));
     Ok(())
@@ -105,6 +106,11 @@ pub(super) fn place(
     Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into())
 }
 
+/// The privileges of an object that a role makes.
+fn initial(scope: &Scope, owner: ObjectId, kind: ObjectKind, schema: Option<ObjectId>) -> Option<Acl> {
+    initial_acl(&scope.catalog().role(owner)?.default_privileges, owner, kind, schema)
+}
+
 pub(super) fn new_relation(
     scope: &Scope,
     schema: ObjectId,
@@ -112,11 +118,16 @@ pub(super) fn new_relation(
     columns: Vec<Column>,
     storage: RelationKind,
 ) -> Relation {
+    let kind = match storage {
+        RelationKind::Sequence(_) => ObjectKind::Sequences,
+        _ => ObjectKind::Tables,
+    };
+    let acl = initial(scope, scope.ctx.role, kind, Some(schema));
     Relation {
         schema,
         name: name.to_owned(),
         owner: scope.ctx.role,
-        acl: None,
+        acl,
         columns,
         storage,
         row_security: false,
@@ -608,7 +619,7 @@ fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult
 }
 
 /// Adds what falls with the objects, refuses to leave what does not.
-fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<ObjectId>) -> PlanResult<()> {
+pub(super) fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: BTreeSet<ObjectId>) -> PlanResult<()> {
     // Tables with defaults that draw from what goes.
     let mut defaults = BTreeSet::new();
     loop {
@@ -877,6 +888,40 @@ pub(super) fn comment(scope: &Scope, ddl: &mut DdlPlan, comment: &Comment) -> Pl
             let mut new = scope.catalog().schema(id).cloned().ok_or_else(|| undefined_schema(name))?;
             new.comment.clone_from(&comment.text);
             ddl.put(id, Body::Schema(new));
+        }
+        CommentTarget::Role(spec) => {
+            let id = role_id(scope, spec)?;
+            let mut new = scope.catalog().role(id).cloned().ok_or_else(|| undefined_role("?"))?;
+            if new.superuser {
+                ddl.need(scope, Right::Superuser("comment on it"));
+            }
+            ddl.need(scope, Right::Admin(id));
+            new.comment.clone_from(&comment.text);
+            ddl.put(id, Body::Role(new));
+        }
+        CommentTarget::Database(name) => {
+            let Some(mut new) = scope.catalog().database().filter(|database| database.name == *name).cloned() else {
+                let message = format!("database \"{name}\" does not exist");
+                ddl.notices.push(Notice::warning(SqlState::UNDEFINED_DATABASE, message));
+                return Ok(());
+            };
+            ddl.need(scope, Right::Own(DATABASE_ID));
+            new.comment.clone_from(&comment.text);
+            ddl.put(DATABASE_ID, Body::Database(new));
+        }
+        CommentTarget::Policy(name, table) => {
+            let (id, relation) = relation(scope, table)?;
+            ddl.need(scope, Right::Own(id));
+            let found = scope.catalog().find(Namespace::RowPolicy(id), name).and_then(|id| {
+                let entry = scope.catalog().entry(id)?;
+                if let Body::RowPolicy(policy) = &entry.body { Some((entry.id, policy.clone())) } else { None }
+            });
+            let (policy_id, mut new) = found.ok_or_else(|| {
+                let message = format!("policy \"{name}\" for table \"{}\" does not exist", relation.name);
+                Plain::new(SqlState::UNDEFINED_OBJECT, message)
+            })?;
+            new.comment.clone_from(&comment.text);
+            ddl.put(policy_id, Body::RowPolicy(new));
         }
     }
     Ok(())

@@ -93,6 +93,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 found.and_then(|(_, _, constraint)| constraint.comment.as_deref())
             }
             "pg_type" => types::comment(ctx, id),
+            "pg_policy" => objects::policy_comment(ctx, id),
             "" => comment(ctx, id, 0).or_else(schema),
             _ => None,
         }
@@ -104,7 +105,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let column = i32::try_from(column.int()).unwrap_or(0);
         Ok(id.filter(|_| column != 0).and_then(|id| comment(ctx, id, column)).into())
     }),
-    Function::new("shobj_description", &[&[Oid, Text]], text, nothing),
+    Function::new("shobj_description", &[&[Oid, Text]], text, |ctx, arguments| {
+        let [oid, catalog] = arguments else { return Ok(Value::Null) };
+        Ok(objects::shared_comment(ctx, oid.oid(), catalog.text()).into())
+    }),
     Function::new(
         "to_regclass",
         &[&[Text]],
