@@ -17,6 +17,7 @@ use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
+use crate::pg::rectangular;
 use crate::plan::{AskedBy, DomainRules, RowCheck, Scope, generation, has_subquery};
 use crate::transaction::Transaction;
 
@@ -121,7 +122,7 @@ impl RowChecks {
             } else {
                 cast(array, field.data_type()).map_err(arrow)?
             };
-            columns.push(length_checked(array, &column.pg)?);
+            columns.push(length_checked(rectangular(array, &column.pg)?, &column.pg)?);
         }
         self.generate(&mut columns, batch.num_rows())?;
         for (index, rules) in &self.domains {

@@ -34,6 +34,10 @@ impl ExprPlanner for BytesPlanner {
                 rows_comparable(&expr.op, &a, &b).map_err(SqlError::from)?;
             }
         }
+        let is_list = |expr: &Expr| matches!(expr.get_type(schema), Ok(DataType::List(_)));
+        if joins && is_list(&expr.left) != is_list(&expr.right) {
+            return joined(expr, schema);
+        }
         if left == right {
             return Ok(PlannerResult::Original(expr));
         }
@@ -49,6 +53,17 @@ impl ExprPlanner for BytesPlanner {
         };
         Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
     }
+}
+
+/// `array || value`: what has no type of its own is an array, too.
+fn joined(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    let RawBinaryExpr { op, left, right } = expr;
+    let null = |expr: &Expr| matches!(expr, Expr::Literal(value, _) if value.is_null());
+    if null(&left) || null(&right) {
+        return Ok(PlannerResult::Planned(if null(&left) { right } else { left }));
+    }
+    let (left, right) = (alike(left.clone(), &right, schema)?, alike(right, &left, schema)?);
+    Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
 }
 
 fn compares(op: &BinaryOperator) -> bool {

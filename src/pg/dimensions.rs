@@ -2,6 +2,7 @@
 //!
 //! Source: <https://www.postgresql.org/docs/18/arrays.html>.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, StringViewArray, UInt32Array, new_null_array};
@@ -15,8 +16,9 @@ use datafusion::logical_expr::{
 
 use super::array::{array_and_dimension, dimension_lengths, is_vector};
 use super::convert::one;
-use crate::encode::bounds;
+use crate::encode::{ColumnBuilder, bounds};
 use crate::error::{Plain, SqlError, SqlState};
+use crate::setting::Zone;
 use crate::types::{PgType, arrow_type, field, of_field};
 
 /// `array[i][j]`, as `array_at(array, i, j)`.
@@ -215,6 +217,74 @@ impl ScalarUDFImpl for OfArrays {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         one(&args, |array| alike(array, &|| self.mismatch()))
+    }
+}
+
+/// Values to be kept: an array of several dimensions must have parts of one length. `2202E`.
+pub fn rectangular(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, SqlError> {
+    if pg.dimensions() < 2 {
+        return Ok(array);
+    }
+    let mismatch = || Plain::new(SqlState::ARRAY_SUBSCRIPT_ERROR, "an array whose parts are not of one length");
+    alike(&array, &mismatch).map_err(SqlError::from_engine)
+}
+
+/// Arrays as those of a column with another number of dimensions, which only those can be that are empty or NULL. The refusal
+/// of all others.
+#[derive(Debug)]
+pub struct WithDimensions {
+    target: PgType,
+    refusal: Plain,
+    signature: Signature,
+}
+
+impl WithDimensions {
+    /// `target`: the column's type.
+    pub fn new(target: PgType, refusal: Plain) -> Self {
+        Self { target, refusal, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl PartialEq for WithDimensions {
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target && self.refusal.message == other.refusal.message
+    }
+}
+impl Eq for WithDimensions {}
+impl Hash for WithDimensions {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.target.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for WithDimensions {
+    fn name(&self) -> &'static str {
+        "with_dimensions"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(arrow_type(&self.target))
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.name(), &self.target, true)))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        one(&args, |array| {
+            let mut builder = ColumnBuilder::new(&self.target, Zone::UTC).map_err(SqlError::from)?;
+            let list = array.as_list_opt::<i32>();
+            for row in 0..array.len() {
+                match list.filter(|list| list.is_valid(row)) {
+                    None => builder.append_null(),
+                    Some(list) if list.value_length(row) == 0 => {
+                        builder.append_items(|_| Ok(())).map_err(SqlError::from)?;
+                    }
+                    Some(_) => return Err(SqlError::from(self.refusal.clone()).into()),
+                }
+            }
+            Ok(builder.finish())
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod array;
 mod bytes;
+mod compare;
 mod convert;
 mod dimensions;
 mod interval;
@@ -22,8 +23,11 @@ pub use array::{
     is_vector,
 };
 pub use bytes::BytesPlanner;
+pub use compare::NestedCompare;
 pub use convert::{FromText, KnownAs, OUTPUT_TEXT, OutputText, ToText, always_the_same, one};
-pub use dimensions::{ARRAY_AT, ARRAY_FLATTENED, ArrayAt, Flattened, OfArrays, dimension_functions};
+pub use dimensions::{
+    ARRAY_AT, ARRAY_FLATTENED, ArrayAt, Flattened, OfArrays, WithDimensions, dimension_functions, rectangular,
+};
 pub use interval::IntervalPlanner;
 pub use json::json_functions;
 pub use numeric::ExactNumeric;

@@ -103,7 +103,8 @@ impl ScalarUDFImpl for MakeRow {
     }
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let pg = self.pg(args.arg_fields, args.scalar_arguments)?;
-        Ok(Arc::new(field(self.name(), &pg, self.from == From::Row)))
+        // The engine is not of one mind about what can be NULL.
+        Ok(Arc::new(field(self.name(), &pg, true)))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
@@ -244,7 +245,7 @@ impl ScalarUDFImpl for RowWith {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         attribute_of(args.arg_fields, args.scalar_arguments)?;
         let Some(row) = args.arg_fields.first() else { return exec_err!("a row is expected") };
-        Ok(Arc::new(field(self.name(), &of_field(row), false)))
+        Ok(Arc::new(field(self.name(), &of_field(row), true)))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [row, ColumnarValue::Scalar(name), value] = args.args.as_slice() else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
+use datafusion::functions_nested::array_compact::array_compact_udf;
 use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::functions_nested::expr_fn::cardinality;
 use datafusion::functions_nested::make_array::make_array_udf;
@@ -61,7 +62,9 @@ fn known(function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
         Some(array) if GIVE_ARRAYS.contains(&name) => Some(array),
         _ => None,
     };
-    Transformed::yes(remembering(Expr::ScalarFunction(function), result, schema))
+    let nested = result.as_ref().is_some_and(|pg| pg.dimensions() > 1);
+    let call = Expr::ScalarFunction(function);
+    Transformed::yes(remembering(if nested { of_arrays(call, false) } else { call }, result, schema))
 }
 
 /// The items of an array as rows, with their PostgreSQL type.
@@ -142,7 +145,10 @@ fn flattened(array: Expr, pg: Option<&PgType>) -> Expr {
 /// An array of rows that have no type of their own, whose items are in sight, as one of rows of a type. `None`: it is none.
 pub(super) fn of_rows(scope: &Scope, array: &Expr, element: &PgType, schema: &DFSchema) -> Result<Option<Expr>> {
     let function = match array {
-        Expr::Cast(cast) => return of_rows(scope, &cast.expr, element, schema),
+        Expr::ScalarFunction(known) if known.func.name() == "known_as" => match known.args.as_slice() {
+            [array] => return of_rows(scope, array, element, schema),
+            _ => return Ok(None),
+        },
         Expr::ScalarFunction(function) if function.func.name() == "make_array" => function,
         _ => return Ok(None),
     };
@@ -173,12 +179,30 @@ pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchem
                 Some(array) if !compares => array,
                 last => {
                     args.extend(last);
-                    Expr::ScalarFunction(ScalarFunction::new_udf(function.func, args))
+                    without_nulls_equal(function.func, args)?
                 }
             }))
         }
         _ => Ok(known(function, schema)),
     }
+}
+
+/// `@>` and `&&`, in which a NULL among the items is equal to nothing, and which are NULL where one of the arrays is.
+fn without_nulls_equal(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Result<Expr> {
+    let unknown = args.iter().cloned().map(Expr::is_null).reduce(Expr::or).unwrap_or_else(|| lit(false));
+    let holds = match (function.name(), args.as_slice()) {
+        ("array_has_all", [_, items]) => {
+            let has_null = ScalarUDF::new_from_impl(HasNull::default());
+            let has_null = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(has_null), vec![items.clone()]));
+            Expr::ScalarFunction(ScalarFunction::new_udf(function, args)).and(has_null.is_false())
+        }
+        (_, [left, right]) => {
+            let compact = Expr::ScalarFunction(ScalarFunction::new_udf(array_compact_udf(), vec![left.clone()]));
+            Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![compact, right.clone()]))
+        }
+        _ => Expr::ScalarFunction(ScalarFunction::new_udf(function, args)),
+    };
+    when(unknown, lit(ScalarValue::Boolean(None))).otherwise(holds)
 }
 
 /// `array[i]`, which begins at 0 in the catalogs' vectors. What is no array is the engine's to look into.

@@ -85,7 +85,7 @@ pub(super) fn plan(
     };
     let excluded = TableReference::bare(EXCLUDED);
     let schema = of(alias.clone())?.join(&of(excluded.clone())?)?;
-    let sets = modify::sets(scope, relation, &update.assignments)?;
+    let sets = modify::sets(scope, relation, &update.assignments, Some(alias.table()))?;
     let mut values = Vec::new();
     for (_, value) in &sets {
         values.push(bound.bind(scope, value.clone(), &schema)?);

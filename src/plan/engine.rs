@@ -23,7 +23,7 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJo
 use datafusion::prelude::SessionConfig;
 
 use super::BarrierPlanner;
-use super::opaque::HideOrderings;
+use super::opaque::{HideOrderings, KeepNestedKeys};
 use crate::error::SqlError;
 use crate::pg::{
     ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText,
@@ -63,6 +63,8 @@ impl Engine {
         let table_functions = table_functions.map(|function| (function.name().to_owned(), function)).collect();
         let mut rules = PhysicalOptimizer::new().rules;
         rules.insert(0, Arc::new(HideOrderings));
+        let filters = rules.iter().rposition(|rule| rule.name().starts_with("FilterPushdown")).unwrap_or(rules.len());
+        rules.insert(filters, Arc::new(KeepNestedKeys));
         rules.push(Arc::new(YieldInJoins));
         let mut planners = SessionStateDefaults::default_expr_planners();
         planners.insert(0, Arc::new(IntervalPlanner));

@@ -6,7 +6,8 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use datafusion::common::{Column as EngineColumn, DFSchema, ScalarValue, TableReference};
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, ScalarUDF, lit};
 use datafusion::physical_plan::PhysicalExpr;
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
@@ -23,6 +24,7 @@ use crate::catalog::{Column, ConstraintKind, IdentityKind, Relation, RelationKin
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::name::{ObjectId, QualifiedName, fold, quote};
+use crate::pg::WithDimensions;
 use crate::statement::{as_it_was, parse_expression};
 use crate::types::{PgType, arrow_type, field, of_field};
 
@@ -270,10 +272,15 @@ pub(super) fn is_default(value: &ast::Expr) -> bool {
 
 /// The expression as a value of a column's type.
 pub(super) fn cast_to(value: ast::Expr, column: &Column) -> PlanResult<ast::Expr> {
+    cast_as(value, &column.pg)
+}
+
+/// The expression as a value of a type.
+pub(super) fn cast_as(value: ast::Expr, pg: &PgType) -> PlanResult<ast::Expr> {
     Ok(ast::Expr::Cast {
         kind: ast::CastKind::Cast,
         expr: Box::new(value),
-        data_type: sql_type(&column.pg)?,
+        data_type: sql_type(pg)?,
         array: false,
         format: None,
     })
@@ -372,6 +379,12 @@ pub(super) fn assigned(
             .hint("You will need to rewrite or cast the expression.")
             .into());
     }
+    let both = from.dimensions() > 0 && column.pg.dimensions() > 0;
+    if both && from.dimensions() != column.pg.dimensions() {
+        let empty = WithDimensions::new(column.pg.clone(), other_dimensions(column, &from));
+        let empty = ScalarUDF::new_from_impl(empty);
+        return Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(empty), vec![value])));
+    }
     if column.pg.is_made()
         && !matches!(from, PgType::Record(_))
         && from != column.pg
@@ -381,9 +394,6 @@ pub(super) fn assigned(
         return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message)
             .hint("You will need to rewrite or cast the expression.")
             .into());
-    }
-    if from.dimensions() != column.pg.dimensions() && given.data_type() != &DataType::Null {
-        return Err(other_dimensions(column, &from).into());
     }
     if typing::same_arrow(&column.pg, given.data_type()) {
         return Ok(value);

@@ -139,7 +139,7 @@ struct Clause<'a> {
 impl<'a> Clause<'a> {
     fn new(scope: &Scope, relation: &'a Relation, clause: &'a MergeClause) -> PlanResult<Self> {
         let values = match &clause.action {
-            MergeAction::Update(assignments) => sets(scope, relation, assignments)?,
+            MergeAction::Update(assignments) => sets(scope, relation, assignments, None)?,
             MergeAction::Insert { columns, values: Some(values) } => {
                 let all = resolve_columns(relation, columns)?;
                 let syntax = |message: &str| Plain::new(SqlState::SYNTAX_ERROR, message);

@@ -67,7 +67,7 @@ pub(super) fn plan(scope: &Scope, modify: &Modify, parameters: &Parameters) -> P
         RowChange::Delete => (PolicyCommand::Delete, Privilege::Delete),
     };
     let sets = match &modify.change {
-        RowChange::Update(assignments) => sets(scope, relation, assignments)?,
+        RowChange::Update(assignments) => sets(scope, relation, assignments, Some(&alias))?,
         RowChange::Delete => Vec::new(),
     };
     let query = source(modify, &alias, &sets)?;
@@ -202,12 +202,17 @@ pub(super) fn named(target: &ast::TableFactor) -> PlanResult<(QualifiedName, Opt
     }
 }
 
-/// Columns to set, each with its value. `42703`, `42601`, `428C9`.
+/// Columns to set, each with its value. `called`: what the table goes by, where other tables are in sight. `42703`, `42601`, `428C9`.
 pub(super) fn sets<'a>(
     scope: &Scope,
     relation: &'a Relation,
     assignments: &[ast::Assignment],
+    called: Option<&str>,
 ) -> PlanResult<Vec<(&'a Column, ast::Expr)>> {
+    let whole = |column: &Column| {
+        let quoted = |name: &str| ast::Ident::with_quote('"', name);
+        ast::Expr::CompoundIdentifier(called.into_iter().chain([column.name.as_str()]).map(quoted).collect())
+    };
     let mut sets: Vec<(&Column, ast::Expr)> = Vec::new();
     for assignment in assignments {
         let pairs = match &assignment.target {
@@ -219,7 +224,7 @@ pub(super) fn sets<'a>(
             let set = sets.iter_mut().find(|(set, _)| set.id == column.id);
             if let Some(attribute) = attribute {
                 let whole = match &set {
-                    None => ast::Expr::Identifier(ast::Ident::with_quote('"', &column.name)),
+                    None => whole(column),
                     Some((_, before)) => before.clone(),
                 };
                 let value = with_attribute(column, whole, &attribute, value)?;
@@ -304,6 +309,11 @@ fn with_attribute(column: &Column, whole: ast::Expr, attribute: &str, value: ast
     if insert::is_default(&value) {
         return Err(unsupported("DEFAULT for an attribute").into());
     }
+    let pg = attributes.iter().find(|known| known.name == attribute).map(|known| known.pg.clone());
+    let value = match pg {
+        Some(pg) if has_no_type(&value) => insert::cast_as(value, &pg)?,
+        _ => value,
+    };
     let name = ast::Value::SingleQuotedString(attribute.to_owned());
     Ok(rewrite::call(ast::Ident::new(ROW_WITH), vec![whole, ast::Expr::value(name), value]))
 }

@@ -1,12 +1,14 @@
-//! Hides from the optimizer what it concludes wrongly about orderings.
+//! Hides from the optimizer what it concludes wrongly.
 //!
 //! It keeps constants of an outer join's input above the join, where the rows without a match have NULL; it takes running
 //! aggregates to be ordered as their window is, whatever NULLs come first; and it moves a limit below a window that
-//! counts all rows.
+//! counts all rows. And it filters the rows that a join, a limit or an aggregate reads by bounds of the keys that others have
+//! shown: of arrays and rows it does not know the order where they have NULLs in them.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::decorrelate::fenced;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics, internal_err};
@@ -15,6 +17,7 @@ use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{
@@ -64,6 +67,46 @@ fn loses_constants(plan: &Arc<dyn ExecutionPlan>) -> bool {
     };
     matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full)
         && plan.children().iter().any(|input| !input.properties().equivalence_properties().constants().is_empty())
+}
+
+/// The rule that keeps joins and limits from filtering what they read by arrays or rows; to run before the one that has them
+/// do so.
+#[derive(Debug)]
+pub(super) struct KeepNestedKeys;
+
+impl PhysicalOptimizerRule for KeepNestedKeys {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+        let kept = plan.transform_up(|node| {
+            if !has_nested_keys(&node) {
+                return Ok(Transformed::no(node));
+            }
+            let children = node.children().into_iter().map(|child| fenced(Arc::clone(child))).collect();
+            Ok(Transformed::yes(replace_children_if_necessary(node, children)?))
+        });
+        kept.map(|transformed| transformed.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "keep_nested_keys"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Whether a plan may filter what it reads by arrays or rows.
+fn has_nested_keys(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let nested = |key: &Arc<dyn PhysicalExpr>, input: &Arc<dyn ExecutionPlan>| {
+        key.data_type(&input.schema()).is_ok_and(|data_type| data_type.is_nested())
+    };
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        return join.on().iter().any(|(left, _)| nested(left, join.left()));
+    }
+    if let Some(sort) = plan.downcast_ref::<SortExec>() {
+        return sort.fetch().is_some() && sort.expr().iter().any(|key| nested(&key.expr, sort.input()));
+    }
+    false
 }
 
 fn opaque(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {

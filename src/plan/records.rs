@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Cast, Expr, ScalarUDF, lit};
+use datafusion::logical_expr::expr::WindowFunction;
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF, Sort, WindowFrameUnits, lit};
 
 use super::Scope;
 use super::typing::{self, pg_type};
-use crate::error::{Plain, SqlError, SqlState};
+use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::pg::{MakeRow, NAMED_ROW, ROW, ROW_WITH, RowAttribute, RowTest};
 use crate::types::{PgType, field};
 
@@ -94,6 +95,37 @@ pub(super) fn named_column(function: ScalarFunction, schema: &DFSchema) -> Expr 
     let mut args = function.args.into_iter();
     let row = args.next().unwrap_or(Expr::Literal(ScalarValue::Null, None));
     args.fold(row, column)
+}
+
+/// Refuses the least or greatest of rows, and of arrays of several dimensions: the engine has no order of them. `0A000`.
+pub(super) fn refuse_extreme(name: &str, args: &[Expr], schema: &DFSchema) -> Result<()> {
+    let mut types = args.iter().filter_map(|argument| pg_type(argument, schema));
+    let refused = |pg: &PgType| pg.base().attributes().is_some() || pg.dimensions() > 1;
+    let Some(pg) = types.find(refused) else { return Ok(()) };
+    Err(SqlError::from(unsupported(format!("{name} of type {pg}"))).into())
+}
+
+/// Refuses a window over a range of rows. `0A000`.
+pub(super) fn refuse_ranges(window: &WindowFunction, schema: &DFSchema) -> Result<()> {
+    let by_rows = window.params.window_frame.units == WindowFrameUnits::Rows;
+    let mut keys = window.params.order_by.iter().filter_map(|key| pg_type(&key.expr, schema));
+    let Some(pg) = keys.find(|pg| !by_rows && pg.attributes().is_some()) else { return Ok(()) };
+    Err(SqlError::from(unsupported(format!("a window in the order of type {pg} without ROWS"))).into())
+}
+
+/// Arrays and rows in an order where NULL is not where it is by default: the engine would put those in them there, too.
+pub(super) fn nulls_apart(mut sort: Sort) -> Result<Sort> {
+    let mut keys = Vec::with_capacity(sort.expr.len());
+    for key in std::mem::take(&mut sort.expr) {
+        let nested = key.expr.get_type(sort.input.schema())?.is_nested();
+        if nested && key.asc == key.nulls_first {
+            keys.push(key.expr.clone().is_null().sort(!key.nulls_first, false));
+            keys.push(key.expr.sort(key.asc, !key.asc));
+        } else {
+            keys.push(key);
+        }
+    }
+    Ok(Sort { expr: keys, ..sort })
 }
 
 /// Whether a function is [`ROW_WITH`].

@@ -26,6 +26,7 @@ use datafusion::logical_expr::{
 
 pub use self::barrier::BarrierPlanner;
 pub(super) use self::barrier::barrier;
+pub(super) use self::barrier::fenced;
 use self::push::{Outer, columns_of};
 pub use self::refs::lateral_left;
 use self::refs::{free, has, subquery_of};

@@ -260,7 +260,10 @@ impl VisitorMut for Rewriter<'_> {
         let may_repeat = |name: &str| starred.as_ref().map_or(outermost, |names| names.contains(name));
         output::name_columns(&mut select.projection, may_repeat);
         sets::in_select(&mut select.projection);
-        records::whole_rows(self.scope, select);
+        if let Err(error) = records::whole_rows(self.scope, select) {
+            self.error = Some(error);
+            return ControlFlow::Break(());
+        }
         ControlFlow::Continue(())
     }
 
@@ -382,6 +385,9 @@ impl VisitorMut for Rewriter<'_> {
             },
             Expr::BinaryOp { left, op, right } => rows::comparison(left, op, right),
             Expr::InList { expr, list, negated } => rows::in_list(expr, list, *negated),
+            Expr::Between { expr, negated, low, high } => rows::between(expr, low, high, *negated),
+            Expr::IsDistinctFrom(left, right) => rows::distinct(left, right, true),
+            Expr::IsNotDistinctFrom(left, right) => rows::distinct(left, right, false),
             _ => None,
         };
         if let Some(replacement) = replacement {

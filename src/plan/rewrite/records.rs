@@ -36,7 +36,11 @@ fn named<'a>(root: &Expr, chain: &'a [AccessExpr]) -> (Option<Expr>, &'a [Access
         parts.push(part.clone());
         rest = after;
     }
-    (Some(Expr::CompoundIdentifier(parts)), rest)
+    let name = match <[Ident; 1]>::try_from(parts) {
+        Ok([name]) => Expr::Identifier(name),
+        Err(parts) => Expr::CompoundIdentifier(parts),
+    };
+    (Some(name), rest)
 }
 
 fn of_row(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
@@ -127,19 +131,19 @@ fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
 }
 
 /// The name of a table of FROM where a value is meant is its whole row, unless a column has the name.
-pub(super) fn whole_rows(scope: &Scope, select: &mut Select) {
+pub(super) fn whole_rows(scope: &Scope, select: &mut Select) -> Result<(), SqlError> {
     let mut tables = Vec::new();
     for factor in factors(select) {
         // Where the columns are not all known, a name may be one of them.
-        let (Some(name), Some(columns)) = (called(factor), of_factor(scope, factor)) else { return };
+        let (Some(name), Some(columns)) = (called(factor), of_factor(scope, factor)) else { return Ok(()) };
         tables.push((name, columns));
     }
     let is_column = |name: &String| tables.iter().any(|(_, columns)| columns.contains(name));
     let tables: Vec<(String, Vec<String>)> = tables.iter().filter(|(name, _)| !is_column(name)).cloned().collect();
     if tables.is_empty() {
-        return;
+        return Ok(());
     }
-    let mut visitor = WholeRows { tables, depth: 0 };
+    let mut visitor = WholeRows { tables, outer: select.from.iter().any(has_outer_join), depth: 0, refused: false };
     for item in &mut select.projection {
         if let SelectItem::UnnamedExpr(Expr::Identifier(name)) = item
             && let Some(expr) = visitor.row(&ident(name))
@@ -151,11 +155,27 @@ pub(super) fn whole_rows(scope: &Scope, select: &mut Select) {
     let _flow = VisitMut::visit(&mut select.selection, &mut visitor);
     let _flow = VisitMut::visit(&mut select.group_by, &mut visitor);
     let _flow = VisitMut::visit(&mut select.having, &mut visitor);
+    if visitor.refused {
+        return Err(unsupported("a whole row of a table of an outer join").into());
+    }
+    Ok(())
+}
+
+/// Where a row has no match in an outer join, it is NULL, and not a row of NULLs.
+fn has_outer_join(from: &ast::TableWithJoins) -> bool {
+    use ast::JoinOperator as J;
+    from.joins.iter().any(|join| {
+        matches!(join.join_operator, J::Left(_) | J::LeftOuter(_) | J::Right(_) | J::RightOuter(_) | J::FullOuter(_))
+    })
 }
 
 struct WholeRows {
     /// What tables go by, with their columns.
     tables: Vec<(String, Vec<String>)>,
+    /// Whether one of them may have no row.
+    outer: bool,
+    /// Whether a whole row of such tables was met.
+    refused: bool,
     /// Subqueries around the current expression: they have tables of their own.
     depth: usize,
 }
@@ -169,8 +189,9 @@ impl WholeRows {
     }
 
     /// The whole row of a table.
-    fn row(&self, name: &str) -> Option<Expr> {
+    fn row(&mut self, name: &str) -> Option<Expr> {
         let (_, names) = self.tables.iter().find(|(known, _)| known == name)?;
+        self.refused |= self.outer;
         let named = names.iter().zip(self.columns(name)?).flat_map(|(name, column)| [string(name), column]);
         Some(call(Ident::new(NAMED_ROW), named.collect()))
     }
@@ -200,6 +221,12 @@ impl VisitorMut for WholeRows {
             let column = Expr::CompoundIdentifier(vec![table.clone(), column.clone()]);
             let rest = rest.to_vec();
             *expr = further(column, &rest);
+        }
+        // What comes after a point is no table's name.
+        if let Expr::CompoundFieldAccess { root, access_chain } = expr
+            && let Some(replaced) = access(root, access_chain)
+        {
+            *expr = replaced;
         }
         if let Expr::Function(function) = expr
             && self.depth == 0

@@ -33,6 +33,26 @@ pub(super) fn in_list(expr: &Expr, list: &[Expr], negated: bool) -> Option<Expr>
     Some(if negated { not(any) } else { any })
 }
 
+/// `(a, b) [NOT] BETWEEN (c, d) AND (e, f)`; `None`: not all are rows of one width.
+pub(super) fn between(expr: &Expr, low: &Expr, high: &Expr, negated: bool) -> Option<Expr> {
+    let inside = binary(nested(comparison(expr, &B::GtEq, low)?), B::And, nested(comparison(expr, &B::LtEq, high)?));
+    Some(if negated { not(inside) } else { nested(inside) })
+}
+
+/// `(a, b) IS [NOT] DISTINCT FROM (c, d)`; `None`: not both are rows of one width.
+pub(super) fn distinct(left: &Expr, right: &Expr, distinct: bool) -> Option<Expr> {
+    let (left, right) = (row(left)?, row(right)?);
+    if left.len() != right.len() {
+        return None;
+    }
+    let same = left
+        .into_iter()
+        .zip(right)
+        .map(|(left, right)| nested(Expr::IsNotDistinctFrom(Box::new(nested(left)), Box::new(nested(right)))));
+    let same = nested(same.reduce(|all, next| binary(all, B::And, next))?);
+    Some(if distinct { not(same) } else { same })
+}
+
 /// The columns of a row constructor.
 fn row(expr: &Expr) -> Option<Vec<Expr>> {
     match expr {

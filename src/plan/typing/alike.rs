@@ -11,7 +11,7 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, 
 use super::cast::{cast, literal, remembering, without_scale};
 use super::pg_type;
 use crate::error::{Plain, SqlError, SqlState};
-use crate::pg::{CheckedArithmetic, Unified, rows_comparable};
+use crate::pg::{CheckedArithmetic, NestedCompare, Unified, rows_comparable};
 use crate::plan::{Scope, records};
 use crate::types::PgType;
 
@@ -47,6 +47,9 @@ pub(super) fn any_of(
 /// COALESCE and its like: all of one type.
 pub(super) fn unified(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let name = function.func.name().to_uppercase();
+    if matches!(name.as_str(), "GREATEST" | "LEAST") {
+        records::refuse_extreme(&name, &function.args, schema)?;
+    }
     if name == "NULLIF" {
         if let [left, right] = function.args.as_slice() {
             comparable(Operator::Eq, left, right, schema)?;
@@ -240,6 +243,14 @@ pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Re
         let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
         comparable(op, &left, &right, schema)?;
         let (left, right) = records::alike(scope, left, right, schema)?;
+        if left.get_type(schema).is_ok_and(|data_type| data_type.is_nested())
+            && right.get_type(schema).is_ok_and(|data_type| data_type.is_nested())
+            && let Some(compare) = NestedCompare::new(op)
+        {
+            let compare = Arc::new(ScalarUDF::new_from_impl(compare));
+            let compared = ScalarFunction::new_udf(compare, vec![left, right]);
+            return Ok(Transformed::yes(Expr::ScalarFunction(compared)));
+        }
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
     if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))

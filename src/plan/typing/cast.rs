@@ -27,7 +27,7 @@ pub(in crate::plan) fn remembering(expr: Expr, pg: Option<PgType>, schema: &DFSc
         (Some(pg), Some(shown))
             if pg != shown && expr.get_type(schema).is_ok_and(|data_type| data_type == arrow_type(&pg)) =>
         {
-            Expr::Cast(Cast::new_from_field(Box::new(expr), Arc::new(field("", &pg, true))))
+            known_as(expr, pg)
         }
         _ => expr,
     }

@@ -13,7 +13,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::expr::{Between, InList};
+use datafusion::logical_expr::expr::{Between, InList, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
@@ -29,6 +29,7 @@ use self::results::{remember_results, unite, values_list};
 pub(super) use self::suggest::suggest;
 use super::decorrelate::barrier;
 use crate::pg::{OUTPUT_TEXT, Unified, is_unbound};
+use crate::plan::records::nulls_apart;
 use crate::plan::{Scope, arrays, domain, records};
 use crate::types::{PgType, arrow_type, field, of_field};
 
@@ -62,6 +63,7 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
             LogicalPlan::Values(values) => values_list(values.values),
             LogicalPlan::Union(union) => unite(scope, union),
+            LogicalPlan::Sort(sort) => Ok(LogicalPlan::Sort(nulls_apart(sort)?)),
             other => other.recompute_schema().and_then(remember_results).and_then(arrays::unnested),
         })
     })
@@ -169,20 +171,17 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
                 local_time(scope, function, schema)
             }
         }
+        Expr::AggregateFunction(aggregate) if matches!(aggregate.func.name(), "min" | "max") => {
+            records::refuse_extreme(aggregate.func.name(), &aggregate.params.args, schema)?;
+            Transformed::no(Expr::AggregateFunction(aggregate))
+        }
         // A sum of bigint is numeric: it does not wrap around.
         Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "sum" => {
             let widened = widen_bigint(&mut aggregate.params.args, schema)?;
             let expr = Expr::AggregateFunction(aggregate);
             if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
-        Expr::WindowFunction(mut window) => {
-            let mut changed = window.fun.name() == "sum" && widen_bigint(&mut window.params.args, schema)?;
-            for sort in &mut window.params.order_by {
-                changed |= make_comparable(&mut sort.expr, schema)?;
-            }
-            let expr = Expr::WindowFunction(window);
-            if changed { Transformed::yes(expr) } else { Transformed::no(expr) }
-        }
+        Expr::WindowFunction(window) => over_window(window, schema)?,
         // A date, and a literal, is a moment for AT TIME ZONE.
         Expr::ScalarFunction(mut function) if function.func.name() == "timezone" => {
             if let Some(moment) = function.args.get_mut(1)
@@ -232,6 +231,16 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         }
         other => Transformed::no(other),
     })
+}
+
+fn over_window(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    records::refuse_ranges(&window, schema)?;
+    let mut changed = window.fun.name() == "sum" && widen_bigint(&mut window.params.args, schema)?;
+    for sort in &mut window.params.order_by {
+        changed |= make_comparable(&mut sort.expr, schema)?;
+    }
+    let expr = Expr::WindowFunction(window);
+    Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
 }
 
 /// The engine has no ranges of bytes of a fixed length: their digits are in the same order. Tells whether it changed it.
