@@ -121,6 +121,9 @@ fn with_other_dimensions(
     declared: &[Option<PgType>],
 ) -> Option<(Plan, Vec<Option<PgType>>)> {
     let is_array = |pg: &Option<PgType>| pg.as_ref().is_some_and(|pg| pg.dimensions() > 0);
+    if !declared.iter().any(is_array) {
+        return None;
+    }
     let open = declared.iter().map(|pg| pg.clone().filter(|_| !is_array(pg))).collect();
     let inferred = plan(scope, statement, &Parameters { types: open, values: None }).ok()?;
     let inferred = inferred.parameter_types(&[], statement.parameters);
@@ -129,8 +132,11 @@ fn with_other_dimensions(
         other => other.clone(),
     });
     let types: Vec<Option<PgType>> = types.collect();
+    if types == declared {
+        return None;
+    }
     let plan = plan(scope, statement, &Parameters { types: types.clone(), values: None }).ok()?;
-    (types != declared).then_some((plan, types))
+    Some((plan, types))
 }
 
 impl Session {

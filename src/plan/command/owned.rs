@@ -7,7 +7,7 @@ use super::grant::revoke_all;
 use super::table::{cascade, change_owner};
 use super::{DdlPlan, role_id};
 use crate::catalog::{BOOTSTRAP_ROLE, Body, Change};
-use crate::error::{Plain, SqlState};
+use crate::error::{Notice, Plain, SqlState};
 use crate::govern::{Acl, Grantee};
 use crate::name::ObjectId;
 use crate::statement::{Drop, DropKind, Owned};
@@ -112,6 +112,15 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
             }
             Body::Schema(schema) => take_from(&mut schema.acl, by, schema.owner)?,
             Body::Database(database) => take_from(&mut database.acl, by, database.owner)?,
+            // Who does not own the table must not take away what restricts him on it.
+            Body::RowPolicy(policy) if !owns_table(scope, policy.relation) => {
+                if policy.roles.iter().any(|grantee| matches!(grantee, Grantee::Role(role) if by.contains(role))) {
+                    let table = scope.ctx.display_name(policy.relation);
+                    let message = format!("a role could not be removed from policy \"{}\" on \"{table}\"", policy.name);
+                    ddl.notices.push(Notice::warning(SqlState::PRIVILEGE_NOT_REVOKED, message));
+                }
+                continue;
+            }
             Body::RowPolicy(policy) => {
                 policy.roles.retain(|grantee| !matches!(grantee, Grantee::Role(role) if by.contains(role)));
                 if policy.roles.is_empty() {
@@ -135,6 +144,10 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
         }
     }
     Ok(())
+}
+
+fn owns_table(scope: &Scope, table: ObjectId) -> bool {
+    scope.catalog().relation(table).is_some_and(|relation| scope.ctx.owns(relation.owner))
 }
 
 fn take_from(acl: &mut Option<Acl>, by: &BTreeSet<ObjectId>, owner: ObjectId) -> PlanResult<()> {
