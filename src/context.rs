@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::catalog::{CatalogState, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
 use crate::error::{Plain, SqlState};
+use crate::govern::predefined::{on_all_relations, on_all_schemas};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
 use crate::metastore::{Metastore, Sequences};
 use crate::name::{ObjectId, QualifiedName};
@@ -266,14 +267,24 @@ impl Context {
             .unwrap_or_else(|| Acl::default_for(schema.owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY))
     }
 
+    /// What the current role may do with a schema.
+    pub fn schema_rights(&self, schema: &Schema) -> PrivilegeSet {
+        self.rights(&Self::schema_acl(schema)).with(on_all_schemas(&self.roles))
+    }
+
+    /// What the current role may do with a relation as a whole.
+    pub fn relation_rights(&self, relation: &Relation) -> PrivilegeSet {
+        self.rights(&relation.effective_acl()).with(on_all_relations(&self.roles))
+    }
+
     /// Whether the current role has USAGE on a schema; false if there is no such schema.
     pub fn may_use_schema(&self, id: ObjectId) -> bool {
-        self.catalog.schema(id).is_some_and(|schema| self.rights(&Self::schema_acl(schema)).contains(Privilege::Usage))
+        self.catalog.schema(id).is_some_and(|schema| self.schema_rights(schema).contains(Privilege::Usage))
     }
 
     /// Whether the role may read all of a relation, as the past demands: rights on single columns do not count.
     pub fn may_read_all(&self, relation: &Relation) -> bool {
-        self.rights(&relation.effective_acl()).contains(Privilege::Select) && self.may_use_schema(relation.schema)
+        self.relation_rights(relation).contains(Privilege::Select) && self.may_use_schema(relation.schema)
     }
 
     /// A relation's name as messages and `regclass` show it: with its schema unless the search path finds it.
@@ -301,7 +312,8 @@ pub fn resolve_search_path(catalog: &CatalogState, role: ObjectId, names: &[Stri
         let name = if name == "$user" { &own } else { name };
         let Some(id) = catalog.schema_id(name) else { continue };
         let Some(schema) = catalog.schema(id) else { continue };
-        let usable = superuser || Context::schema_acl(schema).held_by(&roles).contains(Privilege::Usage);
+        let held = Context::schema_acl(schema).held_by(&roles).with(on_all_schemas(&roles));
+        let usable = superuser || held.contains(Privilege::Usage);
         if usable && !found.contains(&id) {
             found.push(id);
         }

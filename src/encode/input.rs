@@ -456,6 +456,19 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Appends a row whose columns are appended one by one; `None` is NULL.
+    pub(super) fn append_row<V>(
+        &mut self,
+        values: &[Option<V>],
+        append: impl Fn(&mut Self, &V) -> Result<(), InputError>,
+    ) -> Result<(), InputError> {
+        if let Builder::Row(rows) = &mut self.values {
+            return rows.append(values, append);
+        }
+        self.append_null();
+        Ok(())
+    }
+
     /// Appends a value in binary form.
     pub fn append_binary(&mut self, bytes: &[u8]) -> Result<(), InputError> {
         fn exact<const N: usize>(bytes: &[u8]) -> Result<[u8; N], InputError> {

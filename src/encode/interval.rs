@@ -58,6 +58,14 @@ fn clock(out: &mut Vec<u8>, micros: u64) {
     fraction(out, i64::try_from(micros % 1_000_000).unwrap_or(0));
 }
 
+/// Where others have text for it: a form that Arrow's cast, DuckDB and PostgreSQL all read.
+pub(crate) fn write_stored(out: &mut Vec<u8>, value: IntervalMonthDayNano) {
+    let (micros, sign) = (value.nanoseconds / 1000, if value.nanoseconds < 0 { "-" } else { "" });
+    let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
+    let text = format!("{} mons {} days {sign}{seconds}.{fraction:06} secs", value.months, value.days);
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// Style `iso_8601`: `P1Y2M3DT4H5M6.7S`.
 pub(super) fn write_iso_8601(out: &mut Vec<u8>, value: IntervalMonthDayNano) {
     let micros = value.nanoseconds / 1000;

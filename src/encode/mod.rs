@@ -6,6 +6,7 @@
 mod array;
 mod binary;
 mod datetime;
+mod duckdb;
 mod input;
 mod interval;
 mod nested;
@@ -31,9 +32,11 @@ pub(crate) use array::{array_items, binary_dimensions, is_rectangular, text_dime
 pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
 pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
+pub(crate) use duckdb::duckdb_texts;
 pub(crate) use input::length_checked;
 pub use input::{ColumnBuilder, InputError, utf8};
 pub use interval::parse_interval;
+pub(crate) use interval::write_stored as write_stored_interval;
 pub(crate) use nested::rebuilt;
 pub use number::{Numeric, parse_bool, parse_numeric};
 pub use row::RowEncoder;

@@ -85,7 +85,7 @@ fn write_string(out: &mut Vec<u8>, text: &str, pg: &PgType) {
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 #[expect(clippy::indexing_slicing, reason = "a nibble indexes a table of 16")]
-fn hex(out: &mut Vec<u8>, byte: u8) {
+pub(super) fn hex(out: &mut Vec<u8>, byte: u8) {
     out.push(HEX[usize::from(byte >> 4)]);
     out.push(HEX[usize::from(byte & 15)]);
 }

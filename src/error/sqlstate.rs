@@ -17,6 +17,8 @@ impl SqlState {
     pub const SUCCESSFUL_COMPLETION: Self = Self("00000");
     /// A warning without a closer code, as for a REVOKE of a membership that was not granted.
     pub const WARNING: Self = Self("01000");
+    /// A warning that something was not given.
+    pub const PRIVILEGE_NOT_GRANTED: Self = Self("01007");
     /// A warning that something stays in force that was to be taken away.
     pub const PRIVILEGE_NOT_REVOKED: Self = Self("01006");
     // Class 08: connection

@@ -153,7 +153,9 @@ async fn run(
             let stream = query::stream(scope, query.logical, &query.fields).await?;
             Ok(Outcome::Rows { fields: query.fields, stream, tag: "FETCH" })
         }
-        Plan::Explain { query, analyze, verbose } => explain::run(scope, query, analyze, verbose).await,
+        Plan::Explain { query, analyze, verbose, policies } => {
+            explain::run(scope, query, analyze, verbose, policies).await
+        }
         Plan::Insert(insert) => Box::pin(insert::run(scope, stores, transaction, &insert)).await,
         Plan::Modify(modify) => Box::pin(modify::run(scope, stores, transaction, &modify)).await,
         Plan::CopyOut(copy, query) => {
@@ -195,6 +197,7 @@ async fn run(
         Plan::Vacuum(vacuum) => Box::pin(vacuum::run(scope, stores, transaction, vacuum, notices)).await,
         Plan::Ddl(ddl) => {
             let tag = ddl.tag;
+            lock(transaction, &ddl.locks);
             validate(scope, transaction, &ddl).await?;
             apply(scope, transaction, ddl, notices)?;
             Ok(Outcome::Done(tag.to_owned()))
@@ -217,8 +220,8 @@ async fn rows_of(outcome: Outcome) -> Result<(usize, Vec<RecordBatch>), SqlError
 /// FOR UPDATE.
 fn lock(transaction: &mut Transaction, locks: &Locks) {
     locks.tables.iter().for_each(|table| transaction.rely_on(*table));
-    if locks.nowait {
-        transaction.do_not_wait();
+    if let Some(what) = locks.nowait {
+        transaction.do_not_wait(what);
     }
 }
 

@@ -283,7 +283,7 @@ impl ShownColumns {
             return Ok(Self::Only(Vec::new()));
         }
         let masked: Vec<usize> = masks(ctx, &scope.reader, id, relation)?.iter().map(|mask| mask.column).collect();
-        let all = ctx.rights(&relation.effective_acl()).contains(Privilege::Select);
+        let all = ctx.relation_rights(relation).contains(Privilege::Select);
         if all && masked.is_empty() {
             return Ok(Self::All);
         }

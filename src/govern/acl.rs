@@ -197,6 +197,16 @@ pub enum Grantee {
     Role(ObjectId),
 }
 
+impl Grantee {
+    /// Whether someone with all of these roles is meant.
+    pub fn includes(self, roles: &[ObjectId]) -> bool {
+        match self {
+            Self::Public => true,
+            Self::Role(role) => roles.contains(&role),
+        }
+    }
+}
+
 /// What one grantor gave one grantee.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AclItem {

@@ -5,10 +5,11 @@ mod acl;
 mod defaults;
 mod password;
 mod policy;
+pub mod predefined;
 mod role;
 
 pub use acl::{Acl, AclItem, Grantee, Privilege, PrivilegeSet};
 pub use defaults::{DefaultPrivileges, ObjectKind, initial_acl};
 pub use password::{MOCK_ITERATIONS, PasswordError, PasswordVerifier, ScramVerifier};
 pub use policy::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
-pub use role::{Membership, Role, can_set, closure, is_member};
+pub use role::{Membership, Role, best_admin, can_set, closure, is_member};

@@ -61,6 +61,17 @@ impl PolicyCommand {
         }
     }
 
+    /// As CREATE POLICY spells it.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Self::All => "ALL",
+            Self::Select => "SELECT",
+            Self::Insert => "INSERT",
+            Self::Update => "UPDATE",
+            Self::Delete => "DELETE",
+        }
+    }
+
     /// Whether a policy for `self` counts when a command does what `command` says.
     pub fn covers(self, command: Self) -> bool {
         self == Self::All || self == command

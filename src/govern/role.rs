@@ -85,7 +85,21 @@ pub struct Membership {
 
 /// The role itself and all it inherits the rights of, in ascending order of id.
 pub fn closure<'a>(start: ObjectId, role: impl Fn(ObjectId) -> Option<&'a Role>) -> Vec<ObjectId> {
-    reach(start, &role, |membership| membership.inherit)
+    let mut found = reach(start, &role, |membership| membership.inherit);
+    found.sort_unstable();
+    found
+}
+
+/// The nearest of a role and those whose rights it inherits that has the ADMIN option on `group`; no role has it on itself.
+pub fn best_admin<'a>(
+    start: ObjectId,
+    group: ObjectId,
+    role: impl Fn(ObjectId) -> Option<&'a Role>,
+) -> Option<ObjectId> {
+    let is_admin = |id: &ObjectId| {
+        role(*id).is_some_and(|role| role.member_of.iter().any(|grant| grant.role == group && grant.admin))
+    };
+    if start == group { None } else { reach(start, &role, |membership| membership.inherit).into_iter().find(is_admin) }
 }
 
 /// Whether `member` belongs to `group`, directly or not, whatever the options of the memberships.
@@ -93,6 +107,7 @@ pub fn is_member<'a>(member: ObjectId, group: ObjectId, role: impl Fn(ObjectId) 
     reach(member, &role, |_membership| true).contains(&group)
 }
 
+/// From the nearest on.
 fn reach<'a>(
     start: ObjectId,
     role: &impl Fn(ObjectId) -> Option<&'a Role>,
@@ -108,7 +123,6 @@ fn reach<'a>(
             }
         }
     }
-    found.sort_unstable();
     found
 }
 

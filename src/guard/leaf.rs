@@ -15,9 +15,11 @@ use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
 use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, DataFusionError, Result};
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlanBuilder, TableProviderFilterPushDown, TableType};
+use datafusion::logical_expr::{
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType,
+};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::{SchedulingType, reset_plan_states};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -26,6 +28,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
+use super::in_part::asked_in_part;
 use super::leakproof::{leakproof, unqualified};
 use crate::catalog::Relation;
 use crate::error::{Plain, SqlError, SqlState};
@@ -38,6 +41,51 @@ pub struct Policies {
     pub row_filter: Option<Expr>,
     /// By column.
     pub masks: Vec<Option<Expr>>,
+    /// Which they are, for those who ask.
+    pub applied: Vec<AppliedPolicy>,
+}
+
+/// A policy that a relation is read through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppliedPolicy {
+    /// Rows are seen if this permissive policy, or another one, says so.
+    Permissive(String),
+    /// Rows are seen only if this policy says so.
+    Restrictive(String),
+    /// No permissive policy is for the reader: no row is seen.
+    NoRow,
+    /// Values of a column are replaced.
+    Mask {
+        /// The policy's name.
+        policy: String,
+        /// The column's name.
+        column: String,
+    },
+}
+
+impl fmt::Display for AppliedPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Permissive(policy) => write!(f, "permissive row policy {policy}"),
+            Self::Restrictive(policy) => write!(f, "restrictive row policy {policy}"),
+            Self::NoRow => f.write_str("no row policy, no row"),
+            Self::Mask { policy, column } => write!(f, "masking policy {policy} on column {column}"),
+        }
+    }
+}
+
+/// The relations under policies that a permitted plan reads, in the order in which it names them; some more than once.
+pub fn applied(plan: &LogicalPlan) -> Result<Vec<(ObjectId, Vec<AppliedPolicy>)>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Some(table) = source_as_provider(&scan.source)?.downcast_ref::<SecureTable>()
+        {
+            found.push((table.relation, table.policies.applied.clone()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// A relation as one user sees it.
@@ -128,7 +176,7 @@ impl SecureTable {
                 None => column(field.name()),
             });
         }
-        let plan = self.system.create_physical_plan(&stage.project(output)?.build()?).await?;
+        let plan = self.planned(stage.project(output)?).await?;
         // The engine does not compare a provider's plan with its schema: another type would panic in a kernel.
         for (index, got) in wanted.iter().zip(plan.schema().fields()) {
             let declared = self.schema.field(*index);
@@ -154,9 +202,14 @@ impl SecureTable {
         names.iter().map(|name| column(name)).collect()
     }
 
+    /// The plan of a stage, which nobody else changes: whoever reads it may leave out partitions.
+    async fn planned(&self, stage: LogicalPlanBuilder) -> Result<Arc<dyn ExecutionPlan>> {
+        asked_in_part(self.system.create_physical_plan(&stage.build()?).await?)
+    }
+
     /// Plans what is there, hides it behind a barrier, and goes on from there.
     async fn close(&self, stage: LogicalPlanBuilder, columns: &[Expr]) -> Result<LogicalPlanBuilder> {
-        let inner = self.system.create_physical_plan(&stage.project(columns.to_vec())?.build()?).await?;
+        let inner = self.planned(stage.project(columns.to_vec())?).await?;
         let closed =
             Stage { schema: inner.schema(), plan: Arc::new(SecurityBarrierExec::new(self.name.clone(), inner)) };
         LogicalPlanBuilder::scan(self.name.as_str(), provider_as_source(Arc::new(closed)), None)

@@ -5,6 +5,7 @@
 //! opened; [`Guard::inspect`] refuses a physical plan that reads anything else.
 
 mod gate;
+mod in_part;
 mod leaf;
 mod leakproof;
 mod open;
@@ -20,9 +21,10 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::Expr;
 
 pub use gate::GateError;
-pub use leaf::{Policies, SecureTable};
+pub(crate) use in_part::asked_in_part;
+pub use leaf::{AppliedPolicy, Policies, SecureTable, applied};
 pub use open::OpenTable;
-pub use policies::{ChosenMask, MaskError, Reader, RowRules, masks, row_policies, row_security_applies};
+pub use policies::{ChosenMask, MaskError, Reader, RowRules, attachments, masks, row_policies, row_security_applies};
 pub use result::ResultTable;
 pub use view::ViewTable;
 
@@ -93,7 +95,7 @@ impl Guard {
         Ok(match row_filter {
             Some(filter) => {
                 let masks = vec![None; raw.schema().fields().len()];
-                let policies = Policies { row_filter: Some(filter), masks };
+                let policies = Policies { row_filter: Some(filter), masks, applied: Vec::new() };
                 Arc::new(SecureTable::new(id, relation, raw, policies, Arc::clone(system)))
             }
             None => Arc::new(OpenTable::new(id, raw, Arc::clone(&self.issued))),

@@ -3,7 +3,8 @@
 use crate::catalog::Relation;
 use crate::context::Context;
 use crate::error::{Report, SqlState};
-use crate::govern::{Grantee, MaskingPolicy, PolicyCommand, RowPolicy};
+use crate::govern::predefined::READ_UNMASKED;
+use crate::govern::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy};
 use crate::name::ObjectId;
 
 /// Row policies that apply to a command. A row is visible if some permissive policy and every restrictive one say so;
@@ -34,7 +35,7 @@ pub fn row_policies<'a>(
     }
     let mut rules = RowRules::default();
     for (_, policy) in ctx.catalog.row_policies(id) {
-        if policy.command.covers(command) && policy.roles.iter().any(|grantee| applies(*grantee, &ctx.roles)) {
+        if policy.command.covers(command) && policy.roles.iter().any(|grantee| grantee.includes(&ctx.roles)) {
             if policy.permissive {
                 rules.permissive.push(policy);
             } else {
@@ -86,32 +87,54 @@ impl Report for MaskError {
 pub struct Reader {
     /// The roles in force and those of the session's user: SET ROLE cannot shed a mask.
     roles: Vec<ObjectId>,
-    superuser: bool,
+    /// A superuser, or a member of `pg_read_unmasked`.
+    exempt: bool,
 }
 
 impl Reader {
     /// Whoever runs a statement: to be taken before the rights of a view's owner are put on.
     pub fn of(ctx: &Context) -> Self {
         let session = ctx.catalog.closure(ctx.session_role);
-        Self { roles: ctx.roles.iter().copied().chain(session).collect(), superuser: ctx.superuser }
+        let exempt = ctx.superuser || ctx.roles.contains(&READ_UNMASKED);
+        Self { roles: ctx.roles.iter().copied().chain(session).collect(), exempt }
+    }
+
+    /// Whether no mask counts for him.
+    pub fn is_exempt(&self) -> bool {
+        self.exempt
     }
 }
 
-/// The masks of a relation for a reader: for each column the attachment with the highest priority among those for his
-/// roles. Superusers see the data as it is; owners do not.
+/// The masks of a relation for a reader.
 pub fn masks<'a>(
     ctx: &'a Context,
     reader: &Reader,
     id: ObjectId,
     relation: &Relation,
 ) -> Result<Vec<ChosenMask<'a>>, MaskError> {
-    if reader.superuser {
+    let chosen = attachments(ctx, reader, id, relation)?.into_iter().filter_map(|(column, attachment)| {
+        // No policy: the built-in identity.
+        let policy = ctx.catalog.masking_policy(attachment.policy?)?;
+        Some(ChosenMask { column, policy, inputs: &attachment.inputs })
+    });
+    Ok(chosen.collect())
+}
+
+/// What decides how a reader sees a relation's columns, by their index: for each the attachment with the highest priority
+/// among those for his roles. Superusers and members of `pg_read_unmasked` see the data as it is; owners do not.
+pub fn attachments<'a>(
+    ctx: &'a Context,
+    reader: &Reader,
+    id: ObjectId,
+    relation: &Relation,
+) -> Result<Vec<(usize, &'a MaskAttachment)>, MaskError> {
+    if reader.exempt {
         return Ok(Vec::new());
     }
     let mut chosen = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
         let candidates = ctx.catalog.mask_attachments().map(|(_, attachment)| attachment).filter(|attachment| {
-            attachment.relation == id && attachment.column == column.id && applies(attachment.grantee, &reader.roles)
+            attachment.relation == id && attachment.column == column.id && attachment.grantee.includes(&reader.roles)
         });
         let candidates: Vec<_> = candidates.collect();
         let Some(highest) = candidates.iter().map(|attachment| attachment.priority).max() else { continue };
@@ -120,17 +143,7 @@ pub fn masks<'a>(
         if best.any(|other| other.policy != first.policy || other.inputs != first.inputs) {
             return Err(MaskError::Ambiguous { relation: relation.name.clone(), column: column.name.clone() });
         }
-        // No policy: the built-in identity.
-        let Some(policy) = first.policy else { continue };
-        let Some(policy) = ctx.catalog.masking_policy(policy) else { continue };
-        chosen.push(ChosenMask { column: index, policy, inputs: &first.inputs });
+        chosen.push((index, first));
     }
     Ok(chosen)
-}
-
-fn applies(grantee: Grantee, roles: &[ObjectId]) -> bool {
-    match grantee {
-        Grantee::Public => true,
-        Grantee::Role(role) => roles.contains(&role),
-    }
 }

@@ -15,7 +15,7 @@ use super::claims::tell;
 use super::db::{Script, Turn, Value};
 use super::inline::{self, InlinedInsert};
 use super::merge::{Merge, redefines};
-use super::rows::{end_ducklake, now_text, object_row, put_ducklake};
+use super::rows::{OBJECT_COLUMNS, end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
 use super::{Metastore, MetastoreError, Recent, Store, load};
 use crate::catalog::{
@@ -266,7 +266,7 @@ impl Store {
         };
         let before = self.head();
         let mut head = Arc::clone(&before);
-        let mut script = Script::default();
+        let mut script = self.db.script();
         let mut prepared = Vec::with_capacity(batch.len());
         let marker = uuid::Uuid::now_v7().to_string();
         for Request { commit, reply } in batch {
@@ -488,7 +488,7 @@ impl Prepared {
                 }
             }
         }
-        script.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects);
+        script.insert("boathouse_object", OBJECT_COLUMNS, objects);
         for table in &self.tables {
             let mut done = Vec::new();
             self.write_data(script, head, table, &mut done);

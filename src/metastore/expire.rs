@@ -26,7 +26,7 @@ pub(super) async fn snapshots(db: &Db, time: &str) -> Result<Option<SnapshotId>,
         return Ok(None);
     }
     let at = || vec![Value::from(kept.0)];
-    let mut script = Script::default();
+    let mut script = db.script();
     for (files, id) in [("ducklake_data_file", "data_file_id"), ("ducklake_delete_file", "delete_file_id")] {
         // A file that came back from the past is there twice.
         let sql = format!(
@@ -119,7 +119,7 @@ pub(super) async fn scheduled(db: &Db, time: &str) -> Result<Vec<String>, Metast
 
 /// Takes files off the list.
 pub(super) async fn deleted(db: &Db, paths: &[String]) -> Result<(), MetastoreError> {
-    let mut script = Script::default();
+    let mut script = db.script();
     for path in paths {
         let sql = "DELETE FROM ducklake_files_scheduled_for_deletion WHERE path = $1";
         script.execute(sql, vec![path.as_str().into()]);

@@ -2,8 +2,9 @@
 //! table's, after `row_id`, `begin_snapshot` and `end_snapshot`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, BinaryArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::record_batch::RecordBatch;
@@ -14,10 +15,10 @@ use super::db::{Db, Row, Script, Value};
 use super::load::LIVE;
 use super::rows::quoted;
 use crate::catalog::{Column, InlinedRows, Relation};
-use crate::encode::{ColumnBuilder, Style, text_array};
+use crate::encode::{ColumnBuilder, duckdb_texts};
 use crate::name::{ObjectId, SnapshotId};
 use crate::setting::Zone;
-use crate::types::{PgType, ducklake_type, field};
+use crate::types::{PgType, ducklake_type};
 
 /// Rows that one commit may inline in one table; more become a file.
 const ROWS_MAX: usize = 1_000;
@@ -53,6 +54,7 @@ impl InlinedInsert {
         }
         let bytes = columns.iter().flatten().map(|value| match value {
             Value::Text(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
             Value::Null | Value::Int(_) => 8,
         });
         if bytes.sum::<usize>() > BYTES_MAX {
@@ -97,9 +99,13 @@ pub(super) fn table_name(table: ObjectId, schema_version: i64) -> String {
 
 /// Makes the database's table for rows with these columns.
 pub(super) fn create(script: &mut Script, table: ObjectId, schema_version: i64, columns: &[Column]) {
-    let name = table_name(table, schema_version);
+    let (name, binary) = (table_name(table, schema_version), script.bytes_type());
     let columns = columns.iter().map(|column| {
-        let kind = if is_number(&column.pg) { "BIGINT" } else { "VARCHAR" };
+        let kind = match &column.pg {
+            pg if is_number(pg) => "BIGINT",
+            PgType::Bytea => binary,
+            _ => "VARCHAR",
+        };
         format!(", {} {kind}", quoted(&column.name))
     });
     let columns: String = columns.collect();
@@ -165,61 +171,64 @@ fn is_number(pg: &PgType) -> bool {
     matches!(pg, PgType::Bool | PgType::Int2 | PgType::Int4 | PgType::Int8)
 }
 
-fn is_plain_text(pg: &PgType) -> bool {
-    matches!(pg, PgType::Text | PgType::Varchar(_) | PgType::Char(_) | PgType::Json | PgType::Jsonb)
-}
-
-/// Types whose text form we and DuckDB share.
+/// Types whose values we and DuckDB read alike.
 fn is_inlined(pg: &PgType) -> bool {
-    let calendar = matches!(pg, PgType::Date | PgType::Time | PgType::Timestamp | PgType::Timestamptz);
-    let decimal = matches!(pg, PgType::Numeric(_)) && ducklake_type(pg).starts_with("decimal");
-    is_number(pg)
-        || is_plain_text(pg)
-        || calendar
-        || decimal
-        || matches!(pg, PgType::Float4 | PgType::Float8 | PgType::Uuid | PgType::Timetz | PgType::Enum(_))
+    match pg {
+        PgType::Numeric(_) => ducklake_type(pg).starts_with("decimal"),
+        // DuckDB reads JSON in arrays and rows in another way, in which JSON's null is not told from NULL.
+        PgType::Array(_) | PgType::Composite(_) => {
+            pg.parts().all(|part| is_inlined(part) && !matches!(part, PgType::Json | PgType::Jsonb))
+        }
+        PgType::Float4
+        | PgType::Float8
+        | PgType::Text
+        | PgType::Varchar(_)
+        | PgType::Char(_)
+        | PgType::Bytea
+        | PgType::Date
+        | PgType::Time
+        | PgType::Timetz
+        | PgType::Timestamp
+        | PgType::Timestamptz
+        | PgType::Interval
+        | PgType::Uuid
+        | PgType::Json
+        | PgType::Jsonb
+        | PgType::Enum(_) => true,
+        _ => is_number(pg),
+    }
 }
 
-/// `None` if one of them has no common text form.
+/// `None` if one of them has no common form.
 fn to_values(pg: &PgType, array: &ArrayRef) -> Option<Vec<Value>> {
     if is_number(pg) {
         let numbers = cast(array, &DataType::Int64).ok()?;
         return Some(numbers.as_primitive::<Int64Type>().iter().map(Value::from).collect());
     }
-    if is_plain_text(pg) {
-        let strings = cast(array, &DataType::Utf8).ok()?;
-        return Some(strings.as_string::<i32>().iter().map(Value::from).collect());
+    if *pg == PgType::Bytea {
+        let bytes = cast(array, &DataType::Binary).ok()?;
+        return Some(bytes.as_binary::<i32>().iter().map(Value::from).collect());
     }
-    if let PgType::Enum(of) = pg
-        && !of.has_all(array)
-    {
-        return None;
-    }
-    let texts =
-        text_array(array, &field("", pg, true).with_data_type(array.data_type().clone()), &Style::utc()).ok()?;
-    let texts = texts.as_string_opt::<i32>()?;
-    // PostgreSQL writes years before the first as others do not.
-    let common = texts.iter().flatten().all(|text| !text.ends_with("BC"));
-    common.then(|| texts.iter().map(Value::from).collect())
+    Some(duckdb_texts(pg, array).ok()??.into_iter().map(Value::from).collect())
 }
 
 fn from_values(pg: &PgType, rows: &[Row], index: usize) -> Result<ArrayRef, MetastoreError> {
     let corrupt = |error: &dyn std::fmt::Display| MetastoreError::Corrupt(format!("an inlined value: {error}"));
+    if *pg == PgType::Bytea {
+        let bytes = rows.iter().map(|row| row.bytes_or_null(index)).collect::<Result<Vec<_>, _>>()?;
+        return Ok(Arc::new(BinaryArray::from(bytes)));
+    }
     let mut builder = ColumnBuilder::with_capacity(pg, Zone::UTC, rows.len()).map_err(|error| corrupt(&error))?;
     for row in rows {
-        if *pg == PgType::Bool {
+        if is_number(pg) {
             match row.int_or_null(index)? {
-                Some(value) => builder.append_bool(value != 0),
-                None => builder.append_null(),
-            }
-        } else if is_number(pg) {
-            match row.int_or_null(index)? {
+                Some(value) if *pg == PgType::Bool => builder.append_bool(value != 0),
                 Some(value) => builder.append_integer(value),
                 None => builder.append_null(),
             }
         } else {
             match row.text_or_null(index)? {
-                Some(text) => builder.append_text(&text).map_err(|error| corrupt(&error))?,
+                Some(text) => builder.append_duckdb(&text).map_err(|error| corrupt(&error))?,
                 None => builder.append_null(),
             }
         }

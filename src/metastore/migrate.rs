@@ -1,13 +1,14 @@
 //! Numbered migrations (`sql/catalog/`), and the first snapshot of a new catalog.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::MetastoreError;
-use super::db::{Db, Script, Value};
-use super::rows::{now_text, object_row};
+use super::db::{Db, Value};
+use super::rows::{OBJECT_COLUMNS, now_text, object_row};
 use crate::catalog::{
     BOOTSTRAP_ROLE, Body, DATABASE_ID, DATABASE_NAME, Database, FIRST_FREE_ID, PUBLIC_SCHEMA, Schema,
 };
+use crate::govern::predefined::{PREDEFINED_ROLES, predefined_role};
 use crate::govern::{Acl, Grantee, PasswordVerifier, Privilege, PrivilegeSet, Role};
 use crate::name::SnapshotId;
 
@@ -27,7 +28,7 @@ pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
         return Err(MetastoreError::TooNew { found, known });
     }
     for (number, script) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
-        let mut all = Script::default();
+        let mut all = db.script();
         for statement in script.split(";\n").filter(|statement| !statement.trim().is_empty()) {
             all.execute(statement, vec![]);
         }
@@ -36,6 +37,24 @@ pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
         db.run(all).await?;
     }
     Ok(())
+}
+
+/// Adds the roles that every catalog has and this one lacks, because it is new or was made by an earlier version.
+pub(super) async fn add_predefined_roles(db: &Db) -> Result<(), MetastoreError> {
+    let sql = "SELECT DISTINCT object_id FROM boathouse_object WHERE object_id >= $1";
+    let least = PREDEFINED_ROLES.iter().map(|(id, _)| *id).min().unwrap_or(BOOTSTRAP_ROLE);
+    let known = db.query(sql, vec![least.0.into()]).await?;
+    let known = known.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>, _>>()?;
+    let missing = PREDEFINED_ROLES.iter().filter(|(id, _)| !known.contains(&id.0));
+    let rows = missing
+        .map(|(id, name)| object_row(*id, SnapshotId(0), &Body::Role(predefined_role(*id, name, BOOTSTRAP_ROLE))));
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut script = db.script();
+    script.insert("boathouse_object", OBJECT_COLUMNS, rows);
+    db.run(script).await
 }
 
 /// Snapshot 0: DuckLake's empty schema `main`, our role, database and schema `public`.
@@ -82,7 +101,7 @@ pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifi
     ];
     let schemas = [(0, "main"), (PUBLIC_SCHEMA.0, "public")];
 
-    let mut script = Script::default();
+    let mut script = db.script();
     let rows = metadata.into_iter().map(|(key, value)| vec![key.into(), value.into()]).collect();
     script.insert("ducklake_metadata", &["key", "value"], rows);
     script.insert(
@@ -104,6 +123,6 @@ pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifi
         &["schema_id", "schema_uuid", "begin_snapshot", "schema_name", "path", "path_is_relative"],
         rows.collect(),
     );
-    script.insert("boathouse_object", &["object_id", "kind", "begin_snapshot", "body"], objects);
+    script.insert("boathouse_object", OBJECT_COLUMNS, objects);
     db.run(script).await
 }

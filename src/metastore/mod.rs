@@ -247,6 +247,7 @@ impl Metastore {
         if load::is_empty(&db).await? {
             migrate::bootstrap(&db, data_path, password()).await?;
         }
+        migrate::add_predefined_roles(&db).await?;
         drop(alone);
         let found = load::data_path(&db).await?;
         // A data directory that was moved is used as it is.

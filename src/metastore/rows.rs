@@ -19,6 +19,9 @@ pub(super) fn time_text(time_us: i64) -> String {
     time.format("%Y-%m-%d %H:%M:%S%.6f+00").to_string()
 }
 
+/// Columns of what [`object_row`] gives.
+pub(super) const OBJECT_COLUMNS: &[&str] = &["object_id", "kind", "begin_snapshot", "body"];
+
 /// A row of `boathouse_object` (`object_id`, kind, `begin_snapshot`, body).
 pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Result<Vec<Value>, MetastoreError> {
     let text = serde_json::to_string(body).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;

@@ -50,6 +50,12 @@ pub const TEMPORARY_ID_MAX: i64 = -0x4000_0000;
 /// OIDs from here on belong to objects that are not committed yet.
 const PROVISIONAL_OID_MIN: i64 = 0x7000_0000;
 
+/// Ids from here on are of roles that every catalog has: this and their OIDs. No commit gives such an id.
+const PREDEFINED_ID_MIN: i64 = 1 << 40;
+/// The OIDs of these roles: those of PostgreSQL's predefined roles, and our own from 9901 on.
+const PREDEFINED_OIDS: &[u32] =
+    &[3373, 3374, 3375, 3377, 4200, 4544, 4550, 4569, 4570, 4571, 6171, 6181, 6182, 6304, 6337, 6392, 9901, 9902];
+
 /// Objects of every new catalog have the OIDs that they have in PostgreSQL: the bootstrap superuser, the database, schema
 /// `public`.
 const CANONICAL_OIDS: &[(ObjectId, u32)] = &[(ObjectId(1), 10), (ObjectId(2), 5), (ObjectId(3), 2200)];
@@ -59,6 +65,9 @@ impl ObjectId {
     pub fn oid(self) -> u32 {
         if let Some((_, oid)) = CANONICAL_OIDS.iter().find(|(id, _)| *id == self) {
             return *oid;
+        }
+        if self.is_predefined() {
+            return u32::try_from(self.0 - PREDEFINED_ID_MIN).unwrap_or(u32::MAX);
         }
         let oid = if self.0 < 0 { PROVISIONAL_OID_MIN - self.0 } else { USER_OID_MIN + self.0 };
         u32::try_from(oid).unwrap_or(u32::MAX)
@@ -72,8 +81,18 @@ impl ObjectId {
         match i64::from(oid) {
             oid if oid >= PROVISIONAL_OID_MIN => Some(Self(PROVISIONAL_OID_MIN - oid)),
             oid if oid >= USER_OID_MIN => Some(Self(oid - USER_OID_MIN)),
-            _ => None,
+            _ => PREDEFINED_OIDS.contains(&oid).then(|| Self::predefined(oid)),
         }
+    }
+
+    /// A role that every catalog has, by its OID.
+    pub const fn predefined(oid: u32) -> Self {
+        Self(PREDEFINED_ID_MIN + oid as i64)
+    }
+
+    /// Whether it is a role that every catalog has.
+    pub fn is_predefined(self) -> bool {
+        self.0 >= PREDEFINED_ID_MIN
     }
 
     /// Whether no commit gave it: the object's transaction has not committed, or it is temporary.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int32Array, Int32Builder, ListBuilder};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
-use datafusion::common::{Result, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::functions_nested::make_array::make_array_udf;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
@@ -81,8 +81,16 @@ impl ScalarUDFImpl for ArrayOf {
         if let Some(item) = made {
             return Ok(Arc::new(field(ARRAY_OF, &PgType::Array(Box::new(of_field(item))), true)));
         }
-        // What the engine brings together.
-        let types: Vec<DataType> = args.arg_fields.iter().map(|item| item.data_type().clone()).collect();
+        // What the engine brings together. Text without a type takes that of the others, which may be floating-point numbers.
+        let is_untyped = |value| matches!(value, Some(&ScalarValue::Utf8(_) | &ScalarValue::Null));
+        let typed = args.arg_fields.iter().zip(args.scalar_arguments).filter(|(_, value)| !is_untyped(**value));
+        let mut types: Vec<DataType> = typed.map(|(item, _)| item.data_type().clone()).collect();
+        if types.is_empty() {
+            types.extend(args.arg_fields.iter().map(|item| item.data_type().clone()));
+        }
+        if types.iter().any(DataType::is_floating) && types.iter().all(DataType::is_numeric) {
+            types = vec![DataType::Float64];
+        }
         let alike = make_array_udf().inner().coerce_types(&types)?;
         Ok(Arc::new(Field::new(ARRAY_OF, make_array_udf().return_type(&alike)?, true)))
     }

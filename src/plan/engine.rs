@@ -15,14 +15,11 @@ use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{Expr, ScalarUDF};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec};
 use datafusion::prelude::SessionConfig;
 
 use super::BarrierPlanner;
+use super::joins::{AskedInPart, YieldInJoins};
 use super::opaque::{HideOrderings, KeepNestedKeys};
 use crate::error::SqlError;
 use crate::pg::{
@@ -65,6 +62,7 @@ impl Engine {
         rules.insert(0, Arc::new(HideOrderings));
         let filters = rules.iter().rposition(|rule| rule.name().starts_with("FilterPushdown")).unwrap_or(rules.len());
         rules.insert(filters, Arc::new(KeepNestedKeys));
+        rules.push(Arc::new(AskedInPart));
         rules.push(Arc::new(YieldInJoins));
         let mut planners = SessionStateDefaults::default_expr_planners();
         planners.insert(0, Arc::new(IntervalPlanner));
@@ -151,28 +149,5 @@ impl Engine {
     /// Memory, spill files and object stores of all statements together.
     pub fn runtime(&self) -> &Arc<RuntimeEnv> {
         &self.runtime
-    }
-}
-
-/// Lets joins give way to others. A join makes many batches of one batch of its input, and only reading input counts as
-/// work that must pause; without this a cross join could not be cancelled for minutes.
-#[derive(Debug)]
-struct YieldInJoins;
-
-impl PhysicalOptimizerRule for YieldInJoins {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let multiplies = node.is::<CrossJoinExec>() || node.is::<NestedLoopJoinExec>() || node.is::<HashJoinExec>();
-            Ok(if multiplies { Transformed::yes(Arc::new(CooperativeExec::new(node))) } else { Transformed::no(node) })
-        })
-        .map(|transformed| transformed.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "yield_in_joins"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
     }
 }

@@ -1,8 +1,9 @@
 //! FOR UPDATE and FOR SHARE: until the transaction ends, nobody else writes to the tables whose rows it has locked. That is
-//! more than PostgreSQL locks, and less than it tells apart.
+//! more than PostgreSQL locks, and less than it tells apart. LOCK TABLE.
 
 use sqlparser::ast::{self, Query, SetExpr, TableFactor};
 
+use super::command::DdlPlan;
 use super::rewrite::called;
 use super::{Need, PlanError, PlanResult, Right, Scope, query};
 use crate::catalog::RelationKind;
@@ -10,15 +11,15 @@ use crate::error::{Plain, SqlState, unsupported};
 use crate::govern::Privilege;
 use crate::guard::row_security_applies;
 use crate::name::ObjectId;
-use crate::statement::as_it_was;
+use crate::statement::{LockMode, LockTable, as_it_was};
 
 /// What a query locks.
 #[derive(Debug, Default)]
 pub struct Locks {
     /// Tables that must not be written to by others until the transaction commits.
     pub tables: Vec<ObjectId>,
-    /// Whether it fails if others have them (`NOWAIT`).
-    pub nowait: bool,
+    /// `NOWAIT`: it fails if others have them. What it could not lock then, as the error's message says it.
+    pub nowait: Option<&'static str>,
     /// Rights that it takes, besides those to read.
     pub needs: Vec<Need>,
 }
@@ -46,7 +47,9 @@ pub(super) fn take(scope: &Scope, query: &mut Query) -> PlanResult<Locks> {
         if matches!(clause.nonblock, Some(ast::NonBlock::SkipLocked)) {
             return Err(unsupported("SKIP LOCKED").into());
         }
-        locks.nowait |= matches!(clause.nonblock, Some(ast::NonBlock::Nowait));
+        if matches!(clause.nonblock, Some(ast::NonBlock::Nowait)) {
+            locks.nowait = Some("row in relation");
+        }
         let of = clause.of.as_ref().map(|name| query::qualified(name).map(|name| name.name).unwrap_or_default());
         let mut found = false;
         let from = select.from.iter();
@@ -87,6 +90,29 @@ fn lock(scope: &Scope, locks: &mut Locks, factor: &TableFactor) -> PlanResult<()
     }
     locks.tables.push(id);
     locks.needs.push(Need { role: scope.ctx.role, right: Right::AnyColumn { id, privilege: Privilege::Update } });
+    Ok(())
+}
+
+/// LOCK TABLE. What it holds against others is the whole table, or nothing. `42P01`, `42809`.
+pub(super) fn tables(scope: &Scope, ddl: &mut DdlPlan, lock: &LockTable) -> PlanResult<()> {
+    use Privilege::{Delete, Insert, Maintain, Select, Truncate, Update};
+    ddl.locks.nowait = lock.nowait.then_some("relation");
+    let suffices: &[Privilege] = match lock.mode {
+        LockMode::Read => &[Select, Insert, Update, Delete, Truncate, Maintain],
+        LockMode::Write => &[Insert, Update, Delete, Truncate, Maintain],
+        LockMode::Whole => &[Update, Delete, Truncate, Maintain],
+    };
+    for name in &lock.tables {
+        let (id, relation) = scope.ctx.require_relation(name)?;
+        if !matches!(relation.storage, RelationKind::Table(_)) {
+            let message = format!("\"{}\" is not a table", relation.name);
+            return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
+        }
+        ddl.needs.push(Need { role: scope.ctx.role, right: Right::AnyOf { id, privileges: suffices } });
+        if lock.mode == LockMode::Whole {
+            ddl.locks.tables.push(id);
+        }
+    }
     Ok(())
 }
 

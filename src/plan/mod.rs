@@ -12,6 +12,7 @@ mod engine;
 mod from_function;
 mod generated;
 mod insert;
+mod joins;
 mod lock;
 mod merge;
 mod modify;
@@ -162,6 +163,8 @@ pub enum Plan {
         analyze: bool,
         /// Whether each step is shown in full.
         verbose: bool,
+        /// Whether the policies that count are shown.
+        policies: bool,
     },
     /// Send a query's rows to the client in a format of COPY.
     CopyOut(CopyPlan, QueryPlan),
@@ -203,16 +206,19 @@ pub struct Need {
 pub enum Right {
     /// Being a superuser. What for, as the error's message says it: `permission denied to …`.
     Superuser(&'static str),
-    /// The attribute CREATEROLE. What for, as the error's message says it: `permission denied to …`.
-    CreateRole(&'static str),
+    /// An attribute, to create roles or to change it.
+    Attribute(Attribute, &'static str),
     /// Ownership of an object.
     Own(ObjectId),
+    /// All rights of a role, or ownership of an object.
+    OwnOr(ObjectId, ObjectId),
     /// Membership in a role.
     Member(ObjectId),
     /// All rights of a role. What for, as the error's message says it: `permission denied to …`.
     RightsOf(ObjectId, &'static str),
-    /// ADMIN OPTION on a role.
-    Admin(ObjectId),
+    /// ADMIN OPTION on a role, and the attribute CREATEROLE unless it is to grant, revoke or comment; a superuser's role is for
+    /// superusers. What for, as the error's message says it: `grant`.
+    Admin(ObjectId, &'static str),
     /// A privilege on the one database.
     Database(Privilege),
     /// A privilege on a schema.
@@ -235,15 +241,35 @@ pub enum Right {
         /// What is done to it.
         privilege: Privilege,
     },
-    /// May grant a privilege on an object (or column) on.
-    GrantOption {
+    /// One of some privileges on a relation.
+    AnyOf {
+        /// The relation. Its schema must be usable, too.
+        id: ObjectId,
+        /// Each of them suffices.
+        privileges: &'static [Privilege],
+    },
+    /// Any privilege on an object, or on a column of it.
+    Anything {
         /// The relation, schema or database.
         id: ObjectId,
-        /// The id of a column whose grant options count besides the relation's. `None`: the object's alone.
+        /// The id of a column whose privileges count besides the relation's. `None`: the object's alone.
         column: Option<i32>,
-        /// What is granted on.
-        privilege: Privilege,
     },
+}
+
+/// What a role may have to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// SUPERUSER.
+    Superuser,
+    /// CREATEROLE.
+    CreateRole,
+    /// CREATEDB.
+    CreateDb,
+    /// REPLICATION.
+    Replication,
+    /// BYPASSRLS.
+    BypassRls,
 }
 
 /// A statement's parameters.
@@ -385,9 +411,10 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
         Command::Modify(modify) => Plan::Modify(modify::plan(scope, modify, parameters)?),
         Command::Merge(merge) => Plan::Modify(merge::plan(scope, merge, parameters)?),
         Command::Parts(with) => parts::plan(scope, with, parameters)?,
-        Command::Explain(Explain { analyze, verbose, statement }) => match statement.as_ref() {
+        Command::Explain(Explain { analyze, verbose, policies, statement }) => match statement.as_ref() {
             Command::Query(query) => {
-                Plan::Explain { query: query::plan(scope, query, parameters)?, analyze: *analyze, verbose: *verbose }
+                let query = query::plan(scope, query, parameters)?;
+                Plan::Explain { query, analyze: *analyze, verbose: *verbose, policies: *policies }
             }
             _ => return Err(unsupported("EXPLAIN of a statement that is not a query").into()),
         },

@@ -13,7 +13,7 @@ use super::{Scope, query, rewrite, typing};
 use crate::catalog::Relation;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::govern::PolicyCommand;
-use crate::guard::{ChosenMask, Policies, RowRules, masks, row_policies};
+use crate::guard::{AppliedPolicy, ChosenMask, Policies, RowRules, masks, row_policies};
 use crate::name::ObjectId;
 use crate::statement::parse_expression;
 use crate::types::field;
@@ -46,7 +46,21 @@ pub(super) fn bind(
             *slot = Some(self::mask(scope, relation, mask, &inner)?);
         }
     }
-    Ok(Some(Policies { row_filter, masks: bound }))
+    Ok(Some(Policies { row_filter, masks: bound, applied: applied(relation, rules.as_ref(), &chosen) }))
+}
+
+fn applied(relation: &Relation, rules: Option<&RowRules<'_>>, masks: &[ChosenMask<'_>]) -> Vec<AppliedPolicy> {
+    let mut all = Vec::new();
+    if let Some(rules) = rules {
+        all.extend(rules.permissive.is_empty().then_some(AppliedPolicy::NoRow));
+        all.extend(rules.permissive.iter().map(|policy| AppliedPolicy::Permissive(policy.name.clone())));
+        all.extend(rules.restrictive.iter().map(|policy| AppliedPolicy::Restrictive(policy.name.clone())));
+    }
+    all.extend(masks.iter().filter_map(|mask| {
+        let column = relation.columns.get(mask.column)?.name.clone();
+        Some(AppliedPolicy::Mask { policy: mask.policy.name.clone(), column })
+    }));
+    all
 }
 
 /// (any permissive) and (every restrictive); false without a permissive one.

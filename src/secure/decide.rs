@@ -3,10 +3,10 @@
 use crate::catalog::{Body, IdentityKind, Relation, RelationKind};
 use crate::context::Context;
 use crate::error::{Plain, SqlState, internal};
-use crate::govern::{Acl, Privilege, PrivilegeSet, can_set};
+use crate::govern::{Acl, Privilege, PrivilegeSet, best_admin, can_set};
 use crate::name::ObjectId;
 use crate::pg::SequenceAction;
-use crate::plan::{Need, Right};
+use crate::plan::{Attribute, Need, Right};
 
 pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
     let as_role;
@@ -23,15 +23,15 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         Right::Superuser(what) => {
             Err(denied(format!("permission denied to {what}")).detail("Only a superuser may do that."))
         }
-        Right::CreateRole(what) => {
-            let permitted = who.catalog.role(who.role).is_some_and(|role| role.create_role);
-            let error = || {
-                denied(format!("permission denied to {what}"))
-                    .detail("Only roles with the CREATEROLE attribute may do that.")
-            };
-            if permitted { Ok(()) } else { Err(error()) }
-        }
+        Right::Attribute(attribute, doing) => self::attribute(who, *attribute, doing),
         Right::Own(id) => own(who, *id),
+        Right::OwnOr(role, id) => {
+            if who.roles.contains(role) {
+                Ok(())
+            } else {
+                own(who, *id)
+            }
+        }
         Right::Member(role) => {
             let member = can_set(who.role, *role, |id| who.catalog.role(id));
             let error = || denied(format!("must be able to SET ROLE \"{}\"", who.catalog.role_name(*role)));
@@ -46,19 +46,7 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
             };
             if who.roles.contains(role) { Ok(()) } else { Err(error()) }
         }
-        Right::Admin(role) => {
-            let admin = who
-                .roles
-                .iter()
-                .filter_map(|id| who.catalog.role(*id))
-                .flat_map(|role| &role.member_of)
-                .any(|m| m.role == *role && m.admin);
-            let error = || {
-                denied(format!("permission denied for role \"{}\"", who.catalog.role_name(*role)))
-                    .detail("Only roles with the ADMIN option on it may grant, change or drop it.")
-            };
-            if admin { Ok(()) } else { Err(error()) }
-        }
+        Right::Admin(role, doing) => admin(who, *role, doing),
         Right::Database(privilege) => {
             let held = who.catalog.database().and_then(|database| database.acl.as_ref()).map(|acl| who.rights(acl));
             let name = crate::catalog::DATABASE_NAME;
@@ -72,20 +60,76 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         }
         Right::Schema(id, privilege) => {
             let schema = who.catalog.schema(*id).ok_or_else(|| internal("a need for a schema that is gone"))?;
-            let held = who.rights(&Context::schema_acl(schema)).contains(*privilege);
+            let held = who.schema_rights(schema).contains(*privilege);
             if held { Ok(()) } else { Err(denied(format!("permission denied for schema {}", schema.name))) }
         }
         Right::Relation { id, privilege, columns } => on_relation(who, *id, *privilege, columns),
         Right::Sequence(id, action) => sequence(who, *id, *action),
         Right::AnyColumn { id, privilege } => {
             let relation = usable(who, *id)?;
-            let held = who.rights(&relation.effective_acl());
+            let held = who.relation_rights(relation);
             let any =
                 relation.columns.iter().any(|column| column_rights(who, column.acl.as_ref()).contains(*privilege));
             if held.contains(*privilege) || any { Ok(()) } else { Err(denied_relation(relation)) }
         }
-        Right::GrantOption { id, column, privilege } => grant_option(who, *id, *column, *privilege),
+        Right::AnyOf { id, privileges } => {
+            let relation = usable(who, *id)?;
+            let held = who.relation_rights(relation);
+            let any = privileges.iter().any(|privilege| held.contains(*privilege));
+            if any { Ok(()) } else { Err(denied_relation(relation)) }
+        }
+        Right::Anything { id, column } => anything(who, *id, *column),
     }
+}
+
+/// To create a role, with an attribute or not, or to change an attribute of one.
+fn attribute(who: &Context, attribute: Attribute, doing: &str) -> Result<(), Plain> {
+    let own = who.catalog.role(who.role);
+    let (name, held) = match attribute {
+        Attribute::Superuser => ("SUPERUSER", own.map(|role| role.superuser)),
+        Attribute::CreateRole => ("CREATEROLE", own.map(|role| role.create_role)),
+        Attribute::CreateDb => ("CREATEDB", own.map(|role| role.create_db)),
+        Attribute::Replication => ("REPLICATION", own.map(|role| role.replication)),
+        Attribute::BypassRls => ("BYPASSRLS", own.map(|role| role.bypass_rls)),
+    };
+    if held == Some(true) {
+        return Ok(());
+    }
+    let what = match (doing, attribute) {
+        ("create", Attribute::CreateRole) => "create roles".to_owned(),
+        ("create", _) => format!("create roles with the {name} attribute"),
+        ("drop", _) => {
+            let detail =
+                "Only roles with the CREATEROLE attribute and the ADMIN option on the target roles may drop roles.";
+            return Err(denied("permission denied to drop role".to_owned()).detail(detail));
+        }
+        _ => format!("change the {name} attribute"),
+    };
+    Err(denied(format!("permission denied to {doing} role"))
+        .detail(format!("Only roles with the {name} attribute may {what}.")))
+}
+
+fn admin(who: &Context, role: ObjectId, doing: &str) -> Result<(), Plain> {
+    let catalog = &who.catalog;
+    let name = catalog.role_name(role);
+    let of_membership = matches!(doing, "grant" | "revoke");
+    let message = if of_membership {
+        format!("permission denied to {doing} role \"{name}\"")
+    } else {
+        format!("permission denied to {doing} role")
+    };
+    if catalog.role(role).is_some_and(|role| role.superuser) {
+        let detail = format!("Only roles with the SUPERUSER attribute may {doing} roles with the SUPERUSER attribute.");
+        return Err(denied(message).detail(detail));
+    }
+    let may_create = catalog.role(who.role).is_some_and(|role| role.create_role);
+    let alone = of_membership || doing == "comment on";
+    if best_admin(who.role, role, |id| catalog.role(id)).is_some() && (alone || may_create) {
+        return Ok(());
+    }
+    let attribute = if alone { "" } else { "CREATEROLE attribute and the " };
+    let detail = format!("Only roles with the {attribute}ADMIN option on role \"{name}\" may {doing} this role.");
+    Err(denied(message).detail(detail))
 }
 
 fn denied(message: String) -> Plain {
@@ -119,7 +163,7 @@ fn column_rights(who: &Context, acl: Option<&Acl>) -> PrivilegeSet {
 
 fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32]) -> Result<(), Plain> {
     let relation = usable(who, id)?;
-    if who.rights(&relation.effective_acl()).contains(privilege) {
+    if who.relation_rights(relation).contains(privilege) {
         return Ok(());
     }
     // Lineage counts columns by position; grants go by column id.
@@ -133,7 +177,7 @@ fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32
 /// USAGE or UPDATE; the sequence of an identity column comes with INSERT on its table.
 fn sequence(who: &Context, id: ObjectId, action: SequenceAction) -> Result<(), Plain> {
     let relation = usable(who, id)?;
-    let held = who.rights(&relation.effective_acl());
+    let held = who.relation_rights(relation);
     let suffices = match action {
         SequenceAction::Next { .. } => held.contains(Privilege::Usage) || held.contains(Privilege::Update),
         SequenceAction::Current => held.contains(Privilege::Usage) || held.contains(Privilege::Select),
@@ -153,7 +197,7 @@ fn sequence(who: &Context, id: ObjectId, action: SequenceAction) -> Result<(), P
     let comes_along = table.is_some_and(|(table, column)| {
         let identity = table.column_by_id(column).and_then(|column| column.identity.as_ref());
         identity.is_some_and(|identity| identity.kind != IdentityKind::Serial)
-            && who.rights(&table.effective_acl()).contains(Privilege::Insert)
+            && who.relation_rights(table).contains(Privilege::Insert)
     });
     if comes_along { Ok(()) } else { Err(denied_relation(relation)) }
 }
@@ -175,23 +219,19 @@ fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {
     }))
 }
 
-fn grant_option(who: &Context, id: ObjectId, column: Option<i32>, privilege: Privilege) -> Result<(), Plain> {
+fn anything(who: &Context, id: ObjectId, column: Option<i32>) -> Result<(), Plain> {
     let entry = who.catalog.entry(id).ok_or_else(|| internal("a need for an object that is gone"))?;
-    if entry.body.owner().is_some_and(|owner| who.owns(owner)) {
-        return Ok(());
-    }
-    let (acl, column_acl, shown) = match &entry.body {
+    let (held, shown) = match &entry.body {
         Body::Relation(relation) => {
-            let column_acl =
-                column.and_then(|column| relation.column_by_id(column)).and_then(|column| column.acl.clone());
-            (relation.effective_acl(), column_acl, denied_relation(relation))
+            let column = column.and_then(|column| relation.column_by_id(column));
+            let on_column = column_rights(who, column.and_then(|column| column.acl.as_ref()));
+            (who.relation_rights(relation).with(on_column), denied_relation(relation))
         }
         Body::Schema(schema) => {
-            (Context::schema_acl(schema), None, denied(format!("permission denied for schema {}", schema.name)))
+            (who.schema_rights(schema), denied(format!("permission denied for schema {}", schema.name)))
         }
         Body::Database(database) => (
-            database.acl.clone().unwrap_or_default(),
-            None,
+            database.acl.as_ref().map(|acl| who.rights(acl)).unwrap_or_default(),
             denied(format!("permission denied for database {}", database.name)),
         ),
         Body::Role(_)
@@ -203,7 +243,5 @@ fn grant_option(who: &Context, id: ObjectId, column: Option<i32>, privilege: Pri
             return Err(internal("a grant on an object that has no ACL"));
         }
     };
-    let grantable =
-        acl.grantable_by(&who.roles).with(column_acl.map(|acl| acl.grantable_by(&who.roles)).unwrap_or_default());
-    if grantable.contains(privilege) { Ok(()) } else { Err(shown) }
+    if held.is_empty() { Err(shown) } else { Ok(()) }
 }

@@ -53,9 +53,9 @@ fn permitted(ctx: &Context, plan: Plan) -> Result<Plan, SqlError> {
             query.logical = authorize_logical(ctx, query.logical)?;
             Plan::Declare { query, hold }
         }
-        Plan::Explain { mut query, analyze, verbose } => {
+        Plan::Explain { mut query, analyze, verbose, policies } => {
             query.logical = authorize_logical(ctx, query.logical)?;
-            Plan::Explain { query, analyze, verbose }
+            Plan::Explain { query, analyze, verbose, policies }
         }
         Plan::Insert(mut insert) => {
             check(ctx, &insert.needs)?;

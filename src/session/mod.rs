@@ -27,6 +27,7 @@ use crate::context::{Assigned, Context, Drawn, resolve_search_path};
 use crate::encode::{Style, parse_timestamp};
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
+use crate::govern::predefined::READ_SERVER_FILES;
 use crate::guard::{Guard, Reader};
 use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
@@ -525,13 +526,14 @@ async fn past(shared: &Shared, ctx: &Context, moments: &[AsOf]) -> Result<BTreeM
 async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Facts, SqlError> {
     let denied = |what: &str| {
         Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}"))
-            .detail("Only a superuser may do that.")
+            .detail("Only roles with privileges of role \"pg_read_server_files\" may do that.")
     };
+    let may_read = ctx.superuser || ctx.roles.contains(&READ_SERVER_FILES);
     let lake = &shared.lake;
     let state = shared.engine.state();
     Ok(match command {
         Command::CreateExternalTable(create) => {
-            if !ctx.superuser {
+            if !may_read {
                 return Err(denied("create an external table").into());
             }
             let location = lake.locate(&create.location)?;
@@ -549,7 +551,7 @@ async fn gather(shared: &Shared, ctx: &Context, command: &Command) -> Result<Fac
         }
         Command::Copy(copy) => match &copy.target {
             CopyTarget::FromLocation(text) => {
-                if !ctx.superuser {
+                if !may_read {
                     return Err(denied("COPY from a location").into());
                 }
                 let location = lake.locate(text)?;

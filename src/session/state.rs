@@ -102,6 +102,9 @@ impl Session {
     /// Whether the transaction's state admits a statement. `25P02`, `25006`.
     pub(super) fn admit(&self, statement: &Statement) -> Result<(), SqlError> {
         let class = statement.command.class();
+        if matches!(statement.command, Command::LockTable(_)) && !self.open.as_ref().is_some_and(|open| open.explicit) {
+            return Err(outside_block("LOCK TABLE"));
+        }
         if class == Class::Write && self.settings.snapshot().is_some() {
             let hint = "RESET snapshot_version and snapshot_time.";
             let message = format!("cannot execute {} while tables are read as they were", statement.command.tag());
@@ -413,10 +416,7 @@ impl Session {
     fn block(&mut self, command: &str) -> Result<&mut Open, SqlError> {
         match &mut self.open {
             Some(open) if open.explicit => Ok(open),
-            _ => {
-                let message = format!("{command} can only be used in transaction blocks");
-                Err(Plain::new(SqlState::NO_ACTIVE_TRANSACTION, message).into())
-            }
+            _ => Err(outside_block(command)),
         }
     }
 
@@ -476,4 +476,9 @@ pub(super) fn lost_race() -> SqlError {
 fn read_only(command: &Command) -> SqlError {
     let message = format!("cannot execute {} in a read-only transaction", command.tag());
     Plain::new(SqlState::READ_ONLY_TRANSACTION, message).into()
+}
+
+fn outside_block(command: &str) -> SqlError {
+    let message = format!("{command} can only be used in transaction blocks");
+    Plain::new(SqlState::NO_ACTIVE_TRANSACTION, message).into()
 }

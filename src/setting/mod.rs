@@ -106,6 +106,12 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Word(LEVELS),
         "Sets the message levels that are sent to the client."
     ),
+    setting!(
+        "createrole_self_grant",
+        "",
+        Kind::Word(&["", "set", "inherit", "set, inherit", "set,inherit", "inherit, set", "inherit,set"]),
+        "Sets whether a CREATEROLE user automatically grants the role to themselves, and with which options."
+    ),
     setting!("DateStyle", "ISO, MDY", Kind::DateStyle, "Sets the display format for date and time values."; report),
     setting!("default_table_access_method", "heap", Kind::Text, "Sets the default table access method for new tables."),
     setting!(
@@ -381,6 +387,12 @@ impl Settings {
     /// How exactly floats print: above 0 the shortest exact form, else that many digits more than 15 (float4: 6).
     pub fn extra_float_digits(&self) -> i32 {
         self.text("extra_float_digits").parse().unwrap_or(1)
+    }
+
+    /// Whether who makes a role may SET ROLE to it, and whether he inherits its rights.
+    pub fn createrole_self_grant(&self) -> (bool, bool) {
+        let text = self.text("createrole_self_grant");
+        (text.contains("set"), text.contains("inherit"))
     }
 
     /// Rounds of hashing in new SCRAM verifiers.

@@ -20,7 +20,7 @@ impl Command {
     /// What the command does. EXPLAIN reads; with ANALYZE it does what the statement that it explains does.
     pub fn class(&self) -> Class {
         match self {
-            Self::Query(_) | Self::Declare(_) => Class::Read,
+            Self::Query(_) | Self::Declare(_) | Self::LockTable(_) | Self::Checkpoint => Class::Read,
             Self::Copy(copy) => match copy.target {
                 super::CopyTarget::ToStdout => Class::Read,
                 super::CopyTarget::FromStdin
@@ -34,6 +34,7 @@ impl Command {
             | Self::Merge(_)
             | Self::Parts(_)
             | Self::CreateSchema(_)
+            | Self::AlterSchema(_)
             | Self::CreateTable(_)
             | Self::CreateTableAs(_)
             | Self::CreateExternalTable(_)
@@ -117,6 +118,9 @@ impl Command {
             Self::Explain(_) => "EXPLAIN",
             Self::Copy(_) => "COPY",
             Self::CreateSchema(_) => "CREATE SCHEMA",
+            Self::AlterSchema(_) => "ALTER SCHEMA",
+            Self::LockTable(_) => "LOCK TABLE",
+            Self::Checkpoint => "CHECKPOINT",
             Self::CreateTable(_) => "CREATE TABLE",
             Self::CreateTableAs(_) => "CREATE TABLE AS",
             Self::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",

@@ -20,6 +20,8 @@ pub struct Grant {
     pub grantees: Vec<RoleSpec>,
     /// `WITH GRANT OPTION`: the grantees may grant the privileges to others.
     pub option: bool,
+    /// `GRANTED BY`: who grants or granted them; only the current role may be named.
+    pub granted_by: Option<RoleSpec>,
     /// `REVOKE … CASCADE`: what the grantees granted to others goes too; without it that is `2BP01`. False for GRANT.
     pub cascade: bool,
 }
@@ -52,7 +54,7 @@ pub enum GrantObjects {
 }
 
 /// Membership in roles.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct GrantRole {
     /// The roles that membership is given in or taken from, each by its name.
     pub roles: Vec<String>,
@@ -64,6 +66,10 @@ pub struct GrantRole {
     pub inherit: Option<bool>,
     /// May SET ROLE to the roles. `None`: not mentioned.
     pub set: Option<bool>,
+    /// `GRANTED BY`: who makes them members, or made them so.
+    pub granted_by: Option<RoleSpec>,
+    /// `REVOKE … CASCADE`: memberships that go back to these go, too.
+    pub cascade: bool,
 }
 
 /// `ALTER DEFAULT PRIVILEGES`.
@@ -112,7 +118,7 @@ const UNSUPPORTED_OBJECTS: &[&str] = &[
 ];
 
 pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxError> {
-    let mut role_options = GrantRole { roles: Vec::new(), members: Vec::new(), admin: None, inherit: None, set: None };
+    let mut role_options = GrantRole::default();
     let mut option = false;
     if revoke {
         if c.words(&["grant", "option", "for"]) {
@@ -162,15 +168,10 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
     if !revoke && c.words(&["with", "grant", "option"]) {
         option = true;
     }
-    if c.words(&["granted", "by"]) {
-        let grantor = RoleSpec::parse(c)?;
-        if grantor != RoleSpec::CurrentUser {
-            return Err(c.unsupported("GRANTED BY another role"));
-        }
-    }
+    let granted_by = granted_by(c)?;
     let cascade = revoke && c.words(&["cascade"]);
     let _default = revoke && !cascade && c.words(&["restrict"]);
-    let grant = Grant { privileges, all_columns, objects, grantees, option, cascade };
+    let grant = Grant { privileges, all_columns, objects, grantees, option, granted_by, cascade };
     Ok(if revoke { Command::Revoke(grant) } else { Command::Grant(grant) })
 }
 
@@ -273,7 +274,9 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
 fn membership(c: &mut Cursor<'_>, mut grant: GrantRole, revoke: bool) -> Result<Command, SyntaxError> {
     grant.members = c.list(RoleSpec::parse)?;
     if revoke {
-        let _behavior = c.words(&["cascade"]) || c.words(&["restrict"]);
+        grant.granted_by = granted_by(c)?;
+        grant.cascade = c.words(&["cascade"]);
+        let _default = !grant.cascade && c.words(&["restrict"]);
         return Ok(Command::RevokeRole(grant));
     }
     if c.words(&["with"]) {
@@ -292,5 +295,10 @@ fn membership(c: &mut Cursor<'_>, mut grant: GrantRole, revoke: bool) -> Result<
             }
         }
     }
+    grant.granted_by = granted_by(c)?;
     Ok(Command::GrantRole(grant))
+}
+
+fn granted_by(c: &mut Cursor<'_>) -> Result<Option<RoleSpec>, SyntaxError> {
+    Ok(if c.words(&["granted", "by"]) { Some(RoleSpec::parse(c)?) } else { None })
 }

@@ -11,6 +11,7 @@ mod cursor;
 mod declare;
 mod grant;
 mod layout;
+mod lock;
 mod maintain;
 mod merge;
 mod modify;
@@ -34,6 +35,7 @@ use cursor::Cursor;
 pub use declare::{Declare, Fetch};
 pub use grant::{AlterDefaultPrivileges, Grant, GrantObjects, GrantRole, Owned, PrivilegeItem};
 pub use layout::Layout;
+pub use lock::{LockMode, LockTable};
 pub use maintain::{Effort, Maintain, Restore};
 pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
@@ -44,8 +46,8 @@ pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOption
 pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
-    ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable, CreateSchema, CreateTable,
-    CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Truncate,
+    AlterSchema, AlterSchemaAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
+    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Truncate,
 };
 pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
@@ -92,6 +94,12 @@ pub enum Command {
     Copy(CopyStatement),
     /// `CREATE SCHEMA`, also without a name of its own: `CREATE SCHEMA AUTHORIZATION role`.
     CreateSchema(CreateSchema),
+    /// Keep others from writing to tables.
+    LockTable(LockTable),
+    /// There is nothing to write that is not durable.
+    Checkpoint,
+    /// Rename a schema, or give it to another role.
+    AlterSchema(AlterSchema),
     /// `CREATE TABLE` with a list of columns: an empty table of the warehouse.
     CreateTable(CreateTable),
     /// `CREATE TABLE … AS query`: a table of the warehouse with the query's rows.
@@ -197,6 +205,8 @@ pub struct Explain {
     pub analyze: bool,
     /// `VERBOSE`: the plan is shown with more detail.
     pub verbose: bool,
+    /// `POLICIES`: the policies that count are shown after the plan.
+    pub policies: bool,
     /// What is explained: a query, an INSERT or a CREATE TABLE AS; the parser refuses all else with `0A000`.
     pub statement: Box<Command>,
 }
@@ -250,6 +260,12 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["merge"]) {
         return merge::parse(c);
+    }
+    if c.words(&["lock"]) {
+        return lock::parse(c);
+    }
+    if c.words(&["checkpoint"]) {
+        return Ok(Command::Checkpoint);
     }
     if c.words(&["explain"]) {
         return explain(c);
@@ -467,6 +483,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["domain"]) {
         return user_type::alter(c, true);
     }
+    if c.words(&["schema"]) {
+        return table::alter_schema(c);
+    }
     if c.words(&["default", "privileges"]) {
         return grant::alter_default(c);
     }
@@ -525,7 +544,7 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 }
 
 fn explain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
-    let (mut analyze, mut verbose) = (false, false);
+    let (mut analyze, mut verbose, mut policies) = (false, false, false);
     if c.left_parenthesis() {
         loop {
             let option = c.ident()?;
@@ -534,6 +553,7 @@ fn explain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             match option.as_str() {
                 "analyze" => analyze = on,
                 "verbose" => verbose = on,
+                "policies" => policies = on,
                 "costs" | "timing" | "summary" | "buffers" | "settings" | "wal" => {}
                 "format" => {
                     let format = c.ident()?;
@@ -555,7 +575,7 @@ fn explain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let statement = Box::new(command(c)?);
     match statement.as_ref() {
         Command::Query(_) | Command::Insert(_) | Command::Parts(_) | Command::CreateTableAs(_) => {
-            Ok(Command::Explain(Explain { analyze, verbose, statement }))
+            Ok(Command::Explain(Explain { analyze, verbose, policies, statement }))
         }
         _ => Err(c.unsupported("EXPLAIN of this statement")),
     }

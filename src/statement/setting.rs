@@ -104,6 +104,9 @@ pub(super) fn show(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["all"]) {
         return Ok(Command::Show(Shown::All));
     }
+    if c.words(&["effective", "policy", "on"]) {
+        return effective_policy(c);
+    }
     let name = if c.words(&["time", "zone"]) {
         "timezone".to_owned()
     } else if c.words(&["transaction", "isolation", "level"]) {
@@ -118,6 +121,23 @@ pub(super) fn show(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         name
     };
     Ok(Command::Show(Shown::One(name)))
+}
+
+/// `SHOW EFFECTIVE POLICY ON relation [FOR ROLE role]`: a query for what [`crate::pg`]'s `effective_policy` gives.
+fn effective_policy(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let _noise = c.words(&["table"]);
+    let relation = c.qualified_name()?;
+    let quoted = |part: &str| crate::name::quote(part);
+    let schema = relation.schema.as_deref().map(|schema| format!("{}.", quoted(schema))).unwrap_or_default();
+    let relation = crate::name::quote_literal(&format!("{schema}{}", quoted(&relation.name)));
+    let role = if c.words(&["for"]) {
+        let _noise = c.words(&["role"]) || c.words(&["user"]);
+        format!(", {}", crate::name::quote_literal(&c.ident()?))
+    } else {
+        String::new()
+    };
+    let query = super::parse_query(&format!("SELECT * FROM effective_policy({relation}::regclass{role})"))?;
+    Ok(Command::Query(query))
 }
 
 pub(super) fn reset(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

@@ -26,6 +26,35 @@ pub struct CreateSchema {
     pub owner: Option<RoleSpec>,
 }
 
+/// `ALTER SCHEMA name …`.
+#[derive(Clone, Debug)]
+pub struct AlterSchema {
+    /// The schema's name.
+    pub name: String,
+    /// What becomes of it.
+    pub action: AlterSchemaAction,
+}
+
+/// What ALTER SCHEMA does.
+#[derive(Clone, Debug)]
+pub enum AlterSchemaAction {
+    /// `RENAME TO name`.
+    Rename(String),
+    /// `OWNER TO role`.
+    Owner(RoleSpec),
+}
+
+pub(super) fn alter_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let name = c.ident()?;
+    let action = if c.words(&["rename", "to"]) {
+        AlterSchemaAction::Rename(c.ident()?)
+    } else {
+        c.expect_words(&["owner", "to"])?;
+        AlterSchemaAction::Owner(RoleSpec::parse(c)?)
+    };
+    Ok(Command::AlterSchema(AlterSchema { name, action }))
+}
+
 /// `[TEMP] TABLE [IF NOT EXISTS] name … [ON COMMIT …]`: a table to be, wherever its columns come from.
 #[derive(Clone, Debug)]
 pub struct NewTable {

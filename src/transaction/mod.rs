@@ -55,8 +55,8 @@ pub struct Transaction {
     locks: Option<Holder>,
     /// Committed rows that its statement has met: by their keys they are in the way of new ones.
     met: BTreeMap<ObjectId, BTreeMap<FileId, Arc<RoaringTreemap>>>,
-    /// Whether its statement may not wait for locks.
-    nowait: bool,
+    /// If its statement may not wait for locks: what it could not lock, as the error's message says it.
+    nowait: Option<&'static str>,
     /// The lowest provisional id that was given, so that none is given twice.
     lowest_id: ObjectId,
     /// The session's temporary objects when it began: its first changes and rows.
@@ -114,7 +114,7 @@ impl Transaction {
             claimed_at: None,
             locks: None,
             met: BTreeMap::new(),
-            nowait: false,
+            nowait: None,
             lowest_id: ObjectId(0),
             started_us,
         }
@@ -236,16 +236,17 @@ impl Transaction {
             return Ok(Held::Firmly);
         }
         let relied_on_others = !std::mem::take(&mut self.met).is_empty();
-        let may_wait = !std::mem::take(&mut self.nowait);
+        let nowait = self.nowait.take();
         let holder = self.locks.get_or_insert_with(|| locks.holder());
         let name = wanted.whole.first().and_then(|table| self.catalog.relation(*table)).map(|table| table.name.clone());
-        let waited = holder.acquire(wanted, metastore, may_wait).await.map_err(|error| match name {
-            Some(name) if !may_wait => {
-                let message = format!("could not obtain lock on row in relation \"{name}\"");
-                Plain::new(SqlState::LOCK_NOT_AVAILABLE, message)
-            }
-            _ => error,
-        })?;
+        let waited =
+            holder.acquire(wanted, metastore, nowait.is_none()).await.map_err(|error| match (name, nowait) {
+                (Some(name), Some(what)) => {
+                    let message = format!("could not obtain lock on {what} \"{name}\"");
+                    Plain::new(SqlState::LOCK_NOT_AVAILABLE, message)
+                }
+                _ => error,
+            })?;
         let head = metastore.head();
         if head.snapshot == self.base.snapshot {
             return Ok(Held::Firmly);
@@ -288,9 +289,9 @@ impl Transaction {
         }
     }
 
-    /// The locks that the next statement wants must be free.
-    pub fn do_not_wait(&mut self) {
-        self.nowait = true;
+    /// The locks that the next statement wants must be free. `what`: what it could not lock, as the error's message says it.
+    pub fn do_not_wait(&mut self, what: &'static str) {
+        self.nowait = Some(what);
     }
 
     /// A place in its locks, for a savepoint.

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::encode::{ColumnBuilder, Style, rebuilt, text_array};
+use crate::encode::{ColumnBuilder, Style, rebuilt, text_array, write_stored_interval};
 use crate::setting::Zone;
 use crate::types::{PgType, field};
 
@@ -53,14 +53,13 @@ fn text(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     }
 }
 
-/// Intervals in a form that Arrow's cast, DuckDB and PostgreSQL all read.
 fn interval_text(array: &ArrayRef) -> ArrayRef {
     let intervals = array.as_primitive::<IntervalMonthDayNanoType>();
     let text = intervals.iter().map(|value| {
+        let mut out = Vec::new();
         value.map(|value| {
-            let (micros, sign) = (value.nanoseconds / 1000, if value.nanoseconds < 0 { "-" } else { "" });
-            let (seconds, fraction) = (micros.unsigned_abs() / 1_000_000, micros.unsigned_abs() % 1_000_000);
-            format!("{} mons {} days {sign}{seconds}.{fraction:06} secs", value.months, value.days)
+            write_stored_interval(&mut out, value);
+            String::from_utf8_lossy(&out).into_owned()
         })
     });
     Arc::new(text.collect::<StringArray>())

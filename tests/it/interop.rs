@@ -249,6 +249,56 @@ STRUCT(\"name\" VARCHAR, points STRUCT(x INTEGER, y DOUBLE, m VARCHAR)[], middle
     assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted);
 }
 
+/// A few rows are in no file, whatever is in them, and are the same to us, to DuckDB, after a restart and in files.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_of_all_types_are_inlined() {
+    let python = std::env::var("TEST_PYTHON").expect("run tests/run");
+    let mut server = Server::start().await;
+    let mut client = server.connect().await;
+    client
+        .simple(
+            r#"CREATE TYPE mood AS ENUM ('so so', 'it''s \ fine', 'null'); CREATE TYPE part AS ("a: b" text, ns numeric[], b bytea);
+             CREATE TABLE t (id int, b bytea, iv interval, z timetz, ts text[], m mood[], g int[][], p part, ps part[],
+                             x timestamptz[], f float8[], u uuid[], bo bool[], c char(3)[], bs bytea[], ivs interval[]);
+             INSERT INTO t VALUES (1, '\x00ff5c27', '1 year -3 days 04:05:06.000007', '10:11:12+02',
+               ARRAY['', 'null', NULL, 'a, b', '[x]', '{y: z}', 'q''q"q', 'b\c', E'l\nm', ' s ', 'ü'],
+               ARRAY['so so', 'it''s \ fine', 'null', NULL]::mood[], '{{1,2},{NULL,4}}',
+               ROW('it''s, {x}: [y]', ARRAY[1.5, NULL, -2], '\x2700')::part, ARRAY[ROW(NULL, NULL, NULL)::part, NULL, ROW('', '{}', '')::part],
+               ARRAY['2024-01-02 03:04:05.678+00'::timestamptz, 'infinity'], ARRAY['NaN'::float8, '-Infinity', '1e-300', -0.1],
+               ARRAY['007d90e0-c4fc-44da-8475-47a4b3003f01'::uuid], '{t,f,NULL}',
+               ARRAY['ab ', 'c'], ARRAY['\x'::bytea, '\x6127ff'], ARRAY['-1 month 00:00:01'::interval]);
+             INSERT INTO t (id, ts, ps) VALUES (2, '{}', '{}'), (3, NULL, NULL)"#,
+        )
+        .await
+        .unwrap();
+    assert_eq!(client.value("SELECT count(*) FROM t WHERE p.\"a: b\" LIKE '%[y]'").await.as_deref(), Some("1"));
+    let all = "SELECT string_agg(t::text, '|' ORDER BY id) FROM t";
+    let wanted = client.value(all).await.unwrap();
+    let files = "SELECT count(*) FROM pg_stat_user_tables WHERE relname = 't' AND n_ins_since_vacuum = 3";
+    assert_eq!(client.value(files).await.as_deref(), Some("1"), "the rows are in a file");
+    server.restart().await;
+    let metadata = server.directory.path().join("data/metadata.sqlite");
+    let read = || {
+        let output = Command::new(&python)
+            .args(["-c", READ, metadata.to_str().unwrap()])
+            .arg("SELECT * FROM l.public.t ORDER BY id")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let inlined = read();
+    let mut client = server.connect().await;
+    assert_eq!(client.value(all).await.as_ref(), Some(&wanted));
+    client.simple("VACUUM FULL t").await.unwrap();
+    assert_eq!(client.value(all).await.as_ref(), Some(&wanted));
+    assert_eq!(read(), inlined);
+    client.simple("DELETE FROM t WHERE id = 3; INSERT INTO t (id, bs) VALUES (4, '{}'); UPDATE t SET b = b || '\\x01' WHERE id = 1").await.unwrap();
+    let wanted = client.value(all).await.unwrap();
+    server.restart().await;
+    assert_eq!(server.connect().await.value(all).await.as_ref(), Some(&wanted));
+}
+
 /// The files of a table that is in another schema now are where they were, also after a restart, which sweeps.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_may_move_to_another_schema() {

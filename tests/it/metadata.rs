@@ -13,6 +13,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use boathouse::config::Config;
+
 use crate::support::postgres::Postgres;
 use crate::support::{Client, PASSWORD, Server};
 
@@ -119,14 +121,16 @@ async fn sixteen_writers_on_sqlite() {
 
 async fn on_postgres(postgres: &Postgres, address: SocketAddr) -> Server {
     postgres.new_database().await;
-    let url = format!("postgres://boathouse@{address}/boathouse");
-    Server::start_with(|config, directory| {
+    Server::start_with(metadata_at(address)).await
+}
+
+fn metadata_at(address: SocketAddr) -> impl FnOnce(&mut Config, &Path) {
+    move |config, directory| {
         let file = directory.join("password");
         std::fs::write(&file, PASSWORD).unwrap();
-        config.storage.metadata_url = Some(url);
+        config.storage.metadata_url = Some(format!("postgres://boathouse@{address}/boathouse"));
         config.storage.metadata_password_file = Some(file);
-    })
-    .await
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -276,7 +280,7 @@ async fn connections_to_the_metadata_may_be_encrypted() {
     assert_eq!(client.value("SELECT max(id) FROM t").await.as_deref(), Some("1"));
     // An authority that is not trusted.
     let other = tempfile::tempdir().unwrap();
-    let mut config = boathouse::config::Config::default();
+    let mut config = Config::default();
     config.storage.data_dir = other.path().to_owned();
     config.storage.metadata_url = Some(url("localhost"));
     let error = boathouse::app::App::start(&config, None).await.unwrap_err();
@@ -319,12 +323,20 @@ async fn a_commit_without_an_answer_is_found_or_not_but_never_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn system_columns_of_postgresql_are_names_like_others() {
     let postgres = Postgres::start().await;
-    let server = on_postgres(&postgres, postgres.address).await;
+    let mut server = on_postgres(&postgres, postgres.address).await;
     let mut client = server.connect().await;
     client.simple("CREATE TABLE o (xmin int, ctid text)").await.unwrap();
     client.simple("INSERT INTO o VALUES (1, 'a'), (2, 'b')").await.unwrap();
     client.simple("UPDATE o SET xmin = 3 WHERE ctid = 'a'").await.unwrap();
     assert_eq!(client.value("SELECT sum(xmin) FROM o").await.as_deref(), Some("5"));
+    // Values of all types come back as they were.
+    client.simple(r"CREATE TABLE v (b bytea, a text[], i interval)").await.unwrap();
+    client.simple(r#"INSERT INTO v VALUES ('\x00ff5c', '{NULL,it''s,"a\\b"}', '1 mon -3 days')"#).await.unwrap();
+    let all = "SELECT v::text FROM v";
+    let before = client.value(all).await;
+    assert_eq!(before.as_deref(), Some(r#"("\\x00ff5c","{NULL,it's,""a\\\\b""}","1 mon -3 days")"#));
+    server.restart_with(metadata_at(postgres.address)).await;
+    assert_eq!(server.connect().await.value(all).await, before);
 }
 
 /// A COMMIT that has begun is not canceled, and does what it says.

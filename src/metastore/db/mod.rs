@@ -20,6 +20,7 @@ pub(super) enum Value {
     Null,
     Int(i64),
     Text(String),
+    Bytes(Vec<u8>),
 }
 
 impl From<i64> for Value {
@@ -40,6 +41,11 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Self::Text(value)
+    }
+}
+impl From<&[u8]> for Value {
+    fn from(value: &[u8]) -> Self {
+        Self::Bytes(value.to_owned())
     }
 }
 impl<T: Into<Value>> From<Option<T>> for Value {
@@ -73,6 +79,13 @@ impl Row {
             other => Err(corrupt(index, "a text", other.unwrap_or(&Value::Null))),
         }
     }
+    pub(super) fn bytes_or_null(&self, index: usize) -> Result<Option<&[u8]>, MetastoreError> {
+        match self.0.get(index) {
+            Some(Value::Bytes(value)) => Ok(Some(value)),
+            Some(Value::Null) => Ok(None),
+            other => Err(corrupt(index, "bytes", other.unwrap_or(&Value::Null))),
+        }
+    }
 }
 
 fn corrupt(index: usize, wanted: &str, found: &Value) -> MetastoreError {
@@ -80,8 +93,12 @@ fn corrupt(index: usize, wanted: &str, found: &Value) -> MetastoreError {
 }
 
 /// Statements that change the database, all of them or none.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Script(Vec<Change>);
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    changes: Vec<Change>,
+    /// What the engine calls the type of bytes.
+    bytes: &'static str,
+}
 
 #[derive(Clone, Debug)]
 struct Change {
@@ -94,12 +111,12 @@ struct Change {
 impl Script {
     /// Adds a statement.
     pub(super) fn execute(&mut self, sql: impl Into<Cow<'static, str>>, values: Vec<Value>) {
-        self.0.push(Change { sql: sql.into(), values, rows: None });
+        self.changes.push(Change { sql: sql.into(), values, rows: None });
     }
 
     /// Adds a statement without which nothing is done if it does not change just so many rows.
     pub(super) fn execute_exactly(&mut self, rows: u64, sql: String, values: Vec<Value>) {
-        self.0.push(Change { sql: sql.into(), values, rows: Some(rows) });
+        self.changes.push(Change { sql: sql.into(), values, rows: Some(rows) });
     }
 
     /// Inserts rows into `columns` of a table, with as few statements as the engines allow.
@@ -123,14 +140,19 @@ impl Script {
         }
     }
 
+    /// The engine's type of a column of bytes.
+    pub(super) fn bytes_type(&self) -> &'static str {
+        self.bytes
+    }
+
     /// A place to go back to.
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.changes.len()
     }
 
     /// Leaves out what was added since.
     pub(super) fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+        self.changes.truncate(len);
     }
 }
 
@@ -168,6 +190,15 @@ impl Db {
     /// Connects to a PostgreSQL database, which other servers may use as well.
     pub(super) async fn postgres(database: &MetadataDatabase<'_>) -> Result<Self, MetastoreError> {
         Ok(Self::Postgres(Box::new(Postgres::open(database).await?)))
+    }
+
+    /// A script for this engine, with nothing in it yet.
+    pub(super) fn script(&self) -> Script {
+        let bytes = match self {
+            Self::Sqlite(_) => "BLOB",
+            Self::Postgres(_) => "BYTEA",
+        };
+        Script { changes: Vec::new(), bytes }
     }
 
     /// Whether other servers may write to it, too.
@@ -261,8 +292,8 @@ impl Turn<'_> {
     /// Does all of it, durably, or nothing. An error may hide that it was done.
     pub(super) async fn run(self, script: Script) -> Result<(), MetastoreError> {
         match self {
-            Self::Sqlite(db) => db.run(script.0).await,
-            Self::Postgres(turn) => turn.run(script.0).await,
+            Self::Sqlite(db) => db.run(script.changes).await,
+            Self::Postgres(turn) => turn.run(script.changes).await,
         }
     }
 

@@ -349,6 +349,10 @@ impl ToSql for Value {
             Self::Null => return Ok(IsNull::Yes),
             Self::Int(number) => out.extend_from_slice(number.to_string().as_bytes()),
             Self::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Self::Bytes(bytes) => {
+                out.extend_from_slice(b"\\x");
+                out.extend(bytes.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+            }
         }
         Ok(IsNull::No)
     }
@@ -370,6 +374,7 @@ impl<'a> FromSql<'a> for Value {
             Type::INT8 => Self::Int(i64::from_sql(ty, raw)?),
             Type::INT4 => Self::Int(i32::from_sql(ty, raw)?.into()),
             Type::BOOL => Self::Int(bool::from_sql(ty, raw)?.into()),
+            Type::BYTEA => Self::Bytes(raw.to_vec()),
             Type::NUMERIC => return Err("a number without bounds".into()),
             _ => Self::Text(String::from_utf8(raw.to_vec())?),
         })
@@ -380,6 +385,6 @@ impl<'a> FromSql<'a> for Value {
     }
 
     fn accepts(ty: &Type) -> bool {
-        matches!(*ty, Type::INT8 | Type::INT4 | Type::BOOL | Type::TEXT | Type::VARCHAR | Type::NAME)
+        matches!(*ty, Type::INT8 | Type::INT4 | Type::BOOL | Type::TEXT | Type::VARCHAR | Type::NAME | Type::BYTEA)
     }
 }

@@ -107,6 +107,7 @@ impl ToSql for Value {
             Self::Null => ValueRef::Null,
             Self::Int(number) => ValueRef::Integer(*number),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
@@ -116,8 +117,7 @@ fn value(value: ValueRef<'_>) -> rusqlite::Result<Value> {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(number) => Value::Int(number),
         ValueRef::Real(number) => Value::Text(number.to_string()),
-        ValueRef::Text(_) | ValueRef::Blob(_) => Value::Text(
-            value.as_bytes_or_null()?.map_or_else(String::new, |bytes| String::from_utf8_lossy(bytes).into_owned()),
-        ),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_owned()),
     })
 }

@@ -13,6 +13,7 @@ use crate::catalog::{
     RelationKind, Schema, TEMPORARY_SCHEMA, UserType,
 };
 use crate::context::Context;
+use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{Acl, Grantee};
 use crate::name::{ObjectId, quote};
 use crate::types::{Attribute, PgType};
@@ -60,6 +61,11 @@ pub(super) fn function_oid(name: &str) -> Option<u32> {
 /// Whether the current role may know of a relation: its schema may be used, or it is the role's own.
 pub fn is_visible(ctx: &Context, relation: &Relation) -> bool {
     ctx.owns(relation.owner) || ctx.may_use_schema(relation.schema)
+}
+
+/// Whether the current role may read the expressions of a relation's policies.
+pub(super) fn may_know_policies(ctx: &Context, relation: &Relation) -> bool {
+    ctx.owns(relation.owner) || ctx.roles.contains(&SECURITY_ADMIN)
 }
 
 /// Users' relations that the current role may know of.
@@ -545,7 +551,9 @@ pub(super) fn schema_comment(id: ObjectId, schema: &Schema) -> Option<&str> {
 pub(super) fn policy(ctx: &Context, rows: &mut Rows) {
     let mut rows =
         rows.columns(["oid", "polname", "polrelid", "polcmd", "polpermissive", "polroles", "polqual", "polwithcheck"]);
-    for (relation, _) in visible(ctx) {
+    for (relation, table) in visible(ctx) {
+        // Their expressions may tell what is hidden.
+        let may_know = may_know_policies(ctx, table);
         for (id, policy) in ctx.catalog.row_policies(relation) {
             let role = |grantee: &Grantee| match grantee {
                 Grantee::Public => 0,
@@ -558,8 +566,8 @@ pub(super) fn policy(ctx: &Context, rows: &mut Rows) {
                 policy.command.letter(),
                 policy.permissive,
                 policy.roles.iter().map(role).collect::<Vec<_>>(),
-                policy.using.as_ref(),
-                policy.check.as_ref(),
+                policy.using.as_ref().filter(|_| may_know),
+                policy.check.as_ref().filter(|_| may_know),
             ]);
         }
     }

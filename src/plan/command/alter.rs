@@ -25,8 +25,9 @@ use crate::context::undefined_schema;
 use crate::encode::{Style, length_checked, scalar_text};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::govern::Privilege;
+use crate::govern::predefined::SECURITY_ADMIN;
 use crate::guard::masks;
-use crate::name::ObjectId;
+use crate::name::{ObjectId, quote};
 use crate::statement::{
     AlterColumn, AlterKind, AlterTable, AlterTableAction, ColumnDefinition, IdentityOption, SequenceOptions,
 };
@@ -45,7 +46,11 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
         Err(error) => return Err(error),
     };
     check_kind(old, alter.kind)?;
-    ddl.need(scope, Right::Own(id));
+    let is_policy = |action: &AlterTableAction| {
+        matches!(action, AlterTableAction::RowSecurity(_) | AlterTableAction::ForceRowSecurity(_))
+    };
+    let of_policies = alter.actions.iter().all(is_policy);
+    ddl.need(scope, if of_policies { Right::OwnOr(SECURITY_ADMIN, id) } else { Right::Own(id) });
     if old.as_index().is_some() {
         return rename_index(scope, ddl, id, old, &alter.actions);
     }
@@ -65,6 +70,12 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
     changed.keep_dependents(&mut ddl, alter.actions.iter().any(cascades))?;
     let fill = if table.rewritten.is_empty() { None } else { Some(table.rewrite(&ddl)?) };
     Ok((ddl, fill))
+}
+
+/// A name with its schema, quoted.
+fn qualified(scope: &Scope, schema: ObjectId, name: &str) -> String {
+    let schema = scope.catalog().schema(schema).map(|schema| schema.name.as_str()).unwrap_or_default();
+    format!("{}.{}", quote(schema), quote(name))
 }
 
 struct Altered<'a> {
@@ -107,7 +118,7 @@ impl Altered<'_> {
                     return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
                 }
                 if matches!(self.old.storage, RelationKind::Sequence(_)) {
-                    sequence::follow_rename(self.scope, ddl, self.id, (self.old.schema, name))?;
+                    sequence::follow_rename(self.scope, ddl, self.id, &qualified(self.scope, self.old.schema, name))?;
                 }
                 self.new.name.clone_from(name);
             }
@@ -201,7 +212,7 @@ impl Altered<'_> {
                 return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
             }
             if matches!(part.storage, RelationKind::Sequence(_)) {
-                sequence::follow_rename(scope, ddl, id, (to, &part.name))?;
+                sequence::follow_rename(scope, ddl, id, &qualified(scope, to, &part.name))?;
             }
             if id != self.id {
                 part.schema = to;

@@ -16,6 +16,7 @@ use super::table::plain_column;
 use crate::catalog::{Column, ExternalFormat, Relation, RelationKind};
 use crate::error::{Plain, SqlState, internal, unsupported};
 use crate::govern::PolicyCommand;
+use crate::govern::predefined::READ_SERVER_FILES;
 use crate::lake::Location;
 use crate::name::ObjectId;
 use crate::statement::{CopyFormat, CopyOptions, CopySource, CopyStatement, parse_query};
@@ -176,7 +177,7 @@ pub(in crate::plan) fn copy_from_files(scope: &Scope, copy: &CopyStatement) -> P
 }
 
 fn reads_files(scope: &Scope) -> Need {
-    Need { role: scope.ctx.role, right: Right::Superuser("COPY from a location") }
+    Need { role: scope.ctx.role, right: Right::RightsOf(READ_SERVER_FILES, "COPY from a location") }
 }
 
 /// `COPY t FROM 's3://…'` of files that have columns and types of their own: they are read as an external table.

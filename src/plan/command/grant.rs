@@ -3,9 +3,9 @@
 use super::super::{PlanResult, Right, Scope};
 use super::policy::grantee;
 use super::{DdlPlan, column, relation, role_id, undefined_role};
-use crate::catalog::{Body, DATABASE_ID, DATABASE_NAME, Database, Relation, RelationKind};
+use crate::catalog::{Body, Column, DATABASE_ID, DATABASE_NAME, Database, Relation, RelationKind};
 use crate::context::{Context, undefined_schema};
-use crate::error::{Plain, SqlState};
+use crate::error::{Notice, Plain, SqlState};
 use crate::govern::{Acl, DefaultPrivileges, Grantee, ObjectKind, Privilege, PrivilegeSet};
 use crate::name::ObjectId;
 use crate::statement::{AlterDefaultPrivileges, Grant, GrantObjects};
@@ -15,6 +15,11 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
     let grantees = grant.grantees.iter().map(|spec| grantee(scope, spec)).collect::<PlanResult<Vec<_>>>()?;
     if give && grant.option && grantees.contains(&Grantee::Public) {
         return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, "grant options can only be granted to roles").into());
+    }
+    if let Some(grantor) = &grant.granted_by
+        && role_id(scope, grantor)? != scope.ctx.role
+    {
+        return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "grantor must be current user").into());
     }
     let order = Order { grant, give, grantees };
     match &grant.objects {
@@ -39,7 +44,9 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
                 let id = scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name))?;
                 let mut schema = scope.catalog().schema(id).cloned().ok_or_else(|| undefined_schema(name))?;
                 let mut acl = Context::schema_acl(&schema);
-                order.table_level(scope, ddl, id, &mut acl, schema.owner, PrivilegeSet::schema(), "schema")?;
+                let object =
+                    Granted { id, column: None, owner: schema.owner, name: format!("\"{name}\""), around: None };
+                order.object_level(scope, ddl, &mut acl, &object, (PrivilegeSet::schema(), "schema"))?;
                 schema.acl = Some(acl);
                 ddl.put(id, Body::Schema(schema));
             }
@@ -51,15 +58,9 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
                 let mut database: Database =
                     scope.catalog().database().filter(|_| name == DATABASE_NAME).cloned().ok_or_else(missing)?;
                 let mut acl = database.acl.take().unwrap_or_default();
-                order.table_level(
-                    scope,
-                    ddl,
-                    DATABASE_ID,
-                    &mut acl,
-                    database.owner,
-                    PrivilegeSet::database(),
-                    "database",
-                )?;
+                let (id, owner) = (DATABASE_ID, database.owner);
+                let object = Granted { id, column: None, owner, name: format!("\"{name}\""), around: None };
+                order.object_level(scope, ddl, &mut acl, &object, (PrivilegeSet::database(), "database"))?;
                 database.acl = Some(acl);
                 ddl.put(DATABASE_ID, Body::Database(database));
             }
@@ -122,10 +123,14 @@ pub(super) fn alter_defaults(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterDefa
 }
 
 /// What is granted on: an object or one of its columns.
-struct Granted {
+struct Granted<'a> {
     id: ObjectId,
     column: Option<i32>,
     owner: ObjectId,
+    /// As warnings call it.
+    name: String,
+    /// The relation's own, if it is a column: what may be granted on there may be granted on here.
+    around: Option<&'a Acl>,
 }
 
 struct Order<'a> {
@@ -163,51 +168,85 @@ impl Order<'_> {
         all
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one object's identity, rights and kind")]
-    fn table_level(
+    fn object_level(
         &self,
         scope: &Scope,
         ddl: &mut DdlPlan,
-        id: ObjectId,
         acl: &mut Acl,
-        owner: ObjectId,
-        all: PrivilegeSet,
-        kind: &str,
+        object: &Granted<'_>,
+        (all, kind): (PrivilegeSet, &str),
     ) -> PlanResult<()> {
-        if let Some((_, columns)) = self.columns().first() {
-            let message = format!("column privileges are only valid for relations, not for {} {kind}", columns.len());
+        if !self.columns().is_empty() {
+            let message = "column privileges are only valid for relations";
             return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
         }
         let privileges = self.privileges(all, kind)?;
-        self.apply(scope, ddl, acl, &Granted { id, column: None, owner }, privileges)
+        self.apply(scope, ddl, acl, object, privileges)
     }
 
+    /// Grants or revokes what the current role may, and warns of what it may not.
     fn apply(
         &self,
         scope: &Scope,
         ddl: &mut DdlPlan,
         acl: &mut Acl,
-        object: &Granted,
+        object: &Granted<'_>,
         privileges: PrivilegeSet,
     ) -> PlanResult<()> {
-        let Granted { id, column, owner } = *object;
-        for privilege in privileges.iter() {
-            ddl.need(scope, Right::GrantOption { id, column, privilege });
+        let Granted { id, column, owner, .. } = *object;
+        let (grantor, grantable) = best_grantor(scope, &[Some(&*acl), object.around], owner, privileges);
+        if grantable.is_empty() {
+            ddl.need(scope, Right::Anything { id, column });
         }
-        // A superuser, or a member of the owner, grants as the owner.
-        let grantor = if scope.ctx.owns(owner) { owner } else { scope.ctx.role };
+        let (code, done) = if self.give {
+            (SqlState::PRIVILEGE_NOT_GRANTED, "granted")
+        } else {
+            (SqlState::PRIVILEGE_NOT_REVOKED, "revoked")
+        };
+        let verb = if self.give { "were" } else { "could be" };
+        let is_all = self.grant.privileges.is_empty();
+        if grantable.is_empty() {
+            ddl.notices.push(Notice::warning(code, format!("no privileges {verb} {done} for {}", object.name)));
+        } else if !is_all && grantable != privileges {
+            ddl.notices.push(Notice::warning(code, format!("not all privileges {verb} {done} for {}", object.name)));
+        }
         for grantee in &self.grantees {
             if self.give {
-                acl.grant(*grantee, grantor, privileges, self.grant.option);
+                if !grantable.is_empty() {
+                    acl.grant(*grantee, grantor, grantable, self.grant.option);
+                }
                 continue;
             }
             if let Grantee::Role(role) = grantee {
-                revoke_onward(acl, *role, owner, privileges, self.grant.cascade)?;
+                revoke_onward(acl, *role, owner, grantable, self.grant.cascade)?;
             }
-            acl.revoke(*grantee, grantor, privileges, self.grant.option);
+            acl.revoke(*grantee, grantor, grantable, self.grant.option);
         }
         Ok(())
     }
+}
+
+/// Who grants, and which of some privileges: the owner all of them, for those who have his rights; else the one of the current
+/// role's roles that may grant most.
+fn best_grantor(
+    scope: &Scope,
+    acls: &[Option<&Acl>],
+    owner: ObjectId,
+    privileges: PrivilegeSet,
+) -> (ObjectId, PrivilegeSet) {
+    if scope.ctx.owns(owner) {
+        return (owner, privileges);
+    }
+    let own = scope.ctx.role;
+    let mut best = (own, PrivilegeSet::EMPTY);
+    for role in std::iter::once(own).chain(scope.ctx.roles.iter().copied().filter(|role| *role != own)) {
+        let grantable = acls.iter().flatten().flat_map(|acl| &acl.0).filter(|item| item.grantee == Grantee::Role(role));
+        let grantable = grantable.fold(PrivilegeSet::EMPTY, |set, item| set.with(item.grantable)).within(privileges);
+        if grantable.iter().count() > best.1.iter().count() {
+            best = (role, grantable);
+        }
+    }
+    best
 }
 
 /// Takes all that a role has been granted, with what it granted on.
@@ -255,25 +294,27 @@ fn revoke_onward(
 
 fn on_relation(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, id: ObjectId, old: &Relation) -> PlanResult<()> {
     let mut new = old.clone();
-    let kind = if matches!(old.storage, RelationKind::Sequence(_)) { "sequence" } else { "relation" };
+    let kind = if matches!(old.storage, RelationKind::Sequence(_)) { "sequence" } else { "table" };
     let privileges = order.privileges(old.all_rights(), kind)?;
+    let before = old.effective_acl();
+    let on_column = |ddl: &mut DdlPlan, column: &mut Column, privileges: PrivilegeSet| {
+        let mut acl = column.acl.take().unwrap_or_default();
+        let name = format!("column \"{}\" of relation \"{}\"", column.name, old.name);
+        let object = Granted { id, column: Some(column.id), owner: old.owner, name, around: Some(&before) };
+        let applied = order.apply(scope, ddl, &mut acl, &object, privileges);
+        column.acl = (!acl.0.is_empty()).then_some(acl);
+        applied
+    };
     if !privileges.is_empty() {
-        let mut acl = old.effective_acl();
-        order.apply(scope, ddl, &mut acl, &Granted { id, column: None, owner: old.owner }, privileges)?;
+        let mut acl = before.clone();
+        let object = Granted { id, column: None, owner: old.owner, name: format!("\"{}\"", old.name), around: None };
+        order.apply(scope, ddl, &mut acl, &object, privileges)?;
         new.acl = Some(acl);
         // Taking a privilege from the whole relation takes it from its columns too.
-        if !order.give {
+        let of_columns = privileges.within(PrivilegeSet::column());
+        if !order.give && !of_columns.is_empty() && kind == "table" {
             for column in &mut new.columns {
-                if let Some(acl) = &mut column.acl {
-                    for grantee in &order.grantees {
-                        acl.revoke(
-                            *grantee,
-                            if scope.ctx.owns(old.owner) { old.owner } else { scope.ctx.role },
-                            privileges,
-                            order.grant.option,
-                        );
-                    }
-                }
+                on_column(ddl, column, of_columns)?;
             }
         }
     }
@@ -285,10 +326,7 @@ fn on_relation(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, id: ObjectId
         for name in names {
             let column_id = column(old, name)?.id;
             for column in new.columns.iter_mut().filter(|column| column.id == column_id) {
-                let mut acl = column.acl.take().unwrap_or_default();
-                let object = Granted { id, column: Some(column_id), owner: old.owner };
-                order.apply(scope, ddl, &mut acl, &object, PrivilegeSet::of(&privileges))?;
-                column.acl = (!acl.0.is_empty()).then_some(acl);
+                on_column(ddl, column, PrivilegeSet::of(&privileges))?;
             }
         }
     }

@@ -8,10 +8,12 @@ mod dependents;
 mod grant;
 mod layout;
 mod maintain;
+mod membership;
 mod owned;
 mod policy;
 mod restore;
 mod role;
+mod schema;
 mod sequence;
 mod table;
 mod user_type;
@@ -29,9 +31,10 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
 
-use super::{Need, PlanResult, Right, Scope};
+use super::{Locks, Need, PlanResult, Right, Scope};
 use crate::catalog::{Body, Change, Column, Relation, TableData};
 use crate::error::{Notice, Plain, SqlState, internal};
+use crate::govern::predefined::CHECKPOINT;
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{Command, RoleSpec};
 
@@ -58,6 +61,8 @@ pub struct DdlPlan {
     pub counters: Vec<(ObjectId, ObjectId)>,
     /// What must hold of rows that are there.
     pub validations: Vec<Validation>,
+    /// What is locked.
+    pub locks: Locks,
     /// The last id that was given to a new object.
     lowest_id: Option<ObjectId>,
 }
@@ -116,6 +121,9 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
     let mut ddl = DdlPlan::new(command);
     match command {
         Command::CreateSchema(create) => table::create_schema(scope, &mut ddl, create)?,
+        Command::LockTable(lock) => super::lock::tables(scope, &mut ddl, lock)?,
+        Command::Checkpoint => ddl.need(scope, Right::RightsOf(CHECKPOINT, "execute CHECKPOINT command")),
+        Command::AlterSchema(alter) => schema::alter(scope, &mut ddl, alter)?,
         Command::CreateTable(create) => table::create_table(scope, &mut ddl, create)?,
         Command::CreateExternalTable(create) => table::create_external(scope, &mut ddl, create)?,
         Command::CreateIndex(create) => constraint::create_index(scope, &mut ddl, create)?,
@@ -135,8 +143,8 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::DropRole(drop) => role::drop(scope, &mut ddl, drop)?,
         Command::AlterDefaultPrivileges(alter) => grant::alter_defaults(scope, &mut ddl, alter)?,
         Command::Owned(owned) => owned::plan(scope, &mut ddl, owned)?,
-        Command::GrantRole(grant) => role::grant(scope, &mut ddl, grant)?,
-        Command::RevokeRole(revoke) => role::revoke(scope, &mut ddl, revoke)?,
+        Command::GrantRole(grant) => membership::grant(scope, &mut ddl, grant)?,
+        Command::RevokeRole(revoke) => membership::revoke(scope, &mut ddl, revoke)?,
         Command::Grant(grant) => grant::change(scope, &mut ddl, grant, true)?,
         Command::Revoke(revoke) => grant::change(scope, &mut ddl, revoke, false)?,
         Command::CreatePolicy(create) => policy::create(scope, &mut ddl, create)?,

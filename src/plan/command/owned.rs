@@ -18,7 +18,7 @@ pub(super) fn plan(scope: &Scope, ddl: &mut DdlPlan, owned: &Owned) -> PlanResul
     for spec in &owned.by {
         let id = role_id(scope, spec)?;
         ddl.need(scope, Right::RightsOf(id, what));
-        if id == BOOTSTRAP_ROLE {
+        if id == BOOTSTRAP_ROLE || id.is_predefined() {
             let message = format!(
                 "cannot {} objects owned by role {} because they are required by the database system",
                 if owned.to.is_some() { "reassign ownership of" } else { "drop" },
@@ -136,6 +136,8 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
                     defaults.acl.0.retain(|item| !matches!(item.grantee, Grantee::Role(role) if by.contains(&role)));
                 }
                 role.default_privileges.retain(|defaults| defaults.schema.is_none() || !defaults.acl.0.is_empty());
+                // Memberships that they granted are privileges, too.
+                role.member_of.retain(|grant| !by.contains(&grant.grantor));
             }
             Body::Type(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => continue,
         }

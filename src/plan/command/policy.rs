@@ -5,6 +5,7 @@ use super::super::{PlanResult, Right, Scope, has_subquery};
 use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
+use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec};
@@ -12,7 +13,7 @@ use crate::types::{PgType, field, of_field};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &create.table)?;
-    ddl.need(scope, Right::Own(id));
+    ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
     if scope.catalog().find(Namespace::RowPolicy(id), &create.name).is_some() {
         let message = format!("policy \"{}\" for table \"{}\" already exists", create.name, table.name);
         return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
@@ -48,7 +49,7 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
 
 pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &alter.table)?;
-    ddl.need(scope, Right::Own(id));
+    ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
     let missing = || {
         Plain::new(
             SqlState::UNDEFINED_OBJECT,
@@ -97,7 +98,7 @@ pub(super) fn grantee(scope: &Scope, spec: &RoleSpec) -> PlanResult<Grantee> {
 }
 
 pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMaskingPolicy) -> PlanResult<()> {
-    ddl.need(scope, Right::Superuser("create a masking policy"));
+    ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "create a masking policy"));
     let existing = scope.catalog().find(Namespace::MaskingPolicy, &create.name);
     if create.name == UNMASKED_POLICY || (existing.is_some() && !create.replace) {
         let message = format!("masking policy \"{}\" already exists", create.name);
@@ -147,7 +148,7 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
 }
 
 pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> PlanResult<()> {
-    ddl.need(scope, Right::Superuser("attach a masking policy"));
+    ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "attach a masking policy"));
     let (id, table) = table(scope, &attach.table)?;
     let target = column(table, &attach.column)?;
     let policy = policy_id(scope, &attach.policy)?;
@@ -216,7 +217,7 @@ fn policy_id(scope: &Scope, name: &str) -> PlanResult<Option<ObjectId>> {
 }
 
 pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> PlanResult<()> {
-    ddl.need(scope, Right::Superuser("detach a masking policy"));
+    ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "detach a masking policy"));
     let (id, table) = table(scope, &detach.table)?;
     let target = column(table, &detach.column)?;
     let policy = policy_id(scope, &detach.policy)?;

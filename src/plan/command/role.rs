@@ -1,54 +1,66 @@
-//! Roles and membership.
+//! Roles.
 
-use super::super::{PlanResult, Right, Scope};
-use super::{DdlPlan, reserved, role_id, undefined_role};
-use crate::catalog::{Body, Change, DATABASE_ID};
+use std::collections::BTreeSet;
+
+use super::super::{Attribute, PlanResult, Right, Scope};
+use super::membership::{Options, grantor, join};
+use super::{DdlPlan, role_id, undefined_role};
+use crate::catalog::{BOOTSTRAP_ROLE, Body, Change, DATABASE_ID};
 use crate::encode::parse_timestamp;
 use crate::error::{Notice, Plain, SqlState, internal};
-use crate::govern::{Membership, PasswordVerifier, Role, is_member};
+use crate::govern::{Membership, PasswordVerifier, Role};
 use crate::name::ObjectId;
 use crate::setting::system;
-use crate::statement::{AlterSystem, CreateRole, DropRole, GrantRole, RoleOptions, RoleSpec};
+use crate::statement::{AlterSystem, CreateRole, DropRole, RoleOptions, RoleSpec};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateRole) -> PlanResult<()> {
     let RoleSpec::Name(name) = &create.name else {
         return Err(Plain::new(SqlState::RESERVED_NAME, "role name is reserved").into());
     };
-    reserved(name, "role")?;
-    if matches!(name.as_str(), "public" | "none") {
-        return Err(Plain::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved")).into());
-    }
-    ddl.need(scope, Right::CreateRole("create role"));
+    not_reserved(name)?;
+    ddl.need(scope, Right::Attribute(Attribute::CreateRole, "create"));
     if scope.catalog().role_id(name).is_some() {
         return Err(Plain::new(SqlState::DUPLICATE_OBJECT, format!("role \"{name}\" already exists")).into());
     }
     let mut role = Role::new(name.clone());
-    apply(scope, ddl, &mut role, &create.options)?;
+    apply(scope, ddl, &mut role, &create.options, "create")?;
     let id = ddl.new_id(scope);
+    ddl.put(id, Body::Role(role));
+    // Whoever makes a role may administer it, and has its rights if he wants to.
+    if !scope.ctx.superuser {
+        let plain = Options { admin: Some(true), inherit: Some(false), set: Some(false) };
+        join(scope, ddl, (id, scope.ctx.role), BOOTSTRAP_ROLE, plain)?;
+        let (set, inherit) = scope.ctx.settings.createrole_self_grant();
+        if set || inherit {
+            let own = Options { admin: Some(false), inherit: Some(inherit), set: Some(set) };
+            join(scope, ddl, (id, scope.ctx.role), scope.ctx.role, own)?;
+        }
+    }
     for group in &create.options.in_roles {
         let group = scope.catalog().role_id(group).ok_or_else(|| undefined_role(group))?;
-        ddl.need(scope, Right::Admin(group));
-        role.member_of.push(membership(group, scope.ctx.role, false));
+        let grantor = grantor(scope, ddl, group, None, "grant")?;
+        join(scope, ddl, (group, id), grantor, Options::default())?;
     }
-    ddl.put(id, Body::Role(role));
-    // Whoever makes a role may administer it, but does not have its rights.
-    if !scope.ctx.superuser
-        && let Some(creator) = scope.catalog().role(scope.ctx.role)
-    {
-        let mut creator = creator.clone();
-        let admin = Membership { role: id, grantor: scope.ctx.role, admin: true, inherit: false, set: false };
-        creator.member_of.push(admin);
-        ddl.put(scope.ctx.role, Body::Role(creator));
-    }
-    for (members, admin) in [(&create.options.members, false), (&create.options.admins, true)] {
+    let grantor = if scope.ctx.superuser { BOOTSTRAP_ROLE } else { scope.ctx.role };
+    for (members, admin) in [(&create.options.members, None), (&create.options.admins, Some(true))] {
         for member in members {
-            let member_id = scope.catalog().role_id(member).ok_or_else(|| undefined_role(member))?;
-            let mut role = scope.catalog().role(member_id).cloned().ok_or_else(|| undefined_role(member))?;
-            role.member_of.push(membership(id, scope.ctx.role, admin));
-            ddl.put(member_id, Body::Role(role));
+            let member = scope.catalog().role_id(member).ok_or_else(|| undefined_role(member))?;
+            join(scope, ddl, (id, member), grantor, Options { admin, ..Options::default() })?;
         }
     }
     Ok(())
+}
+
+/// `42939` for a name that no user's role may have.
+fn not_reserved(name: &str) -> PlanResult<()> {
+    if name.starts_with("pg_") {
+        return Err(reserved(name).detail("Role names starting with \"pg_\" are reserved.").into());
+    }
+    if matches!(name, "public" | "none") { Err(reserved(name).into()) } else { Ok(()) }
+}
+
+fn reserved(name: &str) -> Plain {
+    Plain::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved"))
 }
 
 /// The server's settings are kept with the database: there is one.
@@ -69,12 +81,11 @@ pub(super) fn alter_system(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterSystem
     Ok(())
 }
 
-fn membership(role: ObjectId, grantor: ObjectId, admin: bool) -> Membership {
-    Membership { role, grantor, admin, inherit: true, set: true }
-}
-
 pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &CreateRole) -> PlanResult<()> {
     let id = role_id(scope, &alter.name)?;
+    if id.is_predefined() && alter.rename_to.is_none() {
+        return Err(reserved(&scope.catalog().role_name(id)).detail("Cannot alter reserved roles.").into());
+    }
     let mut role = scope.catalog().role(id).cloned().ok_or_else(|| undefined_role("?"))?;
     // One may change one's own password and settings.
     let o = &alter.options;
@@ -86,13 +97,9 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &CreateRole) -> Pla
         && o.connection_limit.is_none()
         && o.valid_until.is_none();
     if !only_own {
-        ddl.need(scope, Right::CreateRole("alter role"));
-        ddl.need(scope, Right::Admin(id));
-        if role.superuser {
-            ddl.need(scope, Right::Superuser("alter role"));
-        }
+        ddl.need(scope, Right::Admin(id, if alter.rename_to.is_some() { "rename" } else { "alter" }));
     }
-    apply(scope, ddl, &mut role, &alter.options)?;
+    apply(scope, ddl, &mut role, &alter.options, "alter")?;
     for (name, value) in &alter.settings {
         let mut probe = (*scope.ctx.settings).clone();
         probe.set(name, value.as_deref())?;
@@ -102,7 +109,14 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &CreateRole) -> Pla
         };
     }
     if let Some(name) = &alter.rename_to {
-        reserved(name, "role")?;
+        not_reserved(&role.name)?;
+        not_reserved(name)?;
+        for (own, what) in [(scope.ctx.session_role, "session user"), (scope.ctx.role, "current user")] {
+            if id == own {
+                let message = format!("{what} cannot be renamed");
+                return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+            }
+        }
         if scope.catalog().role_id(name).is_some() {
             return Err(Plain::new(SqlState::DUPLICATE_OBJECT, format!("role \"{name}\" already exists")).into());
         }
@@ -112,26 +126,30 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &CreateRole) -> Pla
     Ok(())
 }
 
-fn apply(scope: &Scope, ddl: &mut DdlPlan, role: &mut Role, options: &RoleOptions) -> PlanResult<()> {
-    for (flag, value) in [
-        (&mut role.superuser, options.superuser),
-        (&mut role.replication, options.replication),
-        (&mut role.bypass_rls, options.bypass_rls),
+fn apply(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    role: &mut Role,
+    options: &RoleOptions,
+    doing: &'static str,
+) -> PlanResult<()> {
+    for (flag, value, attribute) in [
+        (&mut role.superuser, options.superuser, Some(Attribute::Superuser)),
+        (&mut role.replication, options.replication, Some(Attribute::Replication)),
+        (&mut role.bypass_rls, options.bypass_rls, Some(Attribute::BypassRls)),
+        (&mut role.create_db, options.create_db, Some(Attribute::CreateDb)),
+        (&mut role.inherit, options.inherit, None),
+        (&mut role.create_role, options.create_role, None),
+        (&mut role.login, options.login, None),
     ] {
-        if let Some(value) = value {
-            if value || *flag {
-                ddl.need(scope, Right::Superuser("change this attribute"));
-            }
-            *flag = value;
+        let Some(value) = value else { continue };
+        // A new role without it is nothing to have a right for.
+        if let Some(attribute) = attribute
+            && (value || doing == "alter")
+        {
+            ddl.need(scope, Right::Attribute(attribute, doing));
         }
-    }
-    for (flag, value) in [
-        (&mut role.inherit, options.inherit),
-        (&mut role.create_role, options.create_role),
-        (&mut role.create_db, options.create_db),
-        (&mut role.login, options.login),
-    ] {
-        *flag = value.unwrap_or(*flag);
+        *flag = value;
     }
     role.connection_limit = options.connection_limit.unwrap_or(role.connection_limit);
     if let Some(until) = &options.valid_until {
@@ -166,8 +184,9 @@ fn apply(scope: &Scope, ddl: &mut DdlPlan, role: &mut Role, options: &RoleOption
 }
 
 pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &DropRole) -> PlanResult<()> {
-    ddl.need(scope, Right::CreateRole("drop role"));
+    ddl.need(scope, Right::Attribute(Attribute::CreateRole, "drop"));
     let catalog = scope.catalog();
+    let gone: BTreeSet<ObjectId> = drop.names.iter().filter_map(|name| catalog.role_id(name)).collect();
     for name in &drop.names {
         let Some(id) = catalog.role_id(name) else {
             if drop.if_exists {
@@ -176,29 +195,42 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &DropRole) -> PlanRes
             }
             return Err(undefined_role(name).into());
         };
-        if catalog.role(id).is_some_and(|role| role.superuser) {
-            ddl.need(scope, Right::Superuser("drop role"));
+        if id.is_predefined() {
+            let message = format!("cannot drop role {name} because it is required by the database system");
+            return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).into());
         }
-        ddl.need(scope, Right::Admin(id));
+        ddl.need(scope, Right::Admin(id, "drop"));
         if id == scope.ctx.role || id == scope.ctx.session_role {
             return Err(Plain::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped").into());
         }
-        if let Some(detail) = catalog.entries().find_map(|entry| dependency(scope, &entry.body, entry.id, id)) {
+    }
+    for id in &gone {
+        if let Some(detail) = catalog.entries().find_map(|entry| dependency(scope, &entry.body, entry.id, *id, &gone)) {
+            let name = catalog.role_name(*id);
             let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
             return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).detail(detail).into());
         }
-        for (member_id, member) in catalog.roles().filter(|(_, member)| member.member_of.iter().any(|m| m.role == id)) {
-            let mut member = member.clone();
-            member.member_of.retain(|membership| membership.role != id);
-            ddl.put(member_id, Body::Role(member));
+        ddl.changes.push(Change::Delete(*id));
+    }
+    for (id, role) in catalog.roles().filter(|(id, _)| !gone.contains(id)) {
+        let mut role = role.clone();
+        let before = role.member_of.len();
+        role.member_of.retain(|membership| !gone.contains(&membership.role));
+        if role.member_of.len() < before {
+            ddl.put(id, Body::Role(role));
         }
-        ddl.changes.push(Change::Delete(id));
     }
     Ok(())
 }
 
-/// Why a role cannot go.
-fn dependency(scope: &Scope, body: &Body, object: ObjectId, role: ObjectId) -> Option<String> {
+/// Why a role cannot go. `gone`: all that go with it.
+fn dependency(
+    scope: &Scope,
+    body: &Body,
+    object: ObjectId,
+    role: ObjectId,
+    gone: &BTreeSet<ObjectId>,
+) -> Option<String> {
     use crate::govern::Grantee;
     let name = || scope.ctx.display_name(object);
     match body {
@@ -237,69 +269,16 @@ fn dependency(scope: &Scope, body: &Body, object: ObjectId, role: ObjectId) -> O
         Body::Role(other) => {
             let own = object == role && !other.default_privileges.is_empty();
             let mentioned = other.default_privileges.iter().any(|defaults| defaults.acl.mentions(role));
-            (own || mentioned).then(|| {
+            let defaults = (own || mentioned).then(|| {
                 let what = if own { "owner of" } else { "privileges for" };
                 format!("{what} default privileges on new objects belonging to role {}", other.name)
+            });
+            let stays = |grant: &&Membership| grant.grantor == role && !gone.contains(&grant.role);
+            let granted = other.member_of.iter().find(stays).filter(|_| !gone.contains(&object));
+            defaults.or_else(|| {
+                let group = scope.catalog().role_name(granted?.role);
+                Some(format!("privileges for membership of role {} in role {group}", other.name))
             })
         }
     }
-}
-
-pub(super) fn grant(scope: &Scope, ddl: &mut DdlPlan, grant: &GrantRole) -> PlanResult<()> {
-    let catalog = scope.catalog();
-    for member in &grant.members {
-        let member_id = role_id(scope, member)?;
-        let mut role = catalog.role(member_id).cloned().ok_or_else(|| undefined_role("?"))?;
-        for group in &grant.roles {
-            let group_id = catalog.role_id(group).ok_or_else(|| undefined_role(group))?;
-            ddl.need(scope, Right::Admin(group_id));
-            if is_member(group_id, member_id, |id| catalog.role(id)) {
-                let message = format!("role \"{group}\" is a member of role \"{}\"", role.name);
-                return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
-            }
-            match role.member_of.iter_mut().find(|membership| membership.role == group_id) {
-                Some(old) => {
-                    old.admin = grant.admin.unwrap_or(old.admin);
-                    old.inherit = grant.inherit.unwrap_or(old.inherit);
-                    old.set = grant.set.unwrap_or(old.set);
-                }
-                None => role.member_of.push(Membership {
-                    role: group_id,
-                    grantor: scope.ctx.role,
-                    admin: grant.admin.unwrap_or(false),
-                    inherit: grant.inherit.unwrap_or(role.inherit),
-                    set: grant.set.unwrap_or(true),
-                }),
-            }
-        }
-        ddl.put(member_id, Body::Role(role));
-    }
-    Ok(())
-}
-
-pub(super) fn revoke(scope: &Scope, ddl: &mut DdlPlan, revoke: &GrantRole) -> PlanResult<()> {
-    let catalog = scope.catalog();
-    for member in &revoke.members {
-        let member_id = role_id(scope, member)?;
-        let mut role = catalog.role(member_id).cloned().ok_or_else(|| undefined_role("?"))?;
-        for group in &revoke.roles {
-            let group_id = catalog.role_id(group).ok_or_else(|| undefined_role(group))?;
-            ddl.need(scope, Right::Admin(group_id));
-            if !role.member_of.iter().any(|membership| membership.role == group_id) {
-                let message = format!("role \"{}\" has not been granted membership in role \"{group}\"", role.name);
-                ddl.notices.push(Notice::warning(SqlState::WARNING, message));
-                continue;
-            }
-            if [revoke.admin, revoke.inherit, revoke.set].iter().all(Option::is_none) {
-                role.member_of.retain(|membership| membership.role != group_id);
-            }
-            for membership in role.member_of.iter_mut().filter(|membership| membership.role == group_id) {
-                membership.admin &= revoke.admin.is_none();
-                membership.inherit &= revoke.inherit.is_none();
-                membership.set &= revoke.set.is_none();
-            }
-        }
-        ddl.put(member_id, Body::Role(role));
-    }
-    Ok(())
 }

@@ -205,15 +205,8 @@ pub(super) fn with_schemas(scope: &Scope, default: &str) -> PlanResult<String> {
     Ok(if changed { parsed.to_string() } else { default.to_owned() })
 }
 
-/// A sequence gets another name or schema: defaults that name it follow.
-pub(super) fn follow_rename(
-    scope: &Scope,
-    ddl: &mut DdlPlan,
-    id: ObjectId,
-    (schema, name): (ObjectId, &str),
-) -> PlanResult<()> {
-    let Some(schema) = scope.catalog().schema(schema) else { return Ok(()) };
-    let new = format!("{}.{}", quote(&schema.name), quote(name));
+/// A sequence gets another name or schema: defaults that name it follow. `new`: with its schema, quoted.
+pub(super) fn follow_rename(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &str) -> PlanResult<()> {
     let which = BTreeSet::from([id]);
     for (table_id, table) in scope.catalog().relations() {
         if !table.columns.iter().any(|column| draws_from(scope, column, &which)) {
@@ -225,7 +218,7 @@ pub(super) fn follow_rename(
             visit(&mut parsed, &mut |name| {
                 let found = QualifiedName::parse(name).ok();
                 if found.and_then(|name| scope.ctx.relation(&name)).is_some_and(|(found, _)| found == id) {
-                    name.clone_from(&new);
+                    new.clone_into(name);
                 }
             });
             column.default = Some(parsed.to_string());

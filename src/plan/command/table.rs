@@ -16,6 +16,7 @@ use crate::catalog::{
 };
 use crate::context::undefined_schema;
 use crate::error::{Notice, Plain, SqlState, internal, unsupported};
+use crate::govern::predefined::{READ_SERVER_FILES, SECURITY_ADMIN};
 use crate::govern::{Acl, ObjectKind, Privilege, initial_acl};
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
@@ -349,7 +350,7 @@ pub(in crate::plan) fn create_table_as(
 }
 
 pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateExternalTable) -> PlanResult<()> {
-    ddl.need(scope, Right::Superuser("create an external table"));
+    ddl.need(scope, Right::RightsOf(READ_SERVER_FILES, "create an external table"));
     let Some(schema) = place(scope, ddl, &create.name, create.if_not_exists, false)? else { return Ok(()) };
     let facts = scope.facts.location.as_ref().zip(scope.facts.inferred.as_ref());
     let (location, inferred) = facts.ok_or_else(|| internal("an external table without facts"))?;
@@ -536,7 +537,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
             DropKind::Credential => named(scope, Namespace::Credential, "storage credential", &name.name),
             DropKind::Policy(table) => match relation(scope, table) {
                 Ok((id, relation)) => {
-                    ddl.need(scope, Right::Own(id));
+                    ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
                     scope.catalog().find(Namespace::RowPolicy(id), &name.name).ok_or_else(|| {
                         Plain::new(
                             SqlState::UNDEFINED_OBJECT,
@@ -552,7 +553,8 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
             Ok(id) => {
                 match &drop.kind {
                     DropKind::Policy(_) => {}
-                    DropKind::MaskingPolicy | DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
+                    DropKind::MaskingPolicy => ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id)),
+                    DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
                     DropKind::Table
                     | DropKind::ExternalTable
                     | DropKind::View
@@ -892,10 +894,7 @@ pub(super) fn comment(scope: &Scope, ddl: &mut DdlPlan, comment: &Comment) -> Pl
         CommentTarget::Role(spec) => {
             let id = role_id(scope, spec)?;
             let mut new = scope.catalog().role(id).cloned().ok_or_else(|| undefined_role("?"))?;
-            if new.superuser {
-                ddl.need(scope, Right::Superuser("comment on it"));
-            }
-            ddl.need(scope, Right::Admin(id));
+            ddl.need(scope, Right::Admin(id, "comment on"));
             new.comment.clone_from(&comment.text);
             ddl.put(id, Body::Role(new));
         }

@@ -16,6 +16,24 @@ const COMPOSITES: &[(&str, &[&str])] = &[
     ("pg_options_to_table", &["option_name", "option_value"]),
     ("aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
     ("_pg_expandarray", &["x", "n"]),
+    (
+        "policy_references",
+        &[
+            "policy_kind",
+            "policy_name",
+            "schema_name",
+            "relation_name",
+            "column_name",
+            "command",
+            "attached_to",
+            "priority",
+            "enabled",
+        ],
+    ),
+    (
+        "effective_policy",
+        &["policy_kind", "policy_name", "command", "column_name", "attached_to", "priority", "expression"],
+    ),
     ("pg_get_keywords", &["word", "catcode", "barelabel", "catdesc", "baredesc"]),
 ];
 

@@ -86,13 +86,18 @@ pub(in crate::plan) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType
 }
 
 /// `float8`, if one of these expressions is a floating-point number.
-pub(super) fn floating<'a>(mut exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+pub(in crate::plan) fn floating<'a>(mut exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
     let is_float = |expr: &Expr| matches!(pg_type(expr, schema), Some(PgType::Float4 | PgType::Float8));
     exprs.any(is_float).then_some(PgType::Float8)
 }
 
 /// A numeric beside a floating-point number is compared as one, too.
-pub(super) fn beside_float(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
+pub(in crate::plan) fn beside_float(
+    scope: &Scope,
+    expr: Expr,
+    other: Option<&PgType>,
+    schema: &DFSchema,
+) -> Result<Expr> {
     let float = matches!(other, Some(PgType::Float4 | PgType::Float8));
     if !float || !matches!(pg_type(&expr, schema), Some(PgType::Numeric(_))) {
         return Ok(expr);
@@ -253,6 +258,12 @@ pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Re
         }
         return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))));
     }
+    let bytes = Some(PgType::Bytea).filter(|bytes| {
+        let is_bytes = |expr: &Expr| pg_type(expr, schema).as_ref() == Some(bytes);
+        op == Operator::StringConcat && (is_bytes(&left) || is_bytes(&right))
+    });
+    let left = Box::new(untyped(scope, *left, bytes.as_ref())?);
+    let right = Box::new(untyped(scope, *right, bytes.as_ref())?);
     if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema))
         && let Some(result) = CheckedArithmetic::result_type(&a, &b)
         && let Some(checked) = CheckedArithmetic::new(op, result)

@@ -18,8 +18,10 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 
-pub(super) use self::alike::{agree, common_type, is_unknown, same_type, types_comparable, untyped, with_type};
-use self::alike::{any_of, beside_float, binary, case, is_constant, unified};
+pub(super) use self::alike::{
+    agree, beside_float, common_type, floating, is_unknown, same_type, types_comparable, untyped, with_type,
+};
+use self::alike::{any_of, binary, case, is_constant, unified};
 use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};

@@ -39,8 +39,12 @@ impl Server {
 
     /// Stops the server and starts another on the same data.
     pub(crate) async fn restart(&mut self) {
+        self.restart_with(|_, _| ()).await;
+    }
+
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Config, &Path)) {
         self.stop().await;
-        let (address, shutdown, task) = launch(self.directory.path(), |_, _| ()).await;
+        let (address, shutdown, task) = launch(self.directory.path(), change).await;
         (self.address, self.shutdown, self.task) = (address, shutdown, Some(task));
     }
 

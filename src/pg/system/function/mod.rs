@@ -2,6 +2,7 @@
 //! ask for is found in maps.
 
 mod definition;
+mod policies;
 mod privilege;
 mod server;
 mod set;
@@ -81,7 +82,14 @@ impl Function {
 }
 
 fn functions() -> impl Iterator<Item = &'static Function> {
-    let groups = [definition::FUNCTIONS, privilege::FUNCTIONS, server::FUNCTIONS, set::FUNCTIONS, text::FUNCTIONS];
+    let groups = [
+        definition::FUNCTIONS,
+        policies::FUNCTIONS,
+        privilege::FUNCTIONS,
+        server::FUNCTIONS,
+        set::FUNCTIONS,
+        text::FUNCTIONS,
+    ];
     groups.into_iter().flatten()
 }
 

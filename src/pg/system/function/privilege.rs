@@ -5,6 +5,7 @@ use super::{Function, boolean};
 use crate::catalog::Relation;
 use crate::context::{Context, undefined_schema};
 use crate::error::{Plain, SqlState};
+use crate::govern::predefined::{on_all_relations, on_all_schemas};
 use crate::govern::{Privilege, PrivilegeSet, can_set, is_member};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::names::schema_name;
@@ -69,7 +70,7 @@ fn wanted(privileges: &Value) -> Result<Vec<Wanted>, Plain> {
 }
 
 /// The role asked about, by name or OID. `public` has what everyone has.
-fn as_role(ctx: &Context, role: Option<&Value>) -> Result<Context, Plain> {
+pub(super) fn as_role(ctx: &Context, role: Option<&Value>) -> Result<Context, Plain> {
     let Some(role) = role else { return Ok(ctx.clone()) };
     if role.text() == "public" {
         let mut nobody = ctx.clone();
@@ -84,7 +85,7 @@ fn as_role(ctx: &Context, role: Option<&Value>) -> Result<Context, Plain> {
 }
 
 /// `42704` for an unknown name; an unknown OID is a role without rights.
-fn role_id(ctx: &Context, role: &Value) -> Result<Option<ObjectId>, Plain> {
+pub(super) fn role_id(ctx: &Context, role: &Value) -> Result<Option<ObjectId>, Plain> {
     match role {
         Value::Text(name) => ctx
             .catalog
@@ -174,7 +175,8 @@ fn holds(who: &Context, relation: &Relation, columns: &[i32], (privilege, option
         let acl = relation.column_by_id(*id).and_then(|column| column.acl.as_ref());
         acl.map_or(PrivilegeSet::EMPTY, &set).contains(privilege)
     };
-    owner || set(&relation.effective_acl()).contains(privilege) || columns.iter().any(on_column)
+    let everywhere = !option && on_all_relations(&who.roles).contains(privilege);
+    owner || everywhere || set(&relation.effective_acl()).contains(privilege) || columns.iter().any(on_column)
 }
 
 fn on_schema(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
@@ -190,7 +192,9 @@ fn on_schema(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> R
     }
     let schema = who.catalog.schema_id(&name).and_then(|id| who.catalog.schema(id));
     let schema = schema.ok_or_else(|| undefined_schema(&name))?;
-    Ok(any_of(who, schema.owner, &Context::schema_acl(schema), wanted))
+    let everywhere = on_all_schemas(&who.roles);
+    let held = wanted.iter().any(|(privilege, option)| !option && everywhere.contains(*privilege));
+    Ok(if held { true.into() } else { any_of(who, schema.owner, &Context::schema_acl(schema), wanted) })
 }
 
 fn on_database(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
