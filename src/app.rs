@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::audit::{Audit, Entry};
 use crate::catalog::{BOOTSTRAP_ROLE, Credential};
 use crate::config::{Config, StoreCredential};
 use crate::govern::PasswordVerifier;
@@ -71,6 +72,7 @@ impl App {
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
             locks: Arc::default(),
+            audit: Arc::new(open_audit(config)?),
         });
 
         let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {
@@ -106,6 +108,11 @@ impl App {
         if let Err(error) = upkeep.await {
             tracing::error!(%error, "upkeep ended badly");
         }
+        if self.shared.audit.is_on()
+            && let Err(error) = self.shared.audit.record_durably(Entry::of_server("stop", String::new())).await
+        {
+            tracing::error!(%error, "the audit trail does not tell of the end");
+        }
     }
 }
 
@@ -122,6 +129,15 @@ fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
     options.extend(configured.endpoint.iter().map(|endpoint| ("endpoint".to_owned(), endpoint.clone())));
     let (name, scope) = ("configured".to_owned(), configured.scope.clone());
     Ok(Credential { name, owner: BOOTSTRAP_ROLE, scope, options })
+}
+
+/// Where the configuration says, else in the data directory.
+fn open_audit(config: &Config) -> anyhow::Result<Audit> {
+    let own = config.storage.data_dir.join("audit");
+    let directory = config.audit.directory.as_deref().unwrap_or(&own);
+    let bytes = config.audit.file_mib.saturating_mul(1 << 20);
+    Audit::open(directory, config.audit.mode, &config.audit.classes, bytes)
+        .with_context(|| format!("open the audit trail in {}", directory.display()))
 }
 
 /// Where the configuration says, else in the data directory.

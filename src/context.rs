@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::audit::Audit;
 use crate::catalog::{CatalogState, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
 use crate::error::{Plain, SqlState};
 use crate::govern::predefined::{on_all_relations, on_all_schemas};
@@ -103,6 +104,8 @@ pub struct Context {
     pub upkeep: Arc<UpkeepLog>,
     /// Where snapshots are listed.
     pub metastore: Arc<Metastore>,
+    /// Where the audit trail is.
+    pub audit: Arc<Audit>,
     /// Values of sequences that the transaction created or restarted.
     pub own_sequences: Arc<Sequences>,
     /// Sequences that the transaction restarted.
@@ -168,12 +171,25 @@ impl Context {
 
     /// As [`Context::relation`]; `42P01` or `3F000` if there is none.
     pub fn require_relation(&self, name: &QualifiedName) -> Result<(ObjectId, &Relation), Plain> {
-        if let Some(schema) = &name.schema
-            && self.catalog.schema_id(schema).is_none()
-        {
-            return Err(undefined_table(name));
-        }
+        self.schema_usable(name)?;
         self.relation(name).ok_or_else(|| undefined_table(name))
+    }
+
+    /// Whoever may not use a schema may not know what is in it. `42501`.
+    pub fn schema_usable(&self, name: &QualifiedName) -> Result<(), Plain> {
+        let schema = name.schema.as_ref().and_then(|schema| Some((schema, self.catalog.schema_id(schema)?)));
+        match schema {
+            Some((name, id)) if !self.may_use_schema(id) => {
+                let message = format!("permission denied for schema {name}");
+                Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Why there is no relation of a name: `42P01`, or `42501` where the role may not know.
+    pub fn missing_relation(&self, name: &QualifiedName) -> Plain {
+        self.schema_usable(name).err().unwrap_or_else(|| undefined_table(name))
     }
 
     /// Finds a user's type by name.

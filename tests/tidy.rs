@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A module uses those before it, and those on its own line that stand before it.
 const LAYERS: &[&[&str]] = &[
-    &["error", "name", "types", "setting", "encode"],
+    &["error", "name", "types", "setting", "encode", "audit"],
     &["govern", "catalog", "metastore"],
     &["lake", "warehouse", "context", "guard"],
     &["config"],

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Class, Mode};
 use crate::lake::Location;
 
 const PREFIX: &str = "BOATHOUSE_";
@@ -25,6 +26,8 @@ pub struct Config {
     pub limit: Limit,
     /// Which files outside the warehouse may be read, and with which keys.
     pub lake: LakeConfig,
+    /// What is recorded of what users do.
+    pub audit: AuditConfig,
 }
 
 /// Section `storage`: where metadata and warehouse are kept.
@@ -108,6 +111,29 @@ pub struct StoreCredential {
     /// Whether the endpoint may be without TLS.
     #[serde(default)]
     pub allow_http: bool,
+}
+
+/// Section `audit`: what is recorded of what users do, in files of JSON lines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// `off`, `async` or `strict`: whether statements wait for their records.
+    pub mode: Mode,
+    /// What is recorded: `session`, `role`, `ddl`, `write`, `read`, `protected` (reads through policies), `misc`. What is
+    /// refused for want of rights is recorded always.
+    pub classes: Vec<Class>,
+    /// Where; `audit/` in the data directory if it is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// A file that is longer, in MiB, is followed by another.
+    pub file_mib: u64,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        let classes = vec![Class::Session, Class::Role, Class::Ddl, Class::Write, Class::Protected];
+        Self { mode: Mode::default(), classes, directory: None, file_mib: 64 }
+    }
 }
 
 impl Default for Storage {

@@ -208,7 +208,8 @@ fn describe(error: &DataFusionError) -> Description {
         }
         DataFusionError::External(inner) => match inner.downcast_ref::<ArrowError>() {
             Some(arrow) => describe_arrow(arrow),
-            None => plain(SqlState::INTERNAL_ERROR, &inner.to_string()),
+            None => describe_regex(&inner.to_string())
+                .unwrap_or_else(|| plain(SqlState::INTERNAL_ERROR, &inner.to_string())),
         },
         DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => describe(inner),
         DataFusionError::Shared(inner) => describe(inner),
@@ -308,13 +309,25 @@ fn describe_schema(error: &SchemaError) -> Description {
     }
 }
 
+/// A regular expression that is none, by what its parser says.
+fn describe_regex(text: &str) -> Option<Description> {
+    let (_, reason) = text.split_once("regex parse error").or_else(|| text.split_once("did not compile"))?;
+    let reason = reason.rsplit("error: ").next().and_then(|reason| reason.lines().next()).unwrap_or_default();
+    let message = format!("invalid regular expression: {}", reason.trim_end_matches([')', '\n', ' ', ',']));
+    Some(Description::new(SqlState::INVALID_REGULAR_EXPRESSION, message))
+}
+
 fn describe_arrow(error: &ArrowError) -> Description {
     let (code, text) = match error {
         ArrowError::NotYetImplemented(text) => (SqlState::FEATURE_NOT_SUPPORTED, text.clone()),
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<DataFusionError>() {
             Some(engine) => return describe(engine),
-            None => (SqlState::INTERNAL_ERROR, inner.to_string()),
+            None => match describe_regex(&inner.to_string()) {
+                Some(regex) => return regex,
+                None => (SqlState::INTERNAL_ERROR, inner.to_string()),
+            },
         },
+        ArrowError::ComputeError(text) if let Some(regex) = describe_regex(text) => return regex,
         ArrowError::CastError(text) | ArrowError::ParseError(text) => {
             (SqlState::INVALID_TEXT_REPRESENTATION, text.clone())
         }

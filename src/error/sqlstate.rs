@@ -60,6 +60,8 @@ impl SqlState {
     pub const INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE: Self = Self("2201X");
     /// An ESCAPE string of LIKE with more than one character.
     pub const INVALID_ESCAPE_SEQUENCE: Self = Self("22025");
+    /// A regular expression that cannot be read.
+    pub const INVALID_REGULAR_EXPRESSION: Self = Self("2201B");
     /// A text that does not have the form of a value of its type.
     pub const INVALID_TEXT_REPRESENTATION: Self = Self("22P02");
     /// Bytes that are not the binary form of a value of their type.

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 
 use super::{Outcome, query};
 use crate::error::SqlError;
-use crate::guard::applied;
+use crate::guard::{applied, shown};
 use crate::plan::{QueryPlan, Scope};
 use crate::types::{PgType, field};
 
@@ -22,7 +22,8 @@ pub(super) async fn run(
     verbose: bool,
     policies: bool,
 ) -> Result<Outcome, SqlError> {
-    let plan = query::physical(scope, &query.logical).await?;
+    let logical = shown(query.logical.clone()).map_err(SqlError::from_engine)?;
+    let plan = query::physical(scope, &logical).await?;
     if analyze {
         let mut stream = execute_stream(Arc::clone(&plan), scope.engine.task()).map_err(SqlError::from_engine)?;
         while stream.try_next().await.map_err(SqlError::from_engine)?.is_some() {}

@@ -51,7 +51,7 @@ pub(super) async fn change(
     let writes = modify.assigned.is_some() || modify.steps.is_some();
     let found = Arc::new(Mutex::new(Addresses::default()));
     let touches = |index: &Index| touches(&relation, index, |position| modify.sets(position));
-    let checks = Arc::new(RowChecks::new(scope, modify.table, &relation, None, &modify.checks, touches)?);
+    let checks = Arc::new(RowChecks::new(scope, modify.table, &relation, None, &modify.checks, touches)?.of_old_rows());
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut workers = JoinSet::new();
     for stream in source {

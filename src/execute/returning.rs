@@ -6,12 +6,13 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::{Field, FieldRef, Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::{Column, DFSchema};
+use datafusion::common::{Column, DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 
 use super::{Outcome, query};
 use crate::catalog::Relation;
 use crate::error::{Plain, SqlError, SqlState};
+use crate::guard::sanitize;
 use crate::plan::{Returning, Scope, other_name};
 
 /// Rows that one statement may give back.
@@ -63,7 +64,10 @@ pub(super) fn give_back(
         let mask = returning.masks.get(index).and_then(Option::as_ref);
         mask.cloned().unwrap_or_else(|| named(field.name()))
     });
-    let batches = evaluate(scope, &schema, &masks.collect::<Vec<_>>(), &returning.expressions, batches)?;
+    // A mask that fails must not tell on what.
+    let hidden = |error| SqlError::from_engine(sanitize(&relation.name, error));
+    let masked = project(scope, &schema, &masks.collect::<Vec<_>>(), batches, Some(&schema), &hidden)?;
+    let batches = project(scope, &schema, &returning.expressions, masked, None, &SqlError::from_engine)?;
     Ok(Outcome::Returned {
         fields: returning.fields.clone(),
         stream: query::ready(&refit(&returning.fields, &batches), batches),
@@ -78,24 +82,13 @@ fn refit(fields: &[FieldRef], batches: &[RecordBatch]) -> Vec<FieldRef> {
     pairs.map(|(field, data)| Arc::new(field.as_ref().clone().with_data_type(data.data_type().clone()))).collect()
 }
 
-/// Masks, then expressions.
-fn evaluate(
-    scope: &Scope,
-    schema: &SchemaRef,
-    masks: &[Expr],
-    expressions: &[Expr],
-    batches: Vec<RecordBatch>,
-) -> Result<Vec<RecordBatch>, SqlError> {
-    let masked = project(scope, schema, masks, batches, Some(schema))?;
-    project(scope, schema, expressions, masked, None)
-}
-
 fn project(
     scope: &Scope,
     schema: &SchemaRef,
     expressions: &[Expr],
     batches: Vec<RecordBatch>,
     output: Option<&SchemaRef>,
+    failure: &dyn Fn(DataFusionError) -> SqlError,
 ) -> Result<Vec<RecordBatch>, SqlError> {
     let engine = SqlError::from_engine;
     let df_schema = DFSchema::try_from(Arc::clone(schema)).map_err(engine)?;
@@ -109,13 +102,14 @@ fn project(
             RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|error| engine(error.into()))?;
         let mut arrays: Vec<ArrayRef> = Vec::with_capacity(physical.len());
         for expr in &physical {
-            arrays.push(expr.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows())).map_err(engine)?);
+            let value = expr.evaluate(&batch).and_then(|value| value.into_array(batch.num_rows()));
+            arrays.push(value.map_err(failure)?);
         }
         let schema = match output {
             Some(schema) => {
                 // A mask may give another type or NULL: bring it back to the column's.
                 for (array, field) in arrays.iter_mut().zip(schema.fields()) {
-                    *array = cast(array, field.data_type()).map_err(|error| engine(error.into()))?;
+                    *array = cast(array, field.data_type()).map_err(|error| failure(error.into()))?;
                 }
                 Arc::clone(schema)
             }

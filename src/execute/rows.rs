@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 
@@ -15,7 +15,7 @@ use crate::catalog::{Column, Index, Relation};
 use crate::encode::{describe_row, length_checked};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
-use crate::guard::{masks, row_security_applies};
+use crate::guard::{masks, row_security_applies, sanitize};
 use crate::name::{ObjectId, quote};
 use crate::pg::rectangular;
 use crate::plan::{AskedBy, DomainRules, RowCheck, Scope, generation, has_subquery};
@@ -31,6 +31,8 @@ pub(super) struct RowChecks {
     filter: Option<Arc<dyn PhysicalExpr>>,
     conditions: Vec<(AskedBy, Arc<dyn PhysicalExpr>)>,
     keys: Keys,
+    /// Whether errors must not tell of values: rows are made of some that the user may not read all of.
+    of_old_rows: bool,
 }
 
 /// The table that rows are written to, for errors about them.
@@ -45,7 +47,7 @@ pub(super) struct Table {
 }
 
 /// What an error may tell of a row: whoever wrote it need not have the right to read all of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum ShownColumns {
     All,
     /// Those with these indexes, which may be none.
@@ -84,7 +86,18 @@ impl RowChecks {
             }
         }
         let keys = Keys::new(scope, &table, touches)?;
-        Ok(Self { table, generated, domains, filter, conditions, keys })
+        Ok(Self { table, generated, domains, filter, conditions, keys, of_old_rows: false })
+    }
+
+    /// The rows were made of rows that are there: what the user may not read of those must not show in errors.
+    pub(super) fn of_old_rows(mut self) -> Self {
+        self.of_old_rows = self.table.shown != ShownColumns::All;
+        self
+    }
+
+    fn failure(&self, error: DataFusionError) -> SqlError {
+        let hidden = self.of_old_rows;
+        SqlError::from_engine(if hidden { sanitize(&self.table.relation.name, error) } else { error })
     }
 
     /// Whose keys decide what happens to a row, and are not held against those that are there.
@@ -161,8 +174,8 @@ impl RowChecks {
         let given = RecordBatch::try_new(Arc::clone(&self.table.schema), columns.to_vec());
         let given = given.map_err(SqlError::from_arrow)?;
         for (index, value) in &self.generated {
-            let value =
-                value.evaluate(&given).and_then(|value| value.into_array(rows)).map_err(SqlError::from_engine)?;
+            let value = value.evaluate(&given).and_then(|value| value.into_array(rows));
+            let value = value.map_err(|error| self.failure(error))?;
             let pairs = columns.get_mut(*index).zip(self.table.relation.columns.get(*index));
             let (place, column) = pairs.ok_or_else(|| internal("a generated column that is not there"))?;
             *place = length_checked(value, &column.pg)?;
@@ -171,10 +184,8 @@ impl RowChecks {
     }
 
     fn hold(&self, batch: &RecordBatch, asked_by: &AskedBy, condition: &Arc<dyn PhysicalExpr>) -> Result<(), SqlError> {
-        let value = condition
-            .evaluate(batch)
-            .and_then(|value| value.into_array(batch.num_rows()))
-            .map_err(SqlError::from_engine)?;
+        let value = condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+        let value = value.map_err(|error| self.failure(error))?;
         let value = value.as_boolean_opt().ok_or_else(|| internal("a condition that is not boolean"))?;
         let fails = |row: &usize| match asked_by {
             AskedBy::Policy(_) => value.is_null(*row) || !value.value(*row),

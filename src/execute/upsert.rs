@@ -270,7 +270,7 @@ impl<'a> Update<'a> {
         let both = Arc::new(Schema::new(own.chain(excluded).collect::<Vec<_>>()));
         let sets = |position: usize| plan.assigned.get(position).is_some_and(Option::is_some);
         let touches = |index: &Index| touches(relation, index, sets);
-        let checks = RowChecks::new(scope, insert.table, relation, None, &plan.checks, touches)?;
+        let checks = RowChecks::new(scope, insert.table, relation, None, &plan.checks, touches)?.of_old_rows();
         let condition = plan.condition.as_ref().map(|condition| physical(scope, &both, condition)).transpose()?;
         let values = plan.values.iter().map(|value| physical(scope, &both, value)).collect::<Result<_, _>>()?;
         Ok(Self { plan, both, condition, values, scope, checks })

@@ -269,6 +269,18 @@ impl Acl {
         self.0.retain(|item| !item.privileges.is_empty());
     }
 
+    /// What one role granted and held is another's.
+    pub fn hand_over(&mut self, old: ObjectId, new: ObjectId) {
+        for item in &mut self.0 {
+            if item.grantor == old {
+                item.grantor = new;
+            }
+            if item.grantee == Grantee::Role(old) {
+                item.grantee = Grantee::Role(new);
+            }
+        }
+    }
+
     /// In the order in which default privileges are kept: PUBLIC, then by role.
     pub fn sort(&mut self) {
         self.0.sort_by_key(|item| (item.grantee, item.grantor));

@@ -26,6 +26,9 @@ pub const SECURITY_ADMIN: ObjectId = ObjectId::predefined(9901);
 /// Sees values as they are, whatever masks are attached.
 pub const READ_UNMASKED: ObjectId = ObjectId::predefined(9902);
 
+/// Reads the audit trail.
+pub const AUDIT_READER: ObjectId = ObjectId::predefined(9903);
+
 const MONITOR: ObjectId = ObjectId::predefined(3373);
 const READ_ALL_SETTINGS: ObjectId = ObjectId::predefined(3374);
 const STAT_SCAN_TABLES: ObjectId = ObjectId::predefined(3377);
@@ -52,6 +55,7 @@ pub const PREDEFINED_ROLES: &[(ObjectId, &str)] = &[
     (ObjectId::predefined(6392), "pg_signal_autovacuum_worker"),
     (SECURITY_ADMIN, "pg_security_admin"),
     (READ_UNMASKED, "pg_read_unmasked"),
+    (AUDIT_READER, "pg_audit_reader"),
 ];
 
 /// One of them as a new catalog has it. `grantor` made it a member of others.

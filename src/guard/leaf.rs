@@ -13,19 +13,20 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{ScanArgs, ScanResult, Session, TableProvider};
 use datafusion::common::metadata::FieldMetadata;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result};
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::{
-    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableType,
+    Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType,
 };
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::execution_plan::{SchedulingType, reset_plan_states};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::StreamExt;
 
 use super::in_part::asked_in_part;
@@ -74,6 +75,19 @@ impl fmt::Display for AppliedPolicy {
     }
 }
 
+/// A plan for EXPLAIN: what of it is seen outside of the leaves does not depend on what is hidden in them.
+pub fn shown(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let replaced = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+        let provider = source_as_provider(&scan.source)?;
+        let Some(table) = provider.downcast_ref::<SecureTable>() else { return Ok(Transformed::no(node)) };
+        let table = SecureTable { shown: true, ..table.clone() };
+        let source = provider_as_source(Arc::new(table));
+        Ok(Transformed::yes(LogicalPlan::TableScan(TableScan { source, ..scan.clone() })))
+    });
+    replaced.map(|replaced| replaced.data)
+}
+
 /// The relations under policies that a permitted plan reads, in the order in which it names them; some more than once.
 pub fn applied(plan: &LogicalPlan) -> Result<Vec<(ObjectId, Vec<AppliedPolicy>)>> {
     let mut found = Vec::new();
@@ -89,7 +103,7 @@ pub fn applied(plan: &LogicalPlan) -> Result<Vec<(ObjectId, Vec<AppliedPolicy>)>
 }
 
 /// A relation as one user sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SecureTable {
     relation: ObjectId,
     name: String,
@@ -98,6 +112,8 @@ pub struct SecureTable {
     policies: Policies,
     raw: Arc<dyn TableProvider>,
     system: Arc<SessionState>,
+    /// Whether its plan is made for others to see: then it has as many parts whatever is hidden.
+    shown: bool,
 }
 
 impl SecureTable {
@@ -114,12 +130,17 @@ impl SecureTable {
             None => Arc::clone(field),
         });
         let schema = Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()));
-        Self { relation: id, name: relation.name.clone(), schema, policies, raw, system }
+        Self { relation: id, name: relation.name.clone(), schema, policies, raw, system, shown: false }
     }
 
     /// The relation of the catalog behind it: whose columns a query's lineage leads to.
     pub fn relation(&self) -> ObjectId {
         self.relation
+    }
+
+    /// The relation's name, without its schema.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What its rows pass through; the lineage of a query looks into it.
@@ -254,7 +275,11 @@ impl TableProvider for SecureTable {
 
     async fn scan_with_args<'a>(&self, _user: &dyn Session, args: ScanArgs<'a>) -> Result<ScanResult> {
         // Planning fails with data in its text too: constant folding, file paths.
-        let inner = self.plan(&args).await.map_err(|error| sanitize(&self.name, error))?;
+        let mut inner = self.plan(&args).await.map_err(|error| sanitize(&self.name, error))?;
+        if self.shown {
+            let parts = Partitioning::RoundRobinBatch(self.system.config().target_partitions());
+            inner = Arc::new(RepartitionExec::try_new(inner, parts)?);
+        }
         Ok(ScanResult::new(Arc::new(SecurityBarrierExec::new(self.name.clone(), inner))))
     }
 }
@@ -306,7 +331,7 @@ impl TableProvider for Stage {
 }
 
 /// What a user may know about a failure behind the leaf; the log gets the rest.
-fn sanitize(table: &str, error: DataFusionError) -> DataFusionError {
+pub fn sanitize(table: &str, error: DataFusionError) -> DataFusionError {
     if let DataFusionError::ResourcesExhausted(_) = error.find_root() {
         return DataFusionError::ResourcesExhausted("Not enough memory.".to_owned());
     }

@@ -99,6 +99,11 @@ impl Reader {
         Self { roles: ctx.roles.iter().copied().chain(session).collect(), exempt }
     }
 
+    /// All roles that count for him.
+    pub fn roles(&self) -> &[ObjectId] {
+        &self.roles
+    }
+
     /// Whether no mask counts for him.
     pub fn is_exempt(&self) -> bool {
         self.exempt

@@ -54,7 +54,7 @@ const PROVISIONAL_OID_MIN: i64 = 0x7000_0000;
 const PREDEFINED_ID_MIN: i64 = 1 << 40;
 /// The OIDs of these roles: those of PostgreSQL's predefined roles, and our own from 9901 on.
 const PREDEFINED_OIDS: &[u32] =
-    &[3373, 3374, 3375, 3377, 4200, 4544, 4550, 4569, 4570, 4571, 6171, 6181, 6182, 6304, 6337, 6392, 9901, 9902];
+    &[3373, 3374, 3375, 3377, 4200, 4544, 4550, 4569, 4570, 4571, 6171, 6181, 6182, 6304, 6337, 6392, 9901, 9902, 9903];
 
 /// Objects of every new catalog have the OIDs that they have in PostgreSQL: the bootstrap superuser, the database, schema
 /// `public`.

@@ -76,6 +76,14 @@ pub(super) fn plan(
         let message = "ON CONFLICT DO UPDATE requires inference specification or constraint name";
         return Err(Plain::new(SqlState::SYNTAX_ERROR, message).hint("For example, ON CONFLICT (column_name).").into());
     }
+    // It would tell which row has a value that is masked.
+    let hidden = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
+    for mask in &hidden {
+        if let Some(column) = relation.columns.get(mask.column).filter(|column| read.contains(&column.id)) {
+            let message = format!("cannot read masked column \"{}\" in ON CONFLICT DO UPDATE", column.name);
+            return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+        }
+    }
     if row_security_applies(&scope.ctx, relation) {
         return Err(unsupported("ON CONFLICT DO UPDATE under row-level security").into());
     }
@@ -92,7 +100,6 @@ pub(super) fn plan(
     }
     let condition = update.selection.clone().map(|selection| bound.bind(scope, selection, &schema)).transpose()?;
     let condition = condition.map(|condition| policy::condition(condition, &schema, "WHERE")).transpose()?;
-    let hidden = masks(&scope.ctx, &scope.reader, id, relation).map_err(SqlError::from)?;
     for expr in values.iter().chain(&condition) {
         if has_subquery(expr) {
             return Err(unsupported("a subquery in ON CONFLICT DO UPDATE").into());

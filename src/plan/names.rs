@@ -84,7 +84,7 @@ impl<'a> Names<'a> {
             }
             return self.past_source(&QualifiedName { schema: name.schema.clone(), name: own.to_owned() }, &moment);
         }
-        let (id, relation) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
+        let (id, relation) = scope.ctx.relation(name).ok_or_else(|| scope.ctx.missing_relation(name))?;
         if self.within.len() > DEPTH_MAX {
             return Err(unsupported("nesting of views and policies this deep").into());
         }
@@ -163,7 +163,7 @@ impl<'a> Names<'a> {
     /// A table whose past the role may read.
     fn with_past(&self, name: &QualifiedName) -> Result<(ObjectId, &'a Relation), SqlError> {
         let scope = self.scope;
-        let (id, now) = scope.ctx.relation(name).ok_or_else(|| undefined_table(name))?;
+        let (id, now) = scope.ctx.relation(name).ok_or_else(|| scope.ctx.missing_relation(name))?;
         if !matches!(now.storage, RelationKind::Table(_)) {
             return Err(unsupported(format!("the past of a {}", now.kind_name())).into());
         }

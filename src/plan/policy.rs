@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::common::DFSchema;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
@@ -25,7 +25,7 @@ pub(super) fn bind(
     relation: &Relation,
     within: &[ObjectId],
 ) -> Result<Option<Policies>, SqlError> {
-    let rules = row_policies(&scope.ctx, id, relation, PolicyCommand::Select);
+    let rules = rules(scope, id, relation, PolicyCommand::Select)?;
     let chosen = masks(&scope.ctx, &scope.reader, id, relation)?;
     if rules.is_none() && chosen.is_empty() {
         return Ok(None);
@@ -63,6 +63,21 @@ fn applied(relation: &Relation, rules: Option<&RowRules<'_>>, masks: &[ChosenMas
     all
 }
 
+/// The row policies that count. `42501` if the session wants an error instead of fewer rows (`row_security = off`).
+fn rules<'a>(
+    scope: &'a Scope,
+    id: ObjectId,
+    relation: &Relation,
+    command: PolicyCommand,
+) -> Result<Option<RowRules<'a>>, SqlError> {
+    let rules = row_policies(&scope.ctx, id, relation, command);
+    if rules.is_some() && !scope.ctx.settings.is_on("row_security") {
+        let message = format!("query would be affected by row-level security policy for table \"{}\"", relation.name);
+        return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).into());
+    }
+    Ok(rules)
+}
+
 /// (any permissive) and (every restrictive); false without a permissive one.
 fn row_filter(scope: &Scope, relation: &Relation, rules: &RowRules<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
     let mut any: Option<Expr> = None;
@@ -94,7 +109,7 @@ pub(super) fn target_filter(
 ) -> Result<Option<Expr>, SqlError> {
     let mut filter: Option<Expr> = None;
     for command in [Some(command), reads.then_some(PolicyCommand::Select)].into_iter().flatten() {
-        if let Some(rules) = row_policies(&scope.ctx, id, relation, command) {
+        if let Some(rules) = rules(scope, id, relation, command)? {
             let own = row_filter(scope, relation, &rules, &[id])?;
             filter = Some(match filter {
                 Some(filter) => filter.and(own),
@@ -115,7 +130,7 @@ pub(super) fn checks(
     relation: &Relation,
     command: PolicyCommand,
 ) -> Result<Option<Vec<NamedCheck>>, SqlError> {
-    let Some(rules) = row_policies(&scope.ctx, id, relation, command) else { return Ok(None) };
+    let Some(rules) = rules(scope, id, relation, command)? else { return Ok(None) };
     let within = [id];
     let check = |policy: &crate::govern::RowPolicy| {
         // A row that is read must be one that may be seen.
@@ -160,9 +175,52 @@ fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[Obj
 
 /// Binds a condition over a relation's columns. `42804` if it is not boolean.
 pub(super) fn boolean(scope: &Scope, relation: &Relation, source: &str, within: &[ObjectId]) -> Result<Expr, SqlError> {
-    let schema = schema_of(relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable)))?;
-    condition(expression(scope, source, &schema, within)?, &schema, "POLICY")
+    let fields = relation.columns.iter().map(|column| field(&column.name, &column.pg, column.nullable));
+    let alone = schema_of(fields)?;
+    // Its columns may be named with the table's name, also in subqueries.
+    let named = DFSchema::try_from_qualified_schema(TableReference::bare(relation.name.clone()), alone.as_arrow());
+    let named = named.map_err(SqlError::from_engine)?;
+    let bound = condition(expression(scope, source, &named, within)?, &named, "POLICY")?;
+    refuse(&bound, "policy")?;
+    // The leaf has its columns without the name, but to subqueries, which see them from outside.
+    let without_table = |expr| {
+        Ok(match expr {
+            Expr::Column(column) if column.relation.is_some() => Transformed::yes(self::named(&column.name)),
+            other => Transformed::no(other),
+        })
+    };
+    bound.transform(without_table).map(|bound| bound.data).map_err(SqlError::from_engine)
 }
+
+/// Refuses what would fail, or do something, whenever a policy or a mask is evaluated. `42803`, `42P20`, `0A000`.
+pub(super) fn refuse(bound: &Expr, what: &str) -> Result<(), SqlError> {
+    let mut refusal = None;
+    let walked = bound.apply(|expr| {
+        refusal = match expr {
+            Expr::AggregateFunction(_) => {
+                let message = format!("aggregate functions are not allowed in {what} expressions");
+                Some(Plain::new(SqlState::GROUPING_ERROR, message))
+            }
+            Expr::WindowFunction(_) => {
+                let message = format!("window functions are not allowed in {what} expressions");
+                Some(Plain::new(SqlState::WINDOWING_ERROR, message))
+            }
+            Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
+                Some(crate::error::unsupported(format!("a correlated scalar subquery in a {what}")))
+            }
+            Expr::ScalarFunction(function) if EFFECTS.contains(&function.name()) => {
+                Some(crate::error::unsupported(format!("{} in a {what}", function.name())))
+            }
+            _ => None,
+        };
+        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.map_err(SqlError::from_engine)?;
+    refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
+}
+
+/// Functions that would carry values out of a policy.
+const EFFECTS: &[&str] = &["set_config", "nextval", "setval", "currval", "lastval"];
 
 /// Holds a condition to be boolean. `42804`, which names `clause`.
 pub(super) fn condition(bound: Expr, schema: &DFSchema, clause: &str) -> Result<Expr, SqlError> {
@@ -210,5 +268,5 @@ pub(super) fn schema_of(fields: impl Iterator<Item = arrow::datatypes::Field>) -
 }
 
 pub(super) fn named(name: &str) -> Expr {
-    Expr::Column(datafusion::common::Column::new_unqualified(name))
+    Expr::Column(Column::new_unqualified(name))
 }

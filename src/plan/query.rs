@@ -17,7 +17,6 @@ use super::names::Names;
 use super::origin::with_origins;
 use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
 use crate::catalog::{Relation, View};
-use crate::context::undefined_table;
 use crate::error::{SqlError, SqlState, internal, unsupported};
 use crate::name::QualifiedName;
 use crate::pg::system::{self, SystemRelation};
@@ -286,7 +285,10 @@ impl Visitor for Checker<'_> {
                     || self.scope.ctx.relation(&name).is_some()
                     || as_it_was(&name.name).is_some();
                 if !known {
-                    self.error = Some(PlanError::Undefined(undefined_table(&name), name.schema.unwrap_or(name.name)));
+                    self.error = Some(PlanError::Undefined(
+                        self.scope.ctx.missing_relation(&name),
+                        name.schema.unwrap_or(name.name),
+                    ));
                     return ControlFlow::Break(());
                 }
                 ControlFlow::Continue(())

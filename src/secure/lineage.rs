@@ -169,15 +169,16 @@ impl Lineage {
         let relation = if let Some(table) = provider.downcast_ref::<SecureTable>() {
             // A policy's own columns need no right; what its subqueries read does.
             let schema = table.schema();
-            let unnamed = schema.fields().iter().map(|field| Output {
-                qualifier: None,
+            let name = TableReference::bare(table.name().to_owned());
+            let own = schema.fields().iter().map(|field| Output {
+                qualifier: Some(name.clone()),
                 name: field.name().clone(),
                 from: BTreeSet::new(),
             });
-            let unnamed: Scope = unnamed.collect();
+            let own: Scope = own.collect();
             let policies = table.policies();
             for expr in policies.row_filter.iter().chain(policies.masks.iter().flatten()) {
-                self.expression(expr, &unnamed, &mut vec![])?;
+                self.expression(expr, &own, &mut vec![])?;
             }
             Some(table.relation())
         } else if let Some(table) = provider.downcast_ref::<OpenTable>() {

@@ -32,69 +32,71 @@ impl<T> Authorized<T> {
 }
 
 /// Checks everything a plan needs. `42501` and its like if something is not permitted.
-pub fn authorize(ctx: &Context, plan: Plan) -> Result<Authorized<Plan>, SqlError> {
-    permitted(ctx, plan).map(Authorized)
+///
+/// `taken` receives what it needs, up to what is not permitted.
+pub fn authorize(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Authorized<Plan>, SqlError> {
+    permitted(ctx, plan, taken).map(Authorized)
 }
 
-fn permitted(ctx: &Context, plan: Plan) -> Result<Plan, SqlError> {
+fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, SqlError> {
     Ok(match plan {
         Plan::Parts { parts, main, parameters } => {
-            let permit = |part: PartPlan| Ok(PartPlan { plan: permitted(ctx, part.plan)?, ..part });
-            let parts = parts.into_iter().map(permit).collect::<Result<_, SqlError>>()?;
-            Plan::Parts { parts, main: Box::new(permitted(ctx, *main)?), parameters }
+            let mut permit = |part: PartPlan| Ok(PartPlan { plan: permitted(ctx, part.plan, taken)?, ..part });
+            let parts = parts.into_iter().map(&mut permit).collect::<Result<_, SqlError>>()?;
+            Plan::Parts { parts, main: Box::new(permitted(ctx, *main, taken)?), parameters }
         }
         Plan::Query(mut query) => {
-            check(ctx, &query.locks.needs)?;
-            query.logical = authorize_logical(ctx, query.logical)?;
+            check(ctx, &query.locks.needs, taken)?;
+            query.logical = authorize_logical(ctx, query.logical, taken)?;
             Plan::Query(query)
         }
         Plan::Declare { mut query, hold } => {
-            check(ctx, &query.locks.needs)?;
-            query.logical = authorize_logical(ctx, query.logical)?;
+            check(ctx, &query.locks.needs, taken)?;
+            query.logical = authorize_logical(ctx, query.logical, taken)?;
             Plan::Declare { query, hold }
         }
         Plan::Explain { mut query, analyze, verbose, policies } => {
-            query.logical = authorize_logical(ctx, query.logical)?;
+            query.logical = authorize_logical(ctx, query.logical, taken)?;
             Plan::Explain { query, analyze, verbose, policies }
         }
         Plan::Insert(mut insert) => {
-            check(ctx, &insert.needs)?;
-            insert.source = authorize_logical(ctx, insert.source)?;
+            check(ctx, &insert.needs, taken)?;
+            insert.source = authorize_logical(ctx, insert.source, taken)?;
             Plan::Insert(insert)
         }
         Plan::Modify(mut modify) => {
-            check(ctx, &modify.needs)?;
+            check(ctx, &modify.needs, taken)?;
             let lineage = Lineage::of(&modify.source)?;
             if let Some(column) = modify.masked.iter().find(|column| lineage.read_of_target.contains(column)) {
                 return Err(masked_column(ctx, &modify, *column).into());
             }
-            check(ctx, &lineage.needs(ctx.role)?)?;
+            check(ctx, &lineage.needs(ctx.role)?, taken)?;
             // Defaults of rows that MERGE inserts are not in its source.
             if let (Some(_), Some(relation)) = (&modify.steps, ctx.catalog.relation(modify.table)) {
                 let rows = modify.rows(relation).map_err(SqlError::from_engine)?;
-                check(ctx, &Lineage::of(&rows)?.sequence_needs(ctx.role))?;
+                check(ctx, &Lineage::of(&rows)?.sequence_needs(ctx.role), taken)?;
             }
             modify.source = expand_views(modify.source)?;
             Plan::Modify(modify)
         }
         Plan::CopyOut(copy, mut query) => {
-            check(ctx, &copy.needs)?;
-            query.logical = authorize_logical(ctx, query.logical)?;
+            check(ctx, &copy.needs, taken)?;
+            query.logical = authorize_logical(ctx, query.logical, taken)?;
             Plan::CopyOut(copy, query)
         }
         Plan::CopyIn(copy) => {
-            check(ctx, &copy.needs)?;
+            check(ctx, &copy.needs, taken)?;
             Plan::CopyIn(copy)
         }
         Plan::CopyFiles(copy, location) => {
-            check(ctx, &copy.needs)?;
+            check(ctx, &copy.needs, taken)?;
             Plan::CopyFiles(copy, location)
         }
         Plan::CreateTableAs { ddl, fill } => {
-            check(ctx, &ddl.needs)?;
+            check(ctx, &ddl.needs, taken)?;
             let fill = match fill {
                 Some(mut insert) => {
-                    insert.source = authorize_logical(ctx, insert.source)?;
+                    insert.source = authorize_logical(ctx, insert.source, taken)?;
                     Some(insert)
                 }
                 None => None,
@@ -103,16 +105,16 @@ fn permitted(ctx: &Context, plan: Plan) -> Result<Plan, SqlError> {
         }
         // Who owns the table may have its rows written again. The plan reads nothing else, but a default may draw.
         Plan::Rewrite { ddl, fill } => {
-            check(ctx, &ddl.needs)?;
-            check(ctx, &Lineage::of(&fill.source)?.sequence_needs(ctx.role))?;
+            check(ctx, &ddl.needs, taken)?;
+            check(ctx, &Lineage::of(&fill.source)?.sequence_needs(ctx.role), taken)?;
             Plan::Rewrite { ddl, fill }
         }
         Plan::Vacuum(vacuum) => {
-            check(ctx, &vacuum.needs)?;
+            check(ctx, &vacuum.needs, taken)?;
             Plan::Vacuum(vacuum)
         }
         Plan::Ddl(mut ddl) => {
-            check(ctx, &ddl.needs)?;
+            check(ctx, &ddl.needs, taken)?;
             if let Some(refusal) = ddl.refusal.take() {
                 return Err(refusal.into());
             }
@@ -134,12 +136,15 @@ fn masked_column(ctx: &Context, modify: &ModifyPlan, column: i32) -> Plain {
     Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
-fn check(ctx: &Context, needs: &[Need]) -> Result<(), SqlError> {
-    needs.iter().try_for_each(|need| Ok(decide::permit(ctx, need)?))
+fn check(ctx: &Context, needs: &[Need], taken: &mut Vec<Need>) -> Result<(), SqlError> {
+    needs.iter().try_for_each(|need| {
+        taken.push(need.clone());
+        Ok(decide::permit(ctx, need)?)
+    })
 }
 
-fn authorize_logical(ctx: &Context, plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
-    check(ctx, &lineage::needs(ctx.role, &plan)?)?;
+fn authorize_logical(ctx: &Context, plan: LogicalPlan, taken: &mut Vec<Need>) -> Result<LogicalPlan, SqlError> {
+    check(ctx, &lineage::needs(ctx.role, &plan)?, taken)?;
     expand_views(plan)
 }
 

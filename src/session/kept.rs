@@ -7,7 +7,7 @@ use crate::context::Context;
 use crate::error::SqlError;
 use crate::execute::Ready;
 use crate::name::ObjectId;
-use crate::plan::{Description, Parameters, Plan, Scope, plan};
+use crate::plan::{Description, Need, Parameters, Plan, Scope, plan};
 use crate::secure::{Authorized, authorize};
 use crate::setting::Settings;
 use crate::statement::{Statement, parse};
@@ -39,9 +39,16 @@ pub struct Keeper(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    made: Option<(Conditions, Option<Arc<Ready>>)>,
+    made: Option<(Conditions, Option<Permitted>)>,
     /// Those that the last run met, if they were others.
     met: Option<Conditions>,
+}
+
+/// A plan that was permitted, and what it took.
+#[derive(Clone, Debug)]
+pub(super) struct Permitted {
+    pub(super) ready: Arc<Ready>,
+    pub(super) needs: Arc<[Need]>,
 }
 
 /// All that a plan hangs on, the values of parameters and the data aside.
@@ -63,9 +70,14 @@ impl Conditions {
 
 impl Keeper {
     /// Keeps what was made of a permitted plan: `types` are those of its parameters.
-    pub(super) fn new(scope: &Scope, plan: Authorized<Plan>, types: &[PgType]) -> Result<Self, SqlError> {
+    pub(super) fn new(
+        scope: &Scope,
+        plan: Authorized<Plan>,
+        needs: Vec<Need>,
+        types: &[PgType],
+    ) -> Result<Self, SqlError> {
         let made = match Conditions::of(&scope.ctx) {
-            Some(conditions) => Some((conditions, ready(scope, plan, types)?)),
+            Some(conditions) => Some((conditions, ready(scope, plan, needs, types)?)),
             None => None,
         };
         Ok(Self(Mutex::new(Kept { made, met: None })))
@@ -78,7 +90,7 @@ impl Keeper {
         scope: &Scope,
         statement: &Statement,
         told: Option<&Description>,
-    ) -> Result<Option<Arc<Ready>>, SqlError> {
+    ) -> Result<Option<Permitted>, SqlError> {
         let Some(now) = Conditions::of(&scope.ctx) else { return Ok(None) };
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((conditions, ready)) = &kept.made
@@ -94,15 +106,27 @@ impl Keeper {
         let parameters = Parameters { types: types.iter().cloned().map(Some).collect(), values: None };
         let plan = plan(scope, statement, &parameters)?;
         let same = told.is_none_or(|told| told.gives(plan.fields().as_deref()));
-        let made = if same { ready(scope, authorize(&scope.ctx, plan)?, &types)? } else { None };
+        let mut needs = Vec::new();
+        let made = if same {
+            let plan = authorize(&scope.ctx, plan, &mut needs)?;
+            ready(scope, plan, needs, &types)?
+        } else {
+            None
+        };
         kept.made = Some((now, made.clone()));
         Ok(made)
     }
 }
 
-fn ready(scope: &Scope, plan: Authorized<Plan>, types: &[PgType]) -> Result<Option<Arc<Ready>>, SqlError> {
+fn ready(
+    scope: &Scope,
+    plan: Authorized<Plan>,
+    needs: Vec<Need>,
+    types: &[PgType],
+) -> Result<Option<Permitted>, SqlError> {
     if !scope.is_lasting() {
         return Ok(None);
     }
-    Ok(Ready::new(scope, plan, types)?.map(Arc::new))
+    let ready = Ready::new(scope, plan, types)?;
+    Ok(ready.map(|ready| Permitted { ready: Arc::new(ready), needs: needs.into() }))
 }

@@ -1,5 +1,6 @@
 //! One connected user. Every statement, from every door, passes [`Session::run`].
 
+mod audited;
 mod control;
 mod cursor;
 mod history;
@@ -9,19 +10,22 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::Utc;
 use quick_cache::unsync::Cache;
 use tokio::sync::Semaphore;
 
+use audited::Seen;
 use cursor::OpenCursor;
 pub use kept::{Keeper, SimpleMessage};
-use kept::{MESSAGE_BYTES_MAX, MESSAGES_MAX};
+use kept::{MESSAGE_BYTES_MAX, MESSAGES_MAX, Permitted};
 use prepared::ResultChanged;
 pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
 use state::{Open, lost_race, open_transaction};
 
+use crate::audit::{Audit, Entry};
 use crate::catalog::CatalogState;
 use crate::context::{Assigned, Context, Drawn, resolve_search_path};
 use crate::encode::{Style, parse_timestamp};
@@ -33,7 +37,7 @@ use crate::lake::{Lake, LakeTable};
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
 use crate::pg::Objects;
-use crate::plan::{Description, Engine, Facts, Parameters, Plan, Scope, file_format, in_block, plan};
+use crate::plan::{Description, Engine, Facts, Need, Parameters, Plan, Scope, file_format, in_block, plan};
 use crate::secure::authorize;
 use crate::setting::{SETTINGS, Settings, SnapshotSetting};
 use crate::statement::{AsOf, Class, Command, CopyTarget, Statement};
@@ -69,6 +73,8 @@ pub struct Shared {
     pub turns: Arc<Semaphore>,
     /// What open transactions have changed.
     pub locks: Arc<Locks>,
+    /// Who did what.
+    pub audit: Arc<Audit>,
 }
 
 /// A connected user's state: roles, settings, transaction, prepared statements and portals.
@@ -99,6 +105,12 @@ pub struct Session {
     notices: Vec<Notice>,
     /// Simple messages by their text: who sends one often sends it again.
     messages: Cache<Box<str>, Arc<SimpleMessage>>,
+    /// The client's address; empty: there is no client.
+    client: String,
+    /// What the audit trail is told of the present statement.
+    seen: Seen,
+    /// A COPY FROM STDIN that is under way, for the audit trail.
+    copying: Option<(Entry, Instant)>,
 }
 
 /// A statement that is to run.
@@ -170,6 +182,9 @@ impl Session {
             cursors: HashMap::new(),
             notices: Vec::new(),
             messages: Cache::new(MESSAGES_MAX),
+            client: String::new(),
+            seen: Seen::default(),
+            copying: None,
         };
         session.show_roles();
         session.initial = session.settings.clone();
@@ -181,6 +196,11 @@ impl Session {
         self.login_role
     }
 
+    /// Whose session it is: a client's, by its address.
+    pub fn set_client(&mut self, client: String) {
+        self.client = client;
+    }
+
     /// Runs one statement up to its first row. The caller reads the rows, says [`Session::fail`] if that
     /// goes wrong, and [`Session::end_implicit`] after the last statement of a message.
     pub async fn run(&mut self, statement: &Statement, parameters: Parameters) -> Result<Outcome, SqlError> {
@@ -189,6 +209,16 @@ impl Session {
 
     /// As [`Session::run`], with a plan that was made before.
     pub async fn run_again(&mut self, run: Run<'_>) -> Result<Outcome, SqlError> {
+        if !self.shared.audit.is_on() {
+            return self.perform(&run).await;
+        }
+        self.seen = Seen::default();
+        let started = Instant::now();
+        let outcome = self.perform(&run).await;
+        self.audit_end(&run, started, outcome).await
+    }
+
+    async fn perform(&mut self, run: &Run<'_>) -> Result<Outcome, SqlError> {
         let statement = run.statement;
         self.take_assigned()?;
         self.admit(statement)?;
@@ -218,7 +248,7 @@ impl Session {
             self.begin_implicit();
             let point = open_transaction(&mut self.open)?.transaction.savepoint();
             let told = self.notices.len();
-            let done = self.attempt(&run).await;
+            let done = self.attempt(run).await;
             let stays = match &done {
                 Ok(Outcome::CopyIn(copy)) => !self.waited_for(copy.table()).await?,
                 Ok(_) => self.is_settled(&point).await?,
@@ -254,7 +284,8 @@ impl Session {
             Some(keeper) => keeper.get(&scope, statement, run.told)?,
             None => None,
         };
-        if let Some(ready) = ready {
+        if let Some(Permitted { ready, needs }) = ready {
+            self.see(&scope, statement, &needs, false);
             let values = run.parameters.values.as_deref().unwrap_or_default();
             let transaction = &mut open_transaction(&mut self.open)?.transaction;
             if let Some(outcome) = Box::pin(ready.run(&scope, &stores, transaction, values)).await? {
@@ -265,7 +296,11 @@ impl Session {
         if run.told.is_some_and(|told| !told.gives(plan.fields().as_deref())) {
             return Err(ResultChanged.into());
         }
-        let plan = authorize(&scope.ctx, plan)?;
+        let mut needs = Vec::new();
+        let permitted = authorize(&scope.ctx, plan, &mut needs);
+        self.see(&scope, statement, &needs, permitted.is_err());
+        let plan = permitted?;
+        self.audit_begin(run).await?;
         let open = open_transaction(&mut self.open)?;
         let mut notices = Vec::new();
         let outcome = execute(&scope, &stores, &mut open.transaction, plan, &mut notices).await;
@@ -281,8 +316,26 @@ impl Session {
         }
     }
 
+    /// Notes what a statement takes, if the audit trail is to know.
+    fn see(&mut self, scope: &Scope, statement: &Statement, needs: &[Need], denied: bool) {
+        let audit = &self.shared.audit;
+        if !audit.is_on() {
+            return;
+        }
+        let class = statement.command.audit_class();
+        if denied || audit.records(class) || audited::are_protected(&scope.ctx, needs) {
+            self.seen = Seen::of(&scope.ctx, &scope.reader, needs);
+        }
+    }
+
     /// Ends a COPY FROM STDIN whose data is complete.
     pub async fn finish_copy(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
+        let done = self.finish(copy).await;
+        self.audit_copied(done.as_ref().ok().copied(), done.as_ref().err().map(SqlError::sqlstate));
+        done
+    }
+
+    async fn finish(&mut self, copy: CopyIn) -> Result<u64, SqlError> {
         let open = open_transaction(&mut self.open)?;
         let point = open.transaction.savepoint();
         let mut notices = Vec::new();
@@ -345,8 +398,9 @@ impl Session {
         let description =
             Description { parameters: plan.parameter_types(&types, statement.parameters), fields: plan.fields() };
         // Whoever may not run it may not learn its columns either.
-        let plan = authorize(&scope.ctx, plan)?;
-        let keeper = Keeper::new(&scope, plan, &description.parameters)?;
+        let mut needs = Vec::new();
+        let plan = authorize(&scope.ctx, plan, &mut needs)?;
+        let keeper = Keeper::new(&scope, plan, needs, &description.parameters)?;
         Ok((description, keeper))
     }
 
@@ -437,6 +491,7 @@ impl Session {
             staged,
             upkeep: Arc::clone(self.shared.warehouse.upkeep()),
             metastore: Arc::clone(&self.shared.metastore),
+            audit: Arc::clone(&self.shared.audit),
             own_sequences,
             restarted,
             settings,

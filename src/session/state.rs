@@ -327,7 +327,9 @@ impl Session {
             Err(_) => self.restore(open.before, open.roles_before),
         }
         self.show_roles();
-        done.map(|_resolved| ())
+        let done = done.map(|_resolved| ());
+        self.audit_commit(done.as_ref().err().map(SqlError::sqlstate)).await;
+        done
     }
 
     /// The session ends: nothing of it is left.

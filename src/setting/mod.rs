@@ -395,6 +395,11 @@ impl Settings {
         (text.contains("set"), text.contains("inherit"))
     }
 
+    /// What the client calls itself.
+    pub fn application_name(&self) -> String {
+        self.text("application_name")
+    }
+
     /// Rounds of hashing in new SCRAM verifiers.
     pub fn scram_iterations(&self) -> u32 {
         self.text("scram_iterations").parse().unwrap_or(4096)

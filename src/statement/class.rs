@@ -1,7 +1,7 @@
 //! What kind of thing each command does: whether a read-only or a failed transaction admits it, and its command tag.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetValue};
+use super::{AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetStatement, SetValue};
 
 /// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,75 @@ impl Command {
             | Self::Savepoint(_)
             | Self::RollbackTo(_)
             | Self::Release(_) => Class::Transaction,
+        }
+    }
+
+    /// What the audit trail takes the command for.
+    pub fn audit_class(&self) -> crate::audit::Class {
+        use crate::audit::Class as Audited;
+        match self {
+            Self::Query(_) | Self::Declare(_) => Audited::Read,
+            Self::Explain(Explain { analyze: false, .. }) => Audited::Misc,
+            Self::Explain(Explain { analyze: true, statement, .. }) => statement.audit_class(),
+            Self::Copy(copy) => match copy.target {
+                super::CopyTarget::ToStdout => Audited::Read,
+                super::CopyTarget::FromStdin
+                | super::CopyTarget::FromLocation(_)
+                | super::CopyTarget::ToLocation(_) => Audited::Write,
+            },
+            Self::Insert(_) | Self::Modify(_) | Self::Merge(_) | Self::Parts(_) | Self::Truncate(_) => Audited::Write,
+            Self::CreateRole(_)
+            | Self::AlterRole(_)
+            | Self::DropRole(_)
+            | Self::Grant(_)
+            | Self::Revoke(_)
+            | Self::AlterDefaultPrivileges(_)
+            | Self::Owned(_)
+            | Self::GrantRole(_)
+            | Self::RevokeRole(_)
+            | Self::CreatePolicy(_)
+            | Self::AlterPolicy(_)
+            | Self::CreateMaskingPolicy(_)
+            | Self::AttachMask(_)
+            | Self::DetachMask(_)
+            | Self::AlterSystem(_)
+            | Self::Set(SetStatement { value: SetValue::Role(_) | SetValue::SessionAuthorization(_), .. }) => {
+                Audited::Role
+            }
+            Self::CreateSchema(_)
+            | Self::AlterSchema(_)
+            | Self::CreateTable(_)
+            | Self::CreateTableAs(_)
+            | Self::CreateExternalTable(_)
+            | Self::CreateView(_)
+            | Self::CreateIndex(_)
+            | Self::CreateCredential(_)
+            | Self::AlterTable(_)
+            | Self::CreateSequence(_)
+            | Self::AlterSequence(_)
+            | Self::CreateType(_)
+            | Self::AlterType(_)
+            | Self::Drop(_)
+            | Self::Comment(_)
+            | Self::Restore(_) => Audited::Ddl,
+            Self::Maintain(_)
+            | Self::LockTable(_)
+            | Self::Checkpoint
+            | Self::Set(_)
+            | Self::Show(_)
+            | Self::Reset(_)
+            | Self::DiscardAll
+            | Self::DiscardTemporary
+            | Self::Deallocate(_)
+            | Self::Fetch(_)
+            | Self::CloseCursor(_)
+            | Self::SetTransaction(_)
+            | Self::Begin(_)
+            | Self::Commit
+            | Self::Rollback
+            | Self::Savepoint(_)
+            | Self::RollbackTo(_)
+            | Self::Release(_) => Audited::Misc,
         }
     }
 

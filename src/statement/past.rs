@@ -138,7 +138,7 @@ fn changes_text(table: &str, from: i64, to: i64) -> String {
     format!("c{from}:{to}:{table}")
 }
 
-/// The name of the relation that `snapshots()` or `table_changes('table', from, to)` stands for, if that begins with
+/// The name of the relation that `snapshots()`, `audit_verify()` or `table_changes('table', from, to)` stands for, if that begins with
 /// `first`; then `rest` is what follows.
 fn history(
     text: &Text,
@@ -147,19 +147,20 @@ fn history(
 ) -> Result<Option<String>, SyntaxError> {
     let Token::Word(word) = &first.token else { return Ok(None) };
     let name = if word.quote_style.is_none() { fold(&word.value) } else { return Ok(None) };
-    if !["snapshots", "table_changes"].contains(&name.as_str()) {
+    let relation = RELATIONS.iter().find(|(function, _)| *function == name).map(|(_, relation)| *relation);
+    if relation.is_none() && name != "table_changes" {
         return Ok(None);
     }
     let mut ahead = rest.clone();
     if ahead.next().is_none_or(|token| token.token != Token::LParen) {
         return Ok(None);
     }
-    if name == "snapshots" {
+    if let Some(relation) = relation {
         if ahead.next().is_none_or(|token| token.token != Token::RParen) {
             return Ok(None);
         }
         *rest = ahead;
-        return Ok(Some(SNAPSHOTS.to_owned()));
+        return Ok(Some(relation.to_owned()));
     }
     let arguments: Vec<Token> = ahead.by_ref().map(|token| token.token).take(6).collect();
     let [
@@ -179,8 +180,8 @@ fn history(
     Ok(Some(format!("{name}{MARK}{}", changes_text(table, from, to))))
 }
 
-/// The relation that `snapshots()` reads.
-const SNAPSHOTS: &str = "boathouse_snapshots";
+/// Functions without arguments that stand for relations.
+const RELATIONS: &[(&str, &str)] = &[("snapshots", "boathouse_snapshots"), ("audit_verify", "boathouse_audit_trail")];
 
 fn quoted(value: String) -> Word {
     Word { value, quote_style: Some('"'), keyword: sqlparser::keywords::Keyword::NoKeyword }

@@ -7,6 +7,7 @@ use super::connection::Connection;
 use super::link::{Fault, Link};
 use super::listen::Server;
 use super::message::{Reader, violation};
+use crate::audit::{Class, Entry};
 use crate::catalog::DATABASE_NAME;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::govern::Privilege;
@@ -65,6 +66,7 @@ async fn handshake(
     socket: tokio::net::TcpStream,
     slot: &mut Option<Link>,
 ) -> Result<Option<Connection>, Fault> {
+    let client = socket.peer_addr().map(|address| address.to_string()).unwrap_or_default();
     let mut first = [0_u8];
     socket.peek(&mut first).await?;
     let mut encrypted = false;
@@ -144,7 +146,9 @@ async fn handshake(
             Plain::new(SqlState::INVALID_AUTHORIZATION, "this server accepts encrypted connections only").into(),
         ));
     }
-    let session = login(server, link, &startup, encrypted).await?;
+    let mut logged_in = login(server, link, &startup, encrypted).await;
+    tell(server, &startup, &client, &mut logged_in).await;
+    let session = logged_in?;
     let Some(link) = slot.take() else { return Err(Fault::Closed) };
     Ok(Some(session.into_connection(server, link)))
 }
@@ -222,6 +226,27 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypt
         if version == PROTOCOL_3_2 { rand::random::<[u8; 32]>().to_vec() } else { rand::random::<[u8; 4]>().to_vec() };
     link.reply().backend_key_data(pid, &key);
     Ok(LoggedIn { session, pid, key })
+}
+
+/// Records who came in, and who was refused.
+async fn tell(server: &Server, startup: &Startup, client: &str, outcome: &mut Result<LoggedIn, Fault>) {
+    let audit = &server.shared.audit;
+    match outcome {
+        Ok(logged_in) => {
+            logged_in.session.set_client(client.to_owned());
+            if audit.records(Class::Session) {
+                audit.record(logged_in.session.audit_entry(Class::Session, "login")).await;
+            }
+        }
+        Err(Fault::Fatal(error)) if audit.records(Class::Session) => {
+            let user = startup.parameters.iter().find(|(name, _)| name == "user").map(|(_, user)| user.clone());
+            let entry = Entry::of_server("login refused", String::new());
+            let (login_role, client) = (user.unwrap_or_default(), client.to_owned());
+            let sqlstate = Some(error.sqlstate().as_str().to_owned());
+            audit.record(Entry { login_role, client, sqlstate, ..entry }).await;
+        }
+        Err(_) => {}
+    }
 }
 
 impl LoggedIn {

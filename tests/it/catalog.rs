@@ -24,6 +24,10 @@ async fn every_system_relation_can_be_read() {
             let part = |index: usize| relation[index].clone().unwrap();
             let name = format!("{}.{}", part(0), part(1));
             let reply = client.simple(&format!("SELECT * FROM {name}")).await;
+            if role == "ana" && name.contains("audit") {
+                assert_eq!(reply.unwrap_err().code, "42501", "{name}");
+                continue;
+            }
             let reply = reply.unwrap_or_else(|error| panic!("{name} as {role}: {error}")).pop().unwrap();
             assert_eq!(reply.columns.unwrap().len().to_string(), part(2), "{name}");
         }

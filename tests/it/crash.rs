@@ -151,6 +151,7 @@ async fn kill_eight_times(first: u64) {
             assert_eq!(row[1].as_deref(), Some("3000"), "a batch is there as a whole or not at all");
             there.push(row[0].as_ref().unwrap().parse::<u32>().unwrap());
         }
+        assert_eq!(client.value("SELECT broken_at FROM audit_verify()").await, None, "the audit trail is whole");
         for batch in &acknowledged {
             assert!(there.contains(batch), "acknowledged batch {batch} is gone");
         }

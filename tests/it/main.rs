@@ -15,6 +15,7 @@
     reason = "lengths in messages are small"
 )]
 
+mod audit;
 mod auth;
 mod catalog;
 mod clients;

@@ -3,9 +3,12 @@
 use super::objects;
 use super::relations;
 use super::rows::{Rows, row};
+use crate::audit::{read, verify};
 use crate::catalog::{DATABASE_ID, DATABASE_NAME, Relation, RelationKind};
 use crate::context::Context;
 use crate::encode::parse_timestamp;
+use crate::error::{Plain, SqlError, SqlState, failed, internal};
+use crate::govern::predefined::AUDIT_READER;
 use crate::metastore::SnapshotRow;
 use crate::setting::Zone;
 
@@ -64,6 +67,83 @@ pub(super) fn tables(ctx: &Context, rows: &mut Rows) {
             done.automatic.total_ms,
         ]);
     }
+}
+
+/// The records of the audit trail, and what is found by computing their hashes anew.
+pub(super) const AUDIT_LOG: &str = "pg_audit_log";
+pub(super) const AUDIT_TRAIL: &str = "boathouse_audit_trail";
+
+/// `pg_audit_log` and `boathouse_audit_trail`, for members of `pg_audit_reader`. `42501`, `58030`.
+pub(super) async fn audit(ctx: &Context, relation: &str, rows: &mut Rows) -> Result<(), SqlError> {
+    if !ctx.superuser && !ctx.roles.contains(&AUDIT_READER) {
+        let message = format!("permission denied for view {relation}");
+        let detail = "Only roles with privileges of role \"pg_audit_reader\" may read the audit trail.";
+        return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).detail(detail).into());
+    }
+    if !ctx.audit.is_on() {
+        return Ok(());
+    }
+    ctx.audit.catch_up().await;
+    let directory = ctx.audit.directory().to_owned();
+    let unreadable = |error: std::io::Error| failed("read the audit trail", SqlState::IO_ERROR)(error);
+    if relation == AUDIT_TRAIL {
+        let trail = tokio::task::spawn_blocking(move || verify(&directory)).await.map_err(internal)?;
+        let trail = trail.map_err(unreadable)?;
+        let mut rows = rows.columns(["records", "first_seq", "last_seq", "head", "broken_at"]);
+        rows.push(row![trail.records, trail.first, trail.last, trail.head, trail.broken]);
+        return Ok(());
+    }
+    let all = tokio::task::spawn_blocking(move || read(&directory)).await.map_err(internal)?.map_err(unreadable)?;
+    let mut rows = rows.columns([
+        "seq",
+        "at",
+        "node",
+        "class",
+        "event",
+        "pid",
+        "login_role",
+        "session_role",
+        "effective_role",
+        "client",
+        "application",
+        "command",
+        "statement",
+        "objects",
+        "policies",
+        "rows",
+        "complete",
+        "duration_us",
+        "sqlstate",
+        "detail",
+        "hash",
+    ]);
+    let some = |text: String| Some(text).filter(|text| !text.is_empty());
+    for found in all {
+        rows.push(row![
+            found.seq,
+            parse_timestamp(&found.at, Some(Zone::UTC)).ok(),
+            found.node,
+            found.class,
+            found.event,
+            found.pid,
+            some(found.login_role),
+            some(found.session_role),
+            some(found.effective_role),
+            some(found.client),
+            some(found.application),
+            some(found.command),
+            some(found.statement),
+            Some(found.objects.to_string()).filter(|_| !found.objects.is_null()),
+            Some(found.policies).filter(|policies| !policies.is_empty()),
+            found.rows,
+            found.complete,
+            found.duration_us,
+            found.sqlstate,
+            some(found.detail),
+            found.hash,
+        ]);
+    }
+    Ok(())
 }
 
 /// `pg_stat_progress_vacuum`.

@@ -35,7 +35,7 @@ pub(super) fn authid(ctx: &Context, rows: &mut Rows) {
             role.bypass_rls,
             role.connection_limit,
             // Nobody reads a verifier.
-            role.password.as_ref().map(|_| "********"),
+            (!ctx.superuser || role.password.is_some()).then_some("********"),
             role.valid_until_us,
         ]);
     }

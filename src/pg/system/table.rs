@@ -113,6 +113,10 @@ impl TableProvider for SystemTable {
             let mut rows = Rows::new(self.relation, projection)?;
             activity::snapshots(&self.ctx, all, &mut rows);
             rows.finish()?
+        } else if [activity::AUDIT_LOG, activity::AUDIT_TRAIL].contains(&self.relation.name) {
+            let mut rows = Rows::new(self.relation, projection)?;
+            activity::audit(&self.ctx, self.relation.name, &mut rows).await?;
+            rows.finish()?
         } else {
             self.batch(projection)?
         };

@@ -7,6 +7,7 @@ use super::super::{Need, PlanResult, Right, Scope};
 use super::{DdlPlan, relation};
 use crate::catalog::{DataFile, FilePartition, Relation, RelationKind, TableData};
 use crate::error::{Notice, Plain, SqlState};
+use crate::govern::Privilege;
 use crate::name::{FileId, ObjectId};
 use crate::statement::{Effort, Maintain};
 
@@ -53,7 +54,7 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
                 continue;
             }
         }
-        if scope.ctx.owns(found.owner) {
+        if scope.ctx.relation_rights(found).contains(Privilege::Maintain) {
             tables.push(id);
         } else {
             let verb = if maintain.vacuum { "vacuum" } else { "analyze" };
@@ -74,7 +75,10 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
         let Some(found) = scope.catalog().relation(id) else { continue };
         let files = worn(found, &scope.catalog().data(id), maintain.effort);
         if !files.is_empty() {
-            plan.needs.push(Need { role: scope.ctx.role, right: Right::Own(id) });
+            plan.needs.push(Need {
+                role: scope.ctx.role,
+                right: Right::Relation { id, privilege: Privilege::Maintain, columns: vec![] },
+            });
             plan.tables.push((id, files));
         }
     }

@@ -45,16 +45,7 @@ fn owns(by: &BTreeSet<ObjectId>, body: &Body) -> bool {
 }
 
 fn reassign(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, to: ObjectId) {
-    let hand_over = |acl: &mut Option<Acl>, old: ObjectId| {
-        for item in acl.iter_mut().flat_map(|acl| &mut acl.0) {
-            if item.grantor == old {
-                item.grantor = to;
-            }
-            if item.grantee == Grantee::Role(old) {
-                item.grantee = Grantee::Role(to);
-            }
-        }
-    };
+    let hand_over = |acl: &mut Option<Acl>, old: ObjectId| acl.iter_mut().for_each(|acl| acl.hand_over(old, to));
     for entry in scope.catalog().entries().filter(|entry| owns(by, &entry.body)) {
         let mut body = entry.body.clone();
         match &mut body {

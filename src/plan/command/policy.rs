@@ -1,14 +1,20 @@
 //! Row policies and masking policies.
 
-use super::super::policy::{boolean, expression, schema_of};
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, Visit, Visitor};
+
+use super::super::policy::{boolean, expression, refuse, schema_of};
 use super::super::{PlanResult, Right, Scope, has_subquery};
 use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::predefined::SECURITY_ADMIN;
-use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
+use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, Privilege, RowPolicy, UNMASKED_POLICY};
+use crate::guard::masks;
 use crate::name::{ObjectId, QualifiedName};
-use crate::statement::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec};
+use crate::statement::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec, folded};
 use crate::types::{PgType, field, of_field};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
@@ -28,15 +34,17 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
         _ => {}
     }
     let sources = [&create.using, &create.check];
-    for (_, source) in sources.into_iter().flatten() {
+    let roles = grantees(scope, &create.roles)?;
+    for (parsed, source) in sources.into_iter().flatten() {
         boolean(scope, table, source, &[id])?;
+        may_tell(scope, ddl, (id, table), parsed, &roles)?;
     }
     let policy = RowPolicy {
         name: create.name.clone(),
         relation: id,
         permissive: create.permissive,
         command: create.command,
-        roles: grantees(scope, &create.roles)?,
+        roles,
         using: create.using.as_ref().map(|(_, source)| source.clone()),
         check: create.check.as_ref().map(|(_, source)| source.clone()),
         search_path: scope.path_names(),
@@ -66,13 +74,59 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> Pl
         new.roles = grantees(scope, &alter.roles)?;
     }
     for (given, slot) in [(&alter.using, &mut new.using), (&alter.check, &mut new.check)] {
-        if let Some((_, source)) = given {
+        if let Some((parsed, source)) = given {
             boolean(&scope.with_path(&new.search_path), table, source, &[id])?;
+            may_tell(scope, ddl, (id, table), parsed, &new.roles)?;
             *slot = Some(source.clone());
         }
     }
     ddl.put(policy_id, Body::RowPolicy(new));
     Ok(())
+}
+
+/// A row policy tells of the columns that it reads by the rows that it lets through: to him who makes it, if it counts for him.
+/// `0A000` if one of them is masked for him; if the table is not his, he needs the right to read them.
+fn may_tell(
+    scope: &Scope,
+    ddl: &mut DdlPlan,
+    (id, table): (ObjectId, &Relation),
+    parsed: &ast::Expr,
+    roles: &[Grantee],
+) -> PlanResult<()> {
+    let named = names_in(parsed);
+    let read: Vec<usize> = (0..table.columns.len())
+        .filter(|at| table.columns.get(*at).is_some_and(|own| named.contains(&own.name)))
+        .collect();
+    let masked = masks(&scope.ctx, &scope.reader, id, table).map_err(SqlError::from)?;
+    if let Some(mask) = masked.iter().find(|mask| read.contains(&mask.column)) {
+        let name = table.columns.get(mask.column).map(|column| column.name.as_str()).unwrap_or_default();
+        return Err(unsupported(format!("a row policy that reads masked column \"{name}\"")).into());
+    }
+    let own = scope.reader.roles();
+    if !scope.ctx.owns(table.owner) && roles.iter().any(|grantee| grantee.includes(own)) {
+        let columns = read.iter().filter_map(|at| i32::try_from(*at).ok()).collect();
+        ddl.need(scope, Right::Relation { id, privilege: Privilege::Select, columns });
+    }
+    Ok(())
+}
+
+/// All names in an expression, whatever they stand for.
+fn names_in(parsed: &ast::Expr) -> BTreeSet<String> {
+    struct Names(BTreeSet<String>);
+    impl Visitor for Names {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
+            match expr {
+                ast::Expr::Identifier(name) => drop(self.0.insert(folded(name))),
+                ast::Expr::CompoundIdentifier(names) => self.0.extend(names.iter().map(folded)),
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let mut names = Names(BTreeSet::new());
+    let _flow = parsed.visit(&mut names);
+    names.0
 }
 
 fn table<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
@@ -115,6 +169,7 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
     if has_subquery(&bound) {
         return Err(unsupported("a subquery in a masking policy").into());
     }
+    refuse(&bound, "masking policy")?;
     let Some((_, masked)) = arguments.first() else {
         return Err(unsupported("a masking policy without arguments").into());
     };
@@ -180,6 +235,13 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
         }
     }
     let grantee = grantee(scope, &attach.grantee)?;
+    // Other columns than the masked one show in its values.
+    let others = inputs.iter().filter(|input| **input != target.id);
+    let others = others.filter_map(|input| table.columns.iter().position(|column| column.id == *input));
+    let others: Vec<i32> = others.filter_map(|at| i32::try_from(at).ok()).collect();
+    if !others.is_empty() && !scope.ctx.owns(table.owner) && grantee.includes(scope.reader.roles()) {
+        ddl.need(scope, Right::Relation { id, privilege: Privilege::Select, columns: others });
+    }
     if let Some(reader) = table.columns.iter().find(|other| {
         other.generated.as_ref().is_some_and(|own| own.columns.contains(&target.id))
             && !is_masked(scope, id, other.id, &grantee)

@@ -5,7 +5,7 @@ use super::{DdlPlan, reserved, role_id, sequence};
 use crate::catalog::{Body, Change, RelationKind, Schema};
 use crate::context::undefined_schema;
 use crate::error::{Plain, SqlState, unsupported};
-use crate::govern::{Grantee, Privilege};
+use crate::govern::Privilege;
 use crate::name::{ObjectId, quote};
 use crate::statement::{AlterSchema, AlterSchemaAction};
 
@@ -30,14 +30,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterSchema) -> Pl
             ddl.need(scope, Right::Member(owner));
             ddl.need(scope, Right::Database(Privilege::Create));
             let before = std::mem::replace(&mut new.owner, owner);
-            for item in new.acl.iter_mut().flat_map(|acl| &mut acl.0) {
-                if item.grantor == before {
-                    item.grantor = owner;
-                }
-                if item.grantee == Grantee::Role(before) {
-                    item.grantee = Grantee::Role(owner);
-                }
-            }
+            new.acl.iter_mut().for_each(|acl| acl.hand_over(before, owner));
         }
     }
     ddl.put(id, Body::Schema(new));

@@ -18,6 +18,7 @@ use crate::context::undefined_schema;
 use crate::error::{Notice, Plain, SqlState, internal, unsupported};
 use crate::govern::predefined::{READ_SERVER_FILES, SECURITY_ADMIN};
 use crate::govern::{Acl, ObjectKind, Privilege, initial_acl};
+use crate::guard::row_security_applies;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
@@ -87,6 +88,11 @@ fn place_table(scope: &Scope, ddl: &mut DdlPlan, table: &NewTable) -> PlanResult
     Ok(schema)
 }
 
+/// Whether the role may know what is in a schema; else it may not make anything there either.
+fn may_look(scope: &Scope, schema: ObjectId) -> bool {
+    scope.catalog().schema(schema).is_none_or(|of| !scope.ctx.schema_rights(of).is_empty())
+}
+
 /// Where a new relation goes; `None` if there is one by that name already and that is all right.
 pub(super) fn place(
     scope: &Scope,
@@ -96,7 +102,7 @@ pub(super) fn place(
     temporary: bool,
 ) -> PlanResult<Option<ObjectId>> {
     let schema = schema_of(scope, ddl, name, temporary)?;
-    if scope.catalog().find(Namespace::Relation(schema), &name.name).is_none() {
+    if !may_look(scope, schema) || scope.catalog().find(Namespace::Relation(schema), &name.name).is_none() {
         return Ok(Some(schema));
     }
     let message = format!("relation \"{}\" already exists", name.name);
@@ -434,7 +440,8 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
         reads,
     };
     let mut new = new_relation(scope, schema, &create.name.name, columns, RelationKind::View(view));
-    let existing = scope.catalog().find(Namespace::Relation(schema), &create.name.name);
+    let existing =
+        scope.catalog().find(Namespace::Relation(schema), &create.name.name).filter(|_| may_look(scope, schema));
     let id = match existing.and_then(|id| scope.catalog().relation(id).map(|old| (id, old))) {
         None => ddl.new_id(scope),
         Some((id, old)) if create.replace && matches!(old.storage, RelationKind::View(_)) => {
@@ -490,14 +497,7 @@ pub(super) fn create_credential(scope: &Scope, ddl: &mut DdlPlan, create: &Creat
 pub(super) fn change_owner(relation: &mut Relation, owner: ObjectId) {
     let old = std::mem::replace(&mut relation.owner, owner);
     let columns = relation.columns.iter_mut().filter_map(|column| column.acl.as_mut());
-    for item in relation.acl.iter_mut().chain(columns).flat_map(|acl| acl.0.iter_mut()) {
-        if item.grantor == old {
-            item.grantor = owner;
-        }
-        if item.grantee == crate::govern::Grantee::Role(old) {
-            item.grantee = crate::govern::Grantee::Role(owner);
-        }
-    }
+    relation.acl.iter_mut().chain(columns).for_each(|acl| acl.hand_over(old, owner));
 }
 
 /// What belongs to a table and has its owner: sequences of its columns, and indexes.
@@ -594,6 +594,7 @@ fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult
         DropKind::Index => (|kind| matches!(kind, RelationKind::Index(_)), "index"),
         _ => (|kind| matches!(kind, RelationKind::Table(_)), "table"),
     };
+    scope.ctx.schema_usable(name)?;
     let Some((id, relation)) = scope.ctx.relation(name) else {
         let code = if verb == "index" { SqlState::UNDEFINED_OBJECT } else { SqlState::UNDEFINED_TABLE };
         return Ok(Err(Plain::new(code, format!("{verb} \"{name}\" does not exist"))));
@@ -840,6 +841,11 @@ pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) ->
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name)).into());
         }
         ddl.need(scope, Right::Relation { id, privilege: Privilege::Truncate, columns: vec![] });
+        if row_security_applies(&scope.ctx, relation) {
+            let message = format!("permission denied to truncate table \"{}\" under row-level security", relation.name);
+            let hint = "DELETE the rows that may be seen.";
+            ddl.refusal = Some(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).hint(hint));
+        }
         ddl.truncate.push(id);
         if truncate.restart_identity {
             ddl.restart.extend(owned_sequences(scope, id).map(|(id, _)| (id, None)));

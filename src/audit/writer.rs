@@ -1,0 +1,222 @@
+//! The thread that writes records.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::trail::{BEGINNING, Head, file, files, line, parts};
+use super::{Entry, Job};
+use crate::encode::timestamp_text;
+use crate::setting::Zone;
+
+/// Records that are written at once.
+const BATCH_MAX: usize = 1_000;
+/// How long written records may not be on disk.
+const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// How long another may take to end.
+const LOCK_AFTER: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(Serialize)]
+struct Record<'a> {
+    seq: u64,
+    at: String,
+    node: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<&'a str>,
+    #[serde(flatten)]
+    entry: &'a Entry,
+}
+
+/// The file that is written to.
+struct Open {
+    directory: PathBuf,
+    number: u64,
+    file: File,
+    /// Length of the whole lines in it.
+    bytes: u64,
+    bytes_max: u64,
+    node: String,
+    seq: u64,
+    hash: String,
+    /// Whether the next record is the first of the file.
+    fresh: bool,
+    /// Whether something that was written may not be on disk.
+    dirty: bool,
+    /// Held as long as it is written to: another server must not write there.
+    _lock: File,
+}
+
+/// Goes on with a trail.
+pub(super) fn start(
+    directory: &Path,
+    bytes_max: u64,
+    waiting_max: usize,
+    lost: Arc<AtomicU64>,
+) -> std::io::Result<SyncSender<Job>> {
+    let mut open = Open::new(directory, bytes_max)?;
+    let (sender, receiver) = sync_channel(waiting_max);
+    std::thread::Builder::new().name("audit".to_owned()).spawn(move || run(&receiver, &mut open, &lost))?;
+    Ok(sender)
+}
+
+fn run(receiver: &Receiver<Job>, open: &mut Open, lost: &AtomicU64) {
+    loop {
+        let first = match receiver.recv_timeout(SYNC_AFTER) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => {
+                open.sync_or_tell();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return open.sync_or_tell(),
+        };
+        let mut batch = vec![first];
+        while batch.len() < BATCH_MAX
+            && let Ok(job) = receiver.try_recv()
+        {
+            batch.push(job);
+        }
+        let missing = lost.swap(0, Ordering::Relaxed);
+        if missing > 0 {
+            let detail = format!("{missing} records are missing here");
+            batch
+                .insert(0, Job { entry: Some(Box::new(Entry::of_server("lost", detail))), done: None, durable: false });
+        }
+        let durable = batch.iter().any(|job| job.durable);
+        let written = open.append(&batch).and_then(|()| if durable { open.sync() } else { Ok(()) });
+        if let Err(error) = &written {
+            tracing::error!(%error, "the audit trail cannot be written");
+            let records = batch.iter().filter(|job| job.entry.is_some()).count() - usize::from(missing > 0);
+            lost.fetch_add(missing + u64::try_from(records).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        for done in batch.into_iter().filter_map(|job| job.done) {
+            drop(done.send(written.as_ref().copied().map_err(ToString::to_string)));
+        }
+    }
+}
+
+impl Open {
+    fn new(directory: &Path, bytes_max: u64) -> std::io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let lock = lock(directory)?;
+        let last = files(directory)?.pop();
+        let number = last.as_ref().map_or(1, |(number, _)| *number);
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.create(true).read(true).write(true).truncate(false).mode(0o600).open(file(directory, number))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let whole = text.rfind('\n').map_or(0, |at| at + 1);
+        let (whole, torn) = text.split_at_checked(whole).unwrap_or((&text, ""));
+        let found = whole.lines().next_back().and_then(parts);
+        let head = found.and_then(|(_, record)| serde_json::from_str::<Head>(record).ok());
+        let mut open = Self {
+            directory: directory.to_owned(),
+            number,
+            file,
+            bytes: u64::try_from(whole.len()).unwrap_or(0),
+            bytes_max,
+            node: head.as_ref().map_or_else(|| uuid::Uuid::now_v7().to_string(), |head| head.node.clone()),
+            seq: head.as_ref().map_or(0, |head| head.seq),
+            hash: found.map_or_else(|| BEGINNING.to_owned(), |(hash, _)| hash.to_owned()),
+            fresh: whole.is_empty(),
+            dirty: false,
+            _lock: lock,
+        };
+        if head.is_none() && !whole.is_empty() {
+            return Err(std::io::Error::other(format!(
+                "the last line of {} is no record",
+                super::trail::file(directory, number).display()
+            )));
+        }
+        // What a crash left of a line is no record.
+        open.cut()?;
+        let detail = match torn.len() {
+            0 => String::new(),
+            length => format!("{length} bytes of a record that was being written were there"),
+        };
+        open.append(&[Job { entry: Some(Box::new(Entry::of_server("start", detail))), done: None, durable: false }])?;
+        open.sync()?;
+        Ok(open)
+    }
+
+    /// Ends the file after its last whole line.
+    fn cut(&mut self) -> std::io::Result<()> {
+        self.file.set_len(self.bytes)?;
+        self.file.seek(SeekFrom::Start(self.bytes)).map(drop)
+    }
+
+    /// Writes all of it, or nothing.
+    fn append(&mut self, jobs: &[Job]) -> std::io::Result<()> {
+        if jobs.iter().all(|job| job.entry.is_none()) {
+            return Ok(());
+        }
+        if self.bytes > self.bytes_max {
+            self.rotate()?;
+        }
+        let (mut text, mut hash, mut seq, mut fresh) = (String::new(), self.hash.clone(), self.seq, self.fresh);
+        let at = timestamp_text(chrono::Utc::now().timestamp_micros(), Some(Zone::UTC));
+        for entry in jobs.iter().filter_map(|job| job.entry.as_deref()) {
+            seq += 1;
+            let previous = fresh.then_some(hash.as_str());
+            let record = Record { seq, at: at.clone(), node: &self.node, previous, entry };
+            let (next, line) = line(&hash, &serde_json::to_string(&record)?);
+            text.push_str(&line);
+            (hash, fresh) = (next, false);
+        }
+        if let Err(error) = self.file.write_all(text.as_bytes()) {
+            self.cut()?;
+            return Err(error);
+        }
+        self.bytes += u64::try_from(text.len()).unwrap_or(0);
+        (self.hash, self.seq, self.fresh, self.dirty) = (hash, seq, fresh, true);
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> std::io::Result<()> {
+        self.sync()?;
+        let mut options = OpenOptions::new();
+        let next = file(&self.directory, self.number + 1);
+        self.file = options.create_new(true).write(true).mode(0o600).open(next)?;
+        File::open(&self.directory)?.sync_all()?;
+        tracing::info!(seq = self.seq, head = self.hash, "the audit trail goes on in another file");
+        (self.number, self.bytes, self.fresh) = (self.number + 1, 0, true);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        if self.dirty {
+            self.file.sync_data()?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn sync_or_tell(&mut self) {
+        if let Err(error) = self.sync() {
+            tracing::error!(%error, "the audit trail cannot be written");
+        }
+    }
+}
+
+/// The right to write in a directory. Who had it before may take a moment to give it back.
+fn lock(directory: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).write(true).truncate(false).mode(0o600).open(directory.join("lock"))?;
+    let begun = Instant::now();
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::WouldBlock if begun.elapsed() < LOCK_AFTER => std::thread::sleep(PAUSE),
+            TryLockError::WouldBlock => return Err(std::io::Error::other("another server writes there")),
+            TryLockError::Error(error) => return Err(error),
+        }
+    }
+    Ok(file)
+}
