@@ -106,8 +106,9 @@ impl Open {
     fn new(directory: &Path, bytes_max: u64) -> std::io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let lock = lock(directory)?;
-        let last = files(directory)?.pop();
-        let number = last.as_ref().map_or(1, |(number, _)| *number);
+        let mut known = files(directory)?;
+        let number = known.last().map_or(1, |(number, _)| *number);
+        known.retain(|(other, _)| *other < number);
         let mut options = OpenOptions::new();
         let mut file =
             options.create(true).read(true).write(true).truncate(false).mode(0o600).open(file(directory, number))?;
@@ -115,7 +116,16 @@ impl Open {
         file.read_to_string(&mut text)?;
         let whole = text.rfind('\n').map_or(0, |at| at + 1);
         let (whole, torn) = text.split_at_checked(whole).unwrap_or((&text, ""));
-        let found = whole.lines().next_back().and_then(parts);
+        // A file that was just begun goes on from the one before.
+        let last_of =
+            |text: &str| text.rsplit_once('\n').and_then(|(whole, _)| whole.lines().next_back().map(str::to_owned));
+        let mut last = last_of(whole);
+        while last.is_none()
+            && let Some((_, before)) = known.pop()
+        {
+            last = last_of(&std::fs::read_to_string(before)?);
+        }
+        let found = last.as_deref().and_then(parts);
         let head = found.and_then(|(_, record)| serde_json::from_str::<Head>(record).ok());
         let mut open = Self {
             directory: directory.to_owned(),
@@ -130,11 +140,8 @@ impl Open {
             dirty: false,
             _lock: lock,
         };
-        if head.is_none() && !whole.is_empty() {
-            return Err(std::io::Error::other(format!(
-                "the last line of {} is no record",
-                super::trail::file(directory, number).display()
-            )));
+        if head.is_none() && last.is_some() {
+            return Err(std::io::Error::other("the last line of the audit trail is no record"));
         }
         // What a crash left of a line is no record.
         open.cut()?;

@@ -197,9 +197,6 @@ impl Session {
             Ok(Outcome::Rows { fields, stream, tag }) => {
                 Ok(Outcome::Rows { fields, stream: watched(stream, entry), tag })
             }
-            Ok(Outcome::Returned { fields, stream, tag }) => {
-                Ok(Outcome::Returned { fields, stream: watched(stream, entry), tag })
-            }
             Ok(Outcome::CopyOut { stream, encoder, columns, binary }) => {
                 Ok(Outcome::CopyOut { stream: watched(stream, entry), encoder, columns, binary })
             }
@@ -208,7 +205,8 @@ impl Session {
                 Ok(Outcome::CopyIn(copy))
             }
             other => {
-                if let Ok(Outcome::Done(tag)) = &other {
+                // What it changed is done, whoever reads its rows.
+                if let Ok(Outcome::Done(tag) | Outcome::Returned { tag, .. }) = &other {
                     entry.rows = tag.rsplit(' ').next().and_then(|count| count.parse().ok());
                 }
                 entry.duration_us = Some(micros(started));

@@ -33,6 +33,8 @@ async fn a_trail_goes_on_after_restarts_and_shows_what_was_changed() {
     let file = trail(&server).join("audit-00000001.jsonl");
     let whole = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{whole}{{\"hash\":\"0123")).unwrap();
+    // A file that was just begun when the server was killed.
+    std::fs::write(trail(&server).join("audit-00000002.jsonl"), "").unwrap();
     server.restart().await;
     let mut client = server.connect().await;
     let second = client.value(verify).await.unwrap();

@@ -14,7 +14,9 @@ use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, Privilege, RowPolicy, UNMASKED_POLICY};
 use crate::guard::masks;
 use crate::name::{ObjectId, QualifiedName};
-use crate::statement::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec, folded};
+use crate::statement::{
+    AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec, folded, parse_expression,
+};
 use crate::types::{PgType, field, of_field};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
@@ -72,6 +74,10 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> Pl
     }
     if !alter.roles.is_empty() {
         new.roles = grantees(scope, &alter.roles)?;
+        // For whom it did not count before, it may tell now.
+        for source in [&new.using, &new.check].into_iter().flatten() {
+            may_tell(scope, ddl, (id, table), &parse_expression(source)?, &new.roles)?;
+        }
     }
     for (given, slot) in [(&alter.using, &mut new.using), (&alter.check, &mut new.check)] {
         if let Some((parsed, source)) = given {
@@ -93,7 +99,7 @@ fn may_tell(
     parsed: &ast::Expr,
     roles: &[Grantee],
 ) -> PlanResult<()> {
-    let named = names_in(parsed);
+    let named = names_in(parsed, &table.name);
     let read: Vec<usize> = (0..table.columns.len())
         .filter(|at| table.columns.get(*at).is_some_and(|own| named.contains(&own.name)))
         .collect();
@@ -103,28 +109,30 @@ fn may_tell(
         return Err(unsupported(format!("a row policy that reads masked column \"{name}\"")).into());
     }
     let own = scope.reader.roles();
-    if !scope.ctx.owns(table.owner) && roles.iter().any(|grantee| grantee.includes(own)) {
+    if !read.is_empty() && !scope.ctx.owns(table.owner) && roles.iter().any(|grantee| grantee.includes(own)) {
         let columns = read.iter().filter_map(|at| i32::try_from(*at).ok()).collect();
         ddl.need(scope, Right::Relation { id, privilege: Privilege::Select, columns });
     }
     Ok(())
 }
 
-/// All names in an expression, whatever they stand for.
-fn names_in(parsed: &ast::Expr) -> BTreeSet<String> {
-    struct Names(BTreeSet<String>);
-    impl Visitor for Names {
+/// All names in an expression that may stand for columns of a table.
+fn names_in(parsed: &ast::Expr, table: &str) -> BTreeSet<String> {
+    struct Names<'a>(BTreeSet<String>, &'a str);
+    impl Visitor for Names<'_> {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &ast::Expr) -> ControlFlow<()> {
             match expr {
                 ast::Expr::Identifier(name) => drop(self.0.insert(folded(name))),
-                ast::Expr::CompoundIdentifier(names) => self.0.extend(names.iter().map(folded)),
+                ast::Expr::CompoundIdentifier(names) if names.iter().any(|name| folded(name) == self.1) => {
+                    self.0.extend(names.iter().map(folded));
+                }
                 _ => {}
             }
             ControlFlow::Continue(())
         }
     }
-    let mut names = Names(BTreeSet::new());
+    let mut names = Names(BTreeSet::new(), table);
     let _flow = parsed.visit(&mut names);
     names.0
 }
@@ -238,7 +246,12 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
     // Other columns than the masked one show in its values.
     let others = inputs.iter().filter(|input| **input != target.id);
     let others = others.filter_map(|input| table.columns.iter().position(|column| column.id == *input));
-    let others: Vec<i32> = others.filter_map(|at| i32::try_from(at).ok()).collect();
+    let others: Vec<usize> = others.collect();
+    let masked = masks(&scope.ctx, &scope.reader, id, table).map_err(SqlError::from)?;
+    if masked.iter().any(|mask| others.contains(&mask.column)) {
+        return Err(unsupported("a mask that reads another masked column").into());
+    }
+    let others: Vec<i32> = others.into_iter().filter_map(|at| i32::try_from(at).ok()).collect();
     if !others.is_empty() && !scope.ctx.owns(table.owner) && grantee.includes(scope.reader.roles()) {
         ddl.need(scope, Right::Relation { id, privilege: Privilege::Select, columns: others });
     }

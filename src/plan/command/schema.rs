@@ -40,6 +40,12 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterSchema) -> Pl
 /// A schema gets another name: defaults that draw from its sequences, and the paths under which views and policies find
 /// names, follow. Its files stay where they are. `0A000` where another text names the schema.
 fn follow(scope: &Scope, ddl: &mut DdlPlan, (id, old): (ObjectId, &Schema), name: &str) -> PlanResult<()> {
+    if let Some((_, user_type)) = scope.catalog().user_types().find(|(_, user_type)| user_type.schema == id) {
+        // Columns of its types know them by their names.
+        let what = format!("renaming a schema with types, such as \"{}\",", user_type.name);
+        ddl.refusal = Some(unsupported(what));
+        return Ok(());
+    }
     for (sequence_id, relation) in scope.catalog().relations().filter(|(_, relation)| relation.schema == id) {
         if matches!(relation.storage, RelationKind::Sequence(_)) {
             let new = format!("{}.{}", quote(name), quote(&relation.name));
