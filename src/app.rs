@@ -72,7 +72,7 @@ impl App {
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
             locks: Arc::default(),
-            audit: Arc::new(open_audit(config)?),
+            audit: open_audit(config)?,
         });
 
         let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {
@@ -132,7 +132,7 @@ fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
 }
 
 /// Where the configuration says, else in the data directory.
-fn open_audit(config: &Config) -> anyhow::Result<Audit> {
+fn open_audit(config: &Config) -> anyhow::Result<Arc<Audit>> {
     let own = config.storage.data_dir.join("audit");
     let directory = config.audit.directory.as_deref().unwrap_or(&own);
     let bytes = config.audit.file_mib.saturating_mul(1 << 20);

@@ -7,23 +7,21 @@
 mod trail;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 pub use trail::{Found, Trail, read, verify};
+use writer::Open;
 
 use crate::error::{Plain, SqlState};
 
-/// Records that may wait to be written; then statements wait, too.
-const WAITING_MAX: usize = 10_000;
-/// How long to wait for a place among them before looking again.
-const PAUSE: Duration = Duration::from_millis(1);
+/// How long written records may not be on disk.
+const SYNC_AFTER: Duration = Duration::from_secs(1);
 
 /// When records are on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,41 +149,42 @@ impl Entry {
     }
 }
 
-/// An entry on its way to the file; `None`: only what was handed in before.
-struct Job {
-    entry: Option<Box<Entry>>,
-    /// Told when it is in the file, or why it cannot be.
-    done: Option<oneshot::Sender<Result<(), String>>>,
-    /// Whether it must be on disk by then.
-    durable: bool,
-}
-
-/// Where entries are handed in. Cheap to clone.
-#[derive(Clone, Debug)]
+/// Where entries are written.
+#[derive(Debug)]
 pub struct Audit {
     mode: Mode,
-    classes: Arc<[Class]>,
+    classes: Vec<Class>,
     directory: PathBuf,
     /// `None`: nothing is recorded.
-    sender: Option<SyncSender<Job>>,
-    lost: Arc<AtomicU64>,
+    open: Option<Mutex<Open>>,
+    /// Records that could not be written since the last that could.
+    lost: AtomicU64,
 }
 
 impl Audit {
     /// Nothing is recorded.
     pub fn off() -> Self {
-        Self { mode: Mode::Off, classes: Arc::from([]), directory: PathBuf::new(), sender: None, lost: Arc::default() }
+        Self { mode: Mode::Off, classes: Vec::new(), directory: PathBuf::new(), open: None, lost: AtomicU64::new(0) }
     }
 
     /// Goes on with the trail in a directory, which is made if it is not there. `file_bytes`: a file that is longer is
-    /// followed by another.
-    pub fn open(directory: &Path, mode: Mode, classes: &[Class], file_bytes: u64) -> std::io::Result<Self> {
+    /// followed by another. What is written is on disk a second later.
+    pub fn open(directory: &Path, mode: Mode, classes: &[Class], file_bytes: u64) -> std::io::Result<Arc<Self>> {
         if mode == Mode::Off {
-            return Ok(Self { directory: directory.to_owned(), ..Self::off() });
+            return Ok(Arc::new(Self { directory: directory.to_owned(), ..Self::off() }));
         }
-        let lost = Arc::new(AtomicU64::new(0));
-        let sender = writer::start(directory, file_bytes, WAITING_MAX, Arc::clone(&lost))?;
-        Ok(Self { mode, classes: classes.into(), directory: directory.to_owned(), sender: Some(sender), lost })
+        let open = Some(Mutex::new(Open::new(directory, file_bytes)?));
+        let (classes, directory) = (classes.to_vec(), directory.to_owned());
+        let audit = Arc::new(Self { mode, classes, directory, open, lost: AtomicU64::new(0) });
+        let known = Arc::downgrade(&audit);
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
+            loop {
+                std::thread::sleep(SYNC_AFTER);
+                let Some(audit) = known.upgrade() else { return };
+                audit.sync();
+            }
+        })?;
+        Ok(audit)
     }
 
     /// Where its files are.
@@ -195,62 +194,57 @@ impl Audit {
 
     /// Whether such things are recorded.
     pub fn records(&self, class: Class) -> bool {
-        self.sender.is_some() && self.classes.contains(&class)
+        self.open.is_some() && self.classes.contains(&class)
     }
 
     /// Whether anything is recorded.
     pub fn is_on(&self) -> bool {
-        self.sender.is_some()
+        self.open.is_some()
     }
 
     /// Whether what changes rights, or reads through policies, waits for its record.
     pub fn is_strict(&self) -> bool {
-        self.mode == Mode::Strict && self.sender.is_some()
+        self.mode == Mode::Strict && self.open.is_some()
     }
 
     /// Writes an entry: when it is done, a server that is killed has left it. Failures are counted, and told of later.
-    pub async fn record(&self, entry: Entry) {
-        let _counted = self.hand_in(Some(entry), false).await;
-    }
-
-    /// Waits until all that was handed in is in the files.
-    pub async fn catch_up(&self) {
-        let _nothing_written = self.hand_in(None, false).await;
-    }
-
-    /// Hands in an entry, or counts it as lost if too many wait already.
-    pub fn record_now(&self, entry: Entry) {
-        let Some(sender) = &self.sender else { return };
-        if sender.try_send(Job { entry: Some(Box::new(entry)), done: None, durable: false }).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+    pub fn record(&self, entry: &Entry) {
+        if let Err(error) = self.write(entry) {
+            tracing::error!(%error, "the audit trail cannot be written");
         }
     }
 
     /// Writes an entry to disk. `58030` if it cannot be.
     pub async fn record_durably(&self, entry: Entry) -> Result<(), Plain> {
-        let failed = |reason: String| Plain::new(SqlState::IO_ERROR, "could not write the audit trail").detail(reason);
-        self.hand_in(Some(entry), true).await.map_err(failed)
+        let failed = |error: std::io::Error| {
+            Plain::new(SqlState::IO_ERROR, "could not write the audit trail").detail(error.to_string())
+        };
+        let Some(file) = self.write(&entry).map_err(failed)? else { return Ok(()) };
+        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        synced.map_err(crate::error::internal)?.map_err(failed)
     }
 
-    async fn hand_in(&self, entry: Option<Entry>, durable: bool) -> Result<(), String> {
-        let closed = || "It is closed.".to_owned();
-        let (done, written) = oneshot::channel();
-        let job = Job { entry: entry.map(Box::new), done: Some(done), durable };
-        self.send(job).await.map_err(|()| closed())?;
-        written.await.unwrap_or_else(|_dropped| Err(closed()))
-    }
-
-    async fn send(&self, mut job: Job) -> Result<(), ()> {
-        let Some(sender) = &self.sender else { return Ok(()) };
-        loop {
-            match sender.try_send(job) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Full(back)) => {
-                    job = back;
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Err(TrySendError::Disconnected(_)) => return Err(()),
+    /// The file that the entry is in.
+    fn write(&self, entry: &Entry) -> std::io::Result<Option<Arc<File>>> {
+        let Some(open) = &self.open else { return Ok(None) };
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = self.lost.swap(0, Ordering::Relaxed);
+        let lost = (missing > 0).then(|| Entry::of_server("lost", format!("{missing} records are missing here")));
+        let entries: Vec<&Entry> = lost.iter().chain([entry]).collect();
+        match open.append(&entries) {
+            Ok(()) => Ok(Some(open.file())),
+            Err(error) => {
+                self.lost.fetch_add(missing + 1, Ordering::Relaxed);
+                Err(error)
             }
+        }
+    }
+
+    fn sync(&self) {
+        let Some(open) = &self.open else { return };
+        let file = open.lock().unwrap_or_else(PoisonError::into_inner).take_dirty();
+        if let Some(Err(error)) = file.map(|file| file.sync_data()) {
+            tracing::error!(%error, "the audit trail cannot be written to disk");
         }
     }
 }

@@ -1,25 +1,19 @@
-//! The thread that writes records.
+//! The file that records are written to.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::Entry;
 use super::trail::{BEGINNING, Head, file, files, line, parts};
-use super::{Entry, Job};
 use crate::encode::timestamp_text;
 use crate::setting::Zone;
 
-/// Records that are written at once.
-const BATCH_MAX: usize = 1_000;
-/// How long written records may not be on disk.
-const SYNC_AFTER: Duration = Duration::from_secs(1);
 /// How long another may take to end.
 const LOCK_AFTER: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(10);
@@ -35,11 +29,12 @@ struct Record<'a> {
     entry: &'a Entry,
 }
 
-/// The file that is written to.
-struct Open {
+/// The trail's end.
+#[derive(Debug)]
+pub(super) struct Open {
     directory: PathBuf,
     number: u64,
-    file: File,
+    file: Arc<File>,
     /// Length of the whole lines in it.
     bytes: u64,
     bytes_max: u64,
@@ -54,56 +49,9 @@ struct Open {
     _lock: File,
 }
 
-/// Goes on with a trail.
-pub(super) fn start(
-    directory: &Path,
-    bytes_max: u64,
-    waiting_max: usize,
-    lost: Arc<AtomicU64>,
-) -> std::io::Result<SyncSender<Job>> {
-    let mut open = Open::new(directory, bytes_max)?;
-    let (sender, receiver) = sync_channel(waiting_max);
-    std::thread::Builder::new().name("audit".to_owned()).spawn(move || run(&receiver, &mut open, &lost))?;
-    Ok(sender)
-}
-
-fn run(receiver: &Receiver<Job>, open: &mut Open, lost: &AtomicU64) {
-    loop {
-        let first = match receiver.recv_timeout(SYNC_AFTER) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                open.sync_or_tell();
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => return open.sync_or_tell(),
-        };
-        let mut batch = vec![first];
-        while batch.len() < BATCH_MAX
-            && let Ok(job) = receiver.try_recv()
-        {
-            batch.push(job);
-        }
-        let missing = lost.swap(0, Ordering::Relaxed);
-        if missing > 0 {
-            let detail = format!("{missing} records are missing here");
-            batch
-                .insert(0, Job { entry: Some(Box::new(Entry::of_server("lost", detail))), done: None, durable: false });
-        }
-        let durable = batch.iter().any(|job| job.durable);
-        let written = open.append(&batch).and_then(|()| if durable { open.sync() } else { Ok(()) });
-        if let Err(error) = &written {
-            tracing::error!(%error, "the audit trail cannot be written");
-            let records = batch.iter().filter(|job| job.entry.is_some()).count() - usize::from(missing > 0);
-            lost.fetch_add(missing + u64::try_from(records).unwrap_or(u64::MAX), Ordering::Relaxed);
-        }
-        for done in batch.into_iter().filter_map(|job| job.done) {
-            drop(done.send(written.as_ref().copied().map_err(ToString::to_string)));
-        }
-    }
-}
-
 impl Open {
-    fn new(directory: &Path, bytes_max: u64) -> std::io::Result<Self> {
+    /// Goes on with a trail.
+    pub(super) fn new(directory: &Path, bytes_max: u64) -> std::io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let lock = lock(directory)?;
         let mut known = files(directory)?;
@@ -130,7 +78,7 @@ impl Open {
         let mut open = Self {
             directory: directory.to_owned(),
             number,
-            file,
+            file: Arc::new(file),
             bytes: u64::try_from(whole.len()).unwrap_or(0),
             bytes_max,
             node: head.as_ref().map_or_else(|| uuid::Uuid::now_v7().to_string(), |head| head.node.clone()),
@@ -149,28 +97,25 @@ impl Open {
             0 => String::new(),
             length => format!("{length} bytes of a record that was being written were there"),
         };
-        open.append(&[Job { entry: Some(Box::new(Entry::of_server("start", detail))), done: None, durable: false }])?;
-        open.sync()?;
+        open.append(&[&Entry::of_server("start", detail)])?;
+        open.file.sync_data()?;
         Ok(open)
     }
 
     /// Ends the file after its last whole line.
     fn cut(&mut self) -> std::io::Result<()> {
         self.file.set_len(self.bytes)?;
-        self.file.seek(SeekFrom::Start(self.bytes)).map(drop)
+        self.file.as_ref().seek(SeekFrom::Start(self.bytes)).map(drop)
     }
 
     /// Writes all of it, or nothing.
-    fn append(&mut self, jobs: &[Job]) -> std::io::Result<()> {
-        if jobs.iter().all(|job| job.entry.is_none()) {
-            return Ok(());
-        }
+    pub(super) fn append(&mut self, entries: &[&Entry]) -> std::io::Result<()> {
         if self.bytes > self.bytes_max {
             self.rotate()?;
         }
         let (mut text, mut hash, mut seq, mut fresh) = (String::new(), self.hash.clone(), self.seq, self.fresh);
         let at = timestamp_text(chrono::Utc::now().timestamp_micros(), Some(Zone::UTC));
-        for entry in jobs.iter().filter_map(|job| job.entry.as_deref()) {
+        for entry in entries {
             seq += 1;
             let previous = fresh.then_some(hash.as_str());
             let record = Record { seq, at: at.clone(), node: &self.node, previous, entry };
@@ -178,7 +123,7 @@ impl Open {
             text.push_str(&line);
             (hash, fresh) = (next, false);
         }
-        if let Err(error) = self.file.write_all(text.as_bytes()) {
+        if let Err(error) = self.file.as_ref().write_all(text.as_bytes()) {
             self.cut()?;
             return Err(error);
         }
@@ -188,28 +133,24 @@ impl Open {
     }
 
     fn rotate(&mut self) -> std::io::Result<()> {
-        self.sync()?;
+        self.file.sync_data()?;
         let mut options = OpenOptions::new();
         let next = file(&self.directory, self.number + 1);
-        self.file = options.create_new(true).write(true).mode(0o600).open(next)?;
+        self.file = Arc::new(options.create_new(true).write(true).mode(0o600).open(next)?);
         File::open(&self.directory)?.sync_all()?;
         tracing::info!(seq = self.seq, head = self.hash, "the audit trail goes on in another file");
         (self.number, self.bytes, self.fresh) = (self.number + 1, 0, true);
         Ok(())
     }
 
-    fn sync(&mut self) -> std::io::Result<()> {
-        if self.dirty {
-            self.file.sync_data()?;
-            self.dirty = false;
-        }
-        Ok(())
+    /// The present file.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
-    fn sync_or_tell(&mut self) {
-        if let Err(error) = self.sync() {
-            tracing::error!(%error, "the audit trail cannot be written");
-        }
+    /// The present file, if something in it may not be on disk.
+    pub(super) fn take_dirty(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.dirty).then(|| self.file())
     }
 }
 

@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// Records what came of a statement, once it is known.
-    pub(super) async fn audit_end(
+    pub(super) fn audit_end(
         &mut self,
         run: &Run<'_>,
         started: Instant,
@@ -210,19 +210,18 @@ impl Session {
                     entry.rows = tag.rsplit(' ').next().and_then(|count| count.parse().ok());
                 }
                 entry.duration_us = Some(micros(started));
-                audit.record(entry).await;
+                audit.record(&entry);
                 other
             }
         }
     }
 
     /// A commit that failed: what was recorded of its statements did not come to be.
-    pub(super) async fn audit_commit(&mut self, failed: Option<SqlState>) {
+    pub(super) fn audit_commit(&self, failed: Option<SqlState>) {
         let (Some(code), true) = (failed, self.shared.audit.records(Class::Write)) else { return };
         let sqlstate = Some(code.as_str().to_owned());
         let entry = Entry { sqlstate, ..self.audit_entry(Class::Write, "commit failed") };
-        let audit = Arc::clone(&self.shared.audit);
-        audit.record(entry).await;
+        self.shared.audit.record(&entry);
     }
 
     /// The end of a COPY FROM STDIN, with its rows if it succeeded.
@@ -232,7 +231,7 @@ impl Session {
         entry.sqlstate = code.map(|code| code.as_str().to_owned());
         entry.complete = rows.is_none().then_some(false);
         entry.duration_us = Some(micros(started));
-        self.shared.audit.record_now(entry);
+        self.shared.audit.record(&entry);
     }
 }
 
@@ -256,14 +255,14 @@ impl Watched {
         entry.complete = (!complete).then_some(false);
         entry.sqlstate = code.map(|code| code.as_str().to_owned());
         entry.duration_us = Some(micros(self.started));
-        self.audit.record_now(entry);
+        self.audit.record(&entry);
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         if !self.client.is_empty() && self.shared.audit.records(Class::Session) {
-            self.shared.audit.record_now(self.audit_entry(Class::Session, "logout"));
+            self.shared.audit.record(&self.audit_entry(Class::Session, "logout"));
         }
     }
 }

@@ -215,7 +215,7 @@ impl Session {
         self.seen = Seen::default();
         let started = Instant::now();
         let outcome = self.perform(&run).await;
-        self.audit_end(&run, started, outcome).await
+        self.audit_end(&run, started, outcome)
     }
 
     async fn perform(&mut self, run: &Run<'_>) -> Result<Outcome, SqlError> {

@@ -328,7 +328,7 @@ impl Session {
         }
         self.show_roles();
         let done = done.map(|_resolved| ());
-        self.audit_commit(done.as_ref().err().map(SqlError::sqlstate)).await;
+        self.audit_commit(done.as_ref().err().map(SqlError::sqlstate));
         done
     }
 

@@ -147,7 +147,7 @@ async fn handshake(
         ));
     }
     let mut logged_in = login(server, link, &startup, encrypted).await;
-    tell(server, &startup, &client, &mut logged_in).await;
+    tell(server, &startup, &client, &mut logged_in);
     let session = logged_in?;
     let Some(link) = slot.take() else { return Err(Fault::Closed) };
     Ok(Some(session.into_connection(server, link)))
@@ -229,13 +229,13 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypt
 }
 
 /// Records who came in, and who was refused.
-async fn tell(server: &Server, startup: &Startup, client: &str, outcome: &mut Result<LoggedIn, Fault>) {
+fn tell(server: &Server, startup: &Startup, client: &str, outcome: &mut Result<LoggedIn, Fault>) {
     let audit = &server.shared.audit;
     match outcome {
         Ok(logged_in) => {
             logged_in.session.set_client(client.to_owned());
             if audit.records(Class::Session) {
-                audit.record(logged_in.session.audit_entry(Class::Session, "login")).await;
+                audit.record(&logged_in.session.audit_entry(Class::Session, "login"));
             }
         }
         Err(Fault::Fatal(error)) if audit.records(Class::Session) => {
@@ -243,7 +243,7 @@ async fn tell(server: &Server, startup: &Startup, client: &str, outcome: &mut Re
             let entry = Entry::of_server("login refused", String::new());
             let (login_role, client) = (user.unwrap_or_default(), client.to_owned());
             let sqlstate = Some(error.sqlstate().as_str().to_owned());
-            audit.record(Entry { login_role, client, sqlstate, ..entry }).await;
+            audit.record(&Entry { login_role, client, sqlstate, ..entry });
         }
         Err(_) => {}
     }

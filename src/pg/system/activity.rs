@@ -83,7 +83,6 @@ pub(super) async fn audit(ctx: &Context, relation: &str, rows: &mut Rows) -> Res
     if !ctx.audit.is_on() {
         return Ok(());
     }
-    ctx.audit.catch_up().await;
     let directory = ctx.audit.directory().to_owned();
     let unreadable = |error: std::io::Error| failed("read the audit trail", SqlState::IO_ERROR)(error);
     if relation == AUDIT_TRAIL {
