@@ -29,7 +29,7 @@ const SYNC_AFTER: Duration = Duration::from_secs(1);
 pub enum Mode {
     /// There are none.
     Off,
-    /// Soon after the statement: a crash of the machine may lose the last second, a killed server what it was about to write.
+    /// In the file before the client is told, on disk soon after: a crash of the machine may lose the last second.
     #[default]
     Async,
     /// What changes definitions or rights, or reads through policies, begins when a record of it is on disk, and fails if that

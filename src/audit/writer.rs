@@ -137,9 +137,9 @@ impl Open {
         let mut options = OpenOptions::new();
         let next = file(&self.directory, self.number + 1);
         self.file = Arc::new(options.create_new(true).write(true).mode(0o600).open(next)?);
+        (self.number, self.bytes, self.fresh) = (self.number + 1, 0, true);
         File::open(&self.directory)?.sync_all()?;
         tracing::info!(seq = self.seq, head = self.hash, "the audit trail goes on in another file");
-        (self.number, self.bytes, self.fresh) = (self.number + 1, 0, true);
         Ok(())
     }
 
