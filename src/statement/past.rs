@@ -76,17 +76,22 @@ const NO_ALIAS: &[&str] = &[
 
 /// Gives tables that are asked for as they were their names.
 pub(super) fn with_moments(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
+    if !tokens.iter().any(may_begin) {
+        return Ok(tokens);
+    }
     let mut written: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.into_iter().peekable();
+    let mut rest = tokens.iter();
     while let Some(token) = rest.next() {
-        let mut ahead = rest.clone();
-        if let Some(name) = history(text, &token, &mut ahead)? {
+        if !may_begin(token) {
+            written.push(token.clone());
+            continue;
+        }
+        if let Some(name) = history(text, token, &mut rest)? {
             let shown = match &token.token {
                 Token::Word(word) => fold(&word.value),
                 _ => String::new(),
             };
-            rest = ahead;
-            let has_alias = is_alias(rest.peek());
+            let has_alias = is_alias(rest.as_slice().first());
             let span = token.span;
             written.push(TokenWithSpan { token: Token::Word(quoted(name)), span });
             if !has_alias {
@@ -95,8 +100,8 @@ pub(super) fn with_moments(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Ve
             }
             continue;
         }
-        let Some(moment) = moment(text, &token, &mut ahead)? else {
-            written.push(token);
+        let Some(moment) = moment(text, token, &mut rest)? else {
+            written.push(token.clone());
             continue;
         };
         let Some(TokenWithSpan { token: Token::Word(table), span }) = written.last_mut() else {
@@ -114,13 +119,20 @@ pub(super) fn with_moments(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Ve
         };
         *table = quoted(format!("{name}{MARK}{shown}"));
         let span = *span;
-        rest = ahead;
-        if !is_alias(rest.peek()) {
+        if !is_alias(rest.as_slice().first()) {
             let alias = [Token::make_keyword("AS"), Token::Word(quoted(name))];
             written.extend(alias.map(|token| TokenWithSpan { token, span }));
         }
     }
     Ok(written)
+}
+
+/// Whether a token may be the first of a moment or of a function over the history.
+fn may_begin(token: &TokenWithSpan) -> bool {
+    let Token::Word(word) = &token.token else { return false };
+    let name = fold(&word.value);
+    word.quote_style.is_none()
+        && (["at", "for", CHANGES].contains(&name.as_str()) || RELATIONS.iter().any(|(function, _)| *function == name))
 }
 
 fn is_alias(next: Option<&TokenWithSpan>) -> bool {
@@ -143,12 +155,12 @@ fn changes_text(table: &str, from: i64, to: i64) -> String {
 fn history(
     text: &Text,
     first: &TokenWithSpan,
-    rest: &mut (impl Iterator<Item = TokenWithSpan> + Clone),
+    rest: &mut std::slice::Iter<'_, TokenWithSpan>,
 ) -> Result<Option<String>, SyntaxError> {
     let Token::Word(word) = &first.token else { return Ok(None) };
     let name = if word.quote_style.is_none() { fold(&word.value) } else { return Ok(None) };
     let relation = RELATIONS.iter().find(|(function, _)| *function == name).map(|(_, relation)| *relation);
-    if relation.is_none() && name != "table_changes" {
+    if relation.is_none() && name != CHANGES {
         return Ok(None);
     }
     let mut ahead = rest.clone();
@@ -162,7 +174,7 @@ fn history(
         *rest = ahead;
         return Ok(Some(relation.to_owned()));
     }
-    let arguments: Vec<Token> = ahead.by_ref().map(|token| token.token).take(6).collect();
+    let arguments: Vec<&Token> = ahead.by_ref().map(|token| &token.token).take(6).collect();
     let [
         Token::SingleQuotedString(table),
         Token::Comma,
@@ -180,6 +192,9 @@ fn history(
     Ok(Some(format!("{name}{MARK}{}", changes_text(table, from, to))))
 }
 
+/// The function whose arguments are a table's name and two snapshots.
+const CHANGES: &str = "table_changes";
+
 /// Functions without arguments that stand for relations.
 const RELATIONS: &[(&str, &str)] = &[("snapshots", "boathouse_snapshots"), ("audit_verify", "boathouse_audit_trail")];
 
@@ -191,7 +206,7 @@ fn quoted(value: String) -> Word {
 fn moment(
     text: &Text,
     first: &TokenWithSpan,
-    rest: &mut (impl Iterator<Item = TokenWithSpan> + Clone),
+    rest: &mut std::slice::Iter<'_, TokenWithSpan>,
 ) -> Result<Option<AsOf>, SyntaxError> {
     let word = |token: &TokenWithSpan| match &token.token {
         Token::Word(word) if word.quote_style.is_none() => fold(&word.value),
@@ -210,10 +225,10 @@ fn moment(
             if open.token != Token::LParen || arrow.token != Token::RArrow {
                 return Ok(None);
             }
-            let version = match word(&kind).as_str() {
+            let version = match word(kind).as_str() {
                 "version" => true,
                 "timestamp" => false,
-                _ => return Err(unsupported(&kind)),
+                _ => return Err(unsupported(kind)),
             };
             let mut value = ahead.next();
             if !version
@@ -221,24 +236,24 @@ fn moment(
             {
                 value = ahead.next();
             }
-            let Some(value) = value else { return Err(unsupported(&kind)) };
+            let Some(value) = value else { return Err(unsupported(kind)) };
             let moment = match (&value.token, version) {
                 (Token::Number(digits, _), true) => {
-                    AsOf::Version(digits.parse().map_err(|_large| unsupported(&value))?)
+                    AsOf::Version(digits.parse().map_err(|_large| unsupported(value))?)
                 }
                 (Token::SingleQuotedString(time), false) => AsOf::Time(time.clone()),
-                _ => return Err(unsupported(&value)),
+                _ => return Err(unsupported(value)),
             };
             match ahead.next() {
                 Some(close) if close.token == Token::RParen => {}
-                _ => return Err(unsupported(&value)),
+                _ => return Err(unsupported(value)),
             }
             *rest = ahead;
             Ok(Some(moment))
         }
         "for" => {
             for wanted in ["system_time", "as", "of"] {
-                if ahead.next().is_none_or(|token| word(&token) != wanted) {
+                if ahead.next().is_none_or(|token| word(token) != wanted) {
                     return Ok(None);
                 }
             }
@@ -249,9 +264,9 @@ fn moment(
             match value {
                 Some(TokenWithSpan { token: Token::SingleQuotedString(time), .. }) => {
                     *rest = ahead;
-                    Ok(Some(AsOf::Time(time)))
+                    Ok(Some(AsOf::Time(time.clone())))
                 }
-                Some(other) => Err(unsupported(&other)),
+                Some(other) => Err(unsupported(other)),
                 None => Err(unsupported(first)),
             }
         }
