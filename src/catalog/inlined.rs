@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, Int64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericListArray, Int64Array, OffsetSizeTrait, StructArray};
 use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use roaring::RoaringTreemap;
@@ -30,7 +31,7 @@ impl InlinedRows {
     fn without(&self, gone: &RoaringTreemap) -> Result<Self, ArrowError> {
         let kept: BooleanArray = self.ids.iter().map(|id| Some(!gone.contains(*id))).collect();
         let ids = self.ids.iter().copied().filter(|id| !gone.contains(*id)).collect();
-        Ok(Self { ids, rows: filter_record_batch(&self.rows, &kept)? })
+        Ok(Self { ids, rows: compact(&filter_record_batch(&self.rows, &kept)?)? })
     }
 
     /// The ids as a column.
@@ -79,14 +80,21 @@ impl Inlined {
             return Ok(self);
         }
         Arc::make_mut(&mut self.live).extend(more.ids.iter().copied());
-        let mut last = more;
-        while let Some(previous) = self.batches.pop_if(|previous| previous.ids.len() < 2 * last.ids.len()) {
-            let schema = last.rows.schema();
-            let mut ids = previous.ids.clone();
-            ids.extend(&last.ids);
-            last = InlinedRows { ids, rows: concat_batches(&schema, [&previous.rows, &last.rows])? };
+        let mut merged = vec![Arc::new(more)];
+        let mut count = merged.iter().map(|batch| batch.ids.len()).sum::<usize>();
+        while let Some(previous) = self.batches.pop_if(|previous| previous.ids.len() < 2 * count) {
+            count += previous.ids.len();
+            merged.push(previous);
         }
-        self.batches.push(Arc::new(last));
+        merged.reverse();
+        self.batches.push(match merged.as_slice() {
+            [first, _, ..] => {
+                let ids = merged.iter().flat_map(|batch| batch.ids.iter().copied()).collect();
+                let rows = concat_batches(&first.rows.schema(), merged.iter().map(|batch| &batch.rows))?;
+                Arc::new(InlinedRows { ids, rows: compact(&rows)? })
+            }
+            _ => merged.remove(0),
+        });
         Ok(self)
     }
 
@@ -96,9 +104,39 @@ impl Inlined {
     }
 }
 
+/// Views keep all buffers that their values were ever in, those of values that are gone, too: each batch gets its own.
+fn compact(rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let columns = rows.columns().iter().map(compact_array).collect::<Result<_, _>>()?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
+    RecordBatch::try_new_with_options(rows.schema(), columns, &options)
+}
+
+fn compact_array(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    Ok(match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        DataType::Struct(fields) => {
+            let parts = array.as_struct();
+            let columns = parts.columns().iter().map(compact_array).collect::<Result<_, _>>()?;
+            Arc::new(StructArray::try_new_with_length(fields.clone(), columns, parts.nulls().cloned(), parts.len())?)
+        }
+        DataType::List(field) => Arc::new(compact_list(array.as_list::<i32>(), field)?),
+        DataType::LargeList(field) => Arc::new(compact_list(array.as_list::<i64>(), field)?),
+        _ => Arc::clone(array),
+    })
+}
+
+fn compact_list<O: OffsetSizeTrait>(
+    lists: &GenericListArray<O>,
+    field: &arrow::datatypes::FieldRef,
+) -> Result<GenericListArray<O>, ArrowError> {
+    let items = compact_array(lists.values())?;
+    GenericListArray::try_new(Arc::clone(field), lists.offsets().clone(), items, lists.nulls().cloned())
+}
+
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, AsArray};
+    use arrow::array::StringViewArray;
     use arrow::datatypes::Int64Type;
 
     use super::*;
@@ -106,7 +144,22 @@ mod tests {
     fn rows(ids: std::ops::Range<u64>) -> InlinedRows {
         let ids: Vec<u64> = ids.collect();
         let column: ArrayRef = Arc::new(ids.iter().map(|id| i64::try_from(*id).ok()).collect::<Int64Array>());
-        InlinedRows { ids, rows: RecordBatch::try_from_iter([("a", column)]).unwrap() }
+        let text: StringViewArray = ids.iter().map(|id| Some(format!("a text that is long enough: {id}"))).collect();
+        let text: ArrayRef = Arc::new(text);
+        InlinedRows { ids, rows: RecordBatch::try_from_iter([("a", column), ("t", text)]).unwrap() }
+    }
+
+    #[test]
+    fn rows_that_are_gone_take_no_memory() {
+        let mut inlined = Inlined::default().with(rows(0..10)).unwrap();
+        let fresh = inlined.size_bytes();
+        for id in 10..5000 {
+            inlined = inlined.without(&[id - 10].into_iter().collect()).unwrap().with(rows(id..id + 1)).unwrap();
+        }
+        assert_eq!(inlined.len(), 10);
+        let buffers = |batch: &Arc<InlinedRows>| batch.rows.column(1).as_string_view().data_buffers().len();
+        assert!(inlined.batches.iter().all(|batch| buffers(batch) <= 1));
+        assert!(inlined.size_bytes() < 4 * fresh, "{} from {fresh}", inlined.size_bytes());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Hides from the optimizer what it concludes wrongly.
 //!
-//! It keeps constants of an outer join's input above the join, where the rows without a match have NULL; it takes running
+//! It keeps constants of an outer join's input above the join, where the rows without a match have NULL, and those of columns
+//! that are grouped by above ROLLUP and its like, where some groups have NULL; it takes running
 //! aggregates to be ordered as their window is, whatever NULLs come first; and it moves a limit below a window that
 //! counts all rows. And it filters the rows that a join, a limit or an aggregate reads by bounds of the keys that others have
 //! shown: of arrays and rows it does not know the order where they have NULLs in them.
@@ -16,6 +17,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
@@ -32,8 +34,9 @@ impl PhysicalOptimizerRule for HideOrderings {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let hidden = plan.transform_up(|node| {
             let inside = is_window(&node);
+            let sets = has_grouping_sets(&node);
             let children = node.children();
-            let hide = |child: &Arc<dyn ExecutionPlan>| is_window(child) && !inside || loses_constants(child);
+            let hide = |child: &Arc<dyn ExecutionPlan>| is_window(child) && !inside || loses_constants(child) || sets;
             if !children.iter().any(|child| hide(child)) {
                 return Ok(Transformed::no(node));
             }
@@ -67,6 +70,11 @@ fn loses_constants(plan: &Arc<dyn ExecutionPlan>) -> bool {
     };
     matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full)
         && plan.children().iter().any(|input| !input.properties().equivalence_properties().constants().is_empty())
+}
+
+/// Whether an aggregate has groups in which columns that are grouped by are NULL.
+fn has_grouping_sets(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.downcast_ref::<AggregateExec>().is_some_and(|aggregate| aggregate.group_expr().has_grouping_set())
 }
 
 /// The rule that keeps joins and limits from filtering what they read by arrays or rows; to run before the one that has them

@@ -21,7 +21,6 @@ use crate::guard::{Reader, attachments, row_policies};
 use crate::name::ObjectId;
 use crate::pg::SequenceAction;
 use crate::plan::{Need, Right};
-use crate::statement::redacted;
 
 /// What is known of a statement before it runs.
 #[derive(Clone, Debug, Default)]
@@ -165,7 +164,7 @@ impl Session {
     fn entry_of(&self, run: &Run<'_>, class: Class, event: &'static str) -> Entry {
         Entry {
             command: run.statement.command.tag().to_owned(),
-            statement: redacted(run.statement.text.sql()),
+            statement: run.statement.text.redacted().to_owned(),
             objects: self.seen.objects.clone(),
             policies: self.seen.policies.clone(),
             ..self.audit_entry(class, event)

@@ -42,7 +42,6 @@ pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
 pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
-pub use redact::redacted;
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner};
 pub use setting::{AlterSystem, SetStatement, SetValue, Shown};

@@ -3,14 +3,21 @@
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
+/// What is kept of a long text, in bytes.
+const KEPT_MAX: usize = 32 << 10;
+
 /// The text with `?` in place of each literal, without comments, and with one blank for each space. Text that is not made of
-/// tokens is left out altogether.
-pub fn redacted(sql: &str) -> String {
+/// tokens is left out altogether; of a long text, for example many rows of VALUES, the beginning is kept.
+pub(super) fn redacted(sql: &str) -> String {
     let Ok(tokens) = Tokenizer::new(&PostgreSqlDialect {}, sql).with_unescape(false).tokenize() else {
         return "(no statement)".to_owned();
     };
     let mut text = String::with_capacity(sql.len());
     for token in tokens {
+        if text.len() > KEPT_MAX {
+            text.push('…');
+            break;
+        }
         match token {
             Token::Whitespace(
                 Whitespace::Space
@@ -65,5 +72,12 @@ mod tests {
         ] {
             assert_eq!(redacted(sql), wanted, "{sql}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let text = redacted(&format!("INSERT INTO t VALUES {}", "('secret', 1), ".repeat(10_000)));
+        assert!(text.starts_with("INSERT INTO t VALUES (?, ?), (?, ?)") && text.ends_with('…'));
+        assert!(text.len() < super::KEPT_MAX + 100 && !text.contains("secret"));
     }
 }

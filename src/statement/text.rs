@@ -1,7 +1,10 @@
 //! A message's text, and where in it something stands.
 
+use std::sync::OnceLock;
+
 use sqlparser::tokenizer::Location;
 
+use super::redact::redacted;
 use crate::error::{Report, SqlState};
 
 /// The text of a message with its line starts.
@@ -10,18 +13,24 @@ pub struct Text {
     sql: String,
     /// Byte offset of each line.
     lines: Vec<usize>,
+    redacted: OnceLock<String>,
 }
 
 impl Text {
     /// Takes a message's text and finds its lines.
     pub fn new(sql: &str) -> Self {
         let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { sql: sql.to_owned(), lines }
+        Self { sql: sql.to_owned(), lines, redacted: OnceLock::new() }
     }
 
     /// The whole message, as the client sent it.
     pub fn sql(&self) -> &str {
         &self.sql
+    }
+
+    /// The whole message without its literals.
+    pub fn redacted(&self) -> &str {
+        self.redacted.get_or_init(|| redacted(&self.sql))
     }
 
     /// Byte offset of a line and column, both counted from 1 in characters.

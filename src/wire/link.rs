@@ -17,6 +17,8 @@ use crate::error::{Plain, SqlError, SqlState, internal};
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 /// Output is sent when this much has gathered.
 const OUTPUT_BYTES: usize = 64 << 10;
+/// Room for input, at least.
+const INPUT_BYTES: usize = 8 << 10;
 /// Input that is read ahead while a statement runs.
 const AHEAD_BYTES: usize = 1 << 20;
 
@@ -65,6 +67,7 @@ impl Link {
     }
 
     pub(super) async fn fill(&mut self) -> Result<(), Fault> {
+        self.read.reserve(INPUT_BYTES);
         if self.io.read_buf(&mut self.read).await? == 0 { Err(Fault::Closed) } else { Ok(()) }
     }
 

@@ -33,7 +33,12 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
             for name in schemas {
                 let schema = scope.catalog().schema_id(name).ok_or_else(|| undefined_schema(name))?;
                 for (id, found) in scope.catalog().relations().filter(|(_, relation)| relation.schema == schema) {
-                    if matches!(found.storage, RelationKind::Sequence(_)) == *sequences {
+                    let meant = match found.storage {
+                        RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) => !*sequences,
+                        RelationKind::Sequence(_) => *sequences,
+                        RelationKind::Index(_) => false,
+                    };
+                    if meant {
                         on_relation(scope, ddl, &order, id, found)?;
                     }
                 }
@@ -293,6 +298,9 @@ fn revoke_onward(
 }
 
 fn on_relation(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, id: ObjectId, old: &Relation) -> PlanResult<()> {
+    if matches!(old.storage, RelationKind::Index(_)) {
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is an index", old.name)).into());
+    }
     let mut new = old.clone();
     let kind = if matches!(old.storage, RelationKind::Sequence(_)) { "sequence" } else { "table" };
     let privileges = order.privileges(old.all_rights(), kind)?;

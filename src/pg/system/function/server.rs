@@ -8,6 +8,7 @@ use crate::catalog::{DATABASE_ID, Relation};
 use crate::context::{Assignment, Context};
 use crate::error::{Plain, Report, SqlState};
 use crate::govern::Privilege;
+use crate::guard::{Reader, masks};
 use crate::name::ObjectId;
 use crate::pg::system::PG_CATALOG;
 use crate::pg::system::value::Value;
@@ -108,9 +109,11 @@ fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     Ok(shown.into())
 }
 
-/// What a warehouse table's files take. A relation under policies keeps its size to its owner.
+/// What a warehouse table's files take. A relation under policies keeps its size to those who see all of it: it tells of
+/// hidden rows, and of values behind masks.
 fn shown_bytes(ctx: &Context, id: ObjectId, relation: &Relation) -> i64 {
-    if !ctx.owns(relation.owner) && relation.row_security {
+    let masked = || masks(ctx, &Reader::of(ctx), id, relation).map_or(true, |masks| !masks.is_empty());
+    if !ctx.owns(relation.owner) && relation.row_security || masked() {
         return 0;
     }
     i64::try_from(ctx.catalog.data(id).size_bytes()).unwrap_or(i64::MAX)
