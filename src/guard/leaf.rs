@@ -20,7 +20,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, TableProviderFilterPushDown, TableScan, TableType,
 };
-use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{SchedulingType, reset_plan_states};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
@@ -355,8 +355,16 @@ pub(super) struct SecurityBarrierExec {
 
 impl SecurityBarrierExec {
     fn new(table: String, inner: Arc<dyn ExecutionPlan>) -> Self {
-        // The inner plan went through the engine's own cooperative-scheduling rule already.
-        let properties = inner.properties().as_ref().clone().with_scheduling_type(SchedulingType::Cooperative);
+        let known = inner.properties();
+        // What the inside knows of orders and constants stays there: the engine would rely on it without seeing why. The inner
+        // plan went through its cooperative-scheduling rule already.
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(inner.schema()),
+            known.output_partitioning().clone(),
+            known.emission_type,
+            known.boundedness,
+        )
+        .with_scheduling_type(SchedulingType::Cooperative);
         Self { table, inner, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 }

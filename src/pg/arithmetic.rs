@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray};
+use arrow::array::{Array, ArrayRef, AsArray, Date32Array, Float64Array, ListArray};
 use arrow::compute::kernels::cast::{CastOptions, cast, cast_with_options};
 use arrow::compute::kernels::numeric::{add, mul, sub};
-use arrow::datatypes::{DataType, Float64Type};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int64Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
@@ -66,6 +66,47 @@ impl ScalarUDFImpl for CheckedArithmetic {
         } else {
             ColumnarValue::Array(array)
         })
+    }
+}
+
+/// A date some days later or earlier: `date + integer`, `date - integer`. `22008` beyond what a date can be.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ShiftedDate {
+    operator: Operator,
+    signature: Signature,
+}
+
+impl ShiftedDate {
+    /// `None` for operators that dates and integers do not have, or for other types.
+    pub fn new(operator: Operator, date: &DataType, days: &DataType) -> Option<Self> {
+        let known = matches!(operator, Operator::Plus | Operator::Minus);
+        (known && *date == DataType::Date32 && width(days).is_some())
+            .then(|| Self { operator, signature: Signature::any(2, Volatility::Immutable) })
+    }
+}
+
+impl ScalarUDFImpl for ShiftedDate {
+    fn name(&self) -> &'static str {
+        if self.operator == Operator::Plus { "date_add_days" } else { "date_subtract_days" }
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Date32)
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
+        let [dates, days] = arrays.as_slice() else { return exec_err!("a date is shifted by one number") };
+        let days = cast(days, &DataType::Int64)?;
+        let shifted = dates.as_primitive::<Date32Type>().iter().zip(days.as_primitive::<Int64Type>()).map(|pair| {
+            let (Some(date), Some(days)) = pair else { return Ok(None) };
+            let days = if self.operator == Operator::Plus { Some(days) } else { days.checked_neg() };
+            let shifted = days.and_then(|days| i64::from(date).checked_add(days));
+            let out_of_range = || SqlError::from(Plain::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range"));
+            shifted.and_then(|date| i32::try_from(date).ok()).map(Some).ok_or_else(out_of_range)
+        });
+        Ok(ColumnarValue::Array(Arc::new(shifted.collect::<Result<Date32Array, _>>()?)))
     }
 }
 

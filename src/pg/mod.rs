@@ -17,7 +17,7 @@ mod unified;
 mod volatile;
 mod zone;
 
-pub use arithmetic::{CheckedArithmetic, ToInteger};
+pub use arithmetic::{CheckedArithmetic, ShiftedDate, ToInteger};
 pub use array::{
     ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, HasNull, Subscripts, UNTYPED_ARRAY,
     is_vector,

@@ -20,7 +20,7 @@ use datafusion::prelude::SessionConfig;
 
 use super::BarrierPlanner;
 use super::joins::{AskedInPart, YieldInJoins};
-use super::opaque::{HideOrderings, KeepNestedKeys};
+use super::opaque::{HideOrderings, KeepFilters};
 use crate::error::SqlError;
 use crate::pg::{
     ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText,
@@ -60,8 +60,9 @@ impl Engine {
         let table_functions = table_functions.map(|function| (function.name().to_owned(), function)).collect();
         let mut rules = PhysicalOptimizer::new().rules;
         rules.insert(0, Arc::new(HideOrderings));
-        let filters = rules.iter().rposition(|rule| rule.name().starts_with("FilterPushdown")).unwrap_or(rules.len());
-        rules.insert(filters, Arc::new(KeepNestedKeys));
+        for rule in rules.iter_mut().filter(|rule| rule.name().starts_with("FilterPushdown")) {
+            *rule = Arc::new(KeepFilters(Arc::clone(rule)));
+        }
         rules.push(Arc::new(AskedInPart));
         rules.push(Arc::new(YieldInJoins));
         let mut planners = SessionStateDefaults::default_expr_planners();

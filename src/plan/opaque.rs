@@ -4,21 +4,25 @@
 //! that are grouped by above ROLLUP and its like, where some groups have NULL; it takes running
 //! aggregates to be ordered as their window is, whatever NULLs come first; and it moves a limit below a window that
 //! counts all rows. And it filters the rows that a join, a limit or an aggregate reads by bounds of the keys that others have
-//! shown: of arrays and rows it does not know the order where they have NULLs in them.
+//! shown: of arrays and rows it does not know the order where they have NULLs in them. What it moves down like that it takes
+//! to the first column of the same name, be it another one.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::decorrelate::fenced;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
@@ -77,29 +81,34 @@ fn has_grouping_sets(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<AggregateExec>().is_some_and(|aggregate| aggregate.group_expr().has_grouping_set())
 }
 
-/// The rule that keeps joins and limits from filtering what they read by arrays or rows; to run before the one that has them
-/// do so.
+/// A rule that moves filters down, those that joins, limits and aggregates make on their way, too: without those that would be
+/// others further down.
 #[derive(Debug)]
-pub(super) struct KeepNestedKeys;
+pub(super) struct KeepFilters(pub Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
-impl PhysicalOptimizerRule for KeepNestedKeys {
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
+impl PhysicalOptimizerRule for KeepFilters {
+    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let kept = plan.transform_up(|node| {
-            if !has_nested_keys(&node) {
+            if !has_nested_keys(&node) && !goes_astray(&node)? {
                 return Ok(Transformed::no(node));
             }
-            let children = node.children().into_iter().map(|child| fenced(Arc::clone(child))).collect();
+            let children = node.children().into_iter().map(fenced).collect();
             Ok(Transformed::yes(replace_children_if_necessary(node, children)?))
         });
-        kept.map(|transformed| transformed.data)
+        let moved = self.0.optimize(kept?.data, config)?;
+        let open = moved.transform_up(|node| match node.downcast_ref::<OpaqueExec>().filter(|opaque| opaque.is_fence) {
+            Some(fence) => Ok(Transformed::yes(Arc::clone(&fence.input))),
+            None => Ok(Transformed::no(node)),
+        });
+        open.map(|transformed| transformed.data)
     }
 
-    fn name(&self) -> &'static str {
-        "keep_nested_keys"
+    fn name(&self) -> &str {
+        self.0.name()
     }
 
     fn schema_check(&self) -> bool {
-        true
+        self.0.schema_check()
     }
 }
 
@@ -117,6 +126,46 @@ fn has_nested_keys(plan: &Arc<dyn ExecutionPlan>) -> bool {
     false
 }
 
+/// Whether a plan filters what it reads, or may do so, by a column that has namesakes on the way down.
+fn goes_astray(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+    let is_limit = plan.downcast_ref::<SortExec>().is_some_and(|sort| sort.fetch().is_some());
+    if !(is_limit || plan.is::<FilterExec>() || plan.is::<HashJoinExec>() || plan.is::<AggregateExec>()) {
+        return Ok(false);
+    }
+    let mut names = BTreeSet::new();
+    plan.apply_expressions(&mut |expr| {
+        names.extend(columns_of(expr));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(plan.children().into_iter().any(|child| has_namesakes(child, &names)))
+}
+
+fn columns_of(expr: &Arc<dyn PhysicalExpr>) -> impl Iterator<Item = String> + use<> {
+    collect_columns(expr).into_iter().map(|column| column.name().to_owned())
+}
+
+/// Whether one of these columns of a plan, or one that it is made of, shares its name with another one.
+fn has_namesakes(plan: &Arc<dyn ExecutionPlan>, names: &BTreeSet<String>) -> bool {
+    let schema = plan.schema();
+    let known: BTreeSet<&String> =
+        names.iter().filter(|name| schema.fields().iter().any(|field| field.name() == *name)).collect();
+    if known.iter().any(|name| schema.fields().iter().filter(|field| field.name() == *name).count() > 1) {
+        return true;
+    }
+    let mut below: BTreeSet<String> = BTreeSet::new();
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let wanted = projection.expr().iter().filter(|output| known.contains(&output.alias));
+        below.extend(wanted.flat_map(|output| columns_of(&output.expr)));
+    } else {
+        if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+            let groups = aggregate.group_expr().expr().iter().filter(|(_, name)| known.contains(name));
+            below.extend(groups.flat_map(|(expr, _)| columns_of(expr)));
+        }
+        below.extend(known.into_iter().cloned());
+    }
+    !below.is_empty() && plan.children().into_iter().any(|child| has_namesakes(child, &below))
+}
+
 fn opaque(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     let known = input.properties();
     let properties = PlanProperties::new(
@@ -125,14 +174,20 @@ fn opaque(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         known.emission_type,
         known.boundedness,
     );
-    Arc::new(OpaqueExec { input: Arc::clone(input), properties: Arc::new(properties) })
+    Arc::new(OpaqueExec { input: Arc::clone(input), properties: Arc::new(properties), is_fence: false })
 }
 
-/// The rows of its input, in no known order.
+fn fenced(input: &Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    Arc::new(OpaqueExec { input: Arc::clone(input), properties: Arc::clone(input.properties()), is_fence: true })
+}
+
+/// The rows of its input; no filter is moved into it.
 #[derive(Debug)]
 struct OpaqueExec {
     input: Arc<dyn ExecutionPlan>,
     properties: Arc<PlanProperties>,
+    /// Whether nothing else is hidden, and it will be gone before long; else their order is.
+    is_fence: bool,
 }
 
 impl DisplayAs for OpaqueExec {
@@ -149,7 +204,7 @@ impl ExecutionPlan for OpaqueExec {
         &self.properties
     }
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![false]
+        vec![self.is_fence]
     }
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
         vec![false]
@@ -165,7 +220,7 @@ impl ExecutionPlan for OpaqueExec {
     }
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         match children.as_slice() {
-            [input] => Ok(opaque(input)),
+            [input] => Ok(if self.is_fence { fenced(input) } else { opaque(input) }),
             _ => internal_err!("an opaque plan over {} plans", children.len()),
         }
     }

@@ -118,11 +118,6 @@ struct BarrierExec {
     input: Arc<dyn ExecutionPlan>,
 }
 
-/// A plan that no filter gets into from above.
-pub(in crate::plan) fn fenced(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
-    Arc::new(BarrierExec { input })
-}
-
 impl DisplayAs for BarrierExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("BarrierExec")

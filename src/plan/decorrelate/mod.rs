@@ -26,7 +26,6 @@ use datafusion::logical_expr::{
 
 pub use self::barrier::BarrierPlanner;
 pub(super) use self::barrier::barrier;
-pub(super) use self::barrier::fenced;
 use self::push::{Outer, columns_of};
 pub use self::refs::lateral_left;
 use self::refs::{free, has, subquery_of};

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, 
 use super::cast::{cast, literal, remembering, without_scale};
 use super::pg_type;
 use crate::error::{Plain, SqlError, SqlState};
-use crate::pg::{CheckedArithmetic, NestedCompare, Unified, rows_comparable};
+use crate::pg::{CheckedArithmetic, NestedCompare, ShiftedDate, Unified, rows_comparable};
 use crate::plan::{Scope, records};
 use crate::types::PgType;
 
@@ -270,6 +270,15 @@ pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Re
     {
         let udf = Arc::new(ScalarUDF::new_from_impl(checked));
         return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![*left, *right]))));
+    }
+    if let (Ok(a), Ok(b)) = (left.get_type(schema), right.get_type(schema)) {
+        let swapped = op == Operator::Plus && b == DataType::Date32;
+        let (a, b, date, days) = if swapped { (b, a, &right, &left) } else { (a, b, &left, &right) };
+        if let Some(shifted) = ShiftedDate::new(op, &a, &b) {
+            let arguments = vec![date.as_ref().clone(), days.as_ref().clone()];
+            let udf = Arc::new(ScalarUDF::new_from_impl(shifted));
+            return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(udf, arguments))));
+        }
     }
     let plain = [&left, &right].into_iter().any(|expr| pg_type(expr, schema) == Some(PgType::Numeric(None)));
     let expr = Expr::BinaryExpr(BinaryExpr::new(left, op, right));
