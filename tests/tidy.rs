@@ -136,3 +136,16 @@ fn the_top_level_keeps_its_shape() {
         assert!(name.starts_with('.') || TOP_LEVEL.contains(&name.as_str()), "{name} does not belong at the top level");
     }
 }
+
+/// What `tests/mutants/run` changes is there to be changed.
+#[test]
+fn mutants_are_of_this_source() {
+    let listed = fs::read_to_string(root().join("tests/mutants/mutants.toml")).unwrap();
+    let listed: toml::Table = toml::from_str(&listed).unwrap();
+    let mutants = listed.get("mutant").and_then(|mutants| mutants.as_array()).unwrap();
+    for mutant in mutants {
+        let part = |name: &str| mutant.get(name).and_then(|part| part.as_str()).unwrap();
+        let source = fs::read_to_string(root().join(part("file"))).unwrap();
+        assert_eq!(source.matches(part("old")).count(), 1, "{}", part("name"));
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, GenericListArray, Int64Array, OffsetSizeTrait, StructArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, GenericListArray, Int64Array, OffsetSizeTrait, StructArray,
+};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;

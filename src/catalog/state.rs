@@ -1,6 +1,6 @@
 //! The whole catalog at one moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TEMPORARY_SCHEMA, TableData, UserType};
@@ -29,6 +29,8 @@ pub struct CatalogState {
 struct Objects {
     entries: BTreeMap<ObjectId, Arc<Entry>>,
     names: BTreeMap<NameKey, ObjectId>,
+    /// Row policies and mask attachments, each after its relation.
+    policies: BTreeSet<(ObjectId, ObjectId)>,
 }
 
 /// All objects of a catalog, roles, rights and policies among them. Equal only to those of the same catalog, or of one that
@@ -174,13 +176,20 @@ impl CatalogState {
             if changes_rights(old.as_deref().map(|old| &old.body), &change) {
                 self.rights_changed = version;
             }
-            if let Some(old) = old
-                && let Some(key) = name_key(&old.body)
-                && objects.names.get(&key) == Some(&old.id)
-            {
-                objects.names.remove(&key);
+            if let Some(old) = old {
+                if let Some(key) = name_key(&old.body)
+                    && objects.names.get(&key) == Some(&old.id)
+                {
+                    objects.names.remove(&key);
+                }
+                if let Some(relation) = under_policy(&old.body) {
+                    objects.policies.remove(&(relation, old.id));
+                }
             }
             if let Change::Put(id, body) = change {
+                if let Some(relation) = under_policy(&body) {
+                    objects.policies.insert((relation, id));
+                }
                 if let Some(key) = name_key(&body) {
                     objects.names.insert(key, id);
                 }
@@ -331,10 +340,15 @@ impl CatalogState {
 
     /// The row policies of a relation, whether or not its row security is on, in ascending order of id.
     pub fn row_policies(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &RowPolicy)> {
-        self.entries().filter_map(move |entry| match &entry.body {
-            Body::RowPolicy(policy) if policy.relation == relation => Some((entry.id, policy)),
+        self.policies_on(relation).filter_map(|entry| match &entry.body {
+            Body::RowPolicy(policy) => Some((entry.id, policy)),
             _ => None,
         })
+    }
+
+    fn policies_on(&self, relation: ObjectId) -> impl Iterator<Item = &Arc<Entry>> {
+        let all = (relation, ObjectId(i64::MIN))..=(relation, ObjectId(i64::MAX));
+        self.objects.policies.range(all).filter_map(|(_, id)| self.entry(*id))
     }
 
     /// The masking policy with an id; `None` if that is no masking policy.
@@ -345,9 +359,9 @@ impl CatalogState {
         }
     }
 
-    /// The attachments to columns of all relations, in ascending order of id.
-    pub fn mask_attachments(&self) -> impl Iterator<Item = (ObjectId, &MaskAttachment)> {
-        self.entries().filter_map(|entry| match &entry.body {
+    /// The masks attached to a relation's columns, in ascending order of id.
+    pub fn mask_attachments(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &MaskAttachment)> {
+        self.policies_on(relation).filter_map(|entry| match &entry.body {
             Body::MaskAttachment(attachment) => Some((entry.id, attachment)),
             _ => None,
         })
@@ -359,6 +373,15 @@ impl CatalogState {
             Body::Credential(credential) => Some(credential),
             _ => None,
         })
+    }
+}
+
+/// The relation that a policy is on.
+fn under_policy(body: &Body) -> Option<ObjectId> {
+    match body {
+        Body::RowPolicy(policy) => Some(policy.relation),
+        Body::MaskAttachment(attachment) => Some(attachment.relation),
+        _ => None,
     }
 }
 

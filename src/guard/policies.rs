@@ -136,12 +136,11 @@ pub fn attachments<'a>(
     if reader.exempt {
         return Ok(Vec::new());
     }
+    let all = ctx.catalog.mask_attachments(id).map(|(_, attachment)| attachment);
+    let all: Vec<_> = all.filter(|attachment| attachment.grantee.includes(&reader.roles)).collect();
     let mut chosen = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
-        let candidates = ctx.catalog.mask_attachments().map(|(_, attachment)| attachment).filter(|attachment| {
-            attachment.relation == id && attachment.column == column.id && attachment.grantee.includes(&reader.roles)
-        });
-        let candidates: Vec<_> = candidates.collect();
+        let candidates: Vec<_> = all.iter().copied().filter(|attachment| attachment.column == column.id).collect();
         let Some(highest) = candidates.iter().map(|attachment| attachment.priority).max() else { continue };
         let mut best = candidates.into_iter().filter(|attachment| attachment.priority == highest);
         let Some(first) = best.next() else { continue };

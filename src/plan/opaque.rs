@@ -96,10 +96,11 @@ impl PhysicalOptimizerRule for KeepFilters {
             Ok(Transformed::yes(replace_children_if_necessary(node, children)?))
         });
         let moved = self.0.optimize(kept?.data, config)?;
-        let open = moved.transform_up(|node| match node.downcast_ref::<OpaqueExec>().filter(|opaque| opaque.is_fence) {
-            Some(fence) => Ok(Transformed::yes(Arc::clone(&fence.input))),
-            None => Ok(Transformed::no(node)),
-        });
+        let open =
+            moved.transform_up(|node| match node.downcast_ref::<OpaqueExec>().filter(|opaque| opaque.is_fence) {
+                Some(fence) => Ok(Transformed::yes(Arc::clone(&fence.input))),
+                None => Ok(Transformed::no(node)),
+            });
         open.map(|transformed| transformed.data)
     }
 

@@ -110,7 +110,7 @@ pub(super) fn are_protected(ctx: &Context, needs: &[Need]) -> bool {
     needs.iter().any(|need| match &need.right {
         Right::Relation { id, .. } | Right::AnyColumn { id, .. } => {
             ctx.catalog.relation(*id).is_some_and(|relation| relation.row_security)
-                || ctx.catalog.mask_attachments().any(|(_, attachment)| attachment.relation == *id)
+                || ctx.catalog.mask_attachments(*id).next().is_some()
         }
         _ => false,
     })

@@ -238,9 +238,7 @@ fn moment(
             }
             let Some(value) = value else { return Err(unsupported(kind)) };
             let moment = match (&value.token, version) {
-                (Token::Number(digits, _), true) => {
-                    AsOf::Version(digits.parse().map_err(|_large| unsupported(value))?)
-                }
+                (Token::Number(digits, _), true) => AsOf::Version(digits.parse().map_err(|_large| unsupported(value))?),
                 (Token::SingleQuotedString(time), false) => AsOf::Time(time.clone()),
                 _ => return Err(unsupported(value)),
             };

@@ -449,10 +449,7 @@ impl Altered<'_> {
             return Err(error.detail("A generated column cannot reference another generated column.").into());
         }
         // Whoever sees the mask would see the value here.
-        let is_masked = |id: i32| {
-            let mut all = self.scope.catalog().mask_attachments();
-            all.any(|(_, mask)| mask.relation == self.id && mask.column == id)
-        };
+        let is_masked = |id: i32| self.scope.catalog().mask_attachments(self.id).any(|(_, mask)| mask.column == id);
         if let Some(masked) = own.columns.iter().find(|id| is_masked(**id)).and_then(|id| self.new.column_by_id(*id)) {
             return Err(unsupported(format!("a column generated from the masked column \"{}\"", masked.name)).into());
         }

@@ -263,9 +263,7 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
         let hint = format!("Mask column \"{}\" for the same role first.", reader.name);
         return Err(unsupported(message).hint(hint).into());
     }
-    for (_, other) in
-        scope.catalog().mask_attachments().filter(|(_, other)| other.relation == id && other.column == target.id)
-    {
+    for (_, other) in scope.catalog().mask_attachments(id).filter(|(_, other)| other.column == target.id) {
         if other.grantee == grantee && (other.priority == attach.priority || other.policy == policy) {
             let message = format!(
                 "column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority",
@@ -297,11 +295,8 @@ pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> P
     let target = column(table, &detach.column)?;
     let policy = policy_id(scope, &detach.policy)?;
     let grantee = grantee(scope, &detach.grantee)?;
-    let found = scope.catalog().mask_attachments().find(|(_, attachment)| {
-        attachment.relation == id
-            && attachment.column == target.id
-            && attachment.policy == policy
-            && attachment.grantee == grantee
+    let found = scope.catalog().mask_attachments(id).find(|(_, attachment)| {
+        attachment.column == target.id && attachment.policy == policy && attachment.grantee == grantee
     });
     let missing = || {
         Plain::new(
@@ -325,8 +320,6 @@ pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> P
 
 /// Whether a column has a mask for just this grantee.
 fn is_masked(scope: &Scope, relation: ObjectId, column: i32, grantee: &Grantee) -> bool {
-    let mut all = scope.catalog().mask_attachments();
-    all.any(|(_, mask)| {
-        mask.relation == relation && mask.column == column && mask.policy.is_some() && mask.grantee == *grantee
-    })
+    let mut all = scope.catalog().mask_attachments(relation);
+    all.any(|(_, mask)| mask.column == column && mask.policy.is_some() && mask.grantee == *grantee)
 }

@@ -118,21 +118,26 @@ impl Queries {
     }
 
     /// Changes rows of a table by columns that no policy and no mask reads.
-    pub(super) fn change(&mut self, table: &str, free: &[&str]) -> String {
+    pub(super) fn change(&mut self, table: &str, free: &[&str]) -> Query {
         (self.aliases, self.fallible) = (0, false);
         let condition = self.boolean(&[table], 2);
         let id = self.random.random_range(0..60);
         let returning = *self.one(&["", " RETURNING *", " RETURNING id, note"]);
-        match self.random.random_range(0..6) {
+        let sql = match self.random.random_range(0..6) {
             0 => format!("DELETE FROM {table} WHERE {condition} AND id % 7 = {}{returning}", id % 7),
             1 => {
                 let other = self.relation();
-                format!("DELETE FROM {table} USING {other} o2 WHERE o2.id = {table}.id AND o2.n = {}{returning}", id % 5)
+                format!(
+                    "DELETE FROM {table} USING {other} o2 WHERE o2.id = {table}.id AND o2.n = {}{returning}",
+                    id % 5
+                )
             }
             2 => {
                 let other = self.relation();
                 let value = self.expression(Kind::Text, &["o2"], 1);
-                format!("UPDATE {table} SET note = {value} FROM {other} o2 WHERE o2.id = {table}.id AND {condition}{returning}")
+                format!(
+                    "UPDATE {table} SET note = {value} FROM {other} o2 WHERE o2.id = {table}.id AND {condition}{returning}"
+                )
             }
             _ => {
                 let column = *self.one(free);
@@ -141,7 +146,8 @@ impl Queries {
                 let narrow = if self.random.random_bool(0.5) { format!(" AND id < {id}") } else { String::new() };
                 format!("UPDATE {table} SET {column} = {value} WHERE {condition}{narrow}{returning}")
             }
-        }
+        };
+        Query { sql, ordered: false, fallible: self.fallible }
     }
 
     fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {
@@ -370,14 +376,20 @@ impl Queries {
                 format!("{outer} {not}IN (SELECT {inner} FROM {relation} {alias}{condition})")
             }
             8 => format!("{} ~ '^[a-c1]'", self.expression(Kind::Text, aliases, below)),
-            9 => format!("{} BETWEEN DATE '2000-01-01' AND DATE '2020-06-01'", self.expression(Kind::Date, aliases, below)),
+            9 => format!(
+                "{} BETWEEN DATE '2000-01-01' AND DATE '2020-06-01'",
+                self.expression(Kind::Date, aliases, below)
+            ),
             10 => self.column(Kind::Bool, aliases),
             _ => {
                 let kind = self.kind();
                 let sign = *self.one(&["=", "<>", "<", ">=", "IS DISTINCT FROM"]);
                 let left = self.expression(kind, aliases, below);
-                let right =
-                    if self.random.random_bool(0.5) { self.literal(kind) } else { self.expression(kind, aliases, below) };
+                let right = if self.random.random_bool(0.5) {
+                    self.literal(kind)
+                } else {
+                    self.expression(kind, aliases, below)
+                };
                 format!("{left} {sign} {right}")
             }
         }

@@ -58,13 +58,20 @@ struct Mask {
 /// A row's values as literals, in the order of `COLUMNS`.
 type Row = Vec<String>;
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Storage {
+    /// Rows in the metadata database.
+    Inlined,
+    /// Parquet files of the warehouse.
+    Files,
+    /// JSON lines in the lake.
+    Lake,
+}
+
 pub(super) struct Table {
     pub name: String,
-    /// As JSON lines in the lake instead of a table of ours.
-    lake: bool,
+    storage: Storage,
     key: bool,
-    /// In files instead of the metadata database.
-    vacuumed: bool,
     secured: bool,
     policies: Vec<Policy>,
     masks: Vec<Mask>,
@@ -115,8 +122,11 @@ impl World {
             for _attempt in 0..2 {
                 // Hidden rows become others, values behind masks, too, one column at a time.
                 let before = if rows.is_empty() { &table.rows } else { &rows };
-                let candidates: Vec<Row> =
-                    before.iter().zip(&shown).map(|(row, seen)| table.changed(row, seen.is_none(), &mut self.random)).collect();
+                let candidates: Vec<Row> = before
+                    .iter()
+                    .zip(&shown)
+                    .map(|(row, seen)| table.changed(row, seen.is_none(), &mut self.random))
+                    .collect();
                 let seen = table.seen(oracle, &candidates).await;
                 let next = before.iter().zip(candidates).zip(shown.iter().zip(seen));
                 rows = next.map(|((old, new), (was, is))| if *was == is { new } else { old.clone() }).collect();
@@ -168,7 +178,9 @@ impl World {
             let rows: Vec<Row> = rows
                 .iter()
                 .flatten()
-                .map(|row| row.iter().map(|value| value.as_ref().map_or_else(|| "NULL".to_owned(), |v| quoted(v))).collect())
+                .map(|row| {
+                    row.iter().map(|value| value.as_ref().map_or_else(|| "NULL".to_owned(), |v| quoted(v))).collect()
+                })
                 .collect();
             run(client, &table.insert(&rows)).await;
             run(client, &format!("GRANT SELECT ON {} TO keeper", table.name)).await;
@@ -196,9 +208,9 @@ impl World {
 impl fmt::Display for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for table in &self.tables {
-            let masks: Vec<String> = table.masks.iter().map(|mask| format!("{} = {}", mask.column, mask.text)).collect();
-            let (lake, files) = (if table.lake { ", lake" } else { "" }, if table.vacuumed { ", vacuumed" } else { "" });
-            writeln!(f, "{} where {}; {}{lake}{files}", table.name, table.condition(), masks.join(", "))?;
+            let masks: Vec<String> =
+                table.masks.iter().map(|mask| format!("{} = {}", mask.column, mask.text)).collect();
+            writeln!(f, "{} {:?} where {}; {}", table.name, table.storage, table.condition(), masks.join(", "))?;
         }
         Ok(())
     }
@@ -213,7 +225,8 @@ fn lookup() -> String {
 
 impl Table {
     fn random(random: &mut StdRng, number: usize) -> Self {
-        let lake = number == 2 && random.random_bool(0.5);
+        let other = if number == 2 { Storage::Lake } else { Storage::Files };
+        let storage = *[other, Storage::Inlined].choose(random).unwrap();
         let mut policies = Vec::new();
         for _ in 0..*[0, 1, 1, 1, 2].choose(random).unwrap() {
             policies.push(Policy { restrictive: false, condition: POLICIES.choose(random).unwrap() });
@@ -222,13 +235,13 @@ impl Table {
             policies.push(Policy { restrictive: true, condition: POLICIES.choose(random).unwrap() });
         }
         let masks = MASKS.iter().filter(|_| random.random_bool(0.35)).collect::<Vec<_>>();
-        let masks = masks.into_iter().map(|(column, texts)| Mask { column, text: texts.choose(random).unwrap() }).collect();
+        let masks =
+            masks.into_iter().map(|(column, texts)| Mask { column, text: texts.choose(random).unwrap() }).collect();
         let secured = !policies.is_empty() && random.random_bool(0.9);
         let mut table = Self {
             name: format!("r{number}"),
-            lake,
-            key: !lake && random.random_bool(0.5),
-            vacuumed: random.random_bool(0.5),
+            storage,
+            key: storage != Storage::Lake && random.random_bool(0.5),
             secured,
             policies,
             masks,
@@ -267,12 +280,23 @@ impl Table {
             "n" => one(&["-1", "0", "1", "2", "3", "4", "7", "97"], &["0", "2147483647", "-2147483648"], random),
             "t" => one(
                 &["''", "'1'", "'12'", "'a'", "'abc'", "'a,b'", "'2020-01-01'", "'1.5'"],
-                &["''", "'x'", "'a('", "'99999999999'", "'2020-13-45'", "'a text that is longer than the others, much longer'"],
+                &[
+                    "''",
+                    "'x'",
+                    "'a('",
+                    "'99999999999'",
+                    "'2020-13-45'",
+                    "'a text that is longer than the others, much longer'",
+                ],
                 random,
             ),
             "x" => one(&["0.50", "1.00", "-3.25", "4.99", "100.10"], &["0.00", "99999999.99"], random),
-            "f" if self.lake => one(&["'0.5'", "'1'", "'-2.25'", "'1e10'"], &["'0'", "'-1'", "'1e300'"], random),
-            "f" => one(&["'0.5'", "'1'", "'-2.25'", "'1e10'", "'NaN'"], &["'0'", "'NaN'", "'Infinity'", "'1e300'"], random),
+            "f" if self.storage == Storage::Lake => {
+                one(&["'0.5'", "'1'", "'-2.25'", "'1e10'"], &["'0'", "'-1'", "'1e300'"], random)
+            }
+            "f" => {
+                one(&["'0.5'", "'1'", "'-2.25'", "'1e10'", "'NaN'"], &["'0'", "'NaN'", "'Infinity'", "'1e300'"], random)
+            }
             "d" => one(
                 &["'1999-12-31'", "'2010-02-03'", "'2013-05-05'", "'2020-06-01'"],
                 &["'1700-01-01'", "'2200-12-31'"],
@@ -304,15 +328,16 @@ impl Table {
         let read = |column: &str| {
             column == "id"
                 || self.masks.iter().any(|mask| mask.column == column || (column == "g" && mask.text.contains("{g}")))
-                || self.policies.iter().any(|policy| {
-                    policy.condition.split(|c: char| !c.is_alphanumeric()).any(|word| word == column)
-                })
+                || self
+                    .policies
+                    .iter()
+                    .any(|policy| policy.condition.split(|c: char| !c.is_alphanumeric()).any(|word| word == column))
         };
         COLUMNS.iter().map(|(column, _)| *column).filter(|column| !read(column)).collect()
     }
 
     pub(super) fn may_change(&self) -> bool {
-        !self.lake
+        self.storage != Storage::Lake
     }
 
     fn definition(&self, bare: bool) -> String {
@@ -372,18 +397,21 @@ impl Table {
 
     async fn build(&self, client: &mut Client, lake: &std::path::Path) {
         let name = &self.name;
-        if self.lake {
+        if self.storage == Storage::Lake {
             let folder = lake.join(name);
             std::fs::create_dir_all(&folder).unwrap();
             std::fs::write(folder.join("rows.json"), self.json()).unwrap();
             let columns: Vec<String> = COLUMNS.iter().map(|(name, kind)| format!("{name} {kind}")).collect();
             let location = format!("file://{}/", folder.display());
-            run(client, &format!("CREATE EXTERNAL TABLE {name} ({}) STORED AS JSON LOCATION '{location}'", columns.join(", ")))
-                .await;
+            run(
+                client,
+                &format!("CREATE EXTERNAL TABLE {name} ({}) STORED AS JSON LOCATION '{location}'", columns.join(", ")),
+            )
+            .await;
         } else {
             run(client, &self.definition(false)).await;
             run(client, &self.insert(&self.rows)).await;
-            if self.vacuumed {
+            if self.storage == Storage::Files {
                 run(client, &format!("VACUUM {name}")).await;
             }
             run(client, &format!("GRANT INSERT, UPDATE, DELETE ON {name} TO u")).await;
@@ -424,7 +452,7 @@ impl Table {
                     _ => format!("\"{name}\": {bare}"),
                 }
             });
-            lines.push_str(&format!("{{{}}}\n", values.collect::<Vec<_>>().join(", ")));
+            lines.extend(["{", &values.collect::<Vec<_>>().join(", "), "}\n"]);
         }
         lines
     }

@@ -98,7 +98,7 @@ fn references(ctx: &Context, wanted: Option<&Value>) -> Vec<Reference> {
                 enabled: relation.row_security,
             });
         }
-        for (_, attachment) in ctx.catalog.mask_attachments().filter(|(_, attachment)| attachment.relation == id) {
+        for (_, attachment) in ctx.catalog.mask_attachments(id) {
             found.push(Reference {
                 kind: "MASKING POLICY",
                 policy: mask_name(ctx, attachment.policy),
@@ -167,7 +167,7 @@ fn effective(ctx: &Context, arguments: &[Value]) -> Result<Vec<Effective>, Plain
     }
     let reader = Reader::of(&who);
     if reader.is_exempt() {
-        let masked = ctx.catalog.mask_attachments().any(|(_, attachment)| attachment.relation == id);
+        let masked = ctx.catalog.mask_attachments(id).next().is_some();
         found.extend(masked.then(|| Effective { kind: "EXEMPT FROM MASKING POLICIES", ..Effective::default() }));
         return Ok(found);
     }
