@@ -1,5 +1,6 @@
 //! Authorized plan → effects. The only stage that reads data and changes anything.
 
+mod condition;
 mod copy;
 mod direct;
 mod explain;

@@ -10,6 +10,7 @@ use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::condition::Condition;
 use super::keys::Keys;
 use crate::catalog::{Column, Index, Relation};
 use crate::encode::{describe_row, length_checked};
@@ -18,7 +19,7 @@ use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies, sanitize};
 use crate::name::{ObjectId, quote};
 use crate::pg::rectangular;
-use crate::plan::{AskedBy, DomainRules, RowCheck, Scope, generation, has_subquery};
+use crate::plan::{AskedBy, DomainRules, RowCheck, Scope, generation};
 use crate::transaction::Transaction;
 
 /// Lengths of types, domains, COPY's WHERE, row policies, NOT NULL, CHECK and unique keys, in this order.
@@ -29,7 +30,7 @@ pub(super) struct RowChecks {
     /// Positions of columns of domains, and what must hold of their values.
     domains: Vec<(usize, DomainRules)>,
     filter: Option<Arc<dyn PhysicalExpr>>,
-    conditions: Vec<(AskedBy, Arc<dyn PhysicalExpr>)>,
+    conditions: Vec<(AskedBy, Condition)>,
     keys: Keys,
     /// Whether errors must not tell of values: rows are made of some that the user may not read all of.
     of_old_rows: bool,
@@ -69,10 +70,8 @@ impl RowChecks {
         let physical = |expr: &Expr| scope.engine.physical_expr(expr, &df_schema).map_err(SqlError::from_engine);
         let mut conditions = Vec::new();
         for check in checks {
-            if has_subquery(&check.condition) {
-                return Err(crate::error::unsupported("a subquery in a WITH CHECK policy").into());
-            }
-            conditions.push((check.asked_by.clone(), physical(&check.condition)?));
+            let condition = Condition::new(scope, &relation.name, &df_schema, &check.condition)?;
+            conditions.push((check.asked_by.clone(), condition));
         }
         let filter = filter.map(physical).transpose()?;
         let mut generated = Vec::new();
@@ -183,10 +182,12 @@ impl RowChecks {
         Ok(())
     }
 
-    fn hold(&self, batch: &RecordBatch, asked_by: &AskedBy, condition: &Arc<dyn PhysicalExpr>) -> Result<(), SqlError> {
-        let value = condition.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
-        let value = value.map_err(|error| self.failure(error))?;
-        let value = value.as_boolean_opt().ok_or_else(|| internal("a condition that is not boolean"))?;
+    fn hold(&self, batch: &RecordBatch, asked_by: &AskedBy, condition: &Condition) -> Result<(), SqlError> {
+        let value = condition.evaluate(batch).map_err(|error| match condition {
+            // What the policy reads is not the user's to know.
+            Condition::Query { .. } => SqlError::from_engine(sanitize(&self.table.relation.name, error)),
+            Condition::Expression(_) => self.failure(error),
+        })?;
         let fails = |row: &usize| match asked_by {
             AskedBy::Policy(_) => value.is_null(*row) || !value.value(*row),
             AskedBy::Constraint(_) => value.is_valid(*row) && !value.value(*row),

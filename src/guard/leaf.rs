@@ -31,6 +31,7 @@ use futures::StreamExt;
 
 use super::in_part::asked_in_part;
 use super::leakproof::{leakproof, unqualified};
+use super::view::expand_views;
 use crate::catalog::Relation;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::ObjectId;
@@ -225,7 +226,8 @@ impl SecureTable {
 
     /// The plan of a stage, which nobody else changes: whoever reads it may leave out partitions.
     async fn planned(&self, stage: LogicalPlanBuilder) -> Result<Arc<dyn ExecutionPlan>> {
-        asked_in_part(self.system.create_physical_plan(&stage.build()?).await?)
+        let stage = expand_views(stage.build()?)?;
+        asked_in_part(self.system.create_physical_plan(&stage).await?)
     }
 
     /// Plans what is there, hides it behind a barrier, and goes on from there.

@@ -26,7 +26,7 @@ pub use leaf::{AppliedPolicy, Policies, SecureTable, applied, sanitize, shown};
 pub use open::OpenTable;
 pub use policies::{ChosenMask, MaskError, Reader, RowRules, attachments, masks, row_policies, row_security_applies};
 pub use result::ResultTable;
-pub use view::ViewTable;
+pub use view::{ViewTable, expand_views};
 
 pub use crate::warehouse::{FILE_COLUMN, POSITION_COLUMN};
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableType};
+use datafusion::datasource::source_as_provider;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use crate::name::ObjectId;
@@ -43,4 +45,17 @@ impl TableProvider for ViewTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         Err(DataFusionError::Internal("a view reached execution".to_owned()))
     }
+}
+
+/// Replaces each view by its query, for a plan whose rights were proven.
+pub fn expand_views(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let expanded = plan.transform_up_with_subqueries(|node| {
+        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
+        let provider = source_as_provider(&scan.source)?;
+        let Some(view) = provider.downcast_ref::<ViewTable>() else { return Ok(Transformed::no(node)) };
+        let inner = expand_views(view.plan.clone())?;
+        let plan = LogicalPlanBuilder::from(inner).alias(scan.table_name.clone())?.build()?;
+        Ok(Transformed::yes(plan))
+    });
+    expanded.map(|transformed| transformed.data)
 }

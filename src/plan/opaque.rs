@@ -40,7 +40,10 @@ impl PhysicalOptimizerRule for HideOrderings {
             let inside = is_window(&node);
             let sets = has_grouping_sets(&node);
             let children = node.children();
-            let hide = |child: &Arc<dyn ExecutionPlan>| is_window(child) && !inside || loses_constants(child) || sets;
+            let apart = !node.is::<AggregateExec>();
+            let hide = |child: &Arc<dyn ExecutionPlan>| {
+                is_window(child) && !inside || loses_constants(child) || sets || apart && groups_by_floats(child)
+            };
             if !children.iter().any(|child| hide(child)) {
                 return Ok(Transformed::no(node));
             }
@@ -79,6 +82,14 @@ fn loses_constants(plan: &Arc<dyn ExecutionPlan>) -> bool {
 /// Whether an aggregate has groups in which columns that are grouped by are NULL.
 fn has_grouping_sets(plan: &Arc<dyn ExecutionPlan>) -> bool {
     plan.downcast_ref::<AggregateExec>().is_some_and(|aggregate| aggregate.group_expr().has_grouping_set())
+}
+
+/// Whether an aggregate's groups may be of NaN. A limit that becomes part of it loses sight of such a group, and panics.
+fn groups_by_floats(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let Some(aggregate) = plan.downcast_ref::<AggregateExec>() else { return false };
+    let input = aggregate.input().schema();
+    let mut keys = aggregate.group_expr().expr().iter();
+    keys.any(|(key, _)| key.data_type(&input).is_ok_and(|data_type| data_type.is_floating()))
 }
 
 /// A rule that moves filters down, those that joins, limits and aggregates make on their way, too: without those that would be

@@ -13,12 +13,13 @@ use datafusion::datasource::source_as_provider;
 use datafusion::functions_table::generate_series::GenerateSeriesTable;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan, TableScan};
 
+use crate::catalog::Relation;
 use crate::error::SqlError;
 use crate::govern::Privilege;
 use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN, ResultTable, SecureTable, ViewTable};
 use crate::name::ObjectId;
 use crate::pg::{SequenceAction, SequenceFunction, SystemTable};
-use crate::plan::{Need, Right, lateral_left};
+use crate::plan::{Need, Right, RowCheck, has_subquery, lateral_left};
 
 /// The SELECT rights a query needs, its views' queries included.
 pub(super) fn needs(role: ObjectId, plan: &LogicalPlan) -> Result<Vec<Need>, SqlError> {
@@ -43,6 +44,14 @@ struct Output {
 
 type Scope = Vec<Output>;
 
+/// The columns of a relation as its policies see them.
+fn columns_without_rights<'a>(relation: &str, columns: impl Iterator<Item = &'a str>) -> Scope {
+    let qualifier = TableReference::bare(relation.to_owned());
+    let output =
+        |name: &str| Output { qualifier: Some(qualifier.clone()), name: name.to_owned(), from: BTreeSet::new() };
+    columns.map(output).collect()
+}
+
 /// What a query reads.
 pub(super) struct Lineage {
     read: BTreeMap<ObjectId, BTreeSet<i32>>,
@@ -55,15 +64,24 @@ pub(super) struct Lineage {
 
 impl Lineage {
     pub(super) fn of(plan: &LogicalPlan) -> Result<Self, SqlError> {
-        let mut lineage = Self {
-            read: BTreeMap::new(),
-            read_of_target: BTreeSet::new(),
-            views: Vec::new(),
-            sequences: BTreeSet::new(),
-        };
+        let mut lineage = Self::nothing();
         let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
         lineage.mark(&output);
         Ok(lineage)
+    }
+
+    /// What subqueries read that row policies hold a relation's new rows against. The rows themselves need no right.
+    pub(super) fn of_checks(relation: &Relation, checks: &[RowCheck]) -> Result<Self, SqlError> {
+        let mut lineage = Self::nothing();
+        let own = columns_without_rights(&relation.name, relation.columns.iter().map(|column| column.name.as_str()));
+        for check in checks.iter().filter(|check| has_subquery(&check.condition)) {
+            lineage.expression(&check.condition, &own, &mut vec![]).map_err(SqlError::from_engine)?;
+        }
+        Ok(lineage)
+    }
+
+    fn nothing() -> Self {
+        Self { read: BTreeMap::new(), read_of_target: BTreeSet::new(), views: Vec::new(), sequences: BTreeSet::new() }
     }
 
     /// Rights for all of it, and for what its views read.
@@ -169,13 +187,7 @@ impl Lineage {
         let relation = if let Some(table) = provider.downcast_ref::<SecureTable>() {
             // A policy's own columns need no right; what its subqueries read does.
             let schema = table.schema();
-            let name = TableReference::bare(table.name().to_owned());
-            let own = schema.fields().iter().map(|field| Output {
-                qualifier: Some(name.clone()),
-                name: field.name().clone(),
-                from: BTreeSet::new(),
-            });
-            let own: Scope = own.collect();
+            let own = columns_without_rights(table.name(), schema.fields().iter().map(|field| field.name().as_str()));
             let policies = table.policies();
             for expr in policies.row_filter.iter().chain(policies.masks.iter().flatten()) {
                 self.expression(expr, &own, &mut vec![])?;

@@ -5,15 +5,14 @@
 mod decide;
 mod lineage;
 
-use datafusion::common::tree_node::Transformed;
-use datafusion::datasource::source_as_provider;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::LogicalPlan;
 
 use self::lineage::Lineage;
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
-use crate::guard::ViewTable;
-use crate::plan::{ModifyPlan, Need, PartPlan, Plan};
+use crate::guard::expand_views;
+use crate::name::ObjectId;
+use crate::plan::{ModifyPlan, Need, PartPlan, Plan, RowCheck};
 
 /// A plan that its user may run.
 #[derive(Debug)]
@@ -61,11 +60,13 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         }
         Plan::Insert(mut insert) => {
             check(ctx, &insert.needs, taken)?;
+            check_rows(ctx, insert.table, &insert.checks, taken)?;
             insert.source = authorize_logical(ctx, insert.source, taken)?;
             Plan::Insert(insert)
         }
         Plan::Modify(mut modify) => {
             check(ctx, &modify.needs, taken)?;
+            check_rows(ctx, modify.table, &modify.checks, taken)?;
             let lineage = Lineage::of(&modify.source)?;
             if let Some(column) = modify.masked.iter().find(|column| lineage.read_of_target.contains(column)) {
                 return Err(masked_column(ctx, &modify, *column).into());
@@ -76,7 +77,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
                 let rows = modify.rows(relation).map_err(SqlError::from_engine)?;
                 check(ctx, &Lineage::of(&rows)?.sequence_needs(ctx.role), taken)?;
             }
-            modify.source = expand_views(modify.source)?;
+            modify.source = expanded(modify.source)?;
             Plan::Modify(modify)
         }
         Plan::CopyOut(copy, mut query) => {
@@ -86,10 +87,12 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         }
         Plan::CopyIn(copy) => {
             check(ctx, &copy.needs, taken)?;
+            copy.table.map_or(Ok(()), |table| check_rows(ctx, table, &copy.checks, taken))?;
             Plan::CopyIn(copy)
         }
         Plan::CopyFiles(copy, location) => {
             check(ctx, &copy.needs, taken)?;
+            copy.table.map_or(Ok(()), |table| check_rows(ctx, table, &copy.checks, taken))?;
             Plan::CopyFiles(copy, location)
         }
         Plan::CreateTableAs { ddl, fill } => {
@@ -143,20 +146,18 @@ fn check(ctx: &Context, needs: &[Need], taken: &mut Vec<Need>) -> Result<(), Sql
     })
 }
 
-fn authorize_logical(ctx: &Context, plan: LogicalPlan, taken: &mut Vec<Need>) -> Result<LogicalPlan, SqlError> {
-    check(ctx, &lineage::needs(ctx.role, &plan)?, taken)?;
-    expand_views(plan)
+/// What policies read when they check new rows.
+fn check_rows(ctx: &Context, table: ObjectId, checks: &[RowCheck], taken: &mut Vec<Need>) -> Result<(), SqlError> {
+    let Some(relation) = ctx.catalog.relation(table) else { return Ok(()) };
+    check(ctx, &Lineage::of_checks(relation, checks)?.needs(ctx.role)?, taken)
 }
 
-/// Replaces each view by its query. The rights on what it reads were checked with the view's needs.
-fn expand_views(plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
-    let expanded = plan.transform_up_with_subqueries(|node| {
-        let LogicalPlan::TableScan(scan) = &node else { return Ok(Transformed::no(node)) };
-        let provider = source_as_provider(&scan.source)?;
-        let Some(view) = provider.downcast_ref::<ViewTable>() else { return Ok(Transformed::no(node)) };
-        let inner = expand_views(view.plan.clone())?;
-        let plan = LogicalPlanBuilder::from(inner).alias(scan.table_name.clone())?.build()?;
-        Ok(Transformed::yes(plan))
-    });
-    expanded.map(|transformed| transformed.data).map_err(SqlError::from_engine)
+/// The rights on what views read were checked with their needs.
+fn expanded(plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
+    expand_views(plan).map_err(SqlError::from_engine)
+}
+
+fn authorize_logical(ctx: &Context, plan: LogicalPlan, taken: &mut Vec<Need>) -> Result<LogicalPlan, SqlError> {
+    check(ctx, &lineage::needs(ctx.role, &plan)?, taken)?;
+    expanded(plan)
 }
