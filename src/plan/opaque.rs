@@ -1,7 +1,7 @@
 //! Hides from the optimizer what it concludes wrongly.
 //!
 //! It keeps constants of an outer join's input above the join, where the rows without a match have NULL, and those of columns
-//! that are grouped by above ROLLUP and its like, where some groups have NULL; it takes running
+//! that are grouped by above ROLLUP and its like, where some groups have NULL; joins forget others that it has relied on; it takes running
 //! aggregates to be ordered as their window is, whatever NULLs come first; and it moves a limit below a window that
 //! counts all rows. And it filters the rows that a join, a limit or an aggregate reads by bounds of the keys that others have
 //! shown: of arrays and rows it does not know the order where they have NULLs in them. What it moves down like that it takes
@@ -17,6 +17,7 @@ use datafusion::common::{Result, Statistics, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::JoinType;
 use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -41,8 +42,13 @@ impl PhysicalOptimizerRule for HideOrderings {
             let sets = has_grouping_sets(&node);
             let children = node.children();
             let apart = !node.is::<AggregateExec>();
+            let joins = is_join(&node);
             let hide = |child: &Arc<dyn ExecutionPlan>| {
-                is_window(child) && !inside || loses_constants(child) || sets || apart && groups_by_floats(child)
+                is_window(child) && !inside
+                    || loses_constants(child)
+                    || sets
+                    || apart && groups_by_floats(child)
+                    || joins && has_literals(child)
             };
             if !children.iter().any(|child| hide(child)) {
                 return Ok(Transformed::no(node));
@@ -77,6 +83,18 @@ fn loses_constants(plan: &Arc<dyn ExecutionPlan>) -> bool {
     };
     matches!(join_type, JoinType::Left | JoinType::Right | JoinType::Full)
         && plan.children().iter().any(|input| !input.properties().equivalence_properties().constants().is_empty())
+}
+
+fn is_join(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.is::<HashJoinExec>() || plan.is::<NestedLoopJoinExec>()
+}
+
+/// Whether a column has the same value in all rows because a query says so. A join forgets that when it takes in a projection,
+/// after a sort was left out for it.
+fn has_literals(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    let literal = |projection: &ProjectionExec| projection.expr().iter().any(|output| output.expr.is::<Literal>());
+    plan.downcast_ref::<ProjectionExec>().is_some_and(literal)
+        || matches!(plan.children().as_slice(), [input] if !plan.is::<OpaqueExec>() && has_literals(input))
 }
 
 /// Whether an aggregate has groups in which columns that are grouped by are NULL.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::link::Link;
 use super::startup::serve;
+use super::throttle::Throttle;
 use super::tls::{Tls, TlsError};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::ObjectId;
@@ -49,6 +50,7 @@ pub(super) struct Server {
     pub(super) login_timeout: Duration,
     /// Makes up salts for users who do not exist.
     pub(super) mock_secret: Vec<u8>,
+    pub(super) throttle: Throttle,
     pub(super) shutdown: CancellationToken,
     connections_max: usize,
     connections: AtomicUsize,
@@ -142,6 +144,7 @@ impl Listener {
             tls_required,
             login_timeout: LOGIN_TIMEOUT,
             mock_secret: rand::random::<[u8; 32]>().to_vec(),
+            throttle: Throttle::default(),
             shutdown,
             connections_max,
             connections: AtomicUsize::new(0),

@@ -11,6 +11,7 @@ mod listen;
 mod message;
 mod reply;
 mod startup;
+mod throttle;
 mod tls;
 
 pub use listen::{ListenError, Listener};

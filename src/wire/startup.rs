@@ -1,6 +1,8 @@
 //! From an accepted socket to a session: encryption, start-up packet, authentication, first parameters.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::authenticate::authenticate;
 use super::connection::Connection;
@@ -66,7 +68,7 @@ async fn handshake(
     socket: tokio::net::TcpStream,
     slot: &mut Option<Link>,
 ) -> Result<Option<Connection>, Fault> {
-    let client = socket.peer_addr().map(|address| address.to_string()).unwrap_or_default();
+    let peer = socket.peer_addr()?;
     let mut first = [0_u8];
     socket.peek(&mut first).await?;
     let mut encrypted = false;
@@ -146,8 +148,8 @@ async fn handshake(
             Plain::new(SqlState::INVALID_AUTHORIZATION, "this server accepts encrypted connections only").into(),
         ));
     }
-    let mut logged_in = login(server, link, &startup, encrypted).await;
-    tell(server, &startup, &client, &mut logged_in);
+    let mut logged_in = login(server, link, &startup, peer.ip(), encrypted).await;
+    tell(server, &startup, &peer.to_string(), &mut logged_in);
     let session = logged_in?;
     let Some(link) = slot.take() else { return Err(Fault::Closed) };
     Ok(Some(session.into_connection(server, link)))
@@ -181,7 +183,13 @@ struct LoggedIn {
     key: Vec<u8>,
 }
 
-async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypted: bool) -> Result<LoggedIn, Fault> {
+async fn login(
+    server: &Arc<Server>,
+    link: &mut Link,
+    startup: &Startup,
+    address: IpAddr,
+    encrypted: bool,
+) -> Result<LoggedIn, Fault> {
     let get = |name: &str| startup.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let refuse = |code: SqlState, message: String| Fault::Fatal(Plain::new(code, message).into());
     let unknown: Vec<String> =
@@ -199,7 +207,22 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, encrypt
     server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))?;
     let head = server.shared.metastore.head();
     let tls = server.tls.as_ref().filter(|_| encrypted);
-    let role = authenticate(link, &head, user, tls, &server.mock_secret).await?;
+    let attempt = server.throttle.begin(user, address, Instant::now()).map_err(|wait| {
+        let message = format!("too many failed attempts to log in as user \"{user}\" from this network");
+        let hint = format!("Try again in {} seconds.", wait.as_secs());
+        Fault::Fatal(Plain::new(SqlState::INVALID_AUTHORIZATION, message).hint(hint).into())
+    })?;
+    tokio::select! {
+        () = tokio::time::sleep(attempt.wait) => {}
+        () = server.shutdown.cancelled() => return Err(Fault::Closed),
+    }
+    let authenticated = authenticate(link, &head, user, tls, &server.mock_secret).await;
+    match &authenticated {
+        Ok(_) => attempt.end(true),
+        Err(Fault::Fatal(error)) if error.sqlstate() == SqlState::INVALID_PASSWORD => attempt.end(false),
+        Err(_) => {}
+    }
+    let role = authenticated?;
     let database = get("database").unwrap_or(user);
     if database != DATABASE_NAME {
         return Err(refuse(SqlState::UNDEFINED_DATABASE, format!("database \"{database}\" does not exist")));

@@ -19,6 +19,38 @@ async fn wrong_password_unknown_user_and_nologin_look_the_same() {
     }
 }
 
+/// Who fails often takes turns; a flood of attempts is refused, and the right password is right as soon as it has its turn.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_has_to_wait() {
+    let server = Server::start().await;
+    let mut admin = server.connect().await;
+    admin.simple("CREATE ROLE ana LOGIN PASSWORD 'pw'; CREATE ROLE bob LOGIN PASSWORD 'pw'").await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(Client::connect(server.address, "ana", "wrong").await.err().unwrap().code, "28P01");
+    }
+    let flood = (0..40).map(|_| Client::connect(server.address, "ana", "wrong"));
+    let flood = tokio::spawn(futures::future::join_all(flood.collect::<Vec<_>>()));
+    let codes = async {
+        let refused = |said: &Result<Client, crate::support::DbError>| said.as_ref().err().unwrap().code == "28000";
+        loop {
+            let said = Client::connect(server.address, "ana", "wrong").await;
+            if refused(&said) {
+                return said.err().unwrap();
+            }
+        }
+    };
+    let error = codes.await;
+    assert_eq!(error.message, "too many failed attempts to log in as user \"ana\" from this network");
+    assert!(error.hint.unwrap().starts_with("Try again in "));
+    Client::connect(server.address, "bob", "pw").await.unwrap();
+    flood.abort();
+    // What is left of the flood need not be waited for: a restart forgets.
+    let mut server = server;
+    server.restart().await;
+    Client::connect(server.address, "ana", "wrong").await.err().unwrap();
+    Client::connect(server.address, "ana", "pw").await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_log_in_and_settings_apply() {
     let server = Server::start().await;
