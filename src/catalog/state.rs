@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{Body, Credential, DATABASE_ID, Database, Entry, Relation, Schema, TEMPORARY_SCHEMA, TableData, UserType};
+use super::{
+    Body, Credential, DATABASE_ID, Database, Entry, Relation, RelationKind, Schema, TEMPORARY_SCHEMA, TableData,
+    UserType,
+};
 use crate::govern::{MaskAttachment, MaskingPolicy, Role, RowPolicy, closure};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::PgType;
 
-/// An immutable catalog. Cloning copies two maps of pointers.
+/// An immutable catalog. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CatalogState {
     /// The committed snapshot it shows, or that a transaction's own changes were made to.
@@ -22,15 +25,46 @@ pub struct CatalogState {
     /// The last change of rights, roles or policies that were there before.
     pub rights_changed: SnapshotId,
     objects: Arc<Objects>,
-    data: Arc<HashMap<ObjectId, Arc<TableData>>>,
+    data: Arc<TablesData>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Objects {
     entries: BTreeMap<ObjectId, Arc<Entry>>,
     names: BTreeMap<NameKey, ObjectId>,
-    /// Row policies and mask attachments, each after its relation.
-    policies: BTreeSet<(ObjectId, ObjectId)>,
+    /// Row policies, mask attachments and sequences, each after the relation that it is part of.
+    parts: BTreeSet<(ObjectId, ObjectId)>,
+}
+
+/// What the tables hold, in parts: a commit copies those of the tables that it changes.
+#[derive(Clone, Debug)]
+struct TablesData([Arc<HashMap<ObjectId, Arc<TableData>>>; SHARDS]);
+
+const SHARDS: usize = 64;
+
+impl Default for TablesData {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Arc::default()))
+    }
+}
+
+impl TablesData {
+    fn get(&self, table: ObjectId) -> Option<&Arc<TableData>> {
+        self.0.get(Self::index(table))?.get(&table)
+    }
+
+    /// `None` forgets a table.
+    fn set(&mut self, table: ObjectId, files: Option<Arc<TableData>>) {
+        let Some(shard) = self.0.get_mut(Self::index(table)).map(Arc::make_mut) else { return };
+        match files {
+            Some(files) => shard.insert(table, files),
+            None => shard.remove(&table),
+        };
+    }
+
+    fn index(table: ObjectId) -> usize {
+        usize::try_from(table.0.unsigned_abs()).unwrap_or(0) % SHARDS
+    }
 }
 
 /// All objects of a catalog, roles, rights and policies among them. Equal only to those of the same catalog, or of one that
@@ -182,13 +216,13 @@ impl CatalogState {
                 {
                     objects.names.remove(&key);
                 }
-                if let Some(relation) = under_policy(&old.body) {
-                    objects.policies.remove(&(relation, old.id));
+                if let Some(relation) = whole(&old.body) {
+                    objects.parts.remove(&(relation, old.id));
                 }
             }
             if let Change::Put(id, body) = change {
-                if let Some(relation) = under_policy(&body) {
-                    objects.policies.insert((relation, id));
+                if let Some(relation) = whole(&body) {
+                    objects.parts.insert((relation, id));
                 }
                 if let Some(key) = name_key(&body) {
                     objects.names.insert(key, id);
@@ -209,10 +243,7 @@ impl CatalogState {
     pub fn with_data(mut self, tables: impl IntoIterator<Item = (ObjectId, Option<Arc<TableData>>)>) -> Self {
         let data = Arc::make_mut(&mut self.data);
         for (table, files) in tables {
-            match files {
-                Some(files) => data.insert(table, files),
-                None => data.remove(&table),
-            };
+            data.set(table, files);
         }
         self
     }
@@ -234,7 +265,7 @@ impl CatalogState {
 
     /// Files of a warehouse table; empty if it has none.
     pub fn data(&self, table: ObjectId) -> Arc<TableData> {
-        self.data.get(&table).cloned().unwrap_or_default()
+        self.data.get(table).cloned().unwrap_or_default()
     }
 
     /// The schema with a folded name.
@@ -340,15 +371,22 @@ impl CatalogState {
 
     /// The row policies of a relation, whether or not its row security is on, in ascending order of id.
     pub fn row_policies(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &RowPolicy)> {
-        self.policies_on(relation).filter_map(|entry| match &entry.body {
+        self.parts(relation).filter_map(|entry| match &entry.body {
             Body::RowPolicy(policy) => Some((entry.id, policy)),
             _ => None,
         })
     }
 
-    fn policies_on(&self, relation: ObjectId) -> impl Iterator<Item = &Arc<Entry>> {
+    fn parts(&self, relation: ObjectId) -> impl Iterator<Item = &Arc<Entry>> {
         let all = (relation, ObjectId(i64::MIN))..=(relation, ObjectId(i64::MAX));
-        self.objects.policies.range(all).filter_map(|(_, id)| self.entry(*id))
+        self.objects.parts.range(all).filter_map(|(_, id)| self.entry(*id))
+    }
+
+    /// Sequences that a table owns, and those that no table does.
+    pub fn sequences_for(&self, table: ObjectId) -> impl Iterator<Item = ObjectId> {
+        let all = self.parts(table).chain(self.parts(NO_RELATION));
+        let is_sequence = |body: &Body| matches!(body, Body::Relation(relation) if matches!(relation.storage, RelationKind::Sequence(_)));
+        all.filter(move |entry| is_sequence(&entry.body)).map(|entry| entry.id)
     }
 
     /// The masking policy with an id; `None` if that is no masking policy.
@@ -361,7 +399,7 @@ impl CatalogState {
 
     /// The masks attached to a relation's columns, in ascending order of id.
     pub fn mask_attachments(&self, relation: ObjectId) -> impl Iterator<Item = (ObjectId, &MaskAttachment)> {
-        self.policies_on(relation).filter_map(|entry| match &entry.body {
+        self.parts(relation).filter_map(|entry| match &entry.body {
             Body::MaskAttachment(attachment) => Some((entry.id, attachment)),
             _ => None,
         })
@@ -376,11 +414,18 @@ impl CatalogState {
     }
 }
 
-/// The relation that a policy is on.
-fn under_policy(body: &Body) -> Option<ObjectId> {
+/// What sequences that no table owns are parts of.
+const NO_RELATION: ObjectId = ObjectId(i64::MAX);
+
+/// The relation that a policy or a sequence is part of.
+fn whole(body: &Body) -> Option<ObjectId> {
     match body {
         Body::RowPolicy(policy) => Some(policy.relation),
         Body::MaskAttachment(attachment) => Some(attachment.relation),
+        Body::Relation(relation) => match &relation.storage {
+            RelationKind::Sequence(sequence) => Some(sequence.owned_by.map_or(NO_RELATION, |(table, _)| table)),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use super::returning::{Kept, give_back};
 use super::rows::RowChecks;
 use super::{Outcome, Stores, query, upsert};
-use crate::catalog::{Relation, RelationKind, Sequence};
+use crate::catalog::Relation;
 use crate::error::{SqlError, internal};
 use crate::name::ObjectId;
 use crate::plan::{InsertPlan, Scope};
@@ -28,7 +28,8 @@ pub(super) async fn run(
     if let Some(on_conflict) = &insert.on_conflict {
         let relation = target(scope, insert)?;
         let (total, kept) = Box::pin(upsert::run(scope, stores, transaction, &relation, insert, on_conflict)).await?;
-        transaction.drew_from(sequences_of(scope, insert.table).into_iter().chain(drawn));
+        // Those that the table draws from, and any that the catalog's defaults may name.
+        transaction.drew_from(scope.ctx.catalog.sequences_for(insert.table).chain(drawn));
         let tag = format!("INSERT 0 {total}");
         return match &insert.returning {
             Some(returning) => give_back(scope, &relation, returning, kept, tag),
@@ -83,7 +84,8 @@ pub(super) async fn rows(
     }
     new?;
     rows.finish(transaction).await?;
-    transaction.drew_from(sequences_of(scope, insert.table).into_iter().chain(drawn));
+    // Those that the table draws from, and any that the catalog's defaults may name.
+    transaction.drew_from(scope.ctx.catalog.sequences_for(insert.table).chain(drawn));
     let tag = match insert.tag {
         "INSERT" => format!("INSERT 0 {total}"),
         other => format!("{other} {total}"),
@@ -92,16 +94,6 @@ pub(super) async fn rows(
         Some(returning) => give_back(scope, &relation, returning, kept, tag),
         None => Ok(Outcome::Done(tag)),
     }
-}
-
-/// The sequences a table draws from, and any that the catalog's defaults may name.
-fn sequences_of(scope: &Scope, table: ObjectId) -> Vec<ObjectId> {
-    let owned = scope.ctx.catalog.relations().filter(|(_, relation)| match &relation.storage {
-        RelationKind::Sequence(Sequence { owned_by: Some((owner, _)), .. }) => *owner == table,
-        RelationKind::Sequence(Sequence { owned_by: None, .. }) => true,
-        RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) | RelationKind::Index(_) => false,
-    });
-    owned.map(|(id, _)| id).collect()
 }
 
 async fn write(

@@ -115,6 +115,8 @@ async fn what_is_hidden_changes_nothing() {
         let other = world.other(&mut oracle).await;
         world.build(&mut first_owner, &first.directory.path().join("lake")).await;
         other.build(&mut second_owner, &second.directory.path().join("lake")).await;
+        let hidden = world.hidden(&mut oracle).await;
+        let before = first_owner.simple(&hidden).await.unwrap();
         let mut statements = Statements::new(seed, &world);
         for _step in 0..OF_A_SEED {
             let Query { sql, ordered, fallible } = statements.next();
@@ -126,6 +128,10 @@ async fn what_is_hidden_changes_nothing() {
             let both_data = fallible && [&said, &also_said].iter().all(|said| said.starts_with("Err 22"));
             assert!(said == also_said || both_data, "seed {seed}\n{world}{sql}\n{said}\n{also_said}");
             *(if said.starts_with("Ok") { &mut answered } else { &mut refused }) += 1;
+        }
+        let after = first_owner.simple(&hidden).await.unwrap();
+        for (before, after) in before.iter().zip(&after) {
+            assert_eq!(after.rows, before.rows, "seed {seed}: hidden rows were changed\n{world}{hidden}");
         }
     }
     assert!(refused < answered, "{answered} answered, {refused} refused");

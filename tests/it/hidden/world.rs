@@ -113,6 +113,22 @@ impl World {
         shown
     }
 
+    /// Queries for the rows that a reader may not see, one for each table.
+    pub(super) async fn hidden(&self, oracle: &mut Client) -> String {
+        let mut queries = Vec::new();
+        for (table, shown) in self.tables.iter().zip(self.shown(oracle).await) {
+            let hidden =
+                table.rows.iter().zip(shown).filter(|(_, seen)| seen.is_none()).map(|(row, _)| row[0].as_str());
+            let hidden: Vec<&str> = std::iter::once("-1").chain(hidden).collect();
+            queries.push(format!(
+                "SELECT * FROM secret.{} WHERE id IN ({}) ORDER BY id",
+                table.name,
+                hidden.join(", ")
+            ));
+        }
+        queries.join("; ")
+    }
+
     /// Tables of which a reader sees the same, with other rows behind what is hidden and other values behind masks.
     pub(super) async fn other(&mut self, oracle: &mut Client) -> Self {
         let shown = self.shown(oracle).await;
