@@ -242,9 +242,11 @@ impl Audit {
 
     fn sync(&self) {
         let Some(open) = &self.open else { return };
-        let file = open.lock().unwrap_or_else(PoisonError::into_inner).take_dirty();
+        let open = || open.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = open().take_dirty();
         if let Some(Err(error)) = file.map(|file| file.sync_data()) {
             tracing::error!(%error, "the audit trail cannot be written to disk");
+            open().not_synced();
         }
     }
 }

@@ -152,6 +152,11 @@ impl Open {
     pub(super) fn take_dirty(&mut self) -> Option<Arc<File>> {
         std::mem::take(&mut self.dirty).then(|| self.file())
     }
+
+    /// What was written is not on disk, although that was tried: it is to be tried again.
+    pub(super) fn not_synced(&mut self) {
+        self.dirty = true;
+    }
 }
 
 /// The right to write in a directory. Who had it before may take a moment to give it back.

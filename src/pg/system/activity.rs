@@ -73,9 +73,14 @@ pub(super) fn tables(ctx: &Context, rows: &mut Rows) {
 pub(super) const AUDIT_LOG: &str = "pg_audit_log";
 pub(super) const AUDIT_TRAIL: &str = "boathouse_audit_trail";
 
+/// Whether a role may read one of the system's relations: the audit trail is not everyone's.
+pub(super) fn may_read(ctx: &Context, relation: &str) -> bool {
+    ![AUDIT_LOG, AUDIT_TRAIL].contains(&relation) || ctx.superuser || ctx.roles.contains(&AUDIT_READER)
+}
+
 /// `pg_audit_log` and `boathouse_audit_trail`, for members of `pg_audit_reader`. `42501`, `58030`.
 pub(super) async fn audit(ctx: &Context, relation: &str, rows: &mut Rows) -> Result<(), SqlError> {
-    if !ctx.superuser && !ctx.roles.contains(&AUDIT_READER) {
+    if !may_read(ctx, relation) {
         let message = format!("permission denied for view {relation}");
         let detail = "Only roles with privileges of role \"pg_audit_reader\" may read the audit trail.";
         return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message).detail(detail).into());

@@ -10,7 +10,8 @@ use crate::govern::{Privilege, PrivilegeSet, can_set, is_member};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::names::schema_name;
 use crate::pg::system::value::Value;
-use crate::pg::system::{is_system_schema, objects, relation_by_oid};
+use crate::pg::system::activity::may_read;
+use crate::pg::system::{SystemRelation, is_system_schema, objects, relation_by_oid};
 
 /// `([role,] object, privileges)`.
 const ONE: &[&[super::Kind]] = &[&[Object, Text], &[Object, Object, Text]];
@@ -128,13 +129,15 @@ fn on_relation(
     let id = match object {
         Value::Text(text) => {
             let oid = crate::pg::system::names::relation_oid(ctx, &QualifiedName::parse(text)?)?;
-            if relation_by_oid(oid).is_some() {
-                return Ok(on_system_relation(who, wanted));
+            if let Some(relation) = relation_by_oid(oid) {
+                return Ok(on_system_relation(who, relation, wanted));
             }
             ObjectId::from_oid(oid)
         }
-        oid if relation_by_oid(oid.oid()).is_some() => return Ok(on_system_relation(who, wanted)),
-        oid => ObjectId::from_oid(oid.oid()),
+        oid => match relation_by_oid(oid.oid()) {
+            Some(relation) => return Ok(on_system_relation(who, relation, wanted)),
+            None => ObjectId::from_oid(oid.oid()),
+        },
     };
     let Some(relation) = id.and_then(|id| who.catalog.relation(id)) else { return Ok(Value::Null) };
     if !objects::is_visible(ctx, relation) {
@@ -151,9 +154,10 @@ fn on_relation(
     Ok(wanted.iter().any(|wanted| holds(who, relation, &columns, *wanted)).into())
 }
 
-/// Everyone reads the system's relations; only superusers could do more.
-fn on_system_relation(who: &Context, wanted: &[Wanted]) -> Value {
-    (who.superuser || wanted.contains(&(Privilege::Select, false))).into()
+/// Nearly all of the system's relations are read by everyone; only superusers could do more.
+fn on_system_relation(who: &Context, relation: &SystemRelation, wanted: &[Wanted]) -> Value {
+    let reads = wanted.contains(&(Privilege::Select, false)) && may_read(who, relation.name);
+    (who.superuser || reads).into()
 }
 
 /// By name (`42703` if there is none) or number.
