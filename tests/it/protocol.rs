@@ -76,6 +76,19 @@ async fn a_portal_gives_rows_in_portions() {
     assert_eq!(kinds, "12DDsDDsDCZ");
 }
 
+/// The time for a statement grows with its length, not with its square: this one would take hours.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_may_have_many_rows() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    client.simple("CREATE TABLE many (id int PRIMARY KEY, at text)").await.unwrap();
+    let rows: Vec<String> = (0..30_000).map(|id| format!("({id}, upper('x{id}'))")).collect();
+    let insert = format!("INSERT INTO many VALUES {}", rows.join(", "));
+    let reply = client.simple(&insert).await.unwrap().pop().unwrap();
+    assert_eq!(reply.tag, "INSERT 0 30000");
+    assert_eq!(client.value("SELECT count(*) || ' ' || sum(id) FROM many").await.as_deref(), Some("30000 449985000"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn running_statements_stop_when_told() {
     let server = Server::start().await;

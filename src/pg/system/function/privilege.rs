@@ -8,9 +8,9 @@ use crate::error::{Plain, SqlState};
 use crate::govern::predefined::{on_all_relations, on_all_schemas};
 use crate::govern::{Privilege, PrivilegeSet, can_set, is_member};
 use crate::name::{ObjectId, QualifiedName};
+use crate::pg::system::activity::may_read;
 use crate::pg::system::names::schema_name;
 use crate::pg::system::value::Value;
-use crate::pg::system::activity::may_read;
 use crate::pg::system::{SystemRelation, is_system_schema, objects, relation_by_oid};
 
 /// `([role,] object, privileges)`.
