@@ -1,9 +1,9 @@
 //! Hides from the optimizer what it concludes wrongly.
 //!
 //! It keeps constants of an outer join's input above the join, where the rows without a match have NULL, and those of columns
-//! that are grouped by above ROLLUP and its like, where some groups have NULL; joins forget others that it has relied on; it takes running
-//! aggregates to be ordered as their window is, whatever NULLs come first; and it moves a limit below a window that
-//! counts all rows. And it filters the rows that a join, a limit or an aggregate reads by bounds of the keys that others have
+//! that are grouped by above ROLLUP and its like, where some groups have NULL; joins forget others that it has relied on; it
+//! takes running aggregates to be ordered as their window is, whatever NULLs come first; it moves a limit below a window that
+//! counts all rows, and into groups, where it loses those of NaN. And it filters the rows that a join, a limit or an aggregate reads by bounds of the keys that others have
 //! shown: of arrays and rows it does not know the order where they have NULLs in them. What it moves down like that it takes
 //! to the first column of the same name, be it another one.
 
@@ -38,18 +38,8 @@ pub(super) struct HideOrderings;
 impl PhysicalOptimizerRule for HideOrderings {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let hidden = plan.transform_up(|node| {
-            let inside = is_window(&node);
-            let sets = has_grouping_sets(&node);
             let children = node.children();
-            let apart = !node.is::<AggregateExec>();
-            let joins = is_join(&node);
-            let hide = |child: &Arc<dyn ExecutionPlan>| {
-                is_window(child) && !inside
-                    || loses_constants(child)
-                    || sets
-                    || apart && groups_by_floats(child)
-                    || joins && has_literals(child)
-            };
+            let hide = |child: &Arc<dyn ExecutionPlan>| is_misread(&node, child);
             if !children.iter().any(|child| hide(child)) {
                 return Ok(Transformed::no(node));
             }
@@ -68,6 +58,15 @@ impl PhysicalOptimizerRule for HideOrderings {
     fn schema_check(&self) -> bool {
         true
     }
+}
+
+/// Whether a plan would be planned wrongly by what is known of its input.
+fn is_misread(plan: &Arc<dyn ExecutionPlan>, input: &Arc<dyn ExecutionPlan>) -> bool {
+    is_window(input) && !is_window(plan)
+        || loses_constants(input)
+        || has_grouping_sets(plan)
+        || groups_by_floats(input) && !plan.is::<AggregateExec>()
+        || is_join(plan) && has_literals(input)
 }
 
 fn is_window(plan: &Arc<dyn ExecutionPlan>) -> bool {
