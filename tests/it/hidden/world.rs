@@ -100,14 +100,12 @@ impl World {
         tables.chain(["v0", "v1", "lookup_all"].map(str::to_owned)).collect()
     }
 
-    /// Statements that make lookup table and tables in PostgreSQL, and leave what a reader sees of them as tables in the
-    /// schema `shown`.
+    /// What a reader sees of each table's rows, by PostgreSQL, which has them without policies.
     pub(super) async fn shown(&self, oracle: &mut Client) -> Vec<Vec<Seen>> {
         let mut shown = Vec::new();
         run(oracle, "DROP SCHEMA IF EXISTS raw CASCADE; CREATE SCHEMA raw; SET search_path = raw").await;
         run(oracle, &lookup()).await;
         for table in &self.tables {
-            run(oracle, &table.definition(false)).await;
             shown.push(table.seen(oracle, &table.rows).await);
         }
         shown
@@ -172,7 +170,7 @@ impl World {
         Self { tables, random: StdRng::seed_from_u64(0) }
     }
 
-    /// Makes the tables in ours, under their policies, in the schema `public`. `lake`: where the server may read files.
+    /// Makes the tables in ours, under their policies, in the schema `secret`. `lake`: where the server may read files.
     pub(super) async fn build(&self, client: &mut Client, lake: &std::path::Path) {
         run(client, "DROP SCHEMA IF EXISTS secret CASCADE; CREATE SCHEMA secret; SET search_path = secret").await;
         run(client, "GRANT USAGE, CREATE ON SCHEMA secret TO keeper; GRANT USAGE ON SCHEMA secret TO u").await;
