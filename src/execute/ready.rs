@@ -11,7 +11,7 @@ use super::direct::Direct;
 use super::{Outcome, Stores, insert, modify, query};
 use crate::error::SqlError;
 use crate::name::ObjectId;
-use crate::plan::{InsertPlan, ModifyPlan, Plan, Scope};
+use crate::plan::{InsertPlan, ModifyPlan, Plan, RowCheck, Scope, has_subquery};
 use crate::secure::Authorized;
 use crate::transaction::Transaction;
 use crate::types::{PgType, arrow_type};
@@ -44,14 +44,20 @@ impl Ready {
                 rows(&query.logical)?.map(|rows| Self { statement: Statement::Query(query.fields), rows, drawn })
             }
             Plan::Insert(mut insert)
-                if insert.on_conflict.is_none() && !insert.returning.iter().any(has_parameters) =>
+                if insert.on_conflict.is_none()
+                    && !insert.returning.iter().any(has_parameters)
+                    && !look_things_up(&insert.checks) =>
             {
                 let drawn = query::sequences(&insert.source)?;
                 // It has the rows of now of what it reads.
                 let rows = rows(&std::mem::take(&mut insert.source))?;
                 rows.map(|rows| Self { statement: Statement::Insert(Box::new(insert)), rows, drawn })
             }
-            Plan::Modify(mut modify) if modify.steps.is_none() && !modify.returning.iter().any(has_parameters) => {
+            Plan::Modify(mut modify)
+                if modify.steps.is_none()
+                    && !modify.returning.iter().any(has_parameters)
+                    && !look_things_up(&modify.checks) =>
+            {
                 let source = modify.rows(modify::target(scope, &modify)?).map_err(SqlError::from_engine)?;
                 let drawn = query::sequences(&source)?;
                 let rows = rows(&source)?;
@@ -87,6 +93,11 @@ impl Ready {
             }
         }))
     }
+}
+
+/// Whether policies check new rows by what tables held when the statement was planned.
+fn look_things_up(checks: &[RowCheck]) -> bool {
+    checks.iter().any(|check| has_subquery(&check.condition))
 }
 
 fn has_parameters(returning: &crate::plan::Returning) -> bool {

@@ -204,9 +204,6 @@ async fn login(
     if get("replication").is_some_and(|value| value != "false" && value != "off" && value != "0") {
         return Err(refuse(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported".to_owned()));
     }
-    server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))?;
-    let head = server.shared.metastore.head();
-    let tls = server.tls.as_ref().filter(|_| encrypted);
     let attempt = server.throttle.begin(user, address, Instant::now()).map_err(|wait| {
         let message = format!("too many failed attempts to log in as user \"{user}\" from this network");
         let hint = format!("Try again in {} seconds.", wait.as_secs());
@@ -216,6 +213,10 @@ async fn login(
         () = tokio::time::sleep(attempt.wait) => {}
         () = server.shutdown.cancelled() => return Err(Fault::Closed),
     }
+    // What counts is who may log in now, not when the wait began.
+    server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))?;
+    let head = server.shared.metastore.head();
+    let tls = server.tls.as_ref().filter(|_| encrypted);
     let authenticated = authenticate(link, &head, user, tls, &server.mock_secret).await;
     match &authenticated {
         Ok(_) => attempt.end(true),

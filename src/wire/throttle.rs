@@ -18,6 +18,9 @@ const MEMORY: Duration = Duration::from_mins(15);
 /// Users and networks that are remembered. Beyond it the one whose last attempt is the longest ago is forgotten.
 const KNOWN_MAX: usize = 10_000;
 
+/// What is remembered of a name, in characters: clients may send longer ones.
+const NAME_MAX: usize = 64;
+
 /// A user, as the client calls him, and the network that he comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key(String, IpAddr);
@@ -48,7 +51,7 @@ pub(super) struct Attempt<'a> {
 impl Throttle {
     /// `Err`: how long the user would have to wait, which is too long.
     pub(super) fn begin(&self, user: &str, address: IpAddr, now: Instant) -> Result<Attempt<'_>, Duration> {
-        let key = Key(user.to_owned(), network(address));
+        let key = Key(user.chars().take(NAME_MAX).collect(), network(address));
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX && !known.contains_key(&key) {
             known.retain(|_, attempts| attempts.open > 0 || now.duration_since(attempts.last) < MEMORY);
