@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::audit::{Audit, Entry};
 use crate::catalog::{BOOTSTRAP_ROLE, Credential};
-use crate::config::{Config, StoreCredential};
+use crate::config::{Config, StoreCredential, Wire};
 use crate::govern::PasswordVerifier;
 use crate::lake::{Lake, Location, bucket};
 use crate::metastore::{MetadataDatabase, Metastore};
@@ -19,7 +19,7 @@ use crate::plan::Engine;
 use crate::session::Shared;
 use crate::upkeep;
 use crate::warehouse::Warehouse;
-use crate::wire::Listener;
+use crate::wire::{Doors, Listener, TlsFiles};
 
 /// How long connections may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -73,16 +73,11 @@ impl App {
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
             locks: Arc::default(),
             audit: open_audit(config)?,
+            login: Arc::new(config.wire.login()?),
         });
 
-        let tls = match (&config.wire.tls_certificate, &config.wire.tls_key) {
-            (Some(certificate), Some(key)) => Some((certificate.as_path(), key.as_path(), config.wire.tls_required)),
-            _ => None,
-        };
         let shutdown = CancellationToken::new();
-        let connections = usize::try_from(config.wire.connections_max).unwrap_or(usize::MAX);
-        let listener =
-            Listener::bind(config.wire.listen, Arc::clone(&shared), connections, tls, shutdown.clone()).await?;
+        let listener = Listener::bind(doors(&config.wire), Arc::clone(&shared), shutdown.clone()).await?;
         Ok(Self { listener, shutdown, shared, generated_password })
     }
 
@@ -113,6 +108,22 @@ impl App {
         {
             tracing::error!(%error, "the audit trail does not tell of the end");
         }
+    }
+}
+
+fn doors(wire: &Wire) -> Doors<'_> {
+    let tls = wire.tls_certificate.clone().zip(wire.tls_key.clone()).map(|(certificate, key)| TlsFiles {
+        certificate,
+        key,
+        client_authorities: wire.tls_client_ca.clone(),
+        revoked: wire.tls_client_crl.clone(),
+    });
+    Doors {
+        address: wire.listen,
+        directory: wire.socket_directory.as_deref(),
+        connections_max: usize::try_from(wire.connections_max).unwrap_or(usize::MAX),
+        tls,
+        tls_required: wire.tls_required,
     }
 }
 

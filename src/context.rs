@@ -8,6 +8,7 @@ use crate::catalog::{CatalogState, DomainUse, Namespace, Relation, Schema, TEMPO
 use crate::error::{Plain, SqlState};
 use crate::govern::predefined::{on_all_relations, on_all_schemas};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
+use crate::login::LoginFiles;
 use crate::metastore::{Metastore, Sequences};
 use crate::name::{ObjectId, QualifiedName};
 use crate::setting::Settings;
@@ -106,6 +107,10 @@ pub struct Context {
     pub metastore: Arc<Metastore>,
     /// Where the audit trail is.
     pub audit: Arc<Audit>,
+    /// Who may log in by which means.
+    pub login: Arc<LoginFiles>,
+    /// How it was found out who the client is, and whom it found.
+    pub identity: Option<Arc<str>>,
     /// Values of sequences that the transaction created or restarted.
     pub own_sequences: Arc<Sequences>,
     /// Sequences that the transaction restarted.

@@ -9,6 +9,7 @@ pub mod encode;
 pub mod error;
 pub mod name;
 pub mod setting;
+pub mod tls;
 pub mod types;
 
 pub mod catalog;
@@ -18,6 +19,7 @@ pub mod metastore;
 pub mod context;
 pub mod guard;
 pub mod lake;
+pub mod login;
 pub mod pg;
 pub mod transaction;
 pub mod warehouse;

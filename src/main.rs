@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use boathouse::app::{App, is_healthy};
 use boathouse::config::{Config, ConfigError, initial_password};
@@ -159,6 +160,13 @@ async fn demo(listen: SocketAddr) -> anyhow::Result<()> {
 /// Says that the server is there, and serves until a signal comes. Whoever reads the line may send one at once.
 async fn announce_and_run(app: App, address: SocketAddr) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
+    let login = Arc::clone(&app.shared().login);
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            login.ask_for_reload();
+        }
+    });
     say(&format!("listening on {address}"));
     let shutdown = app.shutdown();
     tokio::spawn(async move {

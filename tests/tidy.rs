@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A module uses those before it, and those on its own line that stand before it.
 const LAYERS: &[&[&str]] = &[
-    &["error", "name", "types", "setting", "encode", "audit"],
+    &["error", "name", "tls", "types", "setting", "encode", "audit"],
     &["govern", "catalog", "metastore"],
-    &["lake", "warehouse", "context", "guard"],
+    &["lake", "login", "warehouse", "context", "guard"],
     &["config"],
     &["pg", "transaction"],
     &["statement"],
@@ -22,7 +22,11 @@ const LAYERS: &[&[&str]] = &[
 /// Only these modules may name the crate.
 const IMPORTERS: &[(&str, &[&str])] = &[
     ("pgwire", &["wire"]),
-    ("rustls", &["wire", "metastore"]),
+    ("rustls", &["wire", "tls"]),
+    ("ldap3", &["login"]),
+    ("jsonwebtoken", &["login"]),
+    ("reqwest", &["login"]),
+    ("x509_parser", &["wire"]),
     ("tokio_rustls", &["wire"]),
     ("tokio_postgres_rustls", &["metastore"]),
     ("rusqlite", &["metastore"]),

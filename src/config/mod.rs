@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::{Class, Mode};
 use crate::lake::Location;
+use crate::login::{LoginFileError, LoginFiles};
 
 const PREFIX: &str = "BOATHOUSE_";
 /// Not part of the configuration: the first password of the bootstrap role.
@@ -66,8 +67,33 @@ pub struct Wire {
     /// PEM file with the certificate's private key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_key: Option<PathBuf>,
-    /// Whether unencrypted connections are refused.
+    /// Whether unencrypted connections over TCP are refused.
     pub tls_required: bool,
+    /// PEM file with the authorities that sign clients' certificates. With it, clients may show one; which must, is for the
+    /// rules to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// PEM file with lists of clients' certificates that count no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_crl: Option<PathBuf>,
+    /// Directory of a socket for clients on this machine, `.s.PGSQL.<port>`, as of psql's `-h <directory>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket_directory: Option<PathBuf>,
+    /// Rules of who may connect from where and by which means, in the format of PostgreSQL's `pg_hba.conf`. Without it: with a
+    /// password from everywhere, and as the operating system's user of the same name by the socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hba_file: Option<PathBuf>,
+    /// Maps from users of the operating system, certificates and issuers to roles, in the format of PostgreSQL's
+    /// `pg_ident.conf`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ident_file: Option<PathBuf>,
+}
+
+impl Wire {
+    /// The rules and maps.
+    pub fn login(&self) -> Result<LoginFiles, LoginFileError> {
+        LoginFiles::open(self.hba_file.as_deref(), self.ident_file.as_deref())
+    }
 }
 
 /// Section `limit`: memory and processors for queries.
@@ -156,6 +182,11 @@ impl Default for Wire {
             tls_certificate: None,
             tls_key: None,
             tls_required: false,
+            tls_client_ca: None,
+            tls_client_crl: None,
+            socket_directory: None,
+            hba_file: None,
+            ident_file: None,
         }
     }
 }
@@ -233,6 +264,15 @@ impl Config {
         }
         if self.wire.tls_required && self.wire.tls_certificate.is_none() {
             faults.push("wire.tls_required: there is no wire.tls_certificate".to_owned());
+        }
+        if self.wire.tls_client_ca.is_some() && self.wire.tls_certificate.is_none() {
+            faults.push("wire.tls_client_ca: there is no wire.tls_certificate".to_owned());
+        }
+        if self.wire.tls_client_crl.is_some() && self.wire.tls_client_ca.is_none() {
+            faults.push("wire.tls_client_crl: there is no wire.tls_client_ca".to_owned());
+        }
+        if let Err(error) = self.wire.login() {
+            faults.push(error.to_string());
         }
         if self.wire.connections_max == 0 {
             faults.push("wire.connections_max: must be at least 1".to_owned());

@@ -133,15 +133,20 @@ impl SqlError {
 
     /// The failure with all its causes, for the log.
     pub fn chain(&self) -> String {
-        let mut text = self.report.to_string();
-        let mut cause = std::error::Error::source(self.report.as_ref());
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        chain(self.report.as_ref())
     }
+}
+
+/// A failure with all its causes, for the log.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl<E: Report> From<E> for SqlError {

@@ -34,6 +34,7 @@ use crate::execute::{CopyIn, Outcome, Stores, execute};
 use crate::govern::predefined::READ_SERVER_FILES;
 use crate::guard::{Guard, Reader};
 use crate::lake::{Lake, LakeTable};
+use crate::login::LoginFiles;
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
 use crate::pg::Objects;
@@ -75,6 +76,8 @@ pub struct Shared {
     pub locks: Arc<Locks>,
     /// Who did what.
     pub audit: Arc<Audit>,
+    /// Who may log in by which means.
+    pub login: Arc<LoginFiles>,
 }
 
 /// A connected user's state: roles, settings, transaction, prepared statements and portals.
@@ -107,6 +110,8 @@ pub struct Session {
     messages: Cache<Box<str>, Arc<SimpleMessage>>,
     /// The client's address; empty: there is no client.
     client: String,
+    /// How the client was found to be who he is, and who.
+    identity: Option<Arc<str>>,
     /// What the audit trail is told of the present statement.
     seen: Seen,
     /// A COPY FROM STDIN that is under way, for the audit trail.
@@ -183,6 +188,7 @@ impl Session {
             notices: Vec::new(),
             messages: Cache::new(MESSAGES_MAX),
             client: String::new(),
+            identity: None,
             seen: Seen::default(),
             copying: None,
         };
@@ -199,6 +205,16 @@ impl Session {
     /// Whose session it is: a client's, by its address.
     pub fn set_client(&mut self, client: String) {
         self.client = client;
+    }
+
+    /// How it was found out who the client is, and whom it found: PostgreSQL's `SYSTEM_USER`.
+    pub fn set_identity(&mut self, identity: Option<String>) {
+        self.identity = identity.map(Arc::from);
+    }
+
+    /// As [`Session::set_identity`] said.
+    pub fn identity(&self) -> Option<&str> {
+        self.identity.as_deref()
     }
 
     /// Runs one statement up to its first row. The caller reads the rows, says [`Session::fail`] if that
@@ -492,6 +508,8 @@ impl Session {
             upkeep: Arc::clone(self.shared.warehouse.upkeep()),
             metastore: Arc::clone(&self.shared.metastore),
             audit: Arc::clone(&self.shared.audit),
+            login: Arc::clone(&self.shared.login),
+            identity: self.identity.clone(),
             own_sequences,
             restarted,
             settings,

@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::link::Link;
-use super::startup::serve;
+use super::startup::{Accepted, serve};
 use super::throttle::Throttle;
-use super::tls::{Tls, TlsError};
+use super::tls::{TlsError, TlsFiles, TlsHolder};
 use crate::error::{Plain, SqlError, SqlState};
+use crate::login::Issuers;
 use crate::name::ObjectId;
 use crate::session::Shared;
 
@@ -36,6 +38,14 @@ pub enum ListenError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The socket in the file system cannot be made.
+    #[error("could not create the socket \"{path}\"")]
+    Local {
+        /// Where it should be.
+        path: PathBuf,
+        /// The system's reason; `AddrInUse` if another server has it.
+        source: std::io::Error,
+    },
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -45,12 +55,16 @@ pub enum ListenError {
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) shared: Arc<Shared>,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<TlsHolder>,
     pub(super) tls_required: bool,
     pub(super) login_timeout: Duration,
     /// Makes up salts for users who do not exist.
     pub(super) mock_secret: Vec<u8>,
     pub(super) throttle: Throttle,
+    /// Passwords that are hashed at once.
+    pub(super) hashing: Semaphore,
+    /// Keys of OAuth issuers.
+    pub(super) issuers: Issuers,
     pub(super) shutdown: CancellationToken,
     connections_max: usize,
     connections: AtomicUsize,
@@ -109,50 +123,97 @@ impl Server {
         }
     }
 
+    /// Puts in force what the files of rules, maps and certificates say now; those with faults change nothing.
+    fn reload(&self) {
+        match self.shared.login.reload() {
+            Ok(()) => tracing::info!("rules and maps were read again"),
+            Err(error) => tracing::error!(%error, "rules and maps stay as they were"),
+        }
+        if let Some(Err(error)) = self.tls.as_ref().map(TlsHolder::reload) {
+            tracing::error!(%error, "certificates stay as they were");
+        }
+    }
+
     fn connected(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Connected>> {
         self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The open door.
+/// How clients may come.
+#[derive(Debug)]
+pub struct Doors<'a> {
+    /// Where TCP clients come.
+    pub address: SocketAddr,
+    /// Where the socket in the file system is; `None`: there is none.
+    pub directory: Option<&'a Path>,
+    /// Connections open at once; more are refused with 53300.
+    pub connections_max: usize,
+    /// `None`: no connection is encrypted.
+    pub tls: Option<TlsFiles>,
+    /// Whether TCP connections must be.
+    pub tls_required: bool,
+}
+
+/// The socket in the file system, which everybody may connect to: who may come in is for the rules to say. One that is left
+/// from a server that is no more is replaced.
+fn open_local(path: &Path) -> std::io::Result<UnixListener> {
+    let opened = match UnixListener::bind(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        opened => opened?,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
+    Ok(opened)
+}
+
+/// The open doors.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    /// The socket in the file system, and where it is.
+    local: Option<(UnixListener, PathBuf)>,
     server: Arc<Server>,
     tasks: TaskTracker,
 }
 
 impl Listener {
-    /// Opens the port; [`Listener::run`] serves it. `tls`: PEM certificate, its key, whether to require it; or no TLS.
-    pub async fn bind(
-        address: SocketAddr,
-        shared: Arc<Shared>,
-        connections_max: usize,
-        tls: Option<(&Path, &Path, bool)>,
-        shutdown: CancellationToken,
-    ) -> Result<Self, ListenError> {
-        let socket = TcpListener::bind(address)
-            .await
-            .map_err(|source| ListenError::Bind { address: address.to_string(), source })?;
-        let (tls, tls_required) = match tls {
-            Some((certificate, key, required)) => (Some(Tls::load(certificate, key)?), required),
-            None => (None, false),
+    /// Opens the doors; [`Listener::run`] serves them.
+    pub async fn bind(doors: Doors<'_>, shared: Arc<Shared>, shutdown: CancellationToken) -> Result<Self, ListenError> {
+        let address = doors.address;
+        let bind_failed = |source| ListenError::Bind { address: address.to_string(), source };
+        let socket = TcpListener::bind(address).await.map_err(bind_failed)?;
+        let port = socket.local_addr().map_err(bind_failed)?.port();
+        let local = match doors.directory {
+            Some(directory) => {
+                let path = directory.join(format!(".s.PGSQL.{port}"));
+                let opened = open_local(&path).map_err(|source| ListenError::Local { path: path.clone(), source })?;
+                Some((opened, path))
+            }
+            None => None,
         };
+        let hashing = Semaphore::new(shared.workers.max(1));
         let server = Server {
             shared,
-            tls,
-            tls_required,
+            tls: doors.tls.map(TlsHolder::open).transpose()?,
+            tls_required: doors.tls_required,
             login_timeout: LOGIN_TIMEOUT,
             mock_secret: rand::random::<[u8; 32]>().to_vec(),
             throttle: Throttle::default(),
+            hashing,
+            issuers: Issuers::default(),
             shutdown,
-            connections_max,
+            connections_max: doors.connections_max,
             connections: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
             next_pid: AtomicI32::new(1000),
             connected: Mutex::default(),
         };
-        Ok(Self { socket, server: Arc::new(server), tasks: TaskTracker::new() })
+        Ok(Self { socket, local, server: Arc::new(server), tasks: TaskTracker::new() })
     }
 
     /// Where it listens, with the port that the system chose if it was asked for port 0.
@@ -160,43 +221,67 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// Accepts until shutdown; then waits for the connections to end what they are doing, at most `grace`.
+    /// Accepts until shutdown; then waits for the connections to end what they are doing, at most `grace`. Rules, maps and
+    /// certificates are read again whenever someone asks for it.
     pub async fn run(self, grace: Duration) {
+        let mut reloads = self.server.shared.login.reloads();
         loop {
             let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
+                accepted = self.socket.accept() => accepted.map(|(socket, _)| Accepted::Tcp(socket)),
+                accepted = accept_local(self.local.as_ref()) => accepted,
+                Ok(()) = reloads.changed() => {
+                    self.server.reload();
+                    continue;
+                }
                 () = self.server.shutdown.cancelled() => break,
             };
-            let socket = match accepted {
-                Ok((socket, _peer)) => socket,
+            match accepted {
+                Ok(socket) => self.welcome(socket).await,
                 Err(error) => {
                     // Out of file descriptors, most likely: give some time to come back.
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
                 }
-            };
-            let server = Arc::clone(&self.server);
-            if server.sockets.fetch_add(1, Ordering::AcqRel)
-                >= server.connections_max.saturating_mul(SOCKETS_PER_CONNECTION) + 16
-            {
-                server.sockets.fetch_sub(1, Ordering::AcqRel);
-                let mut link = Link::new(Box::new(socket));
-                let error =
-                    SqlError::from(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
-                link.reply().error("FATAL", &error);
-                let _gone = link.flush().await;
-                continue;
             }
-            self.tasks.spawn(async move {
-                Box::pin(serve(Arc::clone(&server), socket)).await;
-                server.sockets.fetch_sub(1, Ordering::AcqRel);
-            });
         }
         drop(self.socket);
+        if let Some((socket, path)) = self.local {
+            drop(socket);
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(%error, path = %path.display(), "could not remove the socket");
+            }
+        }
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "connections were cut off at shutdown");
         }
+    }
+
+    /// Serves a client, in a task of its own, if there are not too many.
+    async fn welcome(&self, socket: Accepted) {
+        let server = Arc::clone(&self.server);
+        let most = server.connections_max.saturating_mul(SOCKETS_PER_CONNECTION) + 16;
+        if server.sockets.fetch_add(1, Ordering::AcqRel) >= most {
+            server.sockets.fetch_sub(1, Ordering::AcqRel);
+            let mut link = match socket {
+                Accepted::Tcp(socket) => Link::new(Box::new(socket)),
+                Accepted::Local(socket) => Link::new(Box::new(socket)),
+            };
+            let error = SqlError::from(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already"));
+            link.reply().error("FATAL", &error);
+            let _gone = link.flush().await;
+            return;
+        }
+        self.tasks.spawn(async move {
+            Box::pin(serve(Arc::clone(&server), socket)).await;
+            server.sockets.fetch_sub(1, Ordering::AcqRel);
+        });
+    }
+}
+
+async fn accept_local(local: Option<&(UnixListener, PathBuf)>) -> std::io::Result<Accepted> {
+    match local {
+        Some((listener, _)) => listener.accept().await.map(|(socket, _)| Accepted::Local(socket)),
+        None => std::future::pending().await,
     }
 }

@@ -14,5 +14,5 @@ mod startup;
 mod throttle;
 mod tls;
 
-pub use listen::{ListenError, Listener};
-pub use tls::TlsError;
+pub use listen::{Doors, ListenError, Listener};
+pub use tls::{TlsError, TlsFiles};

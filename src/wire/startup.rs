@@ -1,14 +1,15 @@
 //! From an accepted socket to a session: encryption, start-up packet, authentication, first parameters.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::authenticate::authenticate;
+use super::authenticate::{Authenticated, Client, Peer, authenticate};
 use super::connection::Connection;
 use super::link::{Fault, Link};
 use super::listen::Server;
 use super::message::{Reader, violation};
+use super::tls::{ClientCertificate, Tls, TlsHolder};
 use crate::audit::{Class, Entry};
 use crate::catalog::DATABASE_NAME;
 use crate::error::{Plain, SqlError, SqlState};
@@ -30,10 +31,27 @@ struct Startup {
     parameters: Vec<(String, String)>,
 }
 
+/// A client that has come.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Tcp(tokio::net::TcpStream),
+    Local(tokio::net::UnixStream),
+}
+
+/// What is known of a connection before the client says who he is.
+struct Line {
+    peer: Peer,
+    /// `None`: it is not encrypted.
+    tls: Option<Arc<Tls>>,
+    certificate: Option<ClientCertificate>,
+}
+
 /// Speaks with one client until it goes.
-pub(super) async fn serve(server: Arc<Server>, socket: tokio::net::TcpStream) {
-    // Small answers must not wait for more.
-    let _best_effort = socket.set_nodelay(true);
+pub(super) async fn serve(server: Arc<Server>, socket: Accepted) {
+    if let Accepted::Tcp(socket) = &socket {
+        // Small answers must not wait for more.
+        let _best_effort = socket.set_nodelay(true);
+    }
     let mut link = None;
     match begin(&server, socket, &mut link).await {
         Ok(Some(connection)) => connection.run().await,
@@ -51,11 +69,7 @@ pub(super) async fn serve(server: Arc<Server>, socket: tokio::net::TcpStream) {
 }
 
 /// `None`: a cancel request, which is done.
-async fn begin(
-    server: &Arc<Server>,
-    socket: tokio::net::TcpStream,
-    slot: &mut Option<Link>,
-) -> Result<Option<Connection>, Fault> {
+async fn begin(server: &Arc<Server>, socket: Accepted, slot: &mut Option<Link>) -> Result<Option<Connection>, Fault> {
     let limit = server.login_timeout;
     match tokio::time::timeout(limit, handshake(server, socket, slot)).await {
         Ok(done) => done,
@@ -65,25 +79,34 @@ async fn begin(
 
 async fn handshake(
     server: &Arc<Server>,
-    socket: tokio::net::TcpStream,
+    socket: Accepted,
     slot: &mut Option<Link>,
 ) -> Result<Option<Connection>, Fault> {
-    let peer = socket.peer_addr()?;
-    let mut first = [0_u8];
-    socket.peek(&mut first).await?;
-    let mut encrypted = false;
-    let mut link = match (&server.tls, first) {
-        (Some(tls), [TLS_HANDSHAKE]) => {
-            let stream = tls.acceptor.accept(socket).await?;
-            if stream.get_ref().1.alpn_protocol() != Some(b"postgresql".as_slice()) {
-                return Err(Fault::Closed);
-            }
-            encrypted = true;
-            Link::new(Box::new(stream))
+    let (mut link, mut line, offered) = match socket {
+        Accepted::Local(socket) => {
+            let peer = Peer::Local { uid: socket.peer_cred()?.uid() };
+            (Link::new(Box::new(socket)), Line { peer, tls: None, certificate: None }, None)
         }
-        _ => Link::new(Box::new(socket)),
+        Accepted::Tcp(socket) => {
+            let peer = Peer::Remote(socket.peer_addr()?);
+            let mut first = [0_u8];
+            socket.peek(&mut first).await?;
+            let offered = server.tls.as_ref().map(TlsHolder::current);
+            match (&offered, first) {
+                (Some(tls), [TLS_HANDSHAKE]) => {
+                    let stream = tls.acceptor.accept(socket).await.inspect_err(not_encrypted)?;
+                    if stream.get_ref().1.alpn_protocol() != Some(b"postgresql".as_slice()) {
+                        return Err(Fault::Closed);
+                    }
+                    let certificate = ClientCertificate::of(&stream);
+                    let line = Line { peer, tls: offered.clone(), certificate };
+                    (Link::new(Box::new(stream)), line, offered)
+                }
+                _ => (Link::new(Box::new(socket)), Line { peer, tls: None, certificate: None }, offered),
+            }
+        }
     };
-    let (mut asked_tls, mut asked_gss) = (encrypted, false);
+    let (mut asked_tls, mut asked_gss) = (line.tls.is_some(), false);
     let startup = loop {
         let packet = link.startup_packet(PACKET_BYTES_MAX).await;
         let packet = match packet {
@@ -109,12 +132,13 @@ async fn handshake(
                     *slot = Some(link);
                     return Err(Fault::Fatal(violation("received unencrypted data after SSL request")));
                 }
-                match &server.tls {
+                match &offered {
                     Some(tls) => {
                         link.write.push(b'S');
                         link.flush().await?;
-                        let stream = tls.acceptor.accept(link.into_io()).await?;
-                        encrypted = true;
+                        let stream = tls.acceptor.accept(link.into_io()).await.inspect_err(not_encrypted)?;
+                        line.certificate = ClientCertificate::of(&stream);
+                        line.tls.clone_from(&offered);
                         link = Link::new(Box::new(stream));
                     }
                     None => {
@@ -143,16 +167,22 @@ async fn handshake(
     };
     let link = slot.insert(link);
     let startup = startup.map_err(Fault::Fatal)?;
-    if server.tls.is_some() && !encrypted && server.tls_required {
+    let plain = line.tls.is_none() && matches!(line.peer, Peer::Remote(_));
+    if server.tls.is_some() && plain && server.tls_required {
         return Err(Fault::Fatal(
             Plain::new(SqlState::INVALID_AUTHORIZATION, "this server accepts encrypted connections only").into(),
         ));
     }
-    let mut logged_in = login(server, link, &startup, peer.ip(), encrypted).await;
-    tell(server, &startup, &peer.to_string(), &mut logged_in);
+    let mut logged_in = login(server, link, &startup, &line).await;
+    tell(server, &startup, &line.peer.to_string(), &mut logged_in);
     let session = logged_in?;
     let Some(link) = slot.take() else { return Err(Fault::Closed) };
     Ok(Some(session.into_connection(server, link)))
+}
+
+/// The client hears an alert without words; the operator may want to know what is wrong with his certificate.
+fn not_encrypted(error: &std::io::Error) {
+    tracing::info!(%error, "TLS could not be agreed on");
 }
 
 fn parameters(version: i32, mut reader: Reader<'_>) -> Result<Startup, SqlError> {
@@ -183,13 +213,7 @@ struct LoggedIn {
     key: Vec<u8>,
 }
 
-async fn login(
-    server: &Arc<Server>,
-    link: &mut Link,
-    startup: &Startup,
-    address: IpAddr,
-    encrypted: bool,
-) -> Result<LoggedIn, Fault> {
+async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, line: &Line) -> Result<LoggedIn, Fault> {
     let get = |name: &str| startup.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let refuse = |code: SqlState, message: String| Fault::Fatal(Plain::new(code, message).into());
     let unknown: Vec<String> =
@@ -204,6 +228,10 @@ async fn login(
     if get("replication").is_some_and(|value| value != "false" && value != "off" && value != "0") {
         return Err(refuse(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported".to_owned()));
     }
+    let address = match line.peer {
+        Peer::Remote(address) => address.ip(),
+        Peer::Local { .. } => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
     let attempt = server.throttle.begin(user, address, Instant::now()).map_err(|wait| {
         let message = format!("too many failed attempts to log in as user \"{user}\" from this network");
         let hint = format!("Try again in {} seconds.", wait.as_secs());
@@ -216,15 +244,16 @@ async fn login(
     // What counts is who may log in now, not when the wait began.
     server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))?;
     let head = server.shared.metastore.head();
-    let tls = server.tls.as_ref().filter(|_| encrypted);
-    let authenticated = authenticate(link, &head, user, tls, &server.mock_secret).await;
+    let database = get("database").unwrap_or(user);
+    let client =
+        Client { user, database, peer: &line.peer, tls: line.tls.as_deref(), certificate: line.certificate.as_ref() };
+    let authenticated = authenticate(server, link, &head, &client).await;
     match &authenticated {
         Ok(_) => attempt.end(true),
         Err(Fault::Fatal(error)) if error.sqlstate() == SqlState::INVALID_PASSWORD => attempt.end(false),
         Err(_) => {}
     }
-    let role = authenticated?;
-    let database = get("database").unwrap_or(user);
+    let Authenticated { role, identity } = authenticated?;
     if database != DATABASE_NAME {
         return Err(refuse(SqlState::UNDEFINED_DATABASE, format!("database \"{database}\" does not exist")));
     }
@@ -242,7 +271,8 @@ async fn login(
     }
     let pid = server.next_pid();
     let options = options(startup).map_err(Fault::Fatal)?;
-    let session = Session::new(Arc::clone(&server.shared), pid, role, &options).map_err(Fault::Fatal)?;
+    let mut session = Session::new(Arc::clone(&server.shared), pid, role, &options).map_err(Fault::Fatal)?;
+    session.set_identity(identity);
     for (name, value) in session.reported() {
         link.reply().parameter_status(name, &value);
     }
@@ -259,7 +289,8 @@ fn tell(server: &Server, startup: &Startup, client: &str, outcome: &mut Result<L
         Ok(logged_in) => {
             logged_in.session.set_client(client.to_owned());
             if audit.records(Class::Session) {
-                audit.record(&logged_in.session.audit_entry(Class::Session, "login"));
+                let detail = logged_in.session.identity().unwrap_or("trust").to_owned();
+                audit.record(&Entry { detail, ..logged_in.session.audit_entry(Class::Session, "login") });
             }
         }
         Err(Fault::Fatal(error)) if audit.records(Class::Session) => {

@@ -37,9 +37,9 @@ async fn a_trail_goes_on_after_restarts_and_shows_what_was_changed() {
     let mut client = server.connect().await;
     let second = client.value(verify).await.unwrap();
     assert!(second.ends_with("whole"), "{second}");
-    let events = "SELECT string_agg(event, ' ' ORDER BY seq) FROM pg_audit_log WHERE event IN ('start', 'stop') OR detail IS NOT NULL";
+    let events = "SELECT string_agg(event, ' ' ORDER BY seq) FROM pg_audit_log WHERE event IN ('start', 'stop') OR event <> 'login' AND detail IS NOT NULL";
     assert_eq!(client.value(events).await.as_deref(), Some("start stop start"));
-    let torn = "SELECT detail FROM pg_audit_log WHERE detail IS NOT NULL";
+    let torn = "SELECT detail FROM pg_audit_log WHERE event <> 'login' AND detail IS NOT NULL";
     assert_eq!(client.value(torn).await.unwrap(), "13 bytes of a record that was being written were there");
     let rows = "SELECT rows FROM pg_audit_log WHERE command = 'INSERT'";
     assert_eq!(client.value(rows).await.as_deref(), Some("2"));

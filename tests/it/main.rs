@@ -25,6 +25,7 @@ mod hidden;
 mod interop;
 mod isolation;
 mod lake;
+mod login;
 mod lookup;
 mod metadata;
 mod model;

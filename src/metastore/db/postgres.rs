@@ -11,9 +11,6 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures::TryStreamExt;
 use futures::future::try_join_all;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
@@ -22,6 +19,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Change, MetadataDatabase, Row, Value, check_rows, failed};
 use crate::metastore::MetastoreError;
+use crate::tls::client_config;
 
 /// Key of the advisory lock of whoever writes: `boathous`.
 const WRITE_LOCK: i64 = 0x626f_6174_686f_7573;
@@ -247,21 +245,8 @@ async fn watch(connection: impl Future<Output = Result<(), tokio_postgres::Error
 
 /// TLS to a server with a certificate of one of some authorities: those of a PEM file, or those that the system trusts.
 fn tls(authorities: Option<&Path>) -> Result<MakeRustlsConnect, MetastoreError> {
-    let mut roots = RootCertStore::empty();
-    match authorities {
-        Some(file) => {
-            let doing = format!("read {}", file.display());
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|source| failed(&doing, source))? {
-                let certificate = certificate.map_err(|source| failed(&doing, source))?;
-                roots.add(certificate).map_err(|source| failed(&doing, source))?;
-            }
-        }
-        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = config.map_err(|source| failed("set up TLS", source))?;
-    Ok(MakeRustlsConnect::new(config.with_root_certificates(roots).with_no_client_auth()))
+    let config = client_config(authorities).map_err(|source| failed("set up TLS", source))?;
+    Ok(MakeRustlsConnect::new(config))
 }
 
 async fn ask(session: &mut Option<Session>, sql: &str, values: &[Value]) -> Result<Vec<Row>, MetastoreError> {

@@ -1,5 +1,6 @@
 //! What `pg_catalog` says of tables' rows and of VACUUM.
 
+use super::login;
 use super::objects;
 use super::relations;
 use super::rows::{Rows, row};
@@ -73,9 +74,13 @@ pub(super) fn tables(ctx: &Context, rows: &mut Rows) {
 pub(super) const AUDIT_LOG: &str = "pg_audit_log";
 pub(super) const AUDIT_TRAIL: &str = "boathouse_audit_trail";
 
-/// Whether a role may read one of the system's relations: the audit trail is not everyone's.
+/// Whether a role may read one of the system's relations: the audit trail and the rules of who may log in are not everyone's.
 pub(super) fn may_read(ctx: &Context, relation: &str) -> bool {
-    ![AUDIT_LOG, AUDIT_TRAIL].contains(&relation) || ctx.superuser || ctx.roles.contains(&AUDIT_READER)
+    match relation {
+        AUDIT_LOG | AUDIT_TRAIL => ctx.superuser || ctx.roles.contains(&AUDIT_READER),
+        login::RULES | login::MAPS => ctx.superuser,
+        _ => true,
+    }
 }
 
 /// `pg_audit_log` and `boathouse_audit_trail`, for members of `pg_audit_reader`. `42501`, `58030`.

@@ -7,6 +7,7 @@
 mod activity;
 mod function;
 mod keys;
+mod login;
 mod names;
 mod objects;
 mod roles;

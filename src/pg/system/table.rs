@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::rows::{Rows, from_tsv};
-use super::{SystemRelation, activity, keys, objects, roles, types};
+use super::{SystemRelation, activity, keys, login, objects, roles, types};
 use crate::context::Context;
 use crate::error::SqlError;
 
@@ -116,6 +116,10 @@ impl TableProvider for SystemTable {
         } else if [activity::AUDIT_LOG, activity::AUDIT_TRAIL].contains(&self.relation.name) {
             let mut rows = Rows::new(self.relation, projection)?;
             activity::audit(&self.ctx, self.relation.name, &mut rows).await?;
+            rows.finish()?
+        } else if [login::RULES, login::MAPS].contains(&self.relation.name) {
+            let mut rows = Rows::new(self.relation, projection)?;
+            login::list(&self.ctx, self.relation.name, &mut rows)?;
             rows.finish()?
         } else {
             self.batch(projection)?

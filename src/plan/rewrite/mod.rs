@@ -308,7 +308,7 @@ impl VisitorMut for Rewriter<'_> {
         let replacement = match expr {
             Expr::Identifier(ident)
                 if ident.quote_style.is_none()
-                    && matches!(fold(&ident.value).as_str(), "current_schema" | "current_role") =>
+                    && matches!(fold(&ident.value).as_str(), "current_schema" | "current_role" | "system_user") =>
             {
                 session::session_call(self.scope, &ObjectName::from(vec![ident.clone()]))
             }

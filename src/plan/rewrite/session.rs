@@ -56,6 +56,10 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
     Some(match (fold(&name.value).as_str(), arguments.as_slice()) {
         ("current_user" | "user" | "current_role", []) => typed("name", &ctx.catalog.role_name(ctx.user)),
         ("session_user", []) => typed("name", &ctx.catalog.role_name(ctx.session_role)),
+        ("system_user", []) => match &ctx.identity {
+            Some(identity) => typed("text", identity),
+            None => null("text"),
+        },
         ("current_database" | "current_catalog", []) => typed("name", crate::catalog::DATABASE_NAME),
         ("current_schema", []) => match first_schema() {
             Some(schema) => typed("name", &schema),

@@ -1,5 +1,7 @@
 //! A server of its own for each test, and a client that speaks both query protocols with plain text values.
 
+pub(crate) mod ldap;
+pub(crate) mod openid;
 pub(crate) mod postgres;
 pub(crate) mod s3;
 
@@ -80,6 +82,17 @@ async fn launch(
     let app = App::start(&config, Some(PASSWORD.to_owned())).await.unwrap();
     let (address, shutdown) = (app.address().unwrap(), app.shutdown());
     (address, shutdown, tokio::spawn(app.run()))
+}
+
+/// Waits until something listens on a port of this machine.
+pub(crate) async fn answers(port: u16) {
+    for _attempt in 0..200 {
+        if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("nothing answers on port {port}");
 }
 
 /// What the server said was wrong.

@@ -3,7 +3,6 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use boathouse::config::StoreCredential;
 
@@ -35,14 +34,8 @@ impl S3 {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { child, endpoint: format!("http://127.0.0.1:{port}"), root };
-        for _attempt in 0..100 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return server;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the S3 server does not answer");
+        super::answers(port).await;
+        Self { child, endpoint: format!("http://127.0.0.1:{port}"), root }
     }
 
     /// The folder of `landing`.

@@ -57,6 +57,15 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     Function::new("getdatabaseencoding", &[&[]], name, |_, _| Ok("UTF8".into())),
     Function::new("pg_client_encoding", &[&[]], name, |_, _| Ok("UTF8".into())),
+    Function::new("pg_reload_conf", &[&[]], boolean, |ctx, _| {
+        if !ctx.superuser {
+            let message = "permission denied for function pg_reload_conf";
+            return Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message));
+        }
+        ctx.login.ask_for_reload();
+        Ok(true.into())
+    })
+    .volatile(),
     Function::new("pg_is_in_recovery", &[&[]], boolean, |_, _| Ok(false.into())),
     Function::new(
         "pg_my_temp_schema",

@@ -1,0 +1,216 @@
+//! Tokens of an OAuth issuer: JSON web tokens (RFC 9068) whose signature, issuer, audience, time and scopes are checked with
+//! the keys that the issuer publishes (`OpenID` Connect Discovery 1.0, RFC 7517).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::ldap::is_loopback;
+use super::rule::Options;
+use crate::tls::client_config;
+
+/// How long an issuer may take for each answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer of an issuer.
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// Keys that are older are asked for again.
+const KEYS_LAST: Duration = Duration::from_mins(10);
+/// Tokens with keys that we do not know make us ask at most this often.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// Between our clock and the issuer's.
+const LEEWAY_S: u64 = 60;
+/// Those with public keys: of what is signed with a shared secret, everybody who can check it could be the author.
+const ALGORITHMS: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// Who is believed and what a token must say: the options of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Issuer {
+    /// `issuer`: exactly as tokens have it, and where its configuration is found.
+    pub url: String,
+    /// `scope`: what a token must permit, with blanks between.
+    pub scope: String,
+    /// `audience`: ourselves, as tokens call us; those for others are not for us.
+    audience: String,
+    /// `subject_claim`: what names the user; `sub` if it is not given.
+    claim: String,
+    /// `client_id`: the only client whose tokens count, if it is given.
+    client: Option<String>,
+    /// `cafile`: PEM file with the authorities that are believed; `None`: those of the operating system.
+    authorities: Option<PathBuf>,
+}
+
+/// Why a token is not enough. Whoever sent it is not told.
+#[derive(Debug, thiserror::Error)]
+pub enum OAuthError {
+    /// It is no token, not of this issuer, not for us, too old, or its signature is wrong.
+    #[error("the token is not valid")]
+    Invalid(#[source] jsonwebtoken::errors::Error),
+    /// It is signed in a way that proves nothing, or with a key that the issuer does not have.
+    #[error("the token is not signed with a key of the issuer")]
+    Key,
+    /// It does not permit what the rule asks for, is of another client, or names nobody.
+    #[error("the token has no fitting claim \"{0}\"")]
+    Claim(String),
+    /// The issuer cannot be asked for its keys.
+    #[error("the OAuth issuer cannot be asked")]
+    Unavailable(#[source] reqwest::Error),
+    /// What the issuer publishes makes no sense.
+    #[error("the OAuth issuer's configuration is not right: {0}")]
+    Configuration(String),
+}
+
+impl Issuer {
+    pub(super) fn parse(options: &mut Options) -> Result<Self, String> {
+        let url = options.required("oauth", "issuer")?;
+        https(&url)?;
+        Ok(Self {
+            url,
+            scope: options.required("oauth", "scope")?,
+            audience: options.required("oauth", "audience")?,
+            claim: options.take("subject_claim").unwrap_or_else(|| "sub".to_owned()),
+            client: options.take("client_id"),
+            authorities: options.take("cafile").map(PathBuf::from),
+        })
+    }
+
+    /// Where clients find what the issuer offers.
+    pub fn discovery_url(&self) -> String {
+        format!("{}/.well-known/openid-configuration", self.url.trim_end_matches('/'))
+    }
+}
+
+/// Under TLS, but on the machine itself.
+fn https(url: &str) -> Result<(), String> {
+    let parsed = Url::parse(url).map_err(|error| format!("invalid URL \"{url}\": {error}"))?;
+    match parsed.scheme() {
+        "https" => Ok(()),
+        "http" if parsed.host_str().is_some_and(is_loopback) => Ok(()),
+        _ => Err(format!("\"{url}\" is no https URL")),
+    }
+}
+
+/// The keys of all issuers that were asked.
+#[derive(Debug, Default)]
+pub struct Issuers(Mutex<HashMap<Issuer, Known>>);
+
+#[derive(Debug)]
+struct Known {
+    keys: JwkSet,
+    asked: Instant,
+}
+
+#[derive(Deserialize)]
+struct Configuration {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Issuers {
+    /// Who has a token, in the issuer's words.
+    pub async fn identity(&self, issuer: &Issuer, token: &str) -> Result<String, OAuthError> {
+        let header = decode_header(token).map_err(OAuthError::Invalid)?;
+        if !ALGORITHMS.contains(&header.alg) {
+            return Err(OAuthError::Key);
+        }
+        let key = self.key(issuer, header.kid.as_deref()).await?;
+        let own = key.common.key_algorithm.map(|algorithm| algorithm.to_string());
+        let is_for_signing = key.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature);
+        if !is_for_signing || own.is_some_and(|own| own != format!("{:?}", header.alg)) {
+            return Err(OAuthError::Key);
+        }
+        let mut validation = Validation::new(header.alg);
+        validation.leeway = LEEWAY_S;
+        validation.validate_nbf = true;
+        validation.set_required_spec_claims(&["exp", "aud", "iss"]);
+        validation.set_audience(&[&issuer.audience]);
+        validation.set_issuer(&[&issuer.url]);
+        let key = DecodingKey::from_jwk(&key).map_err(OAuthError::Invalid)?;
+        let claims: Value = decode(token, &key, &validation).map_err(OAuthError::Invalid)?.claims;
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let missing = |name: &str| OAuthError::Claim(name.to_owned());
+        let permitted: Vec<&str> = match claims.get("scope").or_else(|| claims.get("scp")) {
+            Some(Value::String(scopes)) => scopes.split(' ').collect(),
+            Some(Value::Array(scopes)) => scopes.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        if !issuer.scope.split_whitespace().all(|wanted| permitted.contains(&wanted)) {
+            return Err(missing("scope"));
+        }
+        if let Some(client) = &issuer.client
+            && text("client_id").or_else(|| text("azp")) != Some(client)
+        {
+            return Err(missing("client_id"));
+        }
+        let identity = text(&issuer.claim).filter(|identity| !identity.is_empty());
+        identity.map(ToOwned::to_owned).ok_or_else(|| missing(&issuer.claim))
+    }
+
+    /// The issuer's key of a name, or its only one.
+    async fn key(&self, issuer: &Issuer, name: Option<&str>) -> Result<Jwk, OAuthError> {
+        let mut all = self.0.lock().await;
+        let find = |keys: &JwkSet| match (name, keys.keys.as_slice()) {
+            (Some(name), _) => keys.find(name).cloned(),
+            (None, [only]) => Some(only.clone()),
+            (None, _) => None,
+        };
+        if let Some(known) = all.get(issuer) {
+            let age = known.asked.elapsed();
+            let found = find(&known.keys);
+            if age < ASK_AGAIN || (age < KEYS_LAST && found.is_some()) {
+                return found.ok_or(OAuthError::Key);
+            }
+        }
+        // Also after a failure it is not asked again at once.
+        let asked = ask(issuer).await;
+        let keys = asked.as_ref().map_or_else(|_| JwkSet { keys: Vec::new() }, Clone::clone);
+        all.insert(issuer.clone(), Known { keys, asked: Instant::now() });
+        find(&asked?).ok_or(OAuthError::Key)
+    }
+}
+
+async fn ask(issuer: &Issuer) -> Result<JwkSet, OAuthError> {
+    let wrong = |fault: String| OAuthError::Configuration(fault);
+    let tls = client_config(issuer.authorities.as_deref()).map_err(|error| wrong(error.to_string()))?;
+    let client = reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .use_preconfigured_tls(tls)
+        .build()
+        .map_err(OAuthError::Unavailable)?;
+    let configuration: Configuration = get(&client, &issuer.discovery_url()).await?;
+    if configuration.issuer != issuer.url {
+        return Err(wrong(format!("it calls itself {}", configuration.issuer)));
+    }
+    https(&configuration.jwks_uri).map_err(wrong)?;
+    get(&client, &configuration.jwks_uri).await
+}
+
+async fn get<T: for<'de> Deserialize<'de>>(client: &reqwest::Client, url: &str) -> Result<T, OAuthError> {
+    let sent = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    let mut answer = sent.map_err(OAuthError::Unavailable)?;
+    let mut body = Vec::new();
+    while let Some(part) = answer.chunk().await.map_err(OAuthError::Unavailable)? {
+        body.extend_from_slice(&part);
+        if body.len() > ANSWER_BYTES_MAX {
+            return Err(OAuthError::Configuration(format!("{url} has more than {ANSWER_BYTES_MAX} bytes")));
+        }
+    }
+    serde_json::from_slice(&body).map_err(|error| OAuthError::Configuration(format!("{url}: {error}")))
+}
