@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::audit::Audit;
-use crate::catalog::{CatalogState, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
+use crate::catalog::{CatalogState, Column, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
 use crate::error::{Plain, SqlState};
 use crate::govern::predefined::{on_all_relations, on_all_schemas};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
@@ -294,8 +294,15 @@ impl Context {
     }
 
     /// What the current role may do with a relation as a whole.
-    pub fn relation_rights(&self, relation: &Relation) -> PrivilegeSet {
-        self.rights(&relation.effective_acl()).with(on_all_relations(&self.roles))
+    pub fn relation_rights(&self, id: ObjectId, relation: &Relation) -> PrivilegeSet {
+        let everywhere = on_all_relations(&self.roles);
+        self.rights(&relation.effective_acl()).with(everywhere).with(self.catalog.tagged_rights(id, &self.roles))
+    }
+
+    /// What the current role may do with a column of a relation, beside its rights on the whole.
+    pub fn column_rights(&self, id: ObjectId, column: &Column) -> PrivilegeSet {
+        let granted = column.acl.as_ref().map(|acl| acl.held_by(&self.roles)).unwrap_or_default();
+        granted.with(self.catalog.tagged_column_rights(id, column.id, &self.roles))
     }
 
     /// Whether the current role has USAGE on a schema; false if there is no such schema.
@@ -304,8 +311,8 @@ impl Context {
     }
 
     /// Whether the role may read all of a relation, as the past demands: rights on single columns do not count.
-    pub fn may_read_all(&self, relation: &Relation) -> bool {
-        self.relation_rights(relation).contains(Privilege::Select) && self.may_use_schema(relation.schema)
+    pub fn may_read_all(&self, id: ObjectId, relation: &Relation) -> bool {
+        self.relation_rights(id, relation).contains(Privilege::Select) && self.may_use_schema(relation.schema)
     }
 
     /// A relation's name as messages and `regclass` show it: with its schema unless the search path finds it.

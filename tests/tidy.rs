@@ -22,7 +22,7 @@ const LAYERS: &[&[&str]] = &[
 /// Only these modules may name the crate.
 const IMPORTERS: &[(&str, &[&str])] = &[
     ("pgwire", &["wire"]),
-    ("rustls", &["wire", "tls"]),
+    ("rustls", &["wire", "tls", "login"]),
     ("ldap3", &["login"]),
     ("jsonwebtoken", &["login"]),
     ("reqwest", &["login"]),

@@ -162,6 +162,16 @@ impl Index {
 }
 
 impl Constraint {
+    /// Its own id, and those of what it refers to.
+    pub(super) fn object_ids(&mut self) -> Vec<&mut ObjectId> {
+        let others = match &mut self.kind {
+            ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => vec![index],
+            ConstraintKind::Foreign(key) => vec![&mut key.table, &mut key.index],
+            ConstraintKind::Check(_) => Vec::new(),
+        };
+        std::iter::once(&mut self.id).chain(others).collect()
+    }
+
     /// The index that carries it, of a key.
     pub fn index(&self) -> Option<ObjectId> {
         match &self.kind {

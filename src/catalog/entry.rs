@@ -8,7 +8,9 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 use serde::{Deserialize, Serialize};
 
 use super::{Constraint, ConstraintKind, DomainUse, Index, Partitioning, Sorting, UserType};
-use crate::govern::{Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy};
+use crate::govern::{
+    Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagMask,
+};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::{PgType, field};
 
@@ -45,6 +47,14 @@ pub enum Body {
     Credential(Credential),
     /// An enumeration or a domain.
     Type(UserType),
+    /// What may be said of objects.
+    Tag(Tag),
+    /// Says it of an object.
+    TagAssignment(TagAssignment),
+    /// Puts a masking policy on all columns of which it is said, for one grantee.
+    TagMask(TagMask),
+    /// Gives privileges on all objects of which it is said, to one grantee.
+    TagGrant(TagGrant),
 }
 
 /// What clients connect to; there is one, and it cannot be dropped.
@@ -126,6 +136,23 @@ pub enum RelationKind {
     Sequence(Sequence),
     /// No rows of its own: a key of a table.
     Index(Index),
+}
+
+impl RelationKind {
+    /// What it refers to, or its parts that have ids of their own.
+    fn object_ids(&mut self) -> Vec<&mut ObjectId> {
+        match self {
+            Self::Sequence(Sequence { owned_by: Some((table, _)), .. }) | Self::Index(Index { table, .. }) => {
+                vec![table]
+            }
+            Self::View(view) => view.reads.iter_mut().collect(),
+            Self::Table(storage) => {
+                let partitioning = storage.partitioning.iter_mut().map(|partitioning| &mut partitioning.id);
+                partitioning.chain(storage.sorting.iter_mut().map(|sorting| &mut sorting.id)).collect()
+            }
+            Self::Sequence(_) | Self::External(_) => Vec::new(),
+        }
+    }
 }
 
 /// Where a warehouse table's files lie.
@@ -420,7 +447,13 @@ impl Body {
             Self::MaskingPolicy(object) => Some(object.owner),
             Self::Credential(object) => Some(object.owner),
             Self::Type(object) => Some(object.owner),
-            Self::Role(_) | Self::RowPolicy(_) | Self::MaskAttachment(_) => None,
+            Self::Tag(object) => Some(object.owner),
+            Self::Role(_)
+            | Self::RowPolicy(_)
+            | Self::MaskAttachment(_)
+            | Self::TagAssignment(_)
+            | Self::TagMask(_)
+            | Self::TagGrant(_) => None,
         }
     }
 }
@@ -468,27 +501,10 @@ impl Body {
                     column.domain.iter_mut().for_each(|domain| map(&mut domain.id));
                     map_type(&mut column.pg);
                 }
-                match &mut relation.storage {
-                    RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. })
-                    | RelationKind::Index(Index { table, .. }) => map(table),
-                    RelationKind::View(view) => view.reads.iter_mut().for_each(map),
-                    RelationKind::Table(storage) => {
-                        storage.partitioning.iter_mut().for_each(|partitioning| map(&mut partitioning.id));
-                        storage.sorting.iter_mut().for_each(|sorting| map(&mut sorting.id));
-                    }
-                    _ => {}
-                }
+                relation.storage.object_ids().into_iter().for_each(map);
                 relation.indexes.iter_mut().for_each(map);
                 for constraint in &mut relation.constraints {
-                    map(&mut constraint.id);
-                    match &mut constraint.kind {
-                        ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => map(index),
-                        ConstraintKind::Foreign(key) => {
-                            map(&mut key.table);
-                            map(&mut key.index);
-                        }
-                        ConstraintKind::Check(_) => {}
-                    }
+                    constraint.object_ids().into_iter().for_each(map);
                 }
             }
             Self::Role(role) => {
@@ -522,6 +538,23 @@ impl Body {
                 map(&mut user_type.schema);
                 map(&mut user_type.owner);
                 user_type.over_mut().for_each(map_type);
+            }
+            Self::Tag(tag) => {
+                map(&mut tag.owner);
+                map_acl(&mut tag.acl);
+            }
+            Self::TagAssignment(assignment) => {
+                map(&mut assignment.tag);
+                map(&mut assignment.object);
+            }
+            Self::TagMask(mask) => {
+                map(&mut mask.tag);
+                mask.policy.iter_mut().for_each(map);
+                map_grantee(&mut mask.grantee);
+            }
+            Self::TagGrant(grant) => {
+                grant.condition.iter_mut().for_each(|(tag, _)| map(tag));
+                map_grantee(&mut grant.grantee);
             }
         }
     }
@@ -568,7 +601,12 @@ impl Body {
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
             Self::Role(role) => role.member_of.iter().map(|membership| membership.role).collect(),
             Self::MaskingPolicy(policy) => self.types().into_iter().chain([policy.owner]).collect(),
-            Self::Database(_) | Self::Schema(_) | Self::Credential(_) => self.owner().into_iter().collect(),
+            Self::TagAssignment(assignment) => vec![assignment.tag, assignment.object],
+            Self::TagMask(mask) => mask.policy.into_iter().chain([mask.tag]).collect(),
+            Self::TagGrant(grant) => grant.condition.iter().map(|(tag, _)| *tag).collect(),
+            Self::Database(_) | Self::Schema(_) | Self::Credential(_) | Self::Tag(_) => {
+                self.owner().into_iter().collect()
+            }
         }
     }
 }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{
-    Body, Credential, DATABASE_ID, Database, Entry, Relation, RelationKind, Schema, TEMPORARY_SCHEMA, TableData,
-    UserType,
+    Body, Column, Credential, DATABASE_ID, Database, Entry, Relation, RelationKind, Schema, TEMPORARY_SCHEMA,
+    TableData, UserType,
 };
-use crate::govern::{MaskAttachment, MaskingPolicy, Role, RowPolicy, closure};
+use crate::govern::{
+    MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagLevel, TagMask,
+    closure,
+};
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::PgType;
 
@@ -32,7 +35,8 @@ pub struct CatalogState {
 struct Objects {
     entries: BTreeMap<ObjectId, Arc<Entry>>,
     names: BTreeMap<NameKey, ObjectId>,
-    /// Row policies, mask attachments and sequences, each after the relation that it is part of.
+    /// Row policies, mask attachments and sequences, each after the relation that it is part of; tags' values after the object
+    /// that has them, and what follows from a tag after the tag.
     parts: BTreeSet<(ObjectId, ObjectId)>,
 }
 
@@ -95,6 +99,10 @@ pub enum Namespace {
     Credential,
     /// Within a schema.
     Type(ObjectId),
+    /// Among all tags.
+    Tag,
+    /// Within an object that has tags: a tag has one value there.
+    TagAssignment(ObjectId),
 }
 
 /// What an object is found by: where its name is unique, and the name, folded.
@@ -147,7 +155,16 @@ fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
         (Some(Body::Database(old)), Some(Body::Database(new))) => (&old.acl, old.owner) != (&new.acl, new.owner),
         (Some(Body::Role(_)), _) => old != new,
         (_, Some(body)) | (Some(body), None) => {
-            matches!(body, Body::RowPolicy(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_)) && old != new
+            let decides = matches!(
+                body,
+                Body::RowPolicy(_)
+                    | Body::MaskingPolicy(_)
+                    | Body::MaskAttachment(_)
+                    | Body::TagAssignment(_)
+                    | Body::TagMask(_)
+                    | Body::TagGrant(_)
+            );
+            decides && old != new
         }
         (None, None) => false,
     }
@@ -405,6 +422,116 @@ impl CatalogState {
         })
     }
 
+    /// The tag with an id; `None` if that is no tag.
+    pub fn tag(&self, id: ObjectId) -> Option<&Tag> {
+        match &self.entry(id)?.body {
+            Body::Tag(tag) => Some(tag),
+            _ => None,
+        }
+    }
+
+    /// All tags, in ascending order of their names.
+    pub fn tags(&self) -> impl Iterator<Item = (ObjectId, &Tag)> {
+        let first = NameKey(Namespace::Tag, String::new());
+        let all =
+            self.objects.names.range(first..).take_while(|(NameKey(namespace, _), _)| *namespace == Namespace::Tag);
+        all.filter_map(|(_, id)| Some((*id, self.tag(*id)?)))
+    }
+
+    /// Whether there is any tag.
+    fn has_tags(&self) -> bool {
+        self.tags().next().is_some()
+    }
+
+    /// What was said of an object itself, in ascending order of id.
+    pub fn tag_assignments(&self, object: ObjectId) -> impl Iterator<Item = (ObjectId, &TagAssignment)> {
+        self.parts(object).filter_map(|entry| match &entry.body {
+            Body::TagAssignment(assignment) => Some((entry.id, assignment)),
+            _ => None,
+        })
+    }
+
+    /// The masks attached to a tag, in ascending order of id.
+    pub fn tag_masks(&self, tag: ObjectId) -> impl Iterator<Item = (ObjectId, &TagMask)> {
+        self.parts(tag).filter_map(|entry| match &entry.body {
+            Body::TagMask(mask) => Some((entry.id, mask)),
+            _ => None,
+        })
+    }
+
+    /// The grants whose condition begins with a tag, in ascending order of id.
+    pub fn tag_grants(&self, tag: ObjectId) -> impl Iterator<Item = (ObjectId, &TagGrant)> {
+        self.parts(tag).filter_map(|entry| match &entry.body {
+            Body::TagGrant(grant) => Some((entry.id, grant)),
+            _ => None,
+        })
+    }
+
+    /// The tags of an object with their values and from where they come: of the database, a schema, a relation or a column
+    /// of one; each from the lowest level that has it.
+    pub fn tags_of(&self, object: ObjectId, column: Option<i32>) -> BTreeMap<ObjectId, (&str, TagLevel)> {
+        let mut tags = BTreeMap::new();
+        if !self.has_tags() {
+            return tags;
+        }
+        let schema = self.relation(object).map(|relation| relation.schema);
+        let own = if schema.is_some() {
+            TagLevel::Relation
+        } else if object == DATABASE_ID {
+            TagLevel::Database
+        } else {
+            TagLevel::Schema
+        };
+        let levels = [
+            Some((DATABASE_ID, None, TagLevel::Database)),
+            schema.map(|schema| (schema, None, TagLevel::Schema)),
+            Some((object, None, own)),
+            column.map(|column| (object, Some(column), TagLevel::Column)),
+        ];
+        for (object, column, level) in levels.into_iter().flatten() {
+            for (_, assignment) in self.tag_assignments(object).filter(|(_, found)| found.column == column) {
+                tags.insert(assignment.tag, (assignment.value.as_str(), level));
+            }
+        }
+        tags
+    }
+
+    /// What tags let some roles do with a relation as a whole.
+    pub fn tagged_rights(&self, relation: ObjectId, roles: &[ObjectId]) -> PrivilegeSet {
+        self.rights_by_tags(&self.tags_of(relation, None), false, roles)
+    }
+
+    /// What tags let some roles do with a column of a relation.
+    pub fn tagged_column_rights(&self, relation: ObjectId, column: i32, roles: &[ObjectId]) -> PrivilegeSet {
+        self.rights_by_tags(&self.tags_of(relation, Some(column)), true, roles)
+    }
+
+    fn rights_by_tags(
+        &self,
+        tags: &BTreeMap<ObjectId, (&str, TagLevel)>,
+        columns: bool,
+        roles: &[ObjectId],
+    ) -> PrivilegeSet {
+        let fits = |(tag, values): &(ObjectId, Vec<String>)| {
+            tags.get(tag).is_some_and(|(value, _)| values.iter().any(|wanted| wanted == value))
+        };
+        let grants = tags.keys().flat_map(|tag| self.tag_grants(*tag)).map(|(_, grant)| grant);
+        let mine = grants.filter(|grant| {
+            grant.columns == columns && grant.grantee.includes(roles) && grant.condition.iter().all(fits)
+        });
+        mine.fold(PrivilegeSet::EMPTY, |set, grant| set.with(grant.privileges))
+    }
+
+    /// Whether a mask is attached to a column of a relation, or to a tag that a column has, whomever it is for.
+    pub fn has_masks(&self, relation: ObjectId) -> bool {
+        let by_tag = |column: &Column| {
+            let tags = self.tags_of(relation, Some(column.id));
+            tags.keys().any(|tag| self.tag_masks(*tag).next().is_some())
+        };
+        let columns = || self.relation(relation).map(|relation| relation.columns.as_slice()).unwrap_or_default();
+        self.mask_attachments(relation).next().is_some() || self.has_tags() && columns().iter().any(by_tag)
+    }
+
     /// Those that were created in SQL, in ascending order of id; the configuration's are not here.
     pub fn credentials(&self) -> impl Iterator<Item = &Credential> {
         self.entries().filter_map(|entry| match &entry.body {
@@ -422,6 +549,9 @@ fn whole(body: &Body) -> Option<ObjectId> {
     match body {
         Body::RowPolicy(policy) => Some(policy.relation),
         Body::MaskAttachment(attachment) => Some(attachment.relation),
+        Body::TagAssignment(assignment) => Some(assignment.object),
+        Body::TagMask(mask) => Some(mask.tag),
+        Body::TagGrant(grant) => grant.condition.first().map(|(tag, _)| *tag),
         Body::Relation(relation) => match &relation.storage {
             RelationKind::Sequence(sequence) => Some(sequence.owned_by.map_or(NO_RELATION, |(table, _)| table)),
             _ => None,
@@ -440,6 +570,11 @@ pub fn name_key(body: &Body) -> Option<NameKey> {
         Body::MaskingPolicy(policy) => NameKey(Namespace::MaskingPolicy, policy.name.clone()),
         Body::Credential(credential) => NameKey(Namespace::Credential, credential.name.clone()),
         Body::Type(user_type) => NameKey(Namespace::Type(user_type.schema), user_type.name.clone()),
-        Body::Database(_) | Body::MaskAttachment(_) => return None,
+        Body::Tag(tag) => NameKey(Namespace::Tag, tag.name.clone()),
+        Body::TagAssignment(assignment) => {
+            let column = assignment.column.map(|column| column.to_string()).unwrap_or_default();
+            NameKey(Namespace::TagAssignment(assignment.object), format!("{column} {}", assignment.tag))
+        }
+        Body::Database(_) | Body::MaskAttachment(_) | Body::TagMask(_) | Body::TagGrant(_) => return None,
     })
 }

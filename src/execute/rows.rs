@@ -295,13 +295,11 @@ impl ShownColumns {
             return Ok(Self::Only(Vec::new()));
         }
         let masked: Vec<usize> = masks(ctx, &scope.reader, id, relation)?.iter().map(|mask| mask.column).collect();
-        let all = ctx.relation_rights(relation).contains(Privilege::Select);
+        let all = ctx.relation_rights(id, relation).contains(Privilege::Select);
         if all && masked.is_empty() {
             return Ok(Self::All);
         }
-        let readable = |column: &Column| {
-            all || column.acl.as_ref().is_some_and(|acl| acl.held_by(&ctx.roles).contains(Privilege::Select))
-        };
+        let readable = |column: &Column| all || ctx.column_rights(id, column).contains(Privilege::Select);
         let shown =
             relation.columns.iter().enumerate().filter(|(index, column)| !masked.contains(index) && readable(column));
         Ok(Self::Only(shown.map(|(index, _)| index).collect()))

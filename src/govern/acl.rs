@@ -33,6 +33,8 @@ pub enum Privilege {
     Connect,
     /// Kept and shown; there is no VACUUM, ANALYZE or the like.
     Maintain,
+    /// Set a tag on what is one's own; not PostgreSQL's.
+    Apply,
 }
 
 impl Privilege {
@@ -51,6 +53,7 @@ impl Privilege {
         Self::Temporary,
         Self::Connect,
         Self::Maintain,
+        Self::Apply,
     ];
 
     /// How an `aclitem` writes it.
@@ -69,6 +72,7 @@ impl Privilege {
             Self::Temporary => 'T',
             Self::Connect => 'c',
             Self::Maintain => 'm',
+            Self::Apply => 'p',
         }
     }
 
@@ -88,6 +92,7 @@ impl Privilege {
             Self::Temporary => "TEMPORARY",
             Self::Connect => "CONNECT",
             Self::Maintain => "MAINTAIN",
+            Self::Apply => "APPLY",
         }
     }
 
@@ -133,6 +138,10 @@ impl PrivilegeSet {
     /// What GRANT ALL means for a schema.
     pub fn schema() -> Self {
         Self::of(&[Privilege::Usage, Privilege::Create])
+    }
+    /// What GRANT ALL means for a tag.
+    pub fn tag() -> Self {
+        Self::of(&[Privilege::Apply])
     }
     /// What GRANT ALL means for the database.
     pub fn database() -> Self {

@@ -7,9 +7,11 @@ mod password;
 mod policy;
 pub mod predefined;
 mod role;
+mod tag;
 
 pub use acl::{Acl, AclItem, Grantee, Privilege, PrivilegeSet};
 pub use defaults::{DefaultPrivileges, ObjectKind, initial_acl};
 pub use password::{MOCK_ITERATIONS, PasswordError, PasswordVerifier, ScramVerifier};
 pub use policy::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY};
 pub use role::{Membership, Role, best_admin, can_set, closure, is_member};
+pub use tag::{Tag, TagAssignment, TagGrant, TagLevel, TagMask};

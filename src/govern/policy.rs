@@ -93,6 +93,18 @@ pub struct MaskingPolicy {
     pub search_path: Vec<String>,
 }
 
+impl MaskingPolicy {
+    /// Whether an argument may be a column of a type: of the same type but for its modifier, or text of any kind both.
+    pub fn takes(argument: &PgType, column: &PgType) -> bool {
+        argument.oid() == column.oid() || (argument.is_text() && column.is_text())
+    }
+
+    /// Whether it is a mask of one argument for a column of a type.
+    pub fn masks(&self, column: &PgType) -> bool {
+        matches!(self.arguments.as_slice(), [(_, argument)] if Self::takes(argument, column))
+    }
+}
+
 /// `ATTACH MASKING POLICY … ON relation (column) USING (columns) TO grantee PRIORITY n`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskAttachment {

@@ -63,6 +63,11 @@ pub enum AppliedPolicy {
         /// The column's name.
         column: String,
     },
+    /// A column that may not be read: policies are for its tag, but none for its type.
+    Nothing {
+        /// The column's name.
+        column: String,
+    },
 }
 
 impl fmt::Display for AppliedPolicy {
@@ -72,6 +77,7 @@ impl fmt::Display for AppliedPolicy {
             Self::Restrictive(policy) => write!(f, "restrictive row policy {policy}"),
             Self::NoRow => f.write_str("no row policy, no row"),
             Self::Mask { policy, column } => write!(f, "masking policy {policy} on column {column}"),
+            Self::Nothing { column } => write!(f, "no masking policy for the type of column {column}, no value"),
         }
     }
 }

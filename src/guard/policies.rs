@@ -1,10 +1,12 @@
 //! Which policies apply to whom.
 
-use crate::catalog::Relation;
+use std::collections::BTreeMap;
+
+use crate::catalog::{Column, Relation, RelationKind};
 use crate::context::Context;
 use crate::error::{Report, SqlState};
 use crate::govern::predefined::READ_UNMASKED;
-use crate::govern::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy};
+use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, TagLevel};
 use crate::name::ObjectId;
 
 /// Row policies that apply to a command. A row is visible if some permissive policy and every restrictive one say so;
@@ -54,10 +56,38 @@ pub fn row_policies<'a>(
 pub struct ChosenMask<'a> {
     /// Index of the column in the relation.
     pub column: usize,
-    /// Its expression stands in the column's place.
-    pub policy: &'a MaskingPolicy,
+    /// Its expression stands in the column's place; `None`: the column may not be read, and NULL stands there.
+    pub policy: Option<&'a MaskingPolicy>,
     /// Column ids of the policy's arguments.
-    pub inputs: &'a [i32],
+    pub inputs: Vec<i32>,
+}
+
+/// What decides how a reader sees a column.
+#[derive(Clone, Debug)]
+pub struct Attached<'a> {
+    /// Index of the column in the relation.
+    pub column: usize,
+    /// What stands in the column's place.
+    pub shown: Shown,
+    /// Column ids of the policy's arguments.
+    pub inputs: Vec<i32>,
+    /// For whom it counts.
+    pub grantee: &'a Grantee,
+    /// As it was attached with.
+    pub priority: i32,
+    /// The tag that it comes by, with its value; `None`: it is attached to the column.
+    pub tag: Option<(ObjectId, &'a str)>,
+}
+
+/// What stands in a masked column's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// The column itself: the built-in identity is attached.
+    Raw,
+    /// What a masking policy makes of it.
+    Masked(ObjectId),
+    /// Nothing: there is a policy for its tag, but none for its type; or it is computed from what is masked by a tag.
+    Nothing,
 }
 
 /// Why no mask can be chosen for a column.
@@ -117,37 +147,107 @@ pub fn masks<'a>(
     id: ObjectId,
     relation: &Relation,
 ) -> Result<Vec<ChosenMask<'a>>, MaskError> {
-    let chosen = attachments(ctx, reader, id, relation)?.into_iter().filter_map(|(column, attachment)| {
-        // No policy: the built-in identity.
-        let policy = ctx.catalog.masking_policy(attachment.policy?)?;
-        Some(ChosenMask { column, policy, inputs: &attachment.inputs })
+    let chosen = attachments(ctx, reader, id, relation)?.into_iter().filter_map(|attached| {
+        let policy = match attached.shown {
+            Shown::Raw => return None,
+            // One that is gone shows nothing.
+            Shown::Masked(policy) => ctx.catalog.masking_policy(policy),
+            Shown::Nothing => None,
+        };
+        Some(ChosenMask { column: attached.column, policy, inputs: attached.inputs })
     });
     Ok(chosen.collect())
 }
 
-/// What decides how a reader sees a relation's columns, by their index: for each the attachment with the highest priority
-/// among those for his roles. Superusers and members of `pg_read_unmasked` see the data as it is; owners do not.
+/// Attached to the column itself; a tag's level is below.
+const OWN: Option<TagLevel> = None;
+
+/// What decides how a reader sees a relation's columns, by their index. Of those for his roles, attached to a column or to a
+/// tag that it has, the highest priority counts, then what is nearest to the column. Superusers and members of
+/// `pg_read_unmasked` see the data as it is; owners do not.
 pub fn attachments<'a>(
     ctx: &'a Context,
     reader: &Reader,
     id: ObjectId,
     relation: &Relation,
-) -> Result<Vec<(usize, &'a MaskAttachment)>, MaskError> {
+) -> Result<Vec<Attached<'a>>, MaskError> {
     if reader.exempt {
         return Ok(Vec::new());
     }
-    let all = ctx.catalog.mask_attachments(id).map(|(_, attachment)| attachment);
-    let all: Vec<_> = all.filter(|attachment| attachment.grantee.includes(&reader.roles)).collect();
-    let mut chosen = Vec::new();
+    let own: Vec<&MaskAttachment> = ctx
+        .catalog
+        .mask_attachments(id)
+        .map(|(_, attachment)| attachment)
+        .filter(|attachment| attachment.grantee.includes(&reader.roles))
+        .collect();
+    let mut chosen: Vec<Attached<'a>> = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
-        let candidates: Vec<_> = all.iter().copied().filter(|attachment| attachment.column == column.id).collect();
-        let Some(highest) = candidates.iter().map(|attachment| attachment.priority).max() else { continue };
-        let mut best = candidates.into_iter().filter(|attachment| attachment.priority == highest);
+        let attached = own.iter().filter(|attachment| attachment.column == column.id).map(|attachment| {
+            let found = Attached {
+                column: index,
+                shown: attachment.policy.map_or(Shown::Raw, Shown::Masked),
+                inputs: attachment.inputs.clone(),
+                grantee: &attachment.grantee,
+                priority: attachment.priority,
+                tag: None,
+            };
+            (OWN, found)
+        });
+        let mut candidates: Vec<_> = attached.collect();
+        // A view shows what the masks of its tables leave.
+        let has_rows = matches!(relation.storage, RelationKind::Table(_) | RelationKind::External(_));
+        let tags = if has_rows { ctx.catalog.tags_of(id, Some(column.id)) } else { BTreeMap::new() };
+        for (tag, (value, level)) in tags {
+            let masks = ctx.catalog.tag_masks(tag).map(|(_, mask)| mask);
+            let mine = masks.filter(|mask| {
+                mask.grantee.includes(&reader.roles) && mask.value.as_deref().is_none_or(|wanted| wanted == value)
+            });
+            candidates.extend(mine.map(|mask| {
+                let fits = |policy| ctx.catalog.masking_policy(policy).is_some_and(|policy| policy.masks(&column.pg));
+                let shown = match mask.policy {
+                    None => Shown::Raw,
+                    Some(policy) if fits(policy) => Shown::Masked(policy),
+                    Some(_) => Shown::Nothing,
+                };
+                let (grantee, priority) = (&mask.grantee, mask.priority);
+                let inputs = vec![column.id];
+                (Some(level), Attached { column: index, shown, inputs, grantee, priority, tag: Some((tag, value)) })
+            }));
+        }
+        let rank = |level: &Option<TagLevel>, found: &Attached<'_>| (found.priority, level.is_none(), *level);
+        let Some(highest) = candidates.iter().map(|(level, found)| rank(level, found)).max() else { continue };
+        candidates.retain(|(level, found)| rank(level, found) == highest);
+        // A tag may have a policy for each type.
+        if candidates.iter().any(|(_, found)| found.shown != Shown::Nothing) {
+            candidates.retain(|(_, found)| found.shown != Shown::Nothing);
+        }
+        let mut best = candidates.into_iter().map(|(_, found)| found);
         let Some(first) = best.next() else { continue };
-        if best.any(|other| other.policy != first.policy || other.inputs != first.inputs) {
+        if best.any(|other| other.shown != first.shown || other.inputs != first.inputs) {
             return Err(MaskError::Ambiguous { relation: relation.name.clone(), column: column.name.clone() });
         }
-        chosen.push((index, first));
+        chosen.push(first);
     }
+    computed(relation, &mut chosen);
     Ok(chosen)
+}
+
+/// A generated column that nobody thought of shows nothing of what a tag hides. (Who attaches a mask to a column must mask
+/// what is computed from it.)
+fn computed(relation: &Relation, chosen: &mut Vec<Attached<'_>>) {
+    let mut found = Vec::new();
+    for (index, column) in relation.columns.iter().enumerate() {
+        let Some(generated) = &column.generated else { continue };
+        if chosen.iter().any(|attached| attached.column == index) {
+            continue;
+        }
+        let source = chosen.iter().find(|attached| {
+            let reads = |column: &Column| generated.columns.contains(&column.id);
+            attached.tag.is_some()
+                && attached.shown != Shown::Raw
+                && relation.columns.get(attached.column).is_some_and(reads)
+        });
+        found.extend(source.map(|source| Attached { column: index, shown: Shown::Nothing, ..source.clone() }));
+    }
+    chosen.extend(found);
 }

@@ -26,9 +26,14 @@ impl Word {
         !self.quoted && self.text == keyword
     }
 
-    /// What follows a sign that has a meaning, such as `+` and `/`.
+    /// What follows a sign that has a meaning, such as `+`.
     pub(super) fn after(&self, sign: char) -> Option<&str> {
         if self.quoted { None } else { self.text.strip_prefix(sign) }
+    }
+
+    /// The regular expression that it is, after `/`, quoted or not: one with a comma in it must be quoted.
+    pub(super) fn pattern(&self) -> Option<&str> {
+        self.text.strip_prefix('/')
     }
 }
 

@@ -1,11 +1,14 @@
 //! Passwords that an LDAP directory knows: it is asked to let the user in (RFC 4513, simple bind), under the name that a
 //! pattern gives, or that of the one entry that is found for him. Always under TLS, but on the machine itself.
 
+use std::panic::catch_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ldap3::{LdapConnAsync, LdapConnSettings, Scope, SearchEntry, dn_escape, ldap_escape};
+use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::rule::Options;
@@ -13,6 +16,8 @@ use crate::tls::client_config;
 
 /// How long the directory may take for each answer.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Users that one rule's directory is asked about at once.
+const AT_ONCE: usize = 16;
 /// The result of a bind whose password is wrong, or whose user does not exist.
 const INVALID_CREDENTIALS: u32 = 49;
 
@@ -22,9 +27,11 @@ pub struct Directory {
     /// Tried in order until one answers: `ldap://host:port`.
     urls: Vec<String>,
     start_tls: bool,
-    /// PEM file with the authorities that are believed; `None`: those of the operating system.
-    authorities: Option<PathBuf>,
+    /// Whose certificates are believed.
+    tls: Arc<ClientConfig>,
     find: Find,
+    /// How many are asked about at once.
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,9 +61,6 @@ pub enum LdapError {
     /// Our own name or password is not right, or the search is refused.
     #[error("the LDAP server refuses to search for users")]
     Refused(#[source] ldap3::LdapError),
-    /// The file with the authorities cannot be used.
-    #[error("the authorities of the LDAP server cannot be read")]
-    Authorities(#[source] std::io::Error),
 }
 
 impl Directory {
@@ -133,7 +137,9 @@ impl Directory {
                 Find::Search { base, scope, filter, bind }
             }
         };
-        Ok(Self { urls, start_tls, authorities: options.take("cafile").map(PathBuf::from), find })
+        let authorities = options.take("cafile").map(PathBuf::from);
+        let tls = client_config(authorities.as_deref()).map_err(|error| format!("invalid cafile: {error}"))?;
+        Ok(Self { urls, start_tls, tls: Arc::new(tls), find, turns: Arc::new(Semaphore::new(AT_ONCE)) })
     }
 
     /// Whether the directory lets a user in with a password. An empty one is wrong: many servers take such a bind for one of
@@ -142,6 +148,7 @@ impl Directory {
         if password.is_empty() || user.is_empty() {
             return Ok(false);
         }
+        let Ok(_turn) = self.turns.acquire().await else { return Ok(false) };
         let name = match &self.find {
             Find::Pattern { prefix, suffix } => format!("{prefix}{}{suffix}", dn_escape(user)),
             Find::Search { base, scope, filter, bind } => {
@@ -153,11 +160,14 @@ impl Directory {
                 let filter = filter.replace("$username", &ldap_escape(user));
                 let found = server.with_timeout(TIMEOUT).search(base, *scope, &filter, vec!["1.1"]).await;
                 let (entries, _) = found.and_then(ldap3::SearchResult::success).map_err(LdapError::Refused)?;
-                let _closing = server.unbind().await;
                 // Referrals are not followed, and no entry.
                 let mut entries = entries.into_iter().filter(|entry| !entry.is_ref() && !entry.is_intermediate());
                 match (entries.next(), entries.next()) {
-                    (Some(entry), None) => SearchEntry::construct(entry).dn,
+                    // It panics on an entry that is none.
+                    (Some(entry), None) => match catch_unwind(|| SearchEntry::construct(entry).dn) {
+                        Ok(name) => name,
+                        Err(_panic) => return Ok(false),
+                    },
                     _ => return Ok(false),
                 }
             }
@@ -167,7 +177,6 @@ impl Directory {
         }
         let mut server = self.connect().await?;
         let bound = server.with_timeout(TIMEOUT).simple_bind(&name, password).await.map_err(LdapError::Unavailable)?;
-        let _closing = server.unbind().await;
         match bound.rc {
             0 => Ok(true),
             INVALID_CREDENTIALS => Ok(false),
@@ -183,13 +192,12 @@ impl Directory {
     }
 
     async fn connect(&self) -> Result<ldap3::Ldap, LdapError> {
-        let tls = Arc::new(client_config(self.authorities.as_deref()).map_err(LdapError::Authorities)?);
         let mut last = ldap3::LdapError::UnknownScheme(String::new());
         for url in &self.urls {
             let settings = LdapConnSettings::new()
                 .set_conn_timeout(TIMEOUT)
                 .set_starttls(self.start_tls)
-                .set_config(Arc::clone(&tls));
+                .set_config(Arc::clone(&self.tls));
             match LdapConnAsync::with_settings(settings, url).await {
                 Ok((connection, server)) => {
                     ldap3::drive!(connection);

@@ -48,7 +48,7 @@ impl Mapping {
             _ => Err(format!("multiple values in the {what} field")),
         };
         let (map, system, role) = (single(map, "map")?, single(system, "system user")?, single(role, "role")?);
-        let outside = match system.after('/') {
+        let outside = match system.pattern() {
             Some(pattern) => Outside::Like(name_pattern(pattern)?),
             None => Outside::Is(system.text.clone()),
         };
@@ -58,6 +58,13 @@ impl Mapping {
             && pattern.captures_len() < 2
         {
             return Err(format!("regular expression \"{}\" has no subexpressions as requested by \\1", system.text));
+        }
+        // Of a name that is longer, only a part would count: `anna` would be `ann` for `/^(ann|anna)`.
+        if let (Inside::Is(name), Outside::Like(pattern)) = (&inside, &outside)
+            && name.contains("\\1")
+            && !(pattern.as_str().starts_with('^') && pattern.as_str().ends_with('$'))
+        {
+            return Err(format!("regular expression \"{}\" must begin with ^ and end with $ for \\1", system.text));
         }
         Ok(Self { map: map.text, system: system.text, role: role.text, outside, inside })
     }
@@ -88,7 +95,7 @@ fn inside(role: &Word) -> Result<Inside, String> {
         Inside::All
     } else if let Some(group) = role.after('+') {
         Inside::Member(group.to_owned())
-    } else if let Some(pattern) = role.after('/') {
+    } else if let Some(pattern) = role.pattern() {
         Inside::Like(name_pattern(pattern)?)
     } else {
         Inside::Is(role.text.clone())
@@ -151,6 +158,7 @@ mod tests {
         for (text, fault) in [
             ("m a", "expected a map"),
             ("m /x \\1", "no subexpressions"),
+            ("m /^(ann|anna) \\1", "must begin with ^ and end with $"),
             ("m /( y", "invalid regular expression"),
             ("m a,b c", "multiple values"),
         ] {

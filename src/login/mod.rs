@@ -58,11 +58,14 @@ impl LoginFiles {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts in force what the files say now.
-    pub fn reload(&self) -> Result<(), LoginFileError> {
-        let new = Arc::new(load(self.rules.as_deref(), self.maps.as_deref())?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(())
+    /// What the files say now.
+    pub fn read(&self) -> Result<Login, LoginFileError> {
+        load(self.rules.as_deref(), self.maps.as_deref())
+    }
+
+    /// Puts something in force for those who come from now on.
+    pub fn put(&self, new: Login) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 
     /// Asks the server to read its files again (`pg_reload_conf()`).
@@ -100,6 +103,10 @@ fn load(rules: Option<&Path>, maps: Option<&Path>) -> Result<Login, LoginFileErr
         None => read_rules(DEFAULT_RULES).into_iter().filter_map(|line| line.entry.ok()).collect(),
     };
     let maps = maps.map(|path| usable(path, read_maps, &mut faults)).unwrap_or_default();
+    if rules.is_empty() && faults.is_empty() {
+        // Nobody could come in, not even to mend it: a file that is being written, most likely.
+        faults.push("the file of rules contains no entries".to_owned());
+    }
     if faults.is_empty() { Ok(Login { rules, maps: UserMaps(maps) }) } else { Err(LoginFileError(faults)) }
 }
 

@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
 use url::Url;
 
 use super::ldap::is_loopback;
@@ -106,14 +106,20 @@ fn https(url: &str) -> Result<(), String> {
     }
 }
 
-/// The keys of all issuers that were asked.
+/// The keys of all issuers that were asked. Each issuer is asked by one at a time, and nobody waits for another's.
 #[derive(Debug, Default)]
-pub struct Issuers(Mutex<HashMap<Issuer, Known>>);
+pub struct Issuers(Mutex<HashMap<Source, Arc<tokio::sync::Mutex<Known>>>>);
 
-#[derive(Debug)]
+/// Where keys come from: an issuer, and whose certificates are believed.
+type Source = (String, Option<PathBuf>);
+
+#[derive(Debug, Default)]
 struct Known {
-    keys: JwkSet,
-    asked: Instant,
+    keys: Vec<Jwk>,
+    /// When the issuer told them.
+    told: Option<Instant>,
+    /// When it was asked the last time, whether or not it answered.
+    asked: Option<Instant>,
 }
 
 #[derive(Deserialize)]
@@ -164,24 +170,28 @@ impl Issuers {
 
     /// The issuer's key of a name, or its only one.
     async fn key(&self, issuer: &Issuer, name: Option<&str>) -> Result<Jwk, OAuthError> {
-        let mut all = self.0.lock().await;
-        let find = |keys: &JwkSet| match (name, keys.keys.as_slice()) {
-            (Some(name), _) => keys.find(name).cloned(),
+        let source = (issuer.url.clone(), issuer.authorities.clone());
+        let known = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(source).or_default());
+        let mut known = known.lock().await;
+        let find = |keys: &[Jwk]| match (name, keys) {
+            (Some(name), keys) => keys.iter().find(|key| key.common.key_id.as_deref() == Some(name)).cloned(),
             (None, [only]) => Some(only.clone()),
             (None, _) => None,
         };
-        if let Some(known) = all.get(issuer) {
-            let age = known.asked.elapsed();
-            let found = find(&known.keys);
-            if age < ASK_AGAIN || (age < KEYS_LAST && found.is_some()) {
-                return found.ok_or(OAuthError::Key);
-            }
+        let younger = |moment: Option<Instant>, than: Duration| moment.is_some_and(|moment| moment.elapsed() < than);
+        let found = find(&known.keys).filter(|_| younger(known.told, KEYS_LAST));
+        if found.is_none() && younger(known.asked, ASK_AGAIN) {
+            return Err(OAuthError::Key);
         }
-        // Also after a failure it is not asked again at once.
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        // Also after a failure it is not asked again at once; the keys that it told stay as long as they would.
         let asked = ask(issuer).await;
-        let keys = asked.as_ref().map_or_else(|_| JwkSet { keys: Vec::new() }, Clone::clone);
-        all.insert(issuer.clone(), Known { keys, asked: Instant::now() });
-        find(&asked?).ok_or(OAuthError::Key)
+        known.asked = Some(Instant::now());
+        known.keys = asked?.keys;
+        known.told = known.asked;
+        find(&known.keys).ok_or(OAuthError::Key)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::file::{Field, Word};
 use super::ldap::Directory;
@@ -370,15 +370,17 @@ fn user_name(word: &Word) -> Result<Name, String> {
 }
 
 fn named(word: &Word) -> Result<Name, String> {
-    match (word.after('/'), word.after('@')) {
+    match (word.pattern(), word.after('@')) {
         (Some(pattern), _) => Ok(Name::Like(name_pattern(pattern)?)),
         (_, Some(_)) => Err(format!("a file of names (\"{}\") is not supported", word.text)),
         _ => Ok(Name::Is(word.text.clone())),
     }
 }
 
+/// A pattern of names, in the syntax of the crate `regex`.
 pub(super) fn name_pattern(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("invalid regular expression \"{pattern}\": {error}"))
+    let built = RegexBuilder::new(pattern).dot_matches_new_line(true).build();
+    built.map_err(|error| format!("invalid regular expression \"{pattern}\": {error}"))
 }
 
 #[cfg(test)]
@@ -400,6 +402,7 @@ mod tests {
             hostnossl all        /^app_     192.168.0.0 255.255.0.0 scram-sha-256
             host    "all","replication" "all" 127.0.0.1/32  password
             host    samerole     ann        all             scram-sha-256
+            host    all          "/^(tmp|svc)_.{2,4}$"      all reject
         "#;
         let rules: Vec<_> = read_rules(text).into_iter().map(|line| line.entry.unwrap()).collect();
         let method = |address: &str, encrypted: bool, database: &str, user: &str| {
@@ -423,6 +426,8 @@ mod tests {
         assert_eq!(method("127.0.0.1", true, "replication", "all"), Some((5, "password")));
         assert_eq!(method("127.0.0.1", true, "x", "bob"), None);
         assert_eq!(method("11.1.2.3", false, "staff", "ann"), Some((6, "scram-sha-256")));
+        assert_eq!(method("11.1.2.3", false, "x", "svc_ab"), Some((7, "reject")));
+        assert_eq!(method("11.1.2.3", false, "x", "svc_a"), None);
     }
 
     #[test]

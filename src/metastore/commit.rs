@@ -788,6 +788,8 @@ fn check_names(head: &CatalogState, next: &CatalogState, changes: &[Change]) -> 
                 Namespace::MaskingPolicy => ("masking policy", SqlState::DUPLICATE_OBJECT),
                 Namespace::Credential => ("storage credential", SqlState::DUPLICATE_OBJECT),
                 Namespace::Type(_) => ("type", SqlState::DUPLICATE_OBJECT),
+                Namespace::Tag => ("tag", SqlState::DUPLICATE_OBJECT),
+                Namespace::TagAssignment(_) => return Err(conflict("The same tag was set at the same time.")),
             };
             return Err(CommitError::Duplicate { kind, name: name.clone(), code });
         }

@@ -35,6 +35,10 @@ pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Resu
         Body::MaskAttachment(_) => "mask_attachment",
         Body::Credential(_) => "credential",
         Body::Type(_) => "type",
+        Body::Tag(_) => "tag",
+        Body::TagAssignment(_) => "tag_assignment",
+        Body::TagMask(_) => "tag_mask",
+        Body::TagGrant(_) => "tag_grant",
     };
     Ok(vec![id.0.into(), kind.into(), version.0.into(), text.into()])
 }
@@ -78,7 +82,11 @@ pub(super) fn end_ducklake(script: &mut Script, snapshot: SnapshotId, id: Object
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_)
-        | Body::Type(_) => None,
+        | Body::Type(_)
+        | Body::Tag(_)
+        | Body::TagAssignment(_)
+        | Body::TagMask(_)
+        | Body::TagGrant(_) => None,
     }
 }
 
@@ -130,7 +138,11 @@ pub(super) fn put_ducklake(
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_)
-        | Body::Type(_) => None,
+        | Body::Type(_)
+        | Body::Tag(_)
+        | Body::TagAssignment(_)
+        | Body::TagMask(_)
+        | Body::TagGrant(_) => None,
     }
 }
 

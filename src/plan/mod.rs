@@ -219,6 +219,8 @@ pub enum Right {
     /// ADMIN OPTION on a role, and the attribute CREATEROLE unless it is to grant, revoke or comment; a superuser's role is for
     /// superusers. What for, as the error's message says it: `grant`.
     Admin(ObjectId, &'static str),
+    /// APPLY on a tag.
+    Apply(ObjectId),
     /// A privilege on the one database.
     Database(Privilege),
     /// A privilege on a schema.

@@ -167,7 +167,7 @@ impl<'a> Names<'a> {
         if !matches!(now.storage, RelationKind::Table(_)) {
             return Err(unsupported(format!("the past of a {}", now.kind_name())).into());
         }
-        if !scope.ctx.may_read_all(now) {
+        if !scope.ctx.may_read_all(id, now) {
             let message = format!("permission denied for table {}", now.name);
             let error = Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message);
             return Err(error.detail("The past of a table may be read by those who may read all of it.").into());

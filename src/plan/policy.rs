@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema, ScalarValue, TableReference};
 use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
@@ -58,7 +58,10 @@ fn applied(relation: &Relation, rules: Option<&RowRules<'_>>, masks: &[ChosenMas
     }
     all.extend(masks.iter().filter_map(|mask| {
         let column = relation.columns.get(mask.column)?.name.clone();
-        Some(AppliedPolicy::Mask { policy: mask.policy.name.clone(), column })
+        Some(match mask.policy {
+            Some(policy) => AppliedPolicy::Mask { policy: policy.name.clone(), column },
+            None => AppliedPolicy::Nothing { column },
+        })
     }));
     all
 }
@@ -153,9 +156,14 @@ pub(super) fn checks(
 }
 
 fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
-    let arguments = &mask.policy.arguments;
+    let Some(policy) = mask.policy else {
+        let masked = relation.columns.get(mask.column).map(|column| field("", &column.pg, true));
+        let pg = masked.map_or(arrow::datatypes::DataType::Null, |field| field.data_type().clone());
+        return Ok(Expr::Literal(ScalarValue::try_new_null(&pg).map_err(SqlError::from_engine)?, None));
+    };
+    let arguments = &policy.arguments;
     let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
-    let bound = expression(&scope.with_path(&mask.policy.search_path), &mask.policy.expression, &schema, within)?;
+    let bound = expression(&scope.with_path(&policy.search_path), &policy.expression, &schema, within)?;
     // From the policy's arguments to the columns it is attached to.
     let replaced = bound.transform(|expr| {
         Ok(match &expr {

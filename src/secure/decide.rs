@@ -3,12 +3,17 @@
 use crate::catalog::{Body, IdentityKind, Relation, RelationKind};
 use crate::context::Context;
 use crate::error::{Plain, SqlState, internal};
-use crate::govern::{Acl, Privilege, PrivilegeSet, best_admin, can_set};
+use crate::govern::predefined::SECURITY_ADMIN;
+use crate::govern::{Privilege, best_admin, can_set};
+use crate::guard::{ChosenMask, Reader, masks};
 use crate::name::ObjectId;
 use crate::pg::SequenceAction;
 use crate::plan::{Attribute, Need, Right};
 
 pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
+    if let Right::Relation { id, privilege: Privilege::Select, columns } = &need.right {
+        readable(ctx, *id, columns)?;
+    }
     let as_role;
     let who = if need.role == ctx.role {
         ctx
@@ -47,6 +52,12 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
             if who.roles.contains(role) { Ok(()) } else { Err(error()) }
         }
         Right::Admin(role, doing) => admin(who, *role, doing),
+        Right::Apply(id) => {
+            let tag = who.catalog.tag(*id).ok_or_else(|| internal("a need for a tag that is gone"))?;
+            let held =
+                who.roles.contains(&SECURITY_ADMIN) || who.rights(&tag.effective_acl()).contains(Privilege::Apply);
+            if held { Ok(()) } else { Err(denied(format!("permission denied for tag {}", tag.name))) }
+        }
         Right::Database(privilege) => {
             let held = who.catalog.database().and_then(|database| database.acl.as_ref()).map(|acl| who.rights(acl));
             let name = crate::catalog::DATABASE_NAME;
@@ -67,14 +78,13 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         Right::Sequence(id, action) => sequence(who, *id, *action),
         Right::AnyColumn { id, privilege } => {
             let relation = usable(who, *id)?;
-            let held = who.relation_rights(relation);
-            let any =
-                relation.columns.iter().any(|column| column_rights(who, column.acl.as_ref()).contains(*privilege));
+            let held = who.relation_rights(*id, relation);
+            let any = relation.columns.iter().any(|column| who.column_rights(*id, column).contains(*privilege));
             if held.contains(*privilege) || any { Ok(()) } else { Err(denied_relation(relation)) }
         }
         Right::AnyOf { id, privileges } => {
             let relation = usable(who, *id)?;
-            let held = who.relation_rights(relation);
+            let held = who.relation_rights(*id, relation);
             let any = privileges.iter().any(|privilege| held.contains(*privilege));
             if any { Ok(()) } else { Err(denied_relation(relation)) }
         }
@@ -157,27 +167,36 @@ fn usable(who: &Context, id: ObjectId) -> Result<&Relation, Plain> {
     Err(denied(format!("permission denied for schema {schema}")))
 }
 
-fn column_rights(who: &Context, acl: Option<&Acl>) -> PrivilegeSet {
-    acl.map(|acl| acl.held_by(&who.roles)).unwrap_or_default()
-}
-
 fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32]) -> Result<(), Plain> {
     let relation = usable(who, id)?;
-    if who.relation_rights(relation).contains(privilege) {
+    if who.relation_rights(id, relation).contains(privilege) {
         return Ok(());
     }
     // Lineage counts columns by position; grants go by column id.
     let held = |position: &i32| {
         let column = usize::try_from(*position).ok().and_then(|index| relation.columns.get(index));
-        column.is_some_and(|column| column_rights(who, column.acl.as_ref()).contains(privilege))
+        column.is_some_and(|column| who.column_rights(id, column).contains(privilege))
     };
     if !columns.is_empty() && columns.iter().all(held) { Ok(()) } else { Err(denied_relation(relation)) }
+}
+
+/// A column that shows nothing to whoever asks is not read, whoever's rights count. `42501`
+fn readable(ctx: &Context, id: ObjectId, columns: &[i32]) -> Result<(), Plain> {
+    let Some(relation) = ctx.catalog.relation(id) else { return Ok(()) };
+    // An ambiguous mask is told of where it is bound.
+    let Ok(masks) = masks(ctx, &Reader::of(ctx), id, relation) else { return Ok(()) };
+    let hidden = |mask: &ChosenMask<'_>| i32::try_from(mask.column).is_ok_and(|at| columns.contains(&at));
+    let Some(mask) = masks.iter().find(|mask| mask.policy.is_none() && hidden(mask)) else { return Ok(()) };
+    let column = relation.columns.get(mask.column).map(|column| column.name.as_str()).unwrap_or_default();
+    let message = format!("permission denied for column \"{column}\" of relation \"{}\"", relation.name);
+    let detail = "Masking policies are attached to its tag, or to the tag of what it is computed from, but none is for its type.";
+    Err(denied(message).detail(detail))
 }
 
 /// USAGE or UPDATE; the sequence of an identity column comes with INSERT on its table.
 fn sequence(who: &Context, id: ObjectId, action: SequenceAction) -> Result<(), Plain> {
     let relation = usable(who, id)?;
-    let held = who.relation_rights(relation);
+    let held = who.relation_rights(id, relation);
     let suffices = match action {
         SequenceAction::Next { .. } => held.contains(Privilege::Usage) || held.contains(Privilege::Update),
         SequenceAction::Current => held.contains(Privilege::Usage) || held.contains(Privilege::Select),
@@ -193,11 +212,11 @@ fn sequence(who: &Context, id: ObjectId, action: SequenceAction) -> Result<(), P
         RelationKind::Sequence(sequence) => sequence.owned_by,
         RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_) | RelationKind::Index(_) => None,
     };
-    let table = owner.and_then(|(table, column)| Some((who.catalog.relation(table)?, column)));
-    let comes_along = table.is_some_and(|(table, column)| {
+    let table = owner.and_then(|(table, column)| Some((table, who.catalog.relation(table)?, column)));
+    let comes_along = table.is_some_and(|(id, table, column)| {
         let identity = table.column_by_id(column).and_then(|column| column.identity.as_ref());
         identity.is_some_and(|identity| identity.kind != IdentityKind::Serial)
-            && who.relation_rights(table).contains(Privilege::Insert)
+            && who.relation_rights(id, table).contains(Privilege::Insert)
     });
     if comes_along { Ok(()) } else { Err(denied_relation(relation)) }
 }
@@ -213,9 +232,14 @@ fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {
         Body::Database(database) => format!("must be owner of database {}", database.name),
         Body::MaskingPolicy(policy) => format!("must be owner of masking policy {}", policy.name),
         Body::Type(user_type) => format!("must be owner of {} {}", user_type.kind_name(), user_type.name),
-        Body::Role(_) | Body::RowPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => {
-            "must be superuser".to_owned()
-        }
+        Body::Tag(tag) => format!("must be owner of tag {}", tag.name),
+        Body::Role(_)
+        | Body::RowPolicy(_)
+        | Body::MaskAttachment(_)
+        | Body::Credential(_)
+        | Body::TagAssignment(_)
+        | Body::TagMask(_)
+        | Body::TagGrant(_) => "must be superuser".to_owned(),
     }))
 }
 
@@ -224,8 +248,8 @@ fn anything(who: &Context, id: ObjectId, column: Option<i32>) -> Result<(), Plai
     let (held, shown) = match &entry.body {
         Body::Relation(relation) => {
             let column = column.and_then(|column| relation.column_by_id(column));
-            let on_column = column_rights(who, column.and_then(|column| column.acl.as_ref()));
-            (who.relation_rights(relation).with(on_column), denied_relation(relation))
+            let on_column = column.map(|column| who.column_rights(id, column)).unwrap_or_default();
+            (who.relation_rights(id, relation).with(on_column), denied_relation(relation))
         }
         Body::Schema(schema) => {
             (who.schema_rights(schema), denied(format!("permission denied for schema {}", schema.name)))
@@ -234,11 +258,15 @@ fn anything(who: &Context, id: ObjectId, column: Option<i32>) -> Result<(), Plai
             database.acl.as_ref().map(|acl| who.rights(acl)).unwrap_or_default(),
             denied(format!("permission denied for database {}", database.name)),
         ),
+        Body::Tag(tag) => (who.rights(&tag.effective_acl()), denied(format!("permission denied for tag {}", tag.name))),
         Body::Role(_)
         | Body::RowPolicy(_)
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_)
+        | Body::TagAssignment(_)
+        | Body::TagMask(_)
+        | Body::TagGrant(_)
         | Body::Type(_) => {
             return Err(internal("a grant on an object that has no ACL"));
         }

@@ -13,11 +13,12 @@ use futures::{Stream, StreamExt};
 
 use super::{Run, Session};
 use crate::audit::{Audit, Class, Entry, Object};
+use crate::catalog::Body;
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::govern::{PolicyCommand, Privilege, UNMASKED_POLICY};
-use crate::guard::{Reader, attachments, row_policies};
+use crate::guard::{Reader, Shown, attachments, row_policies};
 use crate::name::ObjectId;
 use crate::pg::SequenceAction;
 use crate::plan::{Need, Right};
@@ -48,6 +49,7 @@ impl Seen {
             Right::Sequence(id, SequenceAction::Current) => (*id, "SELECT".to_owned(), &[]),
             Right::Sequence(id, _) => (*id, "USAGE".to_owned(), &[]),
             Right::Own(id) | Right::OwnOr(_, id) => (*id, "OWNER".to_owned(), &[]),
+            Right::Apply(id) => (*id, "APPLY".to_owned(), &[]),
             Right::AnyOf { id, .. } | Right::Anything { id, .. } => (*id, "ANY".to_owned(), &[]),
             Right::Schema(id, privilege) => (*id, privilege.keyword().to_owned(), &[]),
             Right::Superuser(_)
@@ -59,9 +61,12 @@ impl Seen {
         };
         let rights_of = (need.role != ctx.user).then(|| ctx.catalog.role_name(need.role));
         let Some(relation) = ctx.catalog.relation(id) else {
-            let Some(schema) = ctx.catalog.schema(id) else { return };
-            let (name, columns) = (schema.name.clone(), Vec::new());
-            return self.objects.push(Object { name, kind: "schema", privilege, columns, rights_of });
+            let (name, kind) = match ctx.catalog.entry(id).map(|entry| &entry.body) {
+                Some(Body::Schema(schema)) => (schema.name.clone(), "schema"),
+                Some(Body::Tag(tag)) => (tag.name.clone(), "tag"),
+                _ => return,
+            };
+            return self.objects.push(Object { name, kind, privilege, columns: Vec::new(), rights_of });
         };
         let schema = ctx.catalog.schema(relation.schema).map(|schema| schema.name.as_str()).unwrap_or_default();
         let at = |column: &i32| usize::try_from(*column).ok().and_then(|at| relation.columns.get(at));
@@ -95,12 +100,17 @@ impl Seen {
         if command != PolicyCommand::Select {
             return;
         }
-        for (column, attachment) in attachments(ctx, reader, id, relation).unwrap_or_default() {
-            let read = columns.is_empty() || columns.iter().any(|read| usize::try_from(*read) == Ok(column));
-            let Some(masked) = relation.columns.get(column).filter(|_| read) else { continue };
-            let policy = attachment.policy.and_then(|policy| ctx.catalog.masking_policy(policy));
-            let policy = policy.map_or(UNMASKED_POLICY, |policy| policy.name.as_str());
-            self.policies.push(format!("{name}: masking policy {policy} on column {}", masked.name));
+        for attached in attachments(ctx, reader, id, relation).unwrap_or_default() {
+            let read = columns.is_empty() || columns.iter().any(|read| usize::try_from(*read) == Ok(attached.column));
+            let Some(masked) = relation.columns.get(attached.column).filter(|_| read) else { continue };
+            let policy = match attached.shown {
+                Shown::Raw => UNMASKED_POLICY,
+                Shown::Masked(policy) => ctx.catalog.masking_policy(policy).map_or("?", |policy| policy.name.as_str()),
+                Shown::Nothing => continue,
+            };
+            let tag = attached.tag.and_then(|(tag, _)| ctx.catalog.tag(tag));
+            let by = tag.map(|tag| format!(" by tag {}", tag.name)).unwrap_or_default();
+            self.policies.push(format!("{name}: masking policy {policy} on column {}{by}", masked.name));
         }
     }
 }
@@ -109,8 +119,7 @@ impl Seen {
 pub(super) fn are_protected(ctx: &Context, needs: &[Need]) -> bool {
     needs.iter().any(|need| match &need.right {
         Right::Relation { id, .. } | Right::AnyColumn { id, .. } => {
-            ctx.catalog.relation(*id).is_some_and(|relation| relation.row_security)
-                || ctx.catalog.mask_attachments(*id).next().is_some()
+            ctx.catalog.relation(*id).is_some_and(|relation| relation.row_security) || ctx.catalog.has_masks(*id)
         }
         _ => false,
     })

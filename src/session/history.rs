@@ -25,7 +25,7 @@ pub(super) async fn changes(
     to: SnapshotId,
 ) -> Result<Option<Vec<TableChange>>, SqlError> {
     let Some((id, relation)) = ctx.relation(&QualifiedName::parse(name)?) else { return Ok(None) };
-    if !ctx.may_read_all(relation) || !matches!(relation.storage, RelationKind::Table(_)) {
+    if !ctx.may_read_all(id, relation) || !matches!(relation.storage, RelationKind::Table(_)) {
         return Ok(None);
     }
     if from > to {

@@ -9,6 +9,7 @@ use super::layout::Layout;
 use super::role::RoleSpec;
 use super::sequence::SequenceOptions;
 use super::table::{ColumnDefinition, IdentityOption, column_definition, identity};
+use super::tag::TagValues;
 use super::text::SyntaxError;
 use crate::catalog::IdentityKind;
 use crate::name::QualifiedName;
@@ -110,6 +111,13 @@ pub enum AlterTableAction {
     ValidateConstraint(String),
     /// `{SET | RESET} {PARTITIONED | SORTED} BY …`: for rows that are written from now on, and for VACUUM.
     Layout(Layout),
+    /// `SET TAG name = 'value', …` or `UNSET TAG name, …`.
+    Tags {
+        /// `ALTER [COLUMN]`: of one of its columns.
+        column: Option<String>,
+        /// What is said of it.
+        tags: TagValues,
+    },
     /// `ALTER [COLUMN] column …`.
     AlterColumn(String, AlterColumn),
 }
@@ -168,12 +176,22 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command, SyntaxError> {
     let if_exists = c.if_exists();
     let name = c.qualified_name()?;
-    let action = if c.words(&["rename", "to"]) {
+    let tags = if kind == AlterKind::View { super::tag::assignments(c)? } else { None };
+    let action = if let Some(tags) = tags {
+        AlterTableAction::Tags { column: None, tags }
+    } else if c.words(&["rename", "to"]) {
         AlterTableAction::Rename(c.ident()?)
     } else if kind != AlterKind::Index && c.words(&["owner", "to"]) {
         AlterTableAction::Owner(RoleSpec::parse(c)?)
     } else if kind != AlterKind::Index && c.words(&["set", "schema"]) {
         AlterTableAction::SetSchema(c.ident()?)
+    } else if kind == AlterKind::View && c.words(&["alter"]) {
+        let _noise = c.words(&["column"]);
+        let column = c.ident()?;
+        match super::tag::assignments(c)? {
+            Some(tags) => AlterTableAction::Tags { column: Some(column), tags },
+            None => return Err(c.unsupported_or_unexpected("ALTER VIEW … ALTER COLUMN …", &["set", "drop"])),
+        }
     } else if kind == AlterKind::Sequence {
         return super::sequence::alter(c, name, if_exists);
     } else {
@@ -191,6 +209,9 @@ fn is_rename(action: &AlterTableAction) -> bool {
 fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
     if let Some(layout) = Layout::change(c)? {
         return Ok(AlterTableAction::Layout(layout));
+    }
+    if let Some(tags) = super::tag::assignments(c)? {
+        return Ok(AlterTableAction::Tags { column: None, tags });
     }
     Ok(if c.words(&["set", "schema"]) {
         AlterTableAction::SetSchema(c.ident()?)
@@ -244,7 +265,10 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
             return Err(c.unsupported("ALTER CONSTRAINT"));
         }
         let column = c.ident()?;
-        AlterTableAction::AlterColumn(column, alter_column(c)?)
+        match super::tag::assignments(c)? {
+            Some(tags) => AlterTableAction::Tags { column: Some(column), tags },
+            None => AlterTableAction::AlterColumn(column, alter_column(c)?),
+        }
     } else if c.words(&["validate", "constraint"]) {
         AlterTableAction::ValidateConstraint(c.ident()?)
     } else {

@@ -1,7 +1,10 @@
 //! What kind of thing each command does: whether a read-only or a failed transaction admits it, and its command tag.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-use super::{AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetStatement, SetValue};
+use super::{
+    AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetStatement, SetTags, SetValue, TagGrantChange,
+    TagMaskChange, TagsOf,
+};
 
 /// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +68,12 @@ impl Command {
             | Self::AlterPolicy(_)
             | Self::CreateMaskingPolicy(_)
             | Self::AttachMask(_)
-            | Self::DetachMask(_) => Class::Write,
+            | Self::DetachMask(_)
+            | Self::CreateTag(_)
+            | Self::AlterTag(_)
+            | Self::SetTags(_)
+            | Self::TagMask(_)
+            | Self::TagGrant(_) => Class::Write,
             Self::Set(_)
             | Self::Show(_)
             | Self::Reset(_)
@@ -112,6 +120,11 @@ impl Command {
             | Self::CreateMaskingPolicy(_)
             | Self::AttachMask(_)
             | Self::DetachMask(_)
+            | Self::CreateTag(_)
+            | Self::AlterTag(_)
+            | Self::SetTags(_)
+            | Self::TagMask(_)
+            | Self::TagGrant(_)
             | Self::AlterSystem(_)
             | Self::Set(SetStatement { value: SetValue::Role(_) | SetValue::SessionAuthorization(_), .. }) => {
                 Audited::Role
@@ -205,19 +218,7 @@ impl Command {
             Self::AlterTable(alter) => alter.kind.tag(),
             Self::CreateSequence(_) => "CREATE SEQUENCE",
             Self::AlterSequence(_) => "ALTER SEQUENCE",
-            Self::Drop(drop) => match drop.kind {
-                DropKind::Table => "DROP TABLE",
-                DropKind::ExternalTable => "DROP EXTERNAL TABLE",
-                DropKind::View => "DROP VIEW",
-                DropKind::Sequence => "DROP SEQUENCE",
-                DropKind::Index => "DROP INDEX",
-                DropKind::Type => "DROP TYPE",
-                DropKind::Domain => "DROP DOMAIN",
-                DropKind::Schema => "DROP SCHEMA",
-                DropKind::MaskingPolicy => "DROP MASKING POLICY",
-                DropKind::Credential => "DROP STORAGE CREDENTIAL",
-                DropKind::Policy(_) => "DROP POLICY",
-            },
+            Self::Drop(drop) => drop.kind.tag(),
             Self::Truncate(_) => "TRUNCATE TABLE",
             Self::Maintain(maintain) => {
                 if maintain.vacuum {
@@ -250,6 +251,14 @@ impl Command {
             Self::CreateMaskingPolicy(_) => "CREATE MASKING POLICY",
             Self::AttachMask(_) => "ATTACH MASKING POLICY",
             Self::DetachMask(_) => "DETACH MASKING POLICY",
+            Self::CreateTag(_) => "CREATE TAG",
+            Self::AlterTag(_) => "ALTER TAG",
+            Self::SetTags(SetTags { of: TagsOf::Schema(_), .. }) => "ALTER SCHEMA",
+            Self::SetTags(SetTags { of: TagsOf::Database(_), .. }) => "ALTER DATABASE",
+            Self::TagMask(TagMaskChange { attach: Some(_), .. }) => "ATTACH MASKING POLICY",
+            Self::TagMask(TagMaskChange { attach: None, .. }) => "DETACH MASKING POLICY",
+            Self::TagGrant(TagGrantChange { give: true, .. }) => "GRANT",
+            Self::TagGrant(TagGrantChange { give: false, .. }) => "REVOKE",
             Self::Set(set) => match set.value {
                 SetValue::Setting { .. } | SetValue::Role(_) | SetValue::SessionAuthorization(_) => "SET",
             },
@@ -271,6 +280,25 @@ impl Command {
             Self::Rollback | Self::RollbackTo(_) => "ROLLBACK",
             Self::Savepoint(_) => "SAVEPOINT",
             Self::Release(_) => "RELEASE",
+        }
+    }
+}
+
+impl DropKind {
+    fn tag(&self) -> &'static str {
+        match self {
+            Self::Table => "DROP TABLE",
+            Self::ExternalTable => "DROP EXTERNAL TABLE",
+            Self::View => "DROP VIEW",
+            Self::Sequence => "DROP SEQUENCE",
+            Self::Index => "DROP INDEX",
+            Self::Type => "DROP TYPE",
+            Self::Domain => "DROP DOMAIN",
+            Self::Schema => "DROP SCHEMA",
+            Self::MaskingPolicy => "DROP MASKING POLICY",
+            Self::Credential => "DROP STORAGE CREDENTIAL",
+            Self::Tag => "DROP TAG",
+            Self::Policy(_) => "DROP POLICY",
         }
     }
 }

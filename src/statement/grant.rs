@@ -3,6 +3,7 @@
 use super::Command;
 use super::cursor::Cursor;
 use super::role::RoleSpec;
+use super::tag::TagGrantChange;
 use super::text::SyntaxError;
 use crate::govern::{ObjectKind, Privilege};
 use crate::name::QualifiedName;
@@ -49,6 +50,8 @@ pub enum GrantObjects {
     },
     /// `SCHEMA name, …`: each folded unless quoted; there may be no such schema.
     Schemas(Vec<String>),
+    /// `TAG name, …`.
+    Tags(Vec<String>),
     /// `DATABASE name, …`; another one than the server's only database is `3D000`.
     Databases(Vec<String>),
 }
@@ -103,19 +106,8 @@ pub struct Owned {
 }
 
 /// What PostgreSQL has privileges on, and we have not.
-const UNSUPPORTED_OBJECTS: &[&str] = &[
-    "function",
-    "procedure",
-    "routine",
-    "language",
-    "large",
-    "tablespace",
-    "type",
-    "domain",
-    "foreign",
-    "parameter",
-    "tables",
-];
+const UNSUPPORTED_OBJECTS: &[&str] =
+    &["function", "procedure", "routine", "language", "large", "tablespace", "type", "domain", "foreign", "parameter"];
 
 pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxError> {
     let mut role_options = GrantRole::default();
@@ -159,7 +151,14 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
         privileges.push(PrivilegeItem { privilege: privilege(&word)?, columns });
     }
     c.expect_words(&["on"])?;
-    let objects = objects(c)?;
+    let tagged = if c.words(&["tables"]) {
+        Some(super::tag::condition(c, false)?)
+    } else if c.words(&["columns"]) {
+        Some(super::tag::condition(c, true)?)
+    } else {
+        None
+    };
+    let objects = if tagged.is_some() { GrantObjects::Relations(Vec::new()) } else { objects(c)? };
     c.expect_words(&[connective])?;
     let grantees = c.list(|c| {
         let _noise = c.words(&["role"]) || c.words(&["group"]);
@@ -172,7 +171,11 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
     let cascade = revoke && c.words(&["cascade"]);
     let _default = revoke && !cascade && c.words(&["restrict"]);
     let grant = Grant { privileges, all_columns, objects, grantees, option, granted_by, cascade };
-    Ok(if revoke { Command::Revoke(grant) } else { Command::Grant(grant) })
+    Ok(match tagged {
+        Some(condition) => Command::TagGrant(TagGrantChange { grant: Box::new(grant), condition, give: !revoke }),
+        None if revoke => Command::Revoke(grant),
+        None => Command::Grant(grant),
+    })
 }
 
 pub(super) fn alter_default(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -263,6 +266,9 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
     }
     if c.words(&["database"]) {
         return Ok(GrantObjects::Databases(c.list(Cursor::ident)?));
+    }
+    if c.words(&["tag"]) {
+        return Ok(GrantObjects::Tags(c.list(Cursor::ident)?));
     }
     if c.peek_any(UNSUPPORTED_OBJECTS) {
         return Err(c.unsupported_or_unexpected("GRANT ON", UNSUPPORTED_OBJECTS));

@@ -22,6 +22,7 @@ mod role;
 mod sequence;
 mod setting;
 mod table;
+mod tag;
 mod text;
 mod transaction;
 mod user_type;
@@ -49,6 +50,9 @@ use sqlparser::ast;
 pub use table::{
     AlterSchema, AlterSchemaAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
     CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Truncate,
+};
+pub use tag::{
+    AlterTag, AlterTagAction, CreateTag, SetTags, TagCondition, TagGrantChange, TagMaskChange, TagValues, TagsOf,
 };
 pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
@@ -165,6 +169,16 @@ pub enum Command {
     AttachMask(AttachMask),
     /// `DETACH MASKING POLICY`: undoes an ATTACH of the same policy, column and grantee.
     DetachMask(DetachMask),
+    /// `CREATE TAG`: what may be said of objects.
+    CreateTag(CreateTag),
+    /// `ALTER TAG`: its name, owner or values.
+    AlterTag(AlterTag),
+    /// `ALTER {SCHEMA | DATABASE} … {SET | UNSET} TAG`: says it of one, or takes it back.
+    SetTags(SetTags),
+    /// `ATTACH` or `DETACH MASKING POLICY … ON TAG`.
+    TagMask(TagMaskChange),
+    /// `GRANT` or `REVOKE … ON {TABLES | COLUMNS} TAGGED`.
+    TagGrant(TagGrantChange),
     /// `SET` of a setting, of the role or of the session's user.
     Set(SetStatement),
     /// `SHOW name`, or ALL.
@@ -427,6 +441,9 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["storage", "credential"]) {
         return table::create_credential(c);
     }
+    if c.words(&["tag"]) {
+        return tag::create(c);
+    }
     if c.words(&["role"]) || c.words(&["group"]) {
         return role::create(c, false);
     }
@@ -457,7 +474,6 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             "statistics",
             "tablespace",
             "event",
-            "tag",
             "crawler",
             "pipe",
             "task",
@@ -499,9 +515,15 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["system"]) {
         return setting::alter_system(c);
     }
+    if c.words(&["tag"]) {
+        return tag::alter(c);
+    }
+    if c.words(&["database"]) {
+        return tag::alter_database(c);
+    }
     Err(c.unsupported_or_unexpected(
         "ALTER",
-        &["schema", "default", "database", "function", "masking", "group", "materialized", "extension"],
+        &["schema", "default", "function", "masking", "group", "materialized", "extension"],
     ))
 }
 
@@ -535,6 +557,8 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         DropKind::MaskingPolicy
     } else if c.words(&["storage", "credential"]) {
         DropKind::Credential
+    } else if c.words(&["tag"]) {
+        DropKind::Tag
     } else {
         return Err(c.unsupported_or_unexpected(
             "DROP",

@@ -188,24 +188,30 @@ pub(super) fn create_masking(c: &mut Cursor<'_>, replace: bool) -> Result<Comman
 
 pub(super) fn attach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let policy = c.ident()?;
+    c.expect_words(&["on"])?;
+    if c.words(&["tag"]) {
+        return super::tag::mask(c, policy, true);
+    }
     let (table, column) = target(c)?;
     let inputs = if c.words(&["using"]) { c.parenthesized(Cursor::ident)? } else { Vec::new() };
     c.expect_words(&["to"])?;
     let grantee = grantee(c)?;
-    let priority =
-        if c.words(&["priority"]) { i32::try_from(c.integer()?).map_err(|_too_large| c.unexpected())? } else { 0 };
+    let priority = priority(c)?;
     Ok(Command::AttachMask(AttachMask { policy, table, column, inputs, grantee, priority }))
 }
 
 pub(super) fn detach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let policy = c.ident()?;
+    c.expect_words(&["on"])?;
+    if c.words(&["tag"]) {
+        return super::tag::mask(c, policy, false);
+    }
     let (table, column) = target(c)?;
     c.expect_words(&["from"])?;
     Ok(Command::DetachMask(DetachMask { policy, table, column, grantee: grantee(c)? }))
 }
 
 fn target(c: &mut Cursor<'_>) -> Result<(QualifiedName, String), SyntaxError> {
-    c.expect_words(&["on"])?;
     let _noise = c.words(&["table"]);
     let table = c.qualified_name()?;
     let mut columns = c.parenthesized(Cursor::ident)?;
@@ -215,7 +221,14 @@ fn target(c: &mut Cursor<'_>) -> Result<(QualifiedName, String), SyntaxError> {
     }
 }
 
-fn grantee(c: &mut Cursor<'_>) -> Result<RoleSpec, SyntaxError> {
+pub(super) fn priority(c: &mut Cursor<'_>) -> Result<i32, SyntaxError> {
+    if !c.words(&["priority"]) {
+        return Ok(0);
+    }
+    i32::try_from(c.integer()?).map_err(|_too_large| c.unexpected())
+}
+
+pub(super) fn grantee(c: &mut Cursor<'_>) -> Result<RoleSpec, SyntaxError> {
     let _noise = c.words(&["role"]) || c.words(&["user"]);
     RoleSpec::parse(c)
 }

@@ -10,6 +10,7 @@ use super::cursor::Cursor;
 use super::layout::Layout;
 use super::role::RoleSpec;
 use super::sequence::SequenceOptions;
+use super::tag::{SetTags, TagsOf};
 use super::text::SyntaxError;
 use crate::catalog::{ExternalFormat, IdentityKind, OnCommit};
 use crate::name::{QualifiedName, fold};
@@ -46,6 +47,9 @@ pub enum AlterSchemaAction {
 
 pub(super) fn alter_schema(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let name = c.ident()?;
+    if let Some(tags) = super::tag::assignments(c)? {
+        return Ok(Command::SetTags(SetTags { of: TagsOf::Schema(name), tags }));
+    }
     let action = if c.words(&["rename", "to"]) {
         AlterSchemaAction::Rename(c.ident()?)
     } else {
@@ -226,6 +230,8 @@ pub enum DropKind {
     MaskingPolicy,
     /// `STORAGE CREDENTIAL`: keys for an object store.
     Credential,
+    /// `TAG`: `2BP01` while anything has it or follows from it, even with CASCADE.
+    Tag,
     /// On this table.
     Policy(QualifiedName),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use super::link::Link;
 use super::startup::{Accepted, serve};
 use super::throttle::Throttle;
 use super::tls::{TlsError, TlsFiles, TlsHolder};
-use crate::error::{Plain, SqlError, SqlState};
+use crate::error::{Plain, SqlError, SqlState, chain};
 use crate::login::Issuers;
 use crate::name::ObjectId;
 use crate::session::Shared;
@@ -123,14 +123,23 @@ impl Server {
         }
     }
 
-    /// Puts in force what the files of rules, maps and certificates say now; those with faults change nothing.
+    /// Puts in force what the files of rules, maps and certificates say now; if one has a fault, all stays.
     fn reload(&self) {
-        match self.shared.login.reload() {
-            Ok(()) => tracing::info!("rules and maps were read again"),
-            Err(error) => tracing::error!(%error, "rules and maps stay as they were"),
-        }
-        if let Some(Err(error)) = self.tls.as_ref().map(TlsHolder::reload) {
-            tracing::error!(%error, "certificates stay as they were");
+        let certificates = self.tls.as_ref().map(|tls| tls.read().map(|new| (tls, new))).transpose();
+        match (self.shared.login.read(), certificates) {
+            (Ok(login), Ok(certificates)) => {
+                self.shared.login.put(login);
+                if let Some((tls, new)) = certificates {
+                    tls.put(new);
+                }
+                tracing::info!("rules, maps and certificates were read again");
+            }
+            (login, certificates) => {
+                let faults = [login.err().map(|fault| chain(&fault)), certificates.err().map(|fault| chain(&fault))];
+                for error in faults.into_iter().flatten() {
+                    tracing::error!(error, "rules, maps and certificates stay as they were");
+                }
+            }
         }
     }
 
@@ -159,7 +168,9 @@ pub struct Doors<'a> {
 fn open_local(path: &Path) -> std::io::Result<UnixListener> {
     let opened = match UnixListener::bind(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            let answer = std::os::unix::net::UnixStream::connect(path);
+            let is_left = answer.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+            if !is_left || !std::fs::symlink_metadata(path)?.file_type().is_socket() {
                 return Err(error);
             }
             std::fs::remove_file(path)?;
@@ -230,7 +241,11 @@ impl Listener {
                 accepted = self.socket.accept() => accepted.map(|(socket, _)| Accepted::Tcp(socket)),
                 accepted = accept_local(self.local.as_ref()) => accepted,
                 Ok(()) = reloads.changed() => {
-                    self.server.reload();
+                    let server = Arc::clone(&self.server);
+                    let reloaded = tokio::task::spawn_blocking(move || server.reload()).await;
+                    if let Err(error) = reloaded {
+                        tracing::error!(%error, "reading rules and certificates again failed");
+                    }
                     continue;
                 }
                 () = self.server.shutdown.cancelled() => break,
@@ -244,13 +259,14 @@ impl Listener {
                 }
             }
         }
-        drop(self.socket);
+        // While the port is ours, nobody else makes a socket of this name.
         if let Some((socket, path)) = self.local {
             drop(socket);
             if let Err(error) = std::fs::remove_file(&path) {
                 tracing::warn!(%error, path = %path.display(), "could not remove the socket");
             }
         }
+        drop(self.socket);
         self.tasks.close();
         if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
             tracing::warn!(connections = self.tasks.len(), "connections were cut off at shutdown");
@@ -261,8 +277,8 @@ impl Listener {
     async fn welcome(&self, socket: Accepted) {
         let server = Arc::clone(&self.server);
         let most = server.connections_max.saturating_mul(SOCKETS_PER_CONNECTION) + 16;
-        if server.sockets.fetch_add(1, Ordering::AcqRel) >= most {
-            server.sockets.fetch_sub(1, Ordering::AcqRel);
+        let place = Place::take(&server);
+        if place.before >= most {
             let mut link = match socket {
                 Accepted::Tcp(socket) => Link::new(Box::new(socket)),
                 Accepted::Local(socket) => Link::new(Box::new(socket)),
@@ -273,9 +289,28 @@ impl Listener {
             return;
         }
         self.tasks.spawn(async move {
-            Box::pin(serve(Arc::clone(&server), socket)).await;
-            server.sockets.fetch_sub(1, Ordering::AcqRel);
+            let _place = place;
+            Box::pin(serve(server, socket)).await;
         });
+    }
+}
+
+/// A socket's place among those that may be open; it is free again whatever becomes of the task.
+struct Place {
+    server: Arc<Server>,
+    /// How many were taken before.
+    before: usize,
+}
+
+impl Place {
+    fn take(server: &Arc<Server>) -> Self {
+        Self { server: Arc::clone(server), before: server.sockets.fetch_add(1, Ordering::AcqRel) }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.server.sockets.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -1,10 +1,9 @@
 //! From an accepted socket to a session: encryption, start-up packet, authentication, first parameters.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::authenticate::{Authenticated, Client, Peer, authenticate};
+use super::authenticate::{Authenticated, Client, Peer, asks_for_password, authenticate};
 use super::connection::Connection;
 use super::link::{Fault, Link};
 use super::listen::Server;
@@ -228,30 +227,35 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, line: &
     if get("replication").is_some_and(|value| value != "false" && value != "off" && value != "0") {
         return Err(refuse(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported".to_owned()));
     }
-    let address = match line.peer {
-        Peer::Remote(address) => address.ip(),
-        Peer::Local { .. } => IpAddr::V4(Ipv4Addr::LOCALHOST),
-    };
-    let attempt = server.throttle.begin(user, address, Instant::now()).map_err(|wait| {
-        let message = format!("too many failed attempts to log in as user \"{user}\" from this network");
-        let hint = format!("Try again in {} seconds.", wait.as_secs());
-        Fault::Fatal(Plain::new(SqlState::INVALID_AUTHORIZATION, message).hint(hint).into())
-    })?;
-    tokio::select! {
-        () = tokio::time::sleep(attempt.wait) => {}
-        () = server.shutdown.cancelled() => return Err(Fault::Closed),
-    }
-    // What counts is who may log in now, not when the wait began.
-    server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))?;
-    let head = server.shared.metastore.head();
     let database = get("database").unwrap_or(user);
     let client =
         Client { user, database, peer: &line.peer, tls: line.tls.as_deref(), certificate: line.certificate.as_ref() };
+    refresh(server).await?;
+    let mut head = server.shared.metastore.head();
+    let mut attempt = None;
+    if asks_for_password(server, &head, &client) {
+        attempt = Some(server.throttle.begin(user, client.peer.network(), Instant::now()).map_err(|wait| {
+            let message = format!("too many failed attempts to log in as user \"{user}\" from this network");
+            let hint = format!("Try again in {} seconds.", wait.as_secs());
+            Fault::Fatal(Plain::new(SqlState::INVALID_AUTHORIZATION, message).hint(hint).into())
+        })?);
+    }
+    if let Some(attempt) = attempt.as_ref().filter(|attempt| !attempt.wait.is_zero()) {
+        tokio::select! {
+            () = tokio::time::sleep(attempt.wait) => {}
+            () = server.shutdown.cancelled() => return Err(Fault::Closed),
+        }
+        // What counts is who may log in now, not when the wait began.
+        refresh(server).await?;
+        head = server.shared.metastore.head();
+    }
     let authenticated = authenticate(server, link, &head, &client).await;
-    match &authenticated {
-        Ok(_) => attempt.end(true),
-        Err(Fault::Fatal(error)) if error.sqlstate() == SqlState::INVALID_PASSWORD => attempt.end(false),
-        Err(_) => {}
+    match (&authenticated, attempt) {
+        (Ok(_), Some(attempt)) => attempt.end(true),
+        (Err(Fault::Fatal(error)), Some(attempt)) if error.sqlstate() == SqlState::INVALID_PASSWORD => {
+            attempt.end(false);
+        }
+        _ => {}
     }
     let Authenticated { role, identity } = authenticated?;
     if database != DATABASE_NAME {
@@ -280,6 +284,10 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, line: &
         if version == PROTOCOL_3_2 { rand::random::<[u8; 32]>().to_vec() } else { rand::random::<[u8; 4]>().to_vec() };
     link.reply().backend_key_data(pid, &key);
     Ok(LoggedIn { session, pid, key })
+}
+
+async fn refresh(server: &Server) -> Result<(), Fault> {
+    server.shared.metastore.refresh().await.map_err(|error| Fault::Fatal(error.into()))
 }
 
 /// Records who came in, and who was refused.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use pgwire::api::auth::sasl::scram::ScramServerAuth;
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
@@ -67,11 +67,14 @@ impl TlsHolder {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// For connections to come. If the files cannot be used, all stays.
-    pub(super) fn reload(&self) -> Result<(), TlsError> {
-        let new = Arc::new(Tls::load(&self.files)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(())
+    /// What the files say now.
+    pub(super) fn read(&self) -> Result<Tls, TlsError> {
+        Tls::load(&self.files)
+    }
+
+    /// For connections to come.
+    pub(super) fn put(&self, new: Tls) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
     }
 }
 
@@ -115,7 +118,7 @@ impl Tls {
                 // Whether a client needs a certificate is for the rules to say.
                 let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
                 let builder = match &files.revoked {
-                    Some(path) => builder.with_crls(revocation_lists(path)?),
+                    Some(path) => builder.with_crls(revocation_lists(path)?).enforce_revocation_expiration(),
                     None => builder,
                 };
                 builder.allow_unauthenticated().build().map_err(|error| bad(error.to_string()))?
@@ -126,6 +129,9 @@ impl Tls {
             .and_then(|builder| builder.with_client_cert_verifier(verifier).with_single_cert(chain, private))
             .map_err(|error| TlsError::Mismatch(error.to_string()))?;
         config.alpn_protocols = vec![b"postgresql".to_vec()];
+        // A session that goes on would not be asked for its certificate again.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
         let mut scram = ScramServerAuth::new();
         scram.configure_certificate(&pem).map_err(|error| bad_certificate(error.to_string()))?;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), scram })
@@ -135,7 +141,9 @@ impl Tls {
 fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let bad = |detail: String| TlsError::Certificate { path: path.to_owned(), detail };
     let lists = CertificateRevocationListDer::pem_file_iter(path).map_err(|error| bad(format!("{error:?}")))?;
-    lists.map(|list| list.map_err(|error| bad(format!("{error:?}")))).collect()
+    let lists: Vec<_> = lists.collect::<Result<_, _>>().map_err(|error| bad(format!("{error:?}")))?;
+    // Without a list nothing would be looked up.
+    if lists.is_empty() { Err(bad("it has no list of revoked certificates".to_owned())) } else { Ok(lists) }
 }
 
 /// Whose certificate a client has shown, which an authority that we know has signed.

@@ -314,6 +314,11 @@ async fn certificates_tell_who_somebody_is() {
         }
     }
     told(ask("ann", &ann).await, "revoked");
+    // A list that is being written is none.
+    std::fs::write(authority.path("ca.crl"), "").unwrap();
+    admin.simple("SELECT pg_reload_conf()").await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    told(ask("ann", &ann).await, "revoked");
     assert!(ask("bob", &app).await.is_ok());
 }
 

@@ -13,6 +13,7 @@ mod objects;
 mod roles;
 mod rows;
 mod table;
+mod tags;
 mod types;
 mod value;
 mod views;

@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::rows::{Rows, from_tsv};
-use super::{SystemRelation, activity, keys, login, objects, roles, types};
+use super::{SystemRelation, activity, keys, login, objects, roles, tags, types};
 use crate::context::Context;
 use crate::error::SqlError;
 
@@ -86,6 +86,9 @@ fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
         "pg_db_role_setting" => roles::settings_of_roles(ctx, rows),
         "pg_stat_all_tables" => activity::tables(ctx, rows),
         "pg_stat_progress_vacuum" => activity::vacuums(ctx, rows),
+        "pg_tag" => tags::tags(ctx, rows),
+        "pg_tag_assignment" => tags::assignments(ctx, rows),
+        "pg_tag_grant" => tags::grants(ctx, rows),
         "pg_settings" => roles::settings(ctx, rows),
         _ => {}
     }

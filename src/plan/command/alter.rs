@@ -16,6 +16,7 @@ use super::dependents::Changed;
 use super::layout::{lay_out, refuse_in_layout};
 use super::sequence;
 use super::table::{change_owner, declare, new_relation, one_source, parts, plain_column, sequence_name};
+use super::tag;
 use super::{DdlPlan, Validation, column, relation, role_id};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Identity, IdentityKind, Namespace, Relation, RelationKind,
@@ -47,7 +48,8 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
     };
     check_kind(old, alter.kind)?;
     let is_policy = |action: &AlterTableAction| {
-        matches!(action, AlterTableAction::RowSecurity(_) | AlterTableAction::ForceRowSecurity(_))
+        use AlterTableAction::{ForceRowSecurity, RowSecurity, Tags};
+        matches!(action, RowSecurity(_) | ForceRowSecurity(_) | Tags { .. })
     };
     let of_policies = alter.actions.iter().all(is_policy);
     ddl.need(scope, if of_policies { Right::OwnOr(SECURITY_ADMIN, id) } else { Right::Own(id) });
@@ -123,6 +125,9 @@ impl Altered<'_> {
                 self.new.name.clone_from(name);
             }
             AlterTableAction::SetSchema(name) => self.set_schema(ddl, name)?,
+            AlterTableAction::Tags { column, tags } => {
+                tag::set_on_relation(self.scope, ddl, (self.id, &self.new), column.as_deref(), tags)?;
+            }
             AlterTableAction::AddColumn { if_not_exists, column } => self.add(ddl, column, *if_not_exists)?,
             AlterTableAction::DropColumn { if_exists, column, cascade } => {
                 self.drop(ddl, column, *if_exists, *cascade)?;
@@ -198,6 +203,10 @@ impl Altered<'_> {
         ddl.need(scope, Right::Schema(to, Privilege::Create));
         if to == from {
             return Ok(());
+        }
+        if tag::decides_otherwise(scope, self.id, from, to) {
+            let doing = "change a tag from which policies or privileges follow";
+            ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, doing));
         }
         if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &self.old.storage {
             let table = scope.catalog().relation(*table).map(|table| table.name.as_str()).unwrap_or_default();

@@ -56,6 +56,17 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
                 ddl.put(id, Body::Schema(schema));
             }
         }
+        GrantObjects::Tags(names) => {
+            for name in names {
+                let (id, found) = super::tag::tag(scope, name)?;
+                let mut tag = found.clone();
+                let mut acl = tag.effective_acl();
+                let object = Granted { id, column: None, owner: tag.owner, name: format!("\"{name}\""), around: None };
+                order.object_level(scope, ddl, &mut acl, &object, (PrivilegeSet::tag(), "tag"))?;
+                tag.acl = Some(acl);
+                ddl.put(id, Body::Tag(tag));
+            }
+        }
         GrantObjects::Databases(names) => {
             for name in names {
                 let missing =

@@ -54,7 +54,7 @@ pub(in crate::plan) fn plan(scope: &Scope, maintain: &Maintain) -> PlanResult<Re
                 continue;
             }
         }
-        if scope.ctx.relation_rights(found).contains(Privilege::Maintain) {
+        if scope.ctx.relation_rights(id, found).contains(Privilege::Maintain) {
             tables.push(id);
         } else {
             let verb = if maintain.vacuum { "vacuum" } else { "analyze" };

@@ -16,6 +16,7 @@ mod role;
 mod schema;
 mod sequence;
 mod table;
+mod tag;
 mod user_type;
 
 pub(super) use alter::alter;
@@ -152,6 +153,11 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreateMaskingPolicy(create) => policy::create_masking(scope, &mut ddl, create)?,
         Command::AttachMask(attach) => policy::attach(scope, &mut ddl, attach)?,
         Command::DetachMask(detach) => policy::detach(scope, &mut ddl, detach)?,
+        Command::CreateTag(create) => tag::create(scope, &mut ddl, create)?,
+        Command::AlterTag(alter) => tag::alter(scope, &mut ddl, alter)?,
+        Command::SetTags(set) => tag::set(scope, &mut ddl, set)?,
+        Command::TagMask(change) => tag::mask(scope, &mut ddl, change)?,
+        Command::TagGrant(change) => tag::grant(scope, &mut ddl, change)?,
         Command::AlterTable(_)
         | Command::Maintain(_)
         | Command::Query(_)

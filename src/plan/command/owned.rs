@@ -61,8 +61,17 @@ fn reassign(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, to: Objec
             Body::Type(user_type) => user_type.owner = to,
             Body::MaskingPolicy(policy) => policy.owner = to,
             Body::Credential(credential) => credential.owner = to,
+            Body::Tag(tag) => {
+                let old = std::mem::replace(&mut tag.owner, to);
+                hand_over(&mut tag.acl, old);
+            }
             // What belongs to a relation has its owner.
-            Body::Role(_) | Body::RowPolicy(_) | Body::MaskAttachment(_) => continue,
+            Body::Role(_)
+            | Body::RowPolicy(_)
+            | Body::MaskAttachment(_)
+            | Body::TagAssignment(_)
+            | Body::TagMask(_)
+            | Body::TagGrant(_) => continue,
         }
         ddl.put(entry.id, body);
     }
@@ -130,7 +139,19 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
                 // Memberships that they granted are privileges, too.
                 role.member_of.retain(|grant| !by.contains(&grant.grantor));
             }
-            Body::Type(_) | Body::MaskingPolicy(_) | Body::MaskAttachment(_) | Body::Credential(_) => continue,
+            Body::Tag(tag) => take_from(&mut tag.acl, by, tag.owner)?,
+            Body::TagGrant(grant) => {
+                if matches!(grant.grantee, Grantee::Role(role) if by.contains(&role)) {
+                    ddl.changes.push(Change::Delete(entry.id));
+                }
+                continue;
+            }
+            Body::Type(_)
+            | Body::MaskingPolicy(_)
+            | Body::MaskAttachment(_)
+            | Body::Credential(_)
+            | Body::TagAssignment(_)
+            | Body::TagMask(_) => continue,
         }
         if body != entry.body {
             ddl.put(entry.id, body);

@@ -232,7 +232,7 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
         }
         for ((name, wanted), input) in policy.arguments.iter().zip(&inputs) {
             let given = table.column_by_id(*input).map(|column| &column.pg);
-            if !given.is_some_and(|given| given.oid() == wanted.oid() || (given.is_text() && wanted.is_text())) {
+            if !given.is_some_and(|given| MaskingPolicy::takes(wanted, given)) {
                 let shown = given.map(ToString::to_string).unwrap_or_default();
                 let message = format!(
                     "argument \"{name}\" of masking policy \"{}\" is of type {wanted}, but the column is of type {shown}",
@@ -280,7 +280,7 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
 }
 
 /// `None`: the built-in identity.
-fn policy_id(scope: &Scope, name: &str) -> PlanResult<Option<ObjectId>> {
+pub(super) fn policy_id(scope: &Scope, name: &str) -> PlanResult<Option<ObjectId>> {
     if name == UNMASKED_POLICY {
         return Ok(None);
     }

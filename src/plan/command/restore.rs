@@ -108,6 +108,7 @@ fn parts(past: &CatalogState, table: ObjectId) -> Vec<(ObjectId, &Body)> {
         }
         Body::RowPolicy(policy) => policy.relation == table,
         Body::MaskAttachment(mask) => mask.relation == table,
+        Body::TagAssignment(assignment) => assignment.object == table,
         _ => false,
     };
     past.entries().filter(|entry| belongs(entry.id, &entry.body)).map(|entry| (entry.id, &entry.body)).collect()

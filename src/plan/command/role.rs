@@ -266,6 +266,19 @@ fn dependency(
         Body::Type(user_type) => {
             (user_type.owner == role).then(|| format!("owner of {} {}", user_type.kind_name(), user_type.name))
         }
+        Body::Tag(tag) => {
+            let mentioned = tag.acl.as_ref().is_some_and(|acl| acl.mentions(role));
+            let what = if tag.owner == role { "owner of" } else { "privileges for" };
+            (tag.owner == role || mentioned).then(|| format!("{what} tag {}", tag.name))
+        }
+        Body::TagMask(mask) => (mask.grantee == Grantee::Role(role)).then(|| {
+            let tag = scope.catalog().tag(mask.tag).map(|tag| tag.name.as_str()).unwrap_or_default();
+            format!("target of a masking policy on tag {tag}")
+        }),
+        Body::TagGrant(grant) => {
+            (grant.grantee == Grantee::Role(role)).then(|| "privileges for tagged objects".to_owned())
+        }
+        Body::TagAssignment(_) => None,
         Body::Role(other) => {
             let own = object == role && !other.default_privileges.is_empty();
             let mentioned = other.default_privileges.iter().any(|defaults| defaults.acl.mentions(role));

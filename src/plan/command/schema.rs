@@ -66,7 +66,14 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, (id, old): (ObjectId, &Schema), name
             Body::RowPolicy(policy) => Some(&mut policy.search_path),
             Body::MaskingPolicy(policy) => Some(&mut policy.search_path),
             Body::Type(_) | Body::MaskAttachment(_) => None,
-            Body::Role(_) | Body::Database(_) | Body::Schema(_) | Body::Credential(_) => continue,
+            Body::Role(_)
+            | Body::Database(_)
+            | Body::Schema(_)
+            | Body::Credential(_)
+            | Body::Tag(_)
+            | Body::TagAssignment(_)
+            | Body::TagMask(_)
+            | Body::TagGrant(_) => continue,
         };
         let mut moved = false;
         for part in path.into_iter().flatten().filter(|part| **part == old.name) {

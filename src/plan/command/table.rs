@@ -11,8 +11,8 @@ use super::layout::lay_out;
 use super::sequence;
 use super::{DdlPlan, column, relation, reserved, role_id, undefined_role};
 use crate::catalog::{
-    Body, Change, Column, Constraint, ConstraintKind, Credential, DATABASE_ID, ExternalTable, Identity, Namespace,
-    OnCommit, Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, UserType, View,
+    Body, Change, Column, Constraint, ConstraintKind, Credential, DATABASE_ID, DATABASE_NAME, ExternalTable, Identity,
+    Namespace, OnCommit, Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, UserType, View,
 };
 use crate::context::undefined_schema;
 use crate::error::{Notice, Plain, SqlState, internal, unsupported};
@@ -534,6 +534,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
             }
             DropKind::Schema => scope.catalog().schema_id(&name.name).ok_or_else(|| undefined_schema(&name.name)),
             DropKind::MaskingPolicy => named(scope, Namespace::MaskingPolicy, "masking policy", &name.name),
+            DropKind::Tag => named(scope, Namespace::Tag, "tag", &name.name),
             DropKind::Credential => named(scope, Namespace::Credential, "storage credential", &name.name),
             DropKind::Policy(table) => match relation(scope, table) {
                 Ok((id, relation)) => {
@@ -553,7 +554,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
             Ok(id) => {
                 match &drop.kind {
                     DropKind::Policy(_) => {}
-                    DropKind::MaskingPolicy => ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id)),
+                    DropKind::MaskingPolicy | DropKind::Tag => ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id)),
                     DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
                     DropKind::Table
                     | DropKind::ExternalTable
@@ -629,17 +630,6 @@ pub(super) fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: B
         let before = gone.len();
         let mut blocking = None;
         for entry in scope.catalog().entries().filter(|entry| !gone.contains(&entry.id)).collect::<Vec<_>>() {
-            let falls_with = match &entry.body {
-                // Parts of a relation go with it.
-                Body::RowPolicy(policy) => gone.contains(&policy.relation),
-                Body::MaskAttachment(attachment) => gone.contains(&attachment.relation),
-                Body::Relation(Relation {
-                    storage: RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }),
-                    ..
-                }) => gone.contains(table),
-                Body::Relation(Relation { storage: RelationKind::Index(index), .. }) => gone.contains(&index.table),
-                _ => false,
-            };
             if let Body::Relation(relation) = &entry.body
                 && !gone.contains(&relation.schema)
                 && relation.columns.iter().any(|column| sequence::draws_from(scope, column, &gone))
@@ -651,26 +641,9 @@ pub(super) fn cascade(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, mut gone: B
                 }
                 defaults.insert(entry.id);
             }
-            let depends = match &entry.body {
-                Body::Relation(relation) => gone.contains(&relation.schema) || reads(scope, relation, &gone),
-                // A masking policy in use stays: dropping it would unmask.
-                Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
-                Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
-                Body::MaskingPolicy(policy) => {
-                    policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id))
-                }
-                Body::Type(user_type) => {
-                    let over = user_type.over().flat_map(PgType::objects);
-                    gone.contains(&user_type.schema) || over.into_iter().any(|id| gone.contains(&id))
-                }
-                _ => false,
-            };
-            if falls_with
-                || (depends
-                    && drop.cascade
-                    && !matches!(entry.body, Body::MaskAttachment(_) | Body::RowPolicy(_) | Body::MaskingPolicy(_))
-                    && !loses_attribute(&entry.body, &gone))
-            {
+            let depends = depends(scope, &entry.body, &gone);
+            let cascades = drop.cascade && !is_policy(&entry.body) && !loses_attribute(&entry.body, &gone);
+            if falls_with(scope, &entry.body, &gone) || depends && cascades {
                 gone.insert(entry.id);
             } else if depends {
                 blocking.get_or_insert(entry.id);
@@ -780,6 +753,60 @@ fn unreferenced(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, gone: &BTreeSet<O
     None
 }
 
+/// Whether an object is part of what goes.
+fn falls_with(scope: &Scope, body: &Body, gone: &BTreeSet<ObjectId>) -> bool {
+    match body {
+        Body::RowPolicy(policy) => gone.contains(&policy.relation),
+        Body::MaskAttachment(attachment) => gone.contains(&attachment.relation),
+        // Also what was said of a column that is not there any more.
+        Body::TagAssignment(assignment) => {
+            let relation = || scope.catalog().relation(assignment.object);
+            let is_gone = |id| relation().is_some_and(|relation| relation.column_by_id(id).is_none());
+            gone.contains(&assignment.object)
+                || gone.contains(&assignment.tag) && assignment.column.is_some_and(is_gone)
+        }
+        Body::Relation(relation) => match &relation.storage {
+            RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) => gone.contains(table),
+            RelationKind::Index(index) => gone.contains(&index.table),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Whether an object makes no sense without what goes.
+fn depends(scope: &Scope, body: &Body, gone: &BTreeSet<ObjectId>) -> bool {
+    match body {
+        Body::Relation(relation) => gone.contains(&relation.schema) || reads(scope, relation, gone),
+        Body::MaskAttachment(attachment) => attachment.policy.is_some_and(|policy| gone.contains(&policy)),
+        Body::TagMask(mask) => gone.contains(&mask.tag) || mask.policy.is_some_and(|policy| gone.contains(&policy)),
+        Body::TagGrant(grant) => grant.condition.iter().any(|(tag, _)| gone.contains(tag)),
+        Body::TagAssignment(assignment) => gone.contains(&assignment.tag),
+        Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
+        Body::MaskingPolicy(policy) => {
+            policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id))
+        }
+        Body::Type(user_type) => {
+            let over = user_type.over().flat_map(PgType::objects);
+            gone.contains(&user_type.schema) || over.into_iter().any(|id| gone.contains(&id))
+        }
+        _ => false,
+    }
+}
+
+/// What stays whatever CASCADE says: dropping it would unmask, or show more rows.
+fn is_policy(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::MaskAttachment(_)
+            | Body::RowPolicy(_)
+            | Body::MaskingPolicy(_)
+            | Body::TagMask(_)
+            | Body::TagGrant(_)
+            | Body::TagAssignment(_)
+    )
+}
+
 /// Whether a view reads a relation that goes.
 fn reads(scope: &Scope, relation: &Relation, gone: &BTreeSet<ObjectId>) -> bool {
     let RelationKind::View(view) = &relation.storage else { return false };
@@ -799,6 +826,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
     let kind = match &drop.kind {
         DropKind::Schema => "schema",
         DropKind::MaskingPolicy => "masking policy",
+        DropKind::Tag => "tag",
         DropKind::View => "view",
         DropKind::Sequence => "sequence",
         DropKind::ExternalTable => "foreign table",
@@ -816,11 +844,27 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         Some(Body::MaskAttachment(attachment)) => {
             format!("it is attached to {}", scope.ctx.display_name(attachment.relation))
         }
+        Some(Body::TagMask(mask)) => {
+            let tag = scope.catalog().tag(mask.tag).map(|tag| tag.name.as_str()).unwrap_or_default();
+            format!("a masking policy is attached to tag {tag}")
+        }
+        Some(Body::TagGrant(_)) => "privileges are granted on objects with it".to_owned(),
+        Some(Body::TagAssignment(assignment)) => {
+            match scope.catalog().entry(assignment.object).map(|entry| &entry.body) {
+                Some(Body::Relation(relation)) => {
+                    format!("{} {} has it", relation.kind_name(), scope.ctx.display_name(assignment.object))
+                }
+                Some(Body::Schema(schema)) => format!("schema {} has it", schema.name),
+                _ => format!("database {DATABASE_NAME} has it"),
+            }
+        }
         _ => "an object depends on it".to_owned(),
     };
     let composite = |body: &Body| matches!(body, Body::Type(user_type) if user_type.as_composite().is_some());
     let hint = if matches!(drop.kind, DropKind::MaskingPolicy) {
         "Detach it first."
+    } else if drop.kind == DropKind::Tag {
+        "Unset it, detach its policies and revoke its privileges first."
     } else if drop.cascade && scope.catalog().entry(by).is_some_and(|entry| composite(&entry.body)) {
         "Drop its attribute first."
     } else {

@@ -28,11 +28,12 @@ const COMPOSITES: &[(&str, &[&str])] = &[
             "attached_to",
             "priority",
             "enabled",
+            "tag",
         ],
     ),
     (
         "effective_policy",
-        &["policy_kind", "policy_name", "command", "column_name", "attached_to", "priority", "expression"],
+        &["policy_kind", "policy_name", "command", "column_name", "attached_to", "priority", "expression", "tag"],
     ),
     ("pg_get_keywords", &["word", "catcode", "barelabel", "catdesc", "baredesc"]),
 ];

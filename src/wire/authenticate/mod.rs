@@ -5,7 +5,7 @@
 mod oauth;
 mod scram;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::link::{Fault, Link};
 use super::listen::Server;
@@ -14,7 +14,7 @@ use super::tls::{ClientCertificate, Tls};
 use crate::catalog::CatalogState;
 use crate::error::{Plain, SqlError, SqlState, chain, internal};
 use crate::govern::{PasswordVerifier, Role, is_member};
-use crate::login::{CertificateCheck, CertificateName, Directory, Method, Rule, Subject};
+use crate::login::{CertificateCheck, CertificateName, Directory, Login, Method, Rule, Subject};
 use crate::name::ObjectId;
 
 /// Nothing before authentication needs more.
@@ -36,6 +36,17 @@ pub(super) enum Peer {
     },
     /// By TCP.
     Remote(SocketAddr),
+}
+
+impl Peer {
+    /// What failed attempts are counted by: the address, or for local clients one of those that lead nowhere (RFC 6666), which
+    /// has the user of the operating system in its network.
+    pub(super) fn network(&self) -> IpAddr {
+        match self {
+            Self::Local { uid } => IpAddr::V6(Ipv6Addr::from_bits((0x0100 << 112) | (u128::from(*uid) << 64))),
+            Self::Remote(address) => address.ip(),
+        }
+    }
 }
 
 impl std::fmt::Display for Peer {
@@ -85,6 +96,27 @@ fn refused(method: &str, user: &str, why: &str) -> Fault {
     unauthorized(format!("{method} authentication failed for user \"{user}\""))
 }
 
+/// Whether a client is asked for what can be guessed.
+pub(super) fn asks_for_password(server: &Server, catalog: &CatalogState, client: &Client<'_>) -> bool {
+    let login = server.shared.login.current();
+    let rule = rule_for(&login, client, &|group: &str| belongs(catalog, client.user, group));
+    rule.is_some_and(|rule| matches!(rule.method, Method::Scram | Method::Password | Method::Ldap(_)))
+}
+
+fn rule_for<'a>(login: &'a Login, client: &Client<'_>, is_member: &(dyn Fn(&str) -> bool + Sync)) -> Option<&'a Rule> {
+    let subject = Subject {
+        user: client.user,
+        database: client.database,
+        address: match client.peer {
+            Peer::Local { .. } => None,
+            Peer::Remote(address) => Some(address.ip()),
+        },
+        encrypted: client.tls.is_some(),
+        is_member,
+    };
+    login.rules.iter().find(|rule| rule.fits(&subject))
+}
+
 /// Finds out who a client is, by the rule that is for him, and lets him in.
 pub(super) async fn authenticate(
     server: &Server,
@@ -94,18 +126,8 @@ pub(super) async fn authenticate(
 ) -> Result<Authenticated, Fault> {
     let login = server.shared.login.current();
     let belongs = |group: &str| belongs(catalog, client.user, group);
-    let subject = Subject {
-        user: client.user,
-        database: client.database,
-        address: match client.peer {
-            Peer::Local { .. } => None,
-            Peer::Remote(address) => Some(address.ip()),
-        },
-        encrypted: client.tls.is_some(),
-        is_member: &belongs,
-    };
-    let rule = login.rules.iter().find(|rule| rule.fits(&subject));
-    let rule = rule.ok_or_else(|| unauthorized(format!("no pg_hba.conf entry for {}", described(client))))?;
+    let rule = rule_for(&login, client, &belongs)
+        .ok_or_else(|| unauthorized(format!("no pg_hba.conf entry for {}", described(client))))?;
     let certificate = match (rule.certificate, client.certificate) {
         (CertificateCheck::None, _) => None,
         (_, None) => return Err(unauthorized("connection requires a valid client certificate".to_owned())),
@@ -129,11 +151,12 @@ pub(super) async fn authenticate(
             Some(user.to_owned())
         }
         Method::Ldap(directory) => {
-            by_directory(link, client, directory).await?;
+            by_directory(link, catalog, client, directory).await?;
             Some(user.to_owned())
         }
         Method::Peer => {
-            let name = system_name(client.peer).ok_or_else(|| refused("Peer", user, "the system does not know him"))?;
+            let name =
+                system_name(client.peer).await.ok_or_else(|| refused("Peer", user, "the system does not know him"))?;
             permits(&name, "Peer")?;
             Some(name)
         }
@@ -200,14 +223,25 @@ async fn by_password(
     if right.map_err(|error| fatal(internal(error)))? { Ok(()) } else { Err(wrong_password(user)) }
 }
 
-async fn by_directory(link: &mut Link, client: &Client<'_>, directory: &Directory) -> Result<(), Fault> {
+async fn by_directory(
+    link: &mut Link,
+    catalog: &CatalogState,
+    client: &Client<'_>,
+    directory: &Directory,
+) -> Result<(), Fault> {
     let password = password(link, client).await?;
+    let wrong = || {
+        let message = format!("LDAP authentication failed for user \"{}\"", client.user);
+        fatal(Plain::new(SqlState::INVALID_PASSWORD, message))
+    };
+    // Nobody tries passwords of people who have no role here, or under other spellings of a name.
+    let role = catalog.role_id(client.user).and_then(|id| catalog.role(id));
+    if !role.is_some_and(|role| role.login) {
+        return Err(wrong());
+    }
     match directory.knows(client.user, &password).await {
         Ok(true) => Ok(()),
-        Ok(false) => {
-            let message = format!("LDAP authentication failed for user \"{}\"", client.user);
-            Err(fatal(Plain::new(SqlState::INVALID_PASSWORD, message)))
-        }
+        Ok(false) => Err(wrong()),
         Err(error) => {
             tracing::warn!(error = chain(&error), "an LDAP directory cannot be asked");
             Err(unauthorized("the LDAP directory cannot be asked now".to_owned()))
@@ -246,9 +280,11 @@ fn name_in<'a>(certificate: &'a ClientCertificate, rule: &Rule) -> Option<&'a st
 }
 
 /// What the operating system calls the owner of the client's process.
-fn system_name(peer: &Peer) -> Option<String> {
-    let Peer::Local { uid } = peer else { return None };
-    uzers::get_user_by_uid(*uid)?.name().to_str().map(ToOwned::to_owned)
+async fn system_name(peer: &Peer) -> Option<String> {
+    let Peer::Local { uid } = *peer else { return None };
+    // It may ask a directory.
+    let asked = tokio::task::spawn_blocking(move || uzers::get_user_by_uid(uid)).await;
+    asked.ok().flatten()?.name().to_str().map(ToOwned::to_owned)
 }
 
 fn described(client: &Client<'_>) -> String {

@@ -7,7 +7,7 @@ use super::privilege::{as_role, role_id};
 use crate::context::Context;
 use crate::error::{Plain, Report, SqlState};
 use crate::govern::{Grantee, PolicyCommand, RowPolicy, UNMASKED_POLICY, is_member};
-use crate::guard::{Reader, attachments, row_security_applies};
+use crate::guard::{Reader, Shown, attachments, row_security_applies};
 use crate::name::ObjectId;
 use crate::pg::system::objects;
 use crate::pg::system::value::Value;
@@ -55,6 +55,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     reference!("attached_to", texts, |found| found.attached_to.into()),
     reference!("priority", integers, |found| found.priority.into()),
     reference!("enabled", booleans, |found| found.enabled.into()),
+    reference!("tag", texts, |found| found.tag.into()),
     effective!("policy_kind", texts, |found| found.kind.into()),
     effective!("policy_name", texts, |found| found.policy.into()),
     effective!("command", texts, |found| found.command.into()),
@@ -62,20 +63,24 @@ pub(super) static FUNCTIONS: &[Function] = &[
     effective!("attached_to", texts, |found| found.attached_to.into()),
     effective!("priority", integers, |found| found.priority.into()),
     effective!("expression", texts, |found| found.expression.into()),
+    effective!("tag", texts, |found| found.tag.into()),
 ];
 
 /// A policy and what it is for.
 struct Reference {
     kind: &'static str,
     policy: String,
-    schema: String,
-    relation: String,
+    /// `None`: it is attached to a tag.
+    schema: Option<String>,
+    relation: Option<String>,
     /// `None`: all rows.
     column: Option<String>,
     /// `None`: whatever reads the column.
     command: Option<&'static str>,
     attached_to: String,
     priority: Option<i32>,
+    /// What it is attached to, if that is no column of its own.
+    tag: Option<String>,
     /// Whether row security is on, or the column is masked at all.
     enabled: bool,
 }
@@ -89,12 +94,13 @@ fn references(ctx: &Context, wanted: Option<&Value>) -> Vec<Reference> {
             found.push(Reference {
                 kind: "ROW POLICY",
                 policy: policy.name.clone(),
-                schema: schema.clone(),
-                relation: relation.name.clone(),
+                schema: Some(schema.clone()),
+                relation: Some(relation.name.clone()),
                 column: None,
                 command: Some(policy.command.keyword()),
                 attached_to: names(ctx, policy.roles.iter()),
                 priority: None,
+                tag: None,
                 enabled: relation.row_security,
             });
         }
@@ -102,12 +108,29 @@ fn references(ctx: &Context, wanted: Option<&Value>) -> Vec<Reference> {
             found.push(Reference {
                 kind: "MASKING POLICY",
                 policy: mask_name(ctx, attachment.policy),
-                schema: schema.clone(),
-                relation: relation.name.clone(),
+                schema: Some(schema.clone()),
+                relation: Some(relation.name.clone()),
                 column: relation.column_by_id(attachment.column).map(|column| column.name.clone()),
                 command: None,
                 attached_to: names(ctx, std::iter::once(&attachment.grantee)),
                 priority: Some(attachment.priority),
+                tag: None,
+                enabled: true,
+            });
+        }
+    }
+    for (id, _) in ctx.catalog.tags() {
+        for (_, mask) in ctx.catalog.tag_masks(id) {
+            found.push(Reference {
+                kind: "MASKING POLICY",
+                policy: mask_name(ctx, mask.policy),
+                schema: None,
+                relation: None,
+                column: None,
+                command: None,
+                attached_to: names(ctx, std::iter::once(&mask.grantee)),
+                priority: Some(mask.priority),
+                tag: Some(tag_text(ctx, id, mask.value.as_deref())),
                 enabled: true,
             });
         }
@@ -124,6 +147,12 @@ fn names<'a>(ctx: &Context, grantees: impl Iterator<Item = &'a Grantee>) -> Stri
     grantees.map(name).collect::<Vec<_>>().join(", ")
 }
 
+/// `pii = ssn`, or `pii` for any value.
+fn tag_text(ctx: &Context, tag: ObjectId, value: Option<&str>) -> String {
+    let name = ctx.catalog.tag(tag).map(|tag| tag.name.as_str()).unwrap_or_default();
+    value.map_or_else(|| name.to_owned(), |value| format!("{name} = {value}"))
+}
+
 fn mask_name(ctx: &Context, policy: Option<ObjectId>) -> String {
     let policy = policy.and_then(|policy| ctx.catalog.masking_policy(policy));
     policy.map_or_else(|| UNMASKED_POLICY.to_owned(), |policy| policy.name.clone())
@@ -138,6 +167,8 @@ struct Effective {
     column: Option<String>,
     attached_to: Option<String>,
     priority: Option<i32>,
+    /// The tag that it comes by, and its value.
+    tag: Option<String>,
     /// `None`: the caller may not know it.
     expression: Option<String>,
 }
@@ -167,24 +198,34 @@ fn effective(ctx: &Context, arguments: &[Value]) -> Result<Vec<Effective>, Plain
     }
     let reader = Reader::of(&who);
     if reader.is_exempt() {
-        let masked = ctx.catalog.mask_attachments(id).next().is_some();
-        found.extend(masked.then(|| Effective { kind: "EXEMPT FROM MASKING POLICIES", ..Effective::default() }));
+        found.extend(
+            ctx.catalog
+                .has_masks(id)
+                .then(|| Effective { kind: "EXEMPT FROM MASKING POLICIES", ..Effective::default() }),
+        );
         return Ok(found);
     }
-    for (column, attachment) in attachments(&who, &reader, id, relation).map_err(|error| {
+    for attached in attachments(&who, &reader, id, relation).map_err(|error| {
         let plain = Plain::new(error.sqlstate(), error.to_string());
         match error.hint() {
             Some(hint) => plain.hint(hint),
             None => plain,
         }
     })? {
-        let policy = attachment.policy.and_then(|policy| ctx.catalog.masking_policy(policy));
+        let (kind, policy) = match attached.shown {
+            Shown::Raw => ("MASKING POLICY", None),
+            Shown::Masked(policy) => ("MASKING POLICY", Some(policy)),
+            Shown::Nothing => ("NO VALUE", None),
+        };
+        let name = (attached.shown != Shown::Nothing).then(|| mask_name(ctx, policy));
+        let policy = policy.and_then(|policy| ctx.catalog.masking_policy(policy));
         found.push(Effective {
-            kind: "MASKING POLICY",
-            policy: Some(mask_name(ctx, attachment.policy)),
-            column: relation.columns.get(column).map(|column| column.name.clone()),
-            attached_to: Some(names(ctx, std::iter::once(&attachment.grantee))),
-            priority: Some(attachment.priority),
+            kind,
+            policy: name,
+            column: relation.columns.get(attached.column).map(|column| column.name.clone()),
+            attached_to: Some(names(ctx, std::iter::once(attached.grantee))),
+            priority: Some(attached.priority),
+            tag: attached.tag.map(|(tag, value)| tag_text(ctx, tag, Some(value))),
             expression: policy.filter(|_| may_know).map(|policy| policy.expression.clone()),
             ..Effective::default()
         });

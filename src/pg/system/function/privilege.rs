@@ -139,7 +139,8 @@ fn on_relation(
             None => ObjectId::from_oid(oid.oid()),
         },
     };
-    let Some(relation) = id.and_then(|id| who.catalog.relation(id)) else { return Ok(Value::Null) };
+    let found = id.and_then(|id| Some((id, who.catalog.relation(id)?)));
+    let Some((id, relation)) = found else { return Ok(Value::Null) };
     if !objects::is_visible(ctx, relation) {
         return Ok(Value::Null);
     }
@@ -151,7 +152,7 @@ fn on_relation(
             None => return Ok(Value::Null),
         },
     };
-    Ok(wanted.iter().any(|wanted| holds(who, relation, &columns, *wanted)).into())
+    Ok(wanted.iter().any(|wanted| holds(who, id, relation, &columns, *wanted)).into())
 }
 
 /// Nearly all of the system's relations are read by everyone; only superusers could do more.
@@ -172,7 +173,7 @@ fn column_id(relation: &Relation, column: &Value) -> Result<Option<i32>, Plain> 
 }
 
 /// On the relation, or on one of these columns.
-fn holds(who: &Context, relation: &Relation, columns: &[i32], (privilege, option): Wanted) -> bool {
+fn holds(who: &Context, id: ObjectId, relation: &Relation, columns: &[i32], (privilege, option): Wanted) -> bool {
     let owner = option && who.owns(relation.owner);
     let set = |acl: &crate::govern::Acl| if option { acl.grantable_by(&who.roles) } else { who.rights(acl) };
     let on_column = |id: &i32| {
@@ -180,7 +181,15 @@ fn holds(who: &Context, relation: &Relation, columns: &[i32], (privilege, option
         acl.map_or(PrivilegeSet::EMPTY, &set).contains(privilege)
     };
     let everywhere = !option && on_all_relations(&who.roles).contains(privilege);
-    owner || everywhere || set(&relation.effective_acl()).contains(privilege) || columns.iter().any(on_column)
+    let tagged = |id: ObjectId| {
+        let on_column = |column: &i32| who.catalog.tagged_column_rights(id, *column, &who.roles).contains(privilege);
+        !option && (who.catalog.tagged_rights(id, &who.roles).contains(privilege) || columns.iter().any(on_column))
+    };
+    owner
+        || everywhere
+        || set(&relation.effective_acl()).contains(privilege)
+        || columns.iter().any(on_column)
+        || tagged(id)
 }
 
 fn on_schema(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {

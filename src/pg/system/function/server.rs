@@ -75,8 +75,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     Function::new("pg_sequence_last_value", &[&[Object]], bigint, |ctx, arguments| {
         let found = arguments.first().and_then(|object| relation_of(ctx, object));
-        let readable = found.filter(|(_, relation)| {
-            let held = ctx.relation_rights(relation);
+        let readable = found.filter(|(id, relation)| {
+            let held = ctx.relation_rights(*id, relation);
             held.contains(Privilege::Usage) || held.contains(Privilege::Select)
         });
         let last = readable.map_or(Ok(None), |(id, _)| ctx.counter(id).last(id));
