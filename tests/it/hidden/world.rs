@@ -53,6 +53,8 @@ struct Policy {
 struct Mask {
     column: &'static str,
     text: &'static str,
+    /// Attached to a tag of the column; else to the column.
+    by_tag: bool,
 }
 
 /// A row's values as literals, in the order of `COLUMNS`.
@@ -249,8 +251,11 @@ impl Table {
             policies.push(Policy { restrictive: true, condition: POLICIES.choose(random).unwrap() });
         }
         let masks = MASKS.iter().filter(|_| random.random_bool(0.35)).collect::<Vec<_>>();
-        let masks =
-            masks.into_iter().map(|(column, texts)| Mask { column, text: texts.choose(random).unwrap() }).collect();
+        let mut mask = |(column, texts): &(&'static str, &'static [&'static str])| {
+            let text = *texts.choose(random).unwrap();
+            Mask { column, text, by_tag: !text.contains("{g}") && random.random_bool(0.5) }
+        };
+        let masks = masks.into_iter().map(&mut mask).collect();
         let secured = !policies.is_empty() && random.random_bool(0.9);
         let mut table = Self {
             name: format!("r{number}"),
@@ -449,6 +454,18 @@ impl Table {
             } else {
                 (format!("v {kind}"), String::new())
             };
+            if mask.by_tag {
+                // Both outlive the table.
+                let tag = format!("tag_{name}_{column}");
+                run(client, &format!("CREATE OR REPLACE MASKING POLICY {tag} WITH ({inputs}) USING ({text})")).await;
+                run(client, &format!("CREATE TAG IF NOT EXISTS {tag}")).await;
+                let attached = format!("SELECT count(*) FROM policy_references('{tag}')");
+                if client.value(&attached).await.as_deref() == Some("0") {
+                    run(client, &format!("ATTACH MASKING POLICY {tag} ON TAG {tag} TO PUBLIC")).await;
+                }
+                run(client, &format!("ALTER TABLE {name} ALTER COLUMN {column} SET TAG {tag} = 'yes'")).await;
+                continue;
+            }
             run(client, &format!("DROP MASKING POLICY IF EXISTS {policy} CASCADE")).await;
             run(client, &format!("CREATE MASKING POLICY {policy} WITH ({inputs}) USING ({text})")).await;
             run(client, &format!("ATTACH MASKING POLICY {policy} ON {name} ({column}){using} TO PUBLIC")).await;
