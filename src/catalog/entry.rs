@@ -554,6 +554,7 @@ impl Body {
             }
             Self::TagGrant(grant) => {
                 grant.condition.iter_mut().for_each(|(tag, _)| map(tag));
+                grant.condition.sort();
                 map_grantee(&mut grant.grantee);
             }
         }

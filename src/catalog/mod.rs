@@ -23,7 +23,9 @@ pub use fields::{FIELD_ID, PARTS_MAX, Part, field_id, file_schema, parts};
 pub use inlined::{Inlined, InlinedRows};
 pub use layout::{FilePartition, PartitionKey, Partitioning, Sorting, Transform};
 pub use moves::Moves;
-pub use state::{CatalogState, Change, Definitions, NameKey, Namespace, name_key, types_stand};
+pub use state::{
+    CatalogState, Change, Definitions, NameKey, Namespace, Tags, TagsWithin, name_key, tags_stand, types_stand,
+};
 pub use user_type::{Domain, DomainCheck, DomainUse, TypeDefinition, UserType};
 
 use crate::name::{ObjectId, TEMPORARY_ID_MAX};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{
-    Body, Column, Credential, DATABASE_ID, Database, Entry, Relation, RelationKind, Schema, TEMPORARY_SCHEMA,
-    TableData, UserType,
+    Body, Credential, DATABASE_ID, Database, Entry, Relation, RelationKind, Schema, TEMPORARY_SCHEMA, TableData,
+    UserType,
 };
 use crate::govern::{
     MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagLevel, TagMask,
@@ -147,13 +147,13 @@ fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
         (Some(Body::Relation(old)), Some(Body::Relation(new))) => {
             let acls =
                 |relation: &Relation| relation.columns.iter().map(|column| column.acl.clone()).collect::<Vec<_>>();
-            (&old.acl, old.owner, old.row_security, old.force_row_security)
-                != (&new.acl, new.owner, new.row_security, new.force_row_security)
+            (&old.acl, old.owner, old.schema, old.row_security, old.force_row_security)
+                != (&new.acl, new.owner, new.schema, new.row_security, new.force_row_security)
                 || acls(old) != acls(new)
         }
         (Some(Body::Schema(old)), Some(Body::Schema(new))) => (&old.acl, old.owner) != (&new.acl, new.owner),
         (Some(Body::Database(old)), Some(Body::Database(new))) => (&old.acl, old.owner) != (&new.acl, new.owner),
-        (Some(Body::Role(_)), _) => old != new,
+        (Some(Body::Role(_) | Body::Tag(_)), _) => old != new,
         (_, Some(body)) | (Some(body), None) => {
             let decides = matches!(
                 body,
@@ -168,6 +168,42 @@ fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
         }
         (None, None) => false,
     }
+}
+
+/// Tags with their values, and from where they come.
+pub type Tags<'a> = BTreeMap<ObjectId, (&'a str, TagLevel)>;
+
+/// The tags of an object, and what its columns have beside them.
+#[derive(Clone, Debug, Default)]
+pub struct TagsWithin<'a> {
+    /// Of the object as a whole, with those that it inherits.
+    pub whole: Tags<'a>,
+    /// By a column's id: those that go before the others.
+    pub columns: BTreeMap<i32, Tags<'a>>,
+}
+
+/// Whether changes that were made to `base` were permitted in view of what follows from tags in `head`: who changes tags, or a
+/// table that may have some, was asked for the rights that this took then.
+pub fn tags_stand(head: &CatalogState, base: &CatalogState, changes: &[Change]) -> bool {
+    let touches = |change: &Change| {
+        let old = base.entry(change.id()).map(|entry| &entry.body);
+        match (old, change) {
+            (_, Change::Put(_, body)) if matches!(body.as_ref(), Body::TagAssignment(_)) => true,
+            (Some(Body::TagAssignment(_)), _) => true,
+            (Some(Body::Relation(old)), Change::Put(_, body)) => {
+                matches!(body.as_ref(), Body::Relation(new) if old.schema != new.schema || old.columns != new.columns)
+            }
+            _ => false,
+        }
+    };
+    let decides = |body: &Body| {
+        matches!(body, Body::TagAssignment(_) | Body::TagMask(_) | Body::TagGrant(_) | Body::MaskAttachment(_))
+    };
+    let versions = |state: &CatalogState| {
+        let all = state.entries().filter(|entry| decides(&entry.body));
+        all.map(|entry| (entry.id, entry.version)).collect::<Vec<_>>()
+    };
+    !(head.has_tags() || base.has_tags()) || !changes.iter().any(touches) || versions(head) == versions(base)
 }
 
 /// Whether changes that were made to `base` know types as `head` has them, and all that `head` makes of types that they
@@ -469,36 +505,47 @@ impl CatalogState {
 
     /// The tags of an object with their values and from where they come: of the database, a schema, a relation or a column
     /// of one; each from the lowest level that has it.
-    pub fn tags_of(&self, object: ObjectId, column: Option<i32>) -> BTreeMap<ObjectId, (&str, TagLevel)> {
-        let mut tags = BTreeMap::new();
+    pub fn tags_of(&self, object: ObjectId, column: Option<i32>) -> Tags<'_> {
+        let mut all = self.tags_within(object);
+        let own = column.and_then(|column| all.columns.remove(&column));
+        all.whole.extend(own.unwrap_or_default());
+        all.whole
+    }
+
+    /// The tags of an object, and what its columns have beside them.
+    pub fn tags_within(&self, object: ObjectId) -> TagsWithin<'_> {
+        let mut all = TagsWithin::default();
         if !self.has_tags() {
-            return tags;
+            return all;
         }
         let schema = self.relation(object).map(|relation| relation.schema);
-        let own = if schema.is_some() {
-            TagLevel::Relation
-        } else if object == DATABASE_ID {
-            TagLevel::Database
-        } else {
-            TagLevel::Schema
+        let own = match schema {
+            Some(_) => TagLevel::Relation,
+            None if object == DATABASE_ID => TagLevel::Database,
+            None => TagLevel::Schema,
         };
-        let levels = [
-            Some((DATABASE_ID, None, TagLevel::Database)),
-            schema.map(|schema| (schema, None, TagLevel::Schema)),
-            Some((object, None, own)),
-            column.map(|column| (object, Some(column), TagLevel::Column)),
-        ];
-        for (object, column, level) in levels.into_iter().flatten() {
-            for (_, assignment) in self.tag_assignments(object).filter(|(_, found)| found.column == column) {
+        let above = [Some((DATABASE_ID, TagLevel::Database)), schema.map(|schema| (schema, TagLevel::Schema))];
+        for (object, level) in above.into_iter().flatten().chain([(object, own)]) {
+            for (_, assignment) in self.tag_assignments(object) {
+                let (tags, level) = match assignment.column {
+                    Some(column) => (all.columns.entry(column).or_default(), TagLevel::Column),
+                    None => (&mut all.whole, level),
+                };
                 tags.insert(assignment.tag, (assignment.value.as_str(), level));
             }
         }
-        tags
+        all
     }
 
-    /// What tags let some roles do with a relation as a whole.
+    /// What tags let some roles do with a table or view as a whole.
     pub fn tagged_rights(&self, relation: ObjectId, roles: &[ObjectId]) -> PrivilegeSet {
-        self.rights_by_tags(&self.tags_of(relation, None), false, roles)
+        let kind = || self.relation(relation).map(|relation| &relation.storage);
+        match self.has_tags().then(kind).flatten() {
+            Some(RelationKind::Table(_) | RelationKind::External(_) | RelationKind::View(_)) => {
+                self.rights_by_tags(&self.tags_of(relation, None), false, roles)
+            }
+            Some(RelationKind::Sequence(_) | RelationKind::Index(_)) | None => PrivilegeSet::EMPTY,
+        }
     }
 
     /// What tags let some roles do with a column of a relation.
@@ -506,12 +553,7 @@ impl CatalogState {
         self.rights_by_tags(&self.tags_of(relation, Some(column)), true, roles)
     }
 
-    fn rights_by_tags(
-        &self,
-        tags: &BTreeMap<ObjectId, (&str, TagLevel)>,
-        columns: bool,
-        roles: &[ObjectId],
-    ) -> PrivilegeSet {
+    fn rights_by_tags(&self, tags: &Tags<'_>, columns: bool, roles: &[ObjectId]) -> PrivilegeSet {
         let fits = |(tag, values): &(ObjectId, Vec<String>)| {
             tags.get(tag).is_some_and(|(value, _)| values.iter().any(|wanted| wanted == value))
         };
@@ -524,12 +566,17 @@ impl CatalogState {
 
     /// Whether a mask is attached to a column of a relation, or to a tag that a column has, whomever it is for.
     pub fn has_masks(&self, relation: ObjectId) -> bool {
-        let by_tag = |column: &Column| {
-            let tags = self.tags_of(relation, Some(column.id));
-            tags.keys().any(|tag| self.tag_masks(*tag).next().is_some())
-        };
-        let columns = || self.relation(relation).map(|relation| relation.columns.as_slice()).unwrap_or_default();
-        self.mask_attachments(relation).next().is_some() || self.has_tags() && columns().iter().any(by_tag)
+        if self.mask_attachments(relation).next().is_some() {
+            return true;
+        }
+        let tags = self.tags_within(relation);
+        tags.columns.values().chain([&tags.whole]).flat_map(Tags::keys).any(|tag| self.tag_masks(*tag).next().is_some())
+    }
+
+    /// Whether a mask is attached to a column, or to a tag that it has, whomever it is for.
+    pub fn is_masked(&self, relation: ObjectId, column: i32) -> bool {
+        let by_tag = || self.tags_of(relation, Some(column)).keys().any(|tag| self.tag_masks(*tag).next().is_some());
+        self.mask_attachments(relation).any(|(_, mask)| mask.column == column) || by_tag()
     }
 
     /// Those that were created in SQL, in ascending order of id; the configuration's are not here.

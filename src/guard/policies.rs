@@ -1,8 +1,6 @@
 //! Which policies apply to whom.
 
-use std::collections::BTreeMap;
-
-use crate::catalog::{Column, Relation, RelationKind};
+use crate::catalog::{Column, Relation, RelationKind, TagsWithin};
 use crate::context::Context;
 use crate::error::{Report, SqlState};
 use crate::govern::predefined::READ_UNMASKED;
@@ -181,6 +179,9 @@ pub fn attachments<'a>(
         .filter(|attachment| attachment.grantee.includes(&reader.roles))
         .collect();
     let mut chosen: Vec<Attached<'a>> = Vec::new();
+    // A view shows what the masks of its tables leave.
+    let has_rows = matches!(relation.storage, RelationKind::Table(_) | RelationKind::External(_));
+    let tags = if has_rows { ctx.catalog.tags_within(id) } else { TagsWithin::default() };
     for (index, column) in relation.columns.iter().enumerate() {
         let attached = own.iter().filter(|attachment| attachment.column == column.id).map(|attachment| {
             let found = Attached {
@@ -194,10 +195,10 @@ pub fn attachments<'a>(
             (OWN, found)
         });
         let mut candidates: Vec<_> = attached.collect();
-        // A view shows what the masks of its tables leave.
-        let has_rows = matches!(relation.storage, RelationKind::Table(_) | RelationKind::External(_));
-        let tags = if has_rows { ctx.catalog.tags_of(id, Some(column.id)) } else { BTreeMap::new() };
-        for (tag, (value, level)) in tags {
+        let own_tags = tags.columns.get(&column.id);
+        let inherited = tags.whole.iter().filter(|(tag, _)| own_tags.is_none_or(|own| !own.contains_key(tag)));
+        for (tag, (value, level)) in own_tags.into_iter().flatten().chain(inherited) {
+            let (tag, value, level) = (*tag, *value, *level);
             let masks = ctx.catalog.tag_masks(tag).map(|(_, mask)| mask);
             let mine = masks.filter(|mask| {
                 mask.grantee.includes(&reader.roles) && mask.value.as_deref().is_none_or(|wanted| wanted == value)
@@ -217,10 +218,20 @@ pub fn attachments<'a>(
         let rank = |level: &Option<TagLevel>, found: &Attached<'_>| (found.priority, level.is_none(), *level);
         let Some(highest) = candidates.iter().map(|(level, found)| rank(level, found)).max() else { continue };
         candidates.retain(|(level, found)| rank(level, found) == highest);
-        // A tag may have a policy for each type.
-        if candidates.iter().any(|(_, found)| found.shown != Shown::Nothing) {
-            candidates.retain(|(_, found)| found.shown != Shown::Nothing);
+        // A tag may have a policy for each type. Where one has none for this type, nothing else helps.
+        let fits = |tag| {
+            move |(_, other): &(_, Attached<'_>)| {
+                other.tag.map(|(tag, _)| tag) == tag && matches!(other.shown, Shown::Masked(_))
+            }
+        };
+        let lacks = |(_, found): &(_, Attached<'_>)| {
+            found.shown == Shown::Nothing && !candidates.iter().any(fits(found.tag.map(|(tag, _)| tag)))
+        };
+        if let Some((_, nothing)) = candidates.iter().find(|candidate| lacks(candidate)) {
+            chosen.push(nothing.clone());
+            continue;
         }
+        candidates.retain(|(_, found)| found.shown != Shown::Nothing);
         let mut best = candidates.into_iter().map(|(_, found)| found);
         let Some(first) = best.next() else { continue };
         if best.any(|other| other.shown != first.shown || other.inputs != first.inputs) {

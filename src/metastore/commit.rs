@@ -20,7 +20,7 @@ use super::sequence::Sequences;
 use super::{Metastore, MetastoreError, Recent, Store, load};
 use crate::catalog::{
     Body, CatalogState, Change, Claims, DataFile, DeleteFile, Moves, NameKey, Namespace, RelationKind, TableData,
-    name_key, types_stand,
+    name_key, tags_stand, types_stand,
 };
 use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
@@ -804,6 +804,9 @@ fn check_definitions(head: &CatalogState, base: &CatalogState, changes: &[Change
     let changed_since = |id: ObjectId| version(head, id) != version(base, id);
     if !types_stand(head, base, changes) {
         return Err(conflict("A type was altered at the same time."));
+    }
+    if !tags_stand(head, base, changes) {
+        return Err(conflict("Tags, or masks, were changed at the same time."));
     }
     for change in changes {
         let Change::Put(id, body) = change else { continue };

@@ -22,7 +22,7 @@ use crate::catalog::{CatalogState, Column, Relation, RelationKind, Sequence};
 use crate::context::Context;
 use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
-use crate::guard::{ResultTable, ViewTable};
+use crate::guard::{ResultTable, ViewTable, masks};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::{self, SystemFunction, SystemRelation};
 use crate::pg::{SystemTable, Unified};
@@ -188,9 +188,15 @@ impl<'a> Names<'a> {
             return Err(Plain::new(SqlState::UNDEFINED_TABLE, message).into());
         };
         let policies = policy::bind(scope, id, now, &self.within)?;
-        let same = |(then, now): (&Column, &Column)| (then.id, &then.name, &then.pg) == (now.id, &now.name, &now.pg);
+        // A column that is gone, or is not computed any more, may have been masked.
+        let was_masked = !masks(&scope.ctx, &scope.reader, id, then)?.is_empty();
+        let facts = |column: &Column| {
+            let read = column.generated.as_ref().map(|own| own.columns.clone());
+            (column.id, column.name.clone(), column.pg.clone(), read)
+        };
+        let same = |(then, now): (&Column, &Column)| facts(then) == facts(now);
         let unchanged = then.columns.len() == now.columns.len() && then.columns.iter().zip(&now.columns).all(same);
-        if policies.is_some() && !unchanged {
+        if (policies.is_some() || was_masked) && !unchanged {
             return Err(unsupported("reading under policies what a table was before its columns changed").into());
         }
         let mut ctx = scope.ctx.clone();

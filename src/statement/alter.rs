@@ -122,6 +122,13 @@ pub enum AlterTableAction {
     AlterColumn(String, AlterColumn),
 }
 
+impl AlterTableAction {
+    /// Whether it is about who may see what.
+    pub(super) fn decides(&self) -> bool {
+        matches!(self, Self::Tags { .. } | Self::RowSecurity(_) | Self::ForceRowSecurity(_) | Self::Owner(_))
+    }
+}
+
 /// What ALTER COLUMN can do.
 #[derive(Clone, Debug)]
 pub enum AlterColumn {

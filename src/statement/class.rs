@@ -106,6 +106,7 @@ impl Command {
                 | super::CopyTarget::ToLocation(_) => Audited::Write,
             },
             Self::Insert(_) | Self::Modify(_) | Self::Merge(_) | Self::Parts(_) | Self::Truncate(_) => Audited::Write,
+            Self::AlterTable(alter) if alter.actions.iter().any(super::AlterTableAction::decides) => Audited::Role,
             Self::CreateRole(_)
             | Self::AlterRole(_)
             | Self::DropRole(_)

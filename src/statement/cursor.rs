@@ -131,6 +131,14 @@ impl<'a> Cursor<'a> {
         found
     }
 
+    /// Takes an unquoted word that a name follows, and none of the words that would end a list of names: then it is a name
+    /// itself.
+    pub(super) fn word_before_name(&mut self, word: &str) -> bool {
+        let next = self.parser.peek_nth_token(1);
+        let is_name = matches!(next.token, Token::Word(_)) && !is_word(&next, "to") && !is_word(&next, "from");
+        is_name && self.words(&[word])
+    }
+
     /// Whether the next token is one of these unquoted words.
     pub(super) fn peek_any(&self, words: &[&str]) -> bool {
         let next = self.parser.peek_token_ref();

@@ -151,9 +151,9 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
         privileges.push(PrivilegeItem { privilege: privilege(&word)?, columns });
     }
     c.expect_words(&["on"])?;
-    let tagged = if c.words(&["tables"]) {
+    let tagged = if c.words(&["tables", "tagged"]) {
         Some(super::tag::condition(c, false)?)
-    } else if c.words(&["columns"]) {
+    } else if c.words(&["columns", "tagged"]) {
         Some(super::tag::condition(c, true)?)
     } else {
         None
@@ -267,7 +267,7 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
     if c.words(&["database"]) {
         return Ok(GrantObjects::Databases(c.list(Cursor::ident)?));
     }
-    if c.words(&["tag"]) {
+    if c.word_before_name("tag") {
         return Ok(GrantObjects::Tags(c.list(Cursor::ident)?));
     }
     if c.peek_any(UNSUPPORTED_OBJECTS) {

@@ -189,7 +189,7 @@ pub(super) fn create_masking(c: &mut Cursor<'_>, replace: bool) -> Result<Comman
 pub(super) fn attach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let policy = c.ident()?;
     c.expect_words(&["on"])?;
-    if c.words(&["tag"]) {
+    if c.word_before_name("tag") {
         return super::tag::mask(c, policy, true);
     }
     let (table, column) = target(c)?;
@@ -203,7 +203,7 @@ pub(super) fn attach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 pub(super) fn detach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let policy = c.ident()?;
     c.expect_words(&["on"])?;
-    if c.words(&["tag"]) {
+    if c.word_before_name("tag") {
         return super::tag::mask(c, policy, false);
     }
     let (table, column) = target(c)?;

@@ -161,9 +161,8 @@ pub(super) fn mask(c: &mut Cursor<'_>, policy: String, attach: bool) -> Result<C
     Ok(Command::TagMask(TagMaskChange { policy, tag, value, grantee, attach }))
 }
 
-/// `TAGGED (…)`, after TABLES or COLUMNS.
+/// `(…)`, after TABLES TAGGED or COLUMNS TAGGED.
 pub(super) fn condition(c: &mut Cursor<'_>, columns: bool) -> Result<TagCondition, SyntaxError> {
-    c.expect_words(&["tagged"])?;
     c.expect_left_parenthesis()?;
     let mut tags = Vec::new();
     loop {

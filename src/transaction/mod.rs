@@ -19,7 +19,7 @@ pub use temporary::{Temporary, temporary_schema};
 
 use crate::catalog::{
     CatalogState, Change, Claims, DataFile, Moves, NameKey, Relation, RelationKind, TEMPORARY_SCHEMA, TableData,
-    name_key, types_stand,
+    name_key, tags_stand, types_stand,
 };
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
@@ -203,6 +203,7 @@ impl Transaction {
         };
         self.changes.iter().all(stands)
             && types_stand(head, &self.base, &self.changes)
+            && tags_stand(head, &self.base, &self.changes)
             && self.altered(0).all(|id| rows(head, id) == rows(&self.base, id))
     }
 

@@ -458,8 +458,7 @@ impl Altered<'_> {
             return Err(error.detail("A generated column cannot reference another generated column.").into());
         }
         // Whoever sees the mask would see the value here.
-        let is_masked = |id: i32| self.scope.catalog().mask_attachments(self.id).any(|(_, mask)| mask.column == id);
-        if let Some(masked) = own.columns.iter().find(|id| is_masked(**id)).and_then(|id| self.new.column_by_id(*id)) {
+        if let Some(masked) = self.masked_of(&own.columns) {
             return Err(unsupported(format!("a column generated from the masked column \"{}\"", masked.name)).into());
         }
         generated::generation(self.scope, &self.new, column, &own)?;
@@ -467,6 +466,12 @@ impl Altered<'_> {
         self.rewritten.retain(|(rewritten, _)| *rewritten != column.id);
         self.rewritten.push((column.id, None));
         Ok(())
+    }
+
+    /// The first of some columns that is masked for anybody.
+    fn masked_of(&self, columns: &[i32]) -> Option<&Column> {
+        let masked = columns.iter().find(|id| self.scope.catalog().is_masked(self.id, **id))?;
+        self.new.column_by_id(*masked)
     }
 
     fn expression(
@@ -485,6 +490,11 @@ impl Altered<'_> {
             }
             return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
         };
+        // What a tag masks is hidden in what is computed from it, as long as that is known.
+        if let Some(masked) = self.masked_of(&own.columns) {
+            let what = format!("changing what is generated from the masked column \"{}\"", masked.name);
+            return Err(unsupported(what).into());
+        }
         let mut column = Column { generated: None, ..found.clone() };
         if let Some(expression) = expression {
             self.generate(&mut column, expression, own.stored)?;

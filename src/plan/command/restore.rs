@@ -83,6 +83,13 @@ fn undrop(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<
         }
         body.map_ids(&|id| ids.get(&id).copied().unwrap_or(id));
         let there = |id: &ObjectId| id.is_provisional() || scope.catalog().entry(*id).is_some();
+        if let Body::TagAssignment(assignment) = &body
+            && !there(&assignment.tag)
+        {
+            let message = format!("a tag with the value \"{}\" is left out: it is gone", assignment.value);
+            ddl.notices.push(Notice::warning(SqlState::WARNING, message));
+            continue;
+        }
         if !body.parents().iter().all(there) {
             let message =
                 format!("what the table \"{}\" depends on is gone: its owner, or a masking policy", table.name);

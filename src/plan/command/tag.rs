@@ -7,7 +7,9 @@
 use super::super::{PlanResult, Right, Scope};
 use super::policy::{grantee, policy_id};
 use super::{DdlPlan, role_id};
-use crate::catalog::{Body, Change, DATABASE_ID, DATABASE_NAME, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA};
+use crate::catalog::{
+    Body, Change, Column, DATABASE_ID, DATABASE_NAME, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA,
+};
 use crate::error::{Plain, SqlState, unsupported};
 use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{MaskingPolicy, PrivilegeSet, Tag, TagAssignment, TagGrant, TagMask};
@@ -93,7 +95,12 @@ fn add_values(tag: &mut Tag, values: &[String]) -> PlanResult<()> {
 /// `2BP01` if something has the tag with another value than some.
 fn all_allowed(scope: &Scope, id: ObjectId, tag: &Tag, values: &[String]) -> PlanResult<()> {
     let named = |body: &Body| match body {
-        Body::TagAssignment(assignment) if assignment.tag == id => vec![assignment.value.clone()],
+        Body::TagAssignment(assignment) if assignment.tag == id => {
+            // What was said of a column that is gone is not in use.
+            let relation = scope.catalog().relation(assignment.object);
+            let is_gone = |column| relation.is_some_and(|relation| relation.column_by_id(column).is_none());
+            if assignment.column.is_some_and(is_gone) { Vec::new() } else { vec![assignment.value.clone()] }
+        }
         Body::TagMask(mask) if mask.tag == id => mask.value.iter().cloned().collect(),
         Body::TagGrant(grant) => {
             let own = grant.condition.iter().filter(|(tag, _)| *tag == id);
@@ -181,9 +188,10 @@ fn assign(scope: &Scope, ddl: &mut DdlPlan, object: ObjectId, column: Option<i32
         ddl.need(scope, Right::Apply(id));
         let own = catalog.tag_assignments(object).find(|(_, found)| found.tag == id && found.column == column);
         let before = catalog.tags_of(object, column).get(&id).map(|(value, _)| (*value).to_owned());
-        // Whatever it becomes, it is another value for what has this one now.
-        let changes = before.is_some() && before != *value;
-        if decides(scope, id) && (relation.is_none() || changes) {
+        // What it has now may be what masks it, wherever it comes from; what masks it may be another's.
+        let changes = before.is_some() && (before != *value || own.is_none());
+        let overrides = catalog.tag_masks(id).next().is_some() && is_masked_otherwise(scope, object, column, id);
+        if decides(scope, id) && (relation.is_none() || changes || overrides) {
             let doing = "change a tag from which policies or privileges follow";
             ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, doing));
         }
@@ -205,6 +213,23 @@ fn assign(scope: &Scope, ddl: &mut DdlPlan, object: ObjectId, column: Option<i32
         }
     }
     Ok(())
+}
+
+/// Whether a relation, or a column of it, is masked by something else than a tag, or is computed from what is masked.
+fn is_masked_otherwise(scope: &Scope, object: ObjectId, column: Option<i32>, tag: ObjectId) -> bool {
+    let catalog = scope.catalog();
+    let Some(relation) = catalog.relation(object) else { return false };
+    let affected = relation.columns.iter().filter(|found| column.is_none_or(|column| column == found.id));
+    let by_other = |id: i32| {
+        let others = catalog.tags_of(object, Some(id)).into_keys().filter(|other| *other != tag);
+        let mut masks = others.flat_map(|other| catalog.tag_masks(other));
+        catalog.mask_attachments(object).any(|(_, mask)| mask.column == id) || masks.next().is_some()
+    };
+    let computed = |column: &Column| {
+        let own = column.generated.as_ref().map(|own| own.columns.as_slice()).unwrap_or_default();
+        own.iter().any(|source| catalog.is_masked(object, *source))
+    };
+    affected.into_iter().any(|found| by_other(found.id) || computed(found))
 }
 
 fn is_view(relation: Option<&Relation>) -> bool {
@@ -317,17 +342,24 @@ pub(super) fn grant(scope: &Scope, ddl: &mut DdlPlan, change: &TagGrantChange) -
         let same = |found: &TagGrant| {
             found.columns == condition.columns && found.condition == tags && found.grantee == grantee
         };
-        let known = first.and_then(|tag| scope.catalog().tag_grants(tag).find(|(_, found)| same(found)));
-        let held = known.map_or(PrivilegeSet::EMPTY, |(_, found)| found.privileges);
-        let left = if *give { held.with(privileges) } else { held.without(privileges) };
-        match known {
-            Some((id, _)) if left.is_empty() => ddl.changes.push(Change::Delete(id)),
-            None if left.is_empty() => {}
-            known => {
-                let id = known.map_or_else(|| ddl.new_id(scope), |(id, _)| id);
-                let condition = (condition.columns, tags.clone());
-                let new = TagGrant { columns: condition.0, condition: condition.1, privileges: left, grantee };
-                ddl.put(id, Body::TagGrant(new));
+        let new = |privileges| TagGrant { columns: condition.columns, condition: tags.clone(), privileges, grantee };
+        // Several, if they were given at the same time.
+        let known = first.into_iter().flat_map(|tag| scope.catalog().tag_grants(tag)).filter(|(_, found)| same(found));
+        let known: Vec<(ObjectId, &TagGrant)> = known.collect();
+        if *give {
+            let (id, held) = match known.first() {
+                Some((id, found)) => (*id, found.privileges),
+                None => (ddl.new_id(scope), PrivilegeSet::EMPTY),
+            };
+            ddl.put(id, Body::TagGrant(new(held.with(privileges))));
+            continue;
+        }
+        for (id, found) in known {
+            let left = found.privileges.without(privileges);
+            if left.is_empty() {
+                ddl.changes.push(Change::Delete(id));
+            } else {
+                ddl.put(id, Body::TagGrant(new(left)));
             }
         }
     }

@@ -19,8 +19,9 @@ use crate::catalog::{
     TypeDefinition, UserType,
 };
 use crate::context::undefined_schema;
-use crate::error::{About, Plain, SqlState, unsupported};
+use crate::error::{About, Plain, SqlError, SqlState, unsupported};
 use crate::govern::Privilege;
+use crate::guard::masks;
 use crate::name::{ObjectId, QualifiedName, quote};
 use crate::statement::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
 use crate::types::{Attribute, EnumLabel, EnumType, PgType};
@@ -437,6 +438,14 @@ fn validate(
 ) -> PlanResult<()> {
     for (table, relation) in users(scope, id).filter(|(_, relation)| is_table(relation)) {
         for column in relation.columns.iter().filter(|column| column.domain.is_some_and(|domain| domain.id == id)) {
+            // Whether it holds would tell of what a mask hides.
+            let hidden = masks(&scope.ctx, &scope.reader, table, relation).map_err(SqlError::from)?;
+            if hidden.iter().any(|mask| relation.columns.get(mask.column).is_some_and(|hidden| hidden.id == column.id))
+            {
+                let what =
+                    format!("holding masked column \"{}\" of relation \"{}\" to a rule", column.name, relation.name);
+                return Err(unsupported(what).into());
+            }
             let value = Expr::Column(datafusion::common::Column::new_unqualified(&column.name));
             let none_of = rows(scope, table, relation, relation)?.filter(broken(value)?)?.limit(0, Some(1))?.build()?;
             let about = About { column: Some(column.name.clone()), ..About::default() };
