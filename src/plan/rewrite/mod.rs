@@ -306,10 +306,7 @@ impl VisitorMut for Rewriter<'_> {
         precedence::raise_not(expr);
         precedence::lower_distinct(expr);
         let replacement = match expr {
-            Expr::Identifier(ident)
-                if ident.quote_style.is_none()
-                    && matches!(fold(&ident.value).as_str(), "current_schema" | "current_role" | "system_user") =>
-            {
+            Expr::Identifier(ident) if session::is_session_word(ident) => {
                 session::session_call(self.scope, &ObjectName::from(vec![ident.clone()]))
             }
             Expr::Function(function) => {

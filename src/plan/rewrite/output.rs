@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, SelectItem, Value};
 use sqlparser::tokenizer::Span;
 
+use super::session::is_session_word;
 use super::syntax::inside;
 use crate::name::fold;
 use crate::types::from_sql;
@@ -40,7 +41,10 @@ pub(super) fn name_columns(items: &mut [SelectItem], may_repeat: impl Fn(&str) -
     for item in items {
         match item {
             SelectItem::UnnamedExpr(expr) => {
-                let column = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let column = match &*expr {
+                    Expr::Identifier(name) => !is_session_word(name),
+                    other => matches!(other, Expr::CompoundIdentifier(_)),
+                };
                 let name = column_name(expr);
                 if column {
                     // Kept as it is, so that its qualifier stays known, unless it would be there twice.

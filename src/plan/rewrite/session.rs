@@ -7,6 +7,12 @@ use crate::name::fold;
 use crate::plan::Scope;
 use crate::setting::{SERVER_VERSION, Zone};
 
+/// Whether an identifier is no column but a function of the session, which needs no parentheses.
+pub(super) fn is_session_word(ident: &ast::Ident) -> bool {
+    let words = ["current_schema", "current_role", "system_user"];
+    ident.quote_style.is_none() && words.contains(&fold(&ident.value).as_str())
+}
+
 /// The value of a function of the session without arguments.
 pub(super) fn session_call(scope: &Scope, name: &ObjectName) -> Option<Expr> {
     let [ObjectNamePart::Identifier(ident)] = name.0.as_slice() else { return None };
