@@ -475,7 +475,7 @@ impl CatalogState {
     }
 
     /// Whether there is any tag.
-    fn has_tags(&self) -> bool {
+    pub fn has_tags(&self) -> bool {
         self.tags().next().is_some()
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
@@ -14,6 +14,7 @@ use url::Url;
 
 use super::ldap::is_loopback;
 use super::rule::Options;
+use crate::error::chain;
 use crate::tls::client_config;
 
 /// How long an issuer may take for each answer.
@@ -40,7 +41,7 @@ const ALGORITHMS: [Algorithm; 9] = [
 ];
 
 /// Who is believed and what a token must say: the options of a rule.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct Issuer {
     /// `issuer`: exactly as tokens have it, and where its configuration is found.
     pub url: String,
@@ -54,6 +55,8 @@ pub struct Issuer {
     client: Option<String>,
     /// `cafile`: PEM file with the authorities that are believed; `None`: those of the operating system.
     authorities: Option<PathBuf>,
+    /// Asks the issuer.
+    http: reqwest::Client,
 }
 
 /// Why a token is not enough. Whoever sent it is not told.
@@ -80,13 +83,22 @@ impl Issuer {
     pub(super) fn parse(options: &mut Options) -> Result<Self, String> {
         let url = options.required("oauth", "issuer")?;
         https(&url)?;
+        let authorities = options.take("cafile").map(PathBuf::from);
+        let tls = client_config(authorities.as_deref()).map_err(|error| format!("invalid cafile: {error}"))?;
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .use_preconfigured_tls(tls)
+            .build()
+            .map_err(|error| chain(&error))?;
         Ok(Self {
             url,
             scope: options.required("oauth", "scope")?,
             audience: options.required("oauth", "audience")?,
             claim: options.take("subject_claim").unwrap_or_else(|| "sub".to_owned()),
             client: options.take("client_id"),
-            authorities: options.take("cafile").map(PathBuf::from),
+            authorities,
+            http,
         })
     }
 
@@ -106,12 +118,19 @@ fn https(url: &str) -> Result<(), String> {
     }
 }
 
-/// The keys of all issuers that were asked. Each issuer is asked by one at a time, and nobody waits for another's.
+/// The keys of all issuers that were asked.
 #[derive(Debug, Default)]
-pub struct Issuers(Mutex<HashMap<Source, Arc<tokio::sync::Mutex<Known>>>>);
+pub struct Issuers(Mutex<HashMap<Source, Arc<Keys>>>);
 
 /// Where keys come from: an issuer, and whose certificates are believed.
 type Source = (String, Option<PathBuf>);
+
+/// The keys of one issuer. Nobody waits for what is known; one at a time asks for what is not.
+#[derive(Debug, Default)]
+struct Keys {
+    known: Mutex<Known>,
+    asking: tokio::sync::Mutex<()>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -120,6 +139,51 @@ struct Known {
     told: Option<Instant>,
     /// When it was asked the last time, whether or not it answered.
     asked: Option<Instant>,
+}
+
+impl Known {
+    /// The key of a name, or the only one.
+    fn find(&self, name: Option<&str>) -> Option<&Jwk> {
+        match (name, self.keys.as_slice()) {
+            (Some(name), keys) => keys.iter().find(|key| key.common.key_id.as_deref() == Some(name)),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        }
+    }
+
+    /// As [`Self::find`]; `None`: the issuer has to be asked.
+    fn current(&self, name: Option<&str>) -> Option<Result<Jwk, OAuthError>> {
+        let younger = |moment: Option<Instant>, than: Duration| moment.is_some_and(|moment| moment.elapsed() < than);
+        match self.find(name).filter(|_| younger(self.told, KEYS_LAST)) {
+            Some(key) => Some(Ok(key.clone())),
+            None if younger(self.asked, ASK_AGAIN) => Some(Err(OAuthError::Key)),
+            None => None,
+        }
+    }
+}
+
+impl Keys {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn key(&self, issuer: &Issuer, name: Option<&str>) -> Result<Jwk, OAuthError> {
+        if let Some(known) = self.known().current(name) {
+            return known;
+        }
+        let _one = self.asking.lock().await;
+        // Whom one waited for may have asked.
+        if let Some(known) = self.known().current(name) {
+            return known;
+        }
+        let told = ask(issuer).await;
+        let mut known = self.known();
+        // Also after a failure it is not asked again at once; the keys that it told stay as long as they would.
+        known.asked = Some(Instant::now());
+        known.keys = told?.keys;
+        known.told = known.asked;
+        known.find(name).cloned().ok_or(OAuthError::Key)
+    }
 }
 
 #[derive(Deserialize)]
@@ -135,7 +199,7 @@ impl Issuers {
         if !ALGORITHMS.contains(&header.alg) {
             return Err(OAuthError::Key);
         }
-        let key = self.key(issuer, header.kid.as_deref()).await?;
+        let key = self.keys(issuer).key(issuer, header.kid.as_deref()).await?;
         let own = key.common.key_algorithm.map(|algorithm| algorithm.to_string());
         let is_for_signing = key.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature);
         if !is_for_signing || own.is_some_and(|own| own != format!("{:?}", header.alg)) {
@@ -168,48 +232,19 @@ impl Issuers {
         identity.map(ToOwned::to_owned).ok_or_else(|| missing(&issuer.claim))
     }
 
-    /// The issuer's key of a name, or its only one.
-    async fn key(&self, issuer: &Issuer, name: Option<&str>) -> Result<Jwk, OAuthError> {
+    fn keys(&self, issuer: &Issuer) -> Arc<Keys> {
         let source = (issuer.url.clone(), issuer.authorities.clone());
-        let known = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(source).or_default());
-        let mut known = known.lock().await;
-        let find = |keys: &[Jwk]| match (name, keys) {
-            (Some(name), keys) => keys.iter().find(|key| key.common.key_id.as_deref() == Some(name)).cloned(),
-            (None, [only]) => Some(only.clone()),
-            (None, _) => None,
-        };
-        let younger = |moment: Option<Instant>, than: Duration| moment.is_some_and(|moment| moment.elapsed() < than);
-        let found = find(&known.keys).filter(|_| younger(known.told, KEYS_LAST));
-        if found.is_none() && younger(known.asked, ASK_AGAIN) {
-            return Err(OAuthError::Key);
-        }
-        if let Some(found) = found {
-            return Ok(found);
-        }
-        // Also after a failure it is not asked again at once; the keys that it told stay as long as they would.
-        let asked = ask(issuer).await;
-        known.asked = Some(Instant::now());
-        known.keys = asked?.keys;
-        known.told = known.asked;
-        find(&known.keys).ok_or(OAuthError::Key)
+        Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(source).or_default())
     }
 }
 
 async fn ask(issuer: &Issuer) -> Result<JwkSet, OAuthError> {
-    let wrong = |fault: String| OAuthError::Configuration(fault);
-    let tls = client_config(issuer.authorities.as_deref()).map_err(|error| wrong(error.to_string()))?;
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .use_preconfigured_tls(tls)
-        .build()
-        .map_err(OAuthError::Unavailable)?;
-    let configuration: Configuration = get(&client, &issuer.discovery_url()).await?;
+    let configuration: Configuration = get(&issuer.http, &issuer.discovery_url()).await?;
     if configuration.issuer != issuer.url {
-        return Err(wrong(format!("it calls itself {}", configuration.issuer)));
+        return Err(OAuthError::Configuration(format!("it calls itself {}", configuration.issuer)));
     }
-    https(&configuration.jwks_uri).map_err(wrong)?;
-    get(&client, &configuration.jwks_uri).await
+    https(&configuration.jwks_uri).map_err(OAuthError::Configuration)?;
+    get(&issuer.http, &configuration.jwks_uri).await
 }
 
 async fn get<T: for<'de> Deserialize<'de>>(client: &reqwest::Client, url: &str) -> Result<T, OAuthError> {

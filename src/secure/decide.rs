@@ -182,7 +182,8 @@ fn on_relation(who: &Context, id: ObjectId, privilege: Privilege, columns: &[i32
 
 /// A column that shows nothing to whoever asks is not read, whoever's rights count. `42501`
 fn readable(ctx: &Context, id: ObjectId, columns: &[i32]) -> Result<(), Plain> {
-    let Some(relation) = ctx.catalog.relation(id) else { return Ok(()) };
+    // Only tags bring that about.
+    let Some(relation) = ctx.catalog.relation(id).filter(|_| ctx.catalog.has_tags()) else { return Ok(()) };
     // An ambiguous mask is told of where it is bound.
     let Ok(masks) = masks(ctx, &Reader::of(ctx), id, relation) else { return Ok(()) };
     let hidden = |mask: &ChosenMask<'_>| i32::try_from(mask.column).is_ok_and(|at| columns.contains(&at));

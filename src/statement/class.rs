@@ -2,8 +2,8 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetStatement, SetTags, SetValue, TagGrantChange,
-    TagMaskChange, TagsOf,
+    AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetStatement, SetTags, SetValue, TagMaskChange,
+    TagsOf,
 };
 
 /// What a command does, as far as a transaction's state decides by it.
@@ -72,8 +72,7 @@ impl Command {
             | Self::CreateTag(_)
             | Self::AlterTag(_)
             | Self::SetTags(_)
-            | Self::TagMask(_)
-            | Self::TagGrant(_) => Class::Write,
+            | Self::TagMask(_) => Class::Write,
             Self::Set(_)
             | Self::Show(_)
             | Self::Reset(_)
@@ -125,7 +124,6 @@ impl Command {
             | Self::AlterTag(_)
             | Self::SetTags(_)
             | Self::TagMask(_)
-            | Self::TagGrant(_)
             | Self::AlterSystem(_)
             | Self::Set(SetStatement { value: SetValue::Role(_) | SetValue::SessionAuthorization(_), .. }) => {
                 Audited::Role
@@ -258,8 +256,6 @@ impl Command {
             Self::SetTags(SetTags { of: TagsOf::Database(_), .. }) => "ALTER DATABASE",
             Self::TagMask(TagMaskChange { attach: Some(_), .. }) => "ATTACH MASKING POLICY",
             Self::TagMask(TagMaskChange { attach: None, .. }) => "DETACH MASKING POLICY",
-            Self::TagGrant(TagGrantChange { give: true, .. }) => "GRANT",
-            Self::TagGrant(TagGrantChange { give: false, .. }) => "REVOKE",
             Self::Set(set) => match set.value {
                 SetValue::Setting { .. } | SetValue::Role(_) | SetValue::SessionAuthorization(_) => "SET",
             },

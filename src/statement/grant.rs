@@ -3,7 +3,7 @@
 use super::Command;
 use super::cursor::Cursor;
 use super::role::RoleSpec;
-use super::tag::TagGrantChange;
+use super::tag::TagCondition;
 use super::text::SyntaxError;
 use crate::govern::{ObjectKind, Privilege};
 use crate::name::QualifiedName;
@@ -52,6 +52,8 @@ pub enum GrantObjects {
     Schemas(Vec<String>),
     /// `TAG name, …`.
     Tags(Vec<String>),
+    /// `{TABLES | COLUMNS} TAGGED (…)`: all that have some tags, now and to come.
+    Tagged(TagCondition),
     /// `DATABASE name, …`; another one than the server's only database is `3D000`.
     Databases(Vec<String>),
 }
@@ -151,14 +153,7 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
         privileges.push(PrivilegeItem { privilege: privilege(&word)?, columns });
     }
     c.expect_words(&["on"])?;
-    let tagged = if c.words(&["tables", "tagged"]) {
-        Some(super::tag::condition(c, false)?)
-    } else if c.words(&["columns", "tagged"]) {
-        Some(super::tag::condition(c, true)?)
-    } else {
-        None
-    };
-    let objects = if tagged.is_some() { GrantObjects::Relations(Vec::new()) } else { objects(c)? };
+    let objects = objects(c)?;
     c.expect_words(&[connective])?;
     let grantees = c.list(|c| {
         let _noise = c.words(&["role"]) || c.words(&["group"]);
@@ -171,11 +166,7 @@ pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxE
     let cascade = revoke && c.words(&["cascade"]);
     let _default = revoke && !cascade && c.words(&["restrict"]);
     let grant = Grant { privileges, all_columns, objects, grantees, option, granted_by, cascade };
-    Ok(match tagged {
-        Some(condition) => Command::TagGrant(TagGrantChange { grant: Box::new(grant), condition, give: !revoke }),
-        None if revoke => Command::Revoke(grant),
-        None => Command::Grant(grant),
-    })
+    Ok(if revoke { Command::Revoke(grant) } else { Command::Grant(grant) })
 }
 
 pub(super) fn alter_default(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -266,6 +257,12 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
     }
     if c.words(&["database"]) {
         return Ok(GrantObjects::Databases(c.list(Cursor::ident)?));
+    }
+    if c.words(&["tables", "tagged"]) {
+        return Ok(GrantObjects::Tagged(super::tag::condition(c, false)?));
+    }
+    if c.words(&["columns", "tagged"]) {
+        return Ok(GrantObjects::Tagged(super::tag::condition(c, true)?));
     }
     if c.word_before_name("tag") {
         return Ok(GrantObjects::Tags(c.list(Cursor::ident)?));

@@ -51,9 +51,7 @@ pub use table::{
     AlterSchema, AlterSchemaAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
     CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Truncate,
 };
-pub use tag::{
-    AlterTag, AlterTagAction, CreateTag, SetTags, TagCondition, TagGrantChange, TagMaskChange, TagValues, TagsOf,
-};
+pub use tag::{AlterTag, AlterTagAction, CreateTag, SetTags, TagCondition, TagMaskChange, TagValues, TagsOf};
 pub use text::{SyntaxError, Text};
 pub use transaction::{IsolationLevel, TransactionModes};
 
@@ -177,8 +175,6 @@ pub enum Command {
     SetTags(SetTags),
     /// `ATTACH` or `DETACH MASKING POLICY … ON TAG`.
     TagMask(TagMaskChange),
-    /// `GRANT` or `REVOKE … ON {TABLES | COLUMNS} TAGGED`.
-    TagGrant(TagGrantChange),
     /// `SET` of a setting, of the role or of the session's user.
     Set(SetStatement),
     /// `SHOW name`, or ALL.

@@ -2,7 +2,6 @@
 
 use super::Command;
 use super::cursor::Cursor;
-use super::grant::Grant;
 use super::role::RoleSpec;
 use super::text::SyntaxError;
 
@@ -77,24 +76,13 @@ pub struct TagMaskChange {
     pub attach: Option<i32>,
 }
 
-/// `ON {TABLES | COLUMNS} TAGGED (name = 'value' AND name IN ('value', …) …)`.
+/// `{TABLES | COLUMNS} TAGGED (name = 'value' AND name IN ('value', …) …)`.
 #[derive(Clone, Debug)]
 pub struct TagCondition {
     /// COLUMNS.
     pub columns: bool,
     /// Tags, and for each the values of which it must have one.
     pub tags: Vec<(String, Vec<String>)>,
-}
-
-/// `GRANT … ON TABLES TAGGED …`, or REVOKE.
-#[derive(Clone, Debug)]
-pub struct TagGrantChange {
-    /// All but what it is on.
-    pub grant: Box<Grant>,
-    /// What it is on.
-    pub condition: TagCondition,
-    /// GRANT; else REVOKE.
-    pub give: bool,
 }
 
 pub(super) fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

@@ -122,7 +122,7 @@ impl TableProvider for SystemTable {
             rows.finish()?
         } else if [login::RULES, login::MAPS].contains(&self.relation.name) {
             let mut rows = Rows::new(self.relation, projection)?;
-            login::list(&self.ctx, self.relation.name, &mut rows)?;
+            login::list(&self.ctx, self.relation.name, &mut rows).await?;
             rows.finish()?
         } else {
             self.batch(projection)?

@@ -204,10 +204,7 @@ impl Altered<'_> {
         if to == from {
             return Ok(());
         }
-        if tag::decides_otherwise(scope, self.id, from, to) {
-            let doing = "change a tag from which policies or privileges follow";
-            ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, doing));
-        }
+        tag::moved(scope, ddl, self.id, from, to);
         if let RelationKind::Sequence(Sequence { owned_by: Some((table, _)), .. }) = &self.old.storage {
             let table = scope.catalog().relation(*table).map(|table| table.name.as_str()).unwrap_or_default();
             let message = "cannot move an owned sequence into another schema";

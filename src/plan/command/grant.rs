@@ -2,6 +2,7 @@
 
 use super::super::{PlanResult, Right, Scope};
 use super::policy::grantee;
+use super::tag;
 use super::{DdlPlan, column, relation, role_id, undefined_role};
 use crate::catalog::{Body, Column, DATABASE_ID, DATABASE_NAME, Database, Relation, RelationKind};
 use crate::context::{Context, undefined_schema};
@@ -58,7 +59,7 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
         }
         GrantObjects::Tags(names) => {
             for name in names {
-                let (id, found) = super::tag::tag(scope, name)?;
+                let (id, found) = tag::tag(scope, name)?;
                 let mut tag = found.clone();
                 let mut acl = tag.effective_acl();
                 let object = Granted { id, column: None, owner: tag.owner, name: format!("\"{name}\""), around: None };
@@ -67,6 +68,7 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
                 ddl.put(id, Body::Tag(tag));
             }
         }
+        GrantObjects::Tagged(condition) => tag::grant(scope, ddl, &order, condition)?,
         GrantObjects::Databases(names) => {
             for name in names {
                 let missing =
@@ -149,10 +151,11 @@ struct Granted<'a> {
     around: Option<&'a Acl>,
 }
 
-struct Order<'a> {
-    grant: &'a Grant,
-    give: bool,
-    grantees: Vec<Grantee>,
+/// What is to be given or taken, whatever it is on.
+pub(super) struct Order<'a> {
+    pub(super) grant: &'a Grant,
+    pub(super) give: bool,
+    pub(super) grantees: Vec<Grantee>,
 }
 
 impl Order<'_> {
@@ -184,6 +187,15 @@ impl Order<'_> {
         all
     }
 
+    /// The privileges meant for the object itself, of a kind whose parts have none. `0LP01`.
+    pub(super) fn whole(&self, all: PrivilegeSet, kind: &str) -> PlanResult<PrivilegeSet> {
+        if !self.columns().is_empty() {
+            let message = "column privileges are only valid for relations";
+            return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
+        }
+        self.privileges(all, kind)
+    }
+
     fn object_level(
         &self,
         scope: &Scope,
@@ -192,11 +204,7 @@ impl Order<'_> {
         object: &Granted<'_>,
         (all, kind): (PrivilegeSet, &str),
     ) -> PlanResult<()> {
-        if !self.columns().is_empty() {
-            let message = "column privileges are only valid for relations";
-            return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
-        }
-        let privileges = self.privileges(all, kind)?;
+        let privileges = self.whole(all, kind)?;
         self.apply(scope, ddl, acl, object, privileges)
     }
 

@@ -157,7 +157,6 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::AlterTag(alter) => tag::alter(scope, &mut ddl, alter)?,
         Command::SetTags(set) => tag::set(scope, &mut ddl, set)?,
         Command::TagMask(change) => tag::mask(scope, &mut ddl, change)?,
-        Command::TagGrant(change) => tag::grant(scope, &mut ddl, change)?,
         Command::AlterTable(_)
         | Command::Maintain(_)
         | Command::Query(_)

@@ -5,18 +5,20 @@
 //! else.
 
 use super::super::{PlanResult, Right, Scope};
+use super::grant::Order;
 use super::policy::{grantee, policy_id};
 use super::{DdlPlan, role_id};
 use crate::catalog::{
-    Body, Change, Column, DATABASE_ID, DATABASE_NAME, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA,
+    Body, Change, Column, DATABASE_ID, DATABASE_NAME, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA, Tags,
 };
 use crate::error::{Plain, SqlState, unsupported};
 use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{MaskingPolicy, PrivilegeSet, Tag, TagAssignment, TagGrant, TagMask};
 use crate::name::ObjectId;
-use crate::statement::{
-    AlterTag, AlterTagAction, CreateTag, SetTags, TagCondition, TagGrantChange, TagMaskChange, TagValues, TagsOf,
-};
+use crate::statement::{AlterTag, AlterTagAction, CreateTag, SetTags, TagCondition, TagMaskChange, TagValues, TagsOf};
+
+/// What it takes to change what follows from a tag.
+const TO_DECIDE: Right = Right::RightsOf(SECURITY_ADMIN, "change a tag from which policies or privileges follow");
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTag) -> PlanResult<()> {
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "create a tag"));
@@ -192,8 +194,7 @@ fn assign(scope: &Scope, ddl: &mut DdlPlan, object: ObjectId, column: Option<i32
         let changes = before.is_some() && (before != *value || own.is_none());
         let overrides = catalog.tag_masks(id).next().is_some() && is_masked_otherwise(scope, object, column, id);
         if decides(scope, id) && (relation.is_none() || changes || overrides) {
-            let doing = "change a tag from which policies or privileges follow";
-            ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, doing));
+            ddl.need(scope, TO_DECIDE);
         }
         if is_view(relation) && catalog.tag_masks(id).next().is_some() {
             return Err(unsupported(format!("tag \"{name}\", which has masking policies, on a view")).into());
@@ -215,7 +216,7 @@ fn assign(scope: &Scope, ddl: &mut DdlPlan, object: ObjectId, column: Option<i32
     Ok(())
 }
 
-/// Whether a relation, or a column of it, is masked by something else than a tag, or is computed from what is masked.
+/// Whether a column, or any of the relation, is masked by something else than a tag, or is computed from what is masked.
 fn is_masked_otherwise(scope: &Scope, object: ObjectId, column: Option<i32>, tag: ObjectId) -> bool {
     let catalog = scope.catalog();
     let Some(relation) = catalog.relation(object) else { return false };
@@ -243,18 +244,19 @@ fn decides(scope: &Scope, tag: ObjectId) -> bool {
     scope.catalog().tag_masks(tag).next().is_some() || scope.catalog().entries().any(|entry| grants(&entry.body))
 }
 
-/// Whether a relation that goes to another schema has other values there of a tag that decides something.
-pub(super) fn decides_otherwise(scope: &Scope, relation: ObjectId, from: ObjectId, to: ObjectId) -> bool {
+/// A relation goes to another schema, where it may have other values of a tag that decides something.
+pub(super) fn moved(scope: &Scope, ddl: &mut DdlPlan, relation: ObjectId, from: ObjectId, to: ObjectId) {
     let catalog = scope.catalog();
     let (from, to) = (catalog.tags_of(from, None), catalog.tags_of(to, None));
-    let value = |tags: &std::collections::BTreeMap<ObjectId, (&str, _)>, tag: ObjectId| {
-        tags.get(&tag).map(|(value, _)| (*value).to_owned())
-    };
+    let value = |tags: &Tags<'_>, tag: ObjectId| tags.get(&tag).map(|(value, _)| (*value).to_owned());
     let mut tags = from.keys().chain(to.keys()).copied();
-    tags.any(|tag| {
+    let decides_otherwise = tags.any(|tag| {
         let own = catalog.tag_assignments(relation).any(|(_, found)| found.tag == tag && found.column.is_none());
         !own && value(&from, tag) != value(&to, tag) && decides(scope, tag)
-    })
+    });
+    if decides_otherwise {
+        ddl.need(scope, TO_DECIDE);
+    }
 }
 
 pub(super) fn mask(scope: &Scope, ddl: &mut DdlPlan, change: &TagMaskChange) -> PlanResult<()> {
@@ -309,36 +311,19 @@ pub(super) fn mask(scope: &Scope, ddl: &mut DdlPlan, change: &TagMaskChange) -> 
     Ok(())
 }
 
-pub(super) fn grant(scope: &Scope, ddl: &mut DdlPlan, change: &TagGrantChange) -> PlanResult<()> {
+/// `GRANT` and `REVOKE … TAGGED (…)`.
+pub(super) fn grant(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, condition: &TagCondition) -> PlanResult<()> {
     // It opens what others own, also what is yet to come.
     ddl.need(scope, Right::Superuser("grant or revoke privileges on tagged objects"));
-    let TagGrantChange { grant, condition, give } = change;
-    if grant.option {
+    if order.grant.option {
         return Err(unsupported("a grant option on tagged objects").into());
-    }
-    if let Some(grantor) = &grant.granted_by
-        && role_id(scope, grantor)? != scope.ctx.role
-    {
-        return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, "grantor must be current user").into());
     }
     let (all, kind) =
         if condition.columns { (PrivilegeSet::column(), "column") } else { (PrivilegeSet::table(), "table") };
-    let mut privileges = if grant.privileges.is_empty() { all } else { PrivilegeSet::EMPTY };
-    for item in &grant.privileges {
-        if !all.contains(item.privilege) {
-            let message = format!("invalid privilege type {} for {kind}", item.privilege.keyword());
-            return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
-        }
-        privileges = privileges.with(PrivilegeSet::of(&[item.privilege]));
-    }
-    if !grant.all_columns.is_empty() || grant.privileges.iter().any(|item| !item.columns.is_empty()) {
-        let message = "column privileges are only valid for relations";
-        return Err(Plain::new(SqlState::INVALID_GRANT_OPERATION, message).into());
-    }
+    let privileges = order.whole(all, kind)?;
     let tags = resolved(scope, condition)?;
     let first = tags.first().map(|(tag, _)| *tag);
-    for spec in &grant.grantees {
-        let grantee = grantee(scope, spec)?;
+    for grantee in order.grantees.iter().copied() {
         let same = |found: &TagGrant| {
             found.columns == condition.columns && found.condition == tags && found.grantee == grantee
         };
@@ -346,7 +331,7 @@ pub(super) fn grant(scope: &Scope, ddl: &mut DdlPlan, change: &TagGrantChange) -
         // Several, if they were given at the same time.
         let known = first.into_iter().flat_map(|tag| scope.catalog().tag_grants(tag)).filter(|(_, found)| same(found));
         let known: Vec<(ObjectId, &TagGrant)> = known.collect();
-        if *give {
+        if order.give {
             let (id, held) = match known.first() {
                 Some((id, found)) => (*id, found.privileges),
                 None => (ddl.new_id(scope), PrivilegeSet::EMPTY),

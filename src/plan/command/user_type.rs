@@ -437,14 +437,16 @@ fn validate(
     broken: impl Fn(Expr) -> PlanResult<Expr>,
 ) -> PlanResult<()> {
     for (table, relation) in users(scope, id).filter(|(_, relation)| is_table(relation)) {
+        let hidden = masks(&scope.ctx, &scope.reader, table, relation).map_err(SqlError::from)?;
+        let hidden: Vec<i32> =
+            hidden.iter().filter_map(|mask| relation.columns.get(mask.column)).map(|column| column.id).collect();
         for column in relation.columns.iter().filter(|column| column.domain.is_some_and(|domain| domain.id == id)) {
             // Whether it holds would tell of what a mask hides.
-            let hidden = masks(&scope.ctx, &scope.reader, table, relation).map_err(SqlError::from)?;
-            if hidden.iter().any(|mask| relation.columns.get(mask.column).is_some_and(|hidden| hidden.id == column.id))
-            {
+            if hidden.contains(&column.id) {
                 let what =
                     format!("holding masked column \"{}\" of relation \"{}\" to a rule", column.name, relation.name);
-                return Err(unsupported(what).into());
+                ddl.refusal = Some(unsupported(what));
+                return Ok(());
             }
             let value = Expr::Column(datafusion::common::Column::new_unqualified(&column.name));
             let none_of = rows(scope, table, relation, relation)?.filter(broken(value)?)?.limit(0, Some(1))?.build()?;

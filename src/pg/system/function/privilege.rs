@@ -5,8 +5,8 @@ use super::{Function, boolean};
 use crate::catalog::Relation;
 use crate::context::{Context, undefined_schema};
 use crate::error::{Plain, SqlState};
-use crate::govern::predefined::{on_all_relations, on_all_schemas};
-use crate::govern::{Privilege, PrivilegeSet, can_set, is_member};
+use crate::govern::predefined::on_all_schemas;
+use crate::govern::{Privilege, can_set, is_member};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::activity::may_read;
 use crate::pg::system::names::schema_name;
@@ -174,22 +174,15 @@ fn column_id(relation: &Relation, column: &Value) -> Result<Option<i32>, Plain> 
 
 /// On the relation, or on one of these columns.
 fn holds(who: &Context, id: ObjectId, relation: &Relation, columns: &[i32], (privilege, option): Wanted) -> bool {
-    let owner = option && who.owns(relation.owner);
-    let set = |acl: &crate::govern::Acl| if option { acl.grantable_by(&who.roles) } else { who.rights(acl) };
-    let on_column = |id: &i32| {
-        let acl = relation.column_by_id(*id).and_then(|column| column.acl.as_ref());
-        acl.map_or(PrivilegeSet::EMPTY, &set).contains(privilege)
-    };
-    let everywhere = !option && on_all_relations(&who.roles).contains(privilege);
-    let tagged = |id: ObjectId| {
-        let on_column = |column: &i32| who.catalog.tagged_column_rights(id, *column, &who.roles).contains(privilege);
-        !option && (who.catalog.tagged_rights(id, &who.roles).contains(privilege) || columns.iter().any(on_column))
-    };
-    owner
-        || everywhere
-        || set(&relation.effective_acl()).contains(privilege)
-        || columns.iter().any(on_column)
-        || tagged(id)
+    let mut columns = columns.iter().filter_map(|id| relation.column_by_id(*id));
+    if !option {
+        return who.relation_rights(id, relation).contains(privilege)
+            || columns.any(|column| who.column_rights(id, column).contains(privilege));
+    }
+    let grantable = |acl: &crate::govern::Acl| acl.grantable_by(&who.roles).contains(privilege);
+    who.owns(relation.owner)
+        || grantable(&relation.effective_acl())
+        || columns.any(|column| column.acl.as_ref().is_some_and(grantable))
 }
 
 fn on_schema(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
