@@ -16,6 +16,7 @@ use crate::govern::PasswordVerifier;
 use crate::lake::{Lake, Location, bucket};
 use crate::metastore::{MetadataDatabase, Metastore};
 use crate::plan::Engine;
+use crate::secret::{MasterKeys, Secret};
 use crate::session::Shared;
 use crate::upkeep;
 use crate::warehouse::Warehouse;
@@ -41,18 +42,11 @@ impl App {
         config.check()?;
         let directory = config.storage.data_dir.as_path();
         let mut generated_password = None;
-        let database_password = match &config.storage.metadata_password_file {
-            Some(file) => Some(std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?),
-            None => None,
-        };
-        let database = config.storage.metadata_url.as_deref().map(|url| MetadataDatabase {
-            url,
-            password: database_password.as_deref().map(str::trim),
-            authorities: config.storage.metadata_ca_file.as_deref(),
-        });
+        let database_password = database_password(config)?;
+        let database = database(config, database_password.as_deref());
         let credentials = config.lake.credentials.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
         let warehouse = open_warehouse(config, &credentials)?;
-        let metastore = Metastore::open(directory, database, warehouse.data_path(), || {
+        let metastore = Metastore::open(directory, database, warehouse.data_path(), master_keys(config), || {
             let password = password.unwrap_or_else(|| generated_password.insert(generate_password()).clone());
             PasswordVerifier::scram(&password, SCRAM_ITERATIONS)
         })
@@ -111,6 +105,32 @@ impl App {
     }
 }
 
+/// Gives up all secrets of the metadata; see [`Metastore::forget_secrets`]. Returns the bootstrap role's new password if it had
+/// to be made up.
+pub async fn forget_secrets(config: &Config, password: Option<String>) -> anyhow::Result<Option<String>> {
+    let database_password = database_password(config)?;
+    let database = database(config, database_password.as_deref());
+    let generated = password.is_none().then(generate_password);
+    let password = password.or_else(|| generated.clone()).unwrap_or_default();
+    let verifier = PasswordVerifier::scram(&password, SCRAM_ITERATIONS);
+    Metastore::forget_secrets(&config.storage.data_dir, database, master_keys(config), verifier).await?;
+    Ok(generated)
+}
+
+fn database_password(config: &Config) -> anyhow::Result<Option<String>> {
+    let file = config.storage.metadata_password_file.as_ref();
+    file.map(|file| std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))).transpose()
+}
+
+/// The metadata's database, if it is not in the data directory.
+fn database<'a>(config: &'a Config, password: Option<&'a str>) -> Option<MetadataDatabase<'a>> {
+    config.storage.metadata_url.as_deref().map(|url| MetadataDatabase {
+        url,
+        password: password.map(str::trim),
+        authorities: config.storage.metadata_ca_file.as_deref(),
+    })
+}
+
 fn doors(wire: &Wire) -> Doors<'_> {
     let tls = wire.tls_certificate.clone().zip(wire.tls_key.clone()).map(|(certificate, key)| TlsFiles {
         certificate,
@@ -127,17 +147,27 @@ fn doors(wire: &Wire) -> Doors<'_> {
     }
 }
 
+/// Those of the configuration, or the one in the data directory.
+fn master_keys(config: &Config) -> MasterKeys {
+    let former = config.secrets.former_keys.clone();
+    match &config.secrets.key {
+        Some(key) => MasterKeys::new(key.clone(), former),
+        None => MasterKeys::in_file(config.storage.data_dir.join("master.key"), former),
+    }
+}
+
 /// A configured credential with its secret.
 fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
     let file = &configured.secret_access_key_file;
     let secret = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
     let mut options = BTreeMap::from([
-        ("access_key_id".to_owned(), configured.access_key_id.clone()),
-        ("secret_access_key".to_owned(), secret.trim().to_owned()),
-        ("allow_http".to_owned(), configured.allow_http.to_string()),
+        ("access_key_id", configured.access_key_id.clone()),
+        ("secret_access_key", secret.trim().to_owned()),
+        ("allow_http", configured.allow_http.to_string()),
     ]);
-    options.extend(configured.region.iter().map(|region| ("region".to_owned(), region.clone())));
-    options.extend(configured.endpoint.iter().map(|endpoint| ("endpoint".to_owned(), endpoint.clone())));
+    options.extend(configured.region.iter().map(|region| ("region", region.clone())));
+    options.extend(configured.endpoint.iter().map(|endpoint| ("endpoint", endpoint.clone())));
+    let options = options.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
     let (name, scope) = ("configured".to_owned(), configured.scope.clone());
     Ok(Credential { name, owner: BOOTSTRAP_ROLE, scope, options })
 }

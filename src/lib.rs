@@ -8,6 +8,7 @@ pub mod audit;
 pub mod encode;
 pub mod error;
 pub mod name;
+pub mod secret;
 pub mod setting;
 pub mod tls;
 pub mod types;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use boathouse::app::{App, is_healthy};
+use boathouse::app::{App, forget_secrets, is_healthy};
 use boathouse::config::{Config, ConfigError, initial_password};
 use boathouse::demo::{DemoDirectory, tour};
 use clap::{Args, Parser, Subcommand};
@@ -41,6 +41,9 @@ enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// Give up all secrets, because their master key is lost, and set a new password for user boathouse. Other roles have no
+    /// passwords any more, storage credentials no keys. All servers on this metadata must be stopped.
+    ForgetSecrets(Flags),
     /// Exit with 0 if a server answers.
     Health {
         /// Where it listens.
@@ -121,6 +124,10 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             flags.config()?;
             say("the configuration has no faults");
         }
+        Command::ForgetSecrets(flags) => match forget_secrets(&flags.config()?, initial_password()).await? {
+            Some(password) => say(&format!("password of user boathouse (shown once): {password}")),
+            None => say("user boathouse has the password of BOATHOUSE_PASSWORD"),
+        },
         Command::Health { addr } => {
             return Ok(if is_healthy(&addr).await { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

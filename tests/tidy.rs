@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A module uses those before it, and those on its own line that stand before it.
 const LAYERS: &[&[&str]] = &[
-    &["error", "name", "tls", "types", "setting", "encode", "audit"],
+    &["error", "name", "secret", "tls", "types", "setting", "encode", "audit"],
     &["govern", "catalog", "metastore"],
     &["lake", "login", "warehouse", "context", "guard"],
     &["config"],
@@ -23,6 +23,11 @@ const LAYERS: &[&[&str]] = &[
 const IMPORTERS: &[(&str, &[&str])] = &[
     ("pgwire", &["wire"]),
     ("rustls", &["wire", "tls", "login"]),
+    ("aws_config", &["secret"]),
+    ("aws_lc_rs", &["secret"]),
+    ("aws_sdk_kms", &["secret"]),
+    ("aws_smithy_http_client", &["secret"]),
+    ("zeroize", &["secret"]),
     ("ldap3", &["login"]),
     ("jsonwebtoken", &["login"]),
     ("reqwest", &["login"]),

@@ -12,6 +12,7 @@ use crate::govern::{
     Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagMask,
 };
 use crate::name::{ObjectId, SnapshotId};
+use crate::secret::Secret;
 use crate::types::{PgType, field};
 
 /// One version of an object.
@@ -72,6 +73,9 @@ pub struct Database {
     /// What COMMENT ON said of it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// What `mask_hash` hashes with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_key: Option<Secret>,
 }
 
 /// A namespace for relations, and the folder that the files of its tables lie in.
@@ -333,7 +337,7 @@ pub enum IdentityKind {
 }
 
 /// Keys for an object store.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Credential {
     /// Already folded; unique among storage credentials. `configured` if it comes from the configuration.
     pub name: String,
@@ -341,14 +345,8 @@ pub struct Credential {
     pub owner: ObjectId,
     /// URL prefix it is used for.
     pub scope: String,
-    /// What the store is opened with, by name in lower case (`access_key_id`, `region`, …); secrets are in clear.
-    pub options: BTreeMap<String, String>,
-}
-
-impl std::fmt::Debug for Credential {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("name", &self.name).field("scope", &self.scope).finish_non_exhaustive()
-    }
+    /// What the store is opened with, by name in lower case (`access_key_id`, `region`, …).
+    pub options: BTreeMap<String, Secret>,
 }
 
 impl Relation {
@@ -459,6 +457,39 @@ impl Body {
 }
 
 impl Body {
+    /// Its secrets, by the names of their fields.
+    pub fn secrets(&mut self) -> Vec<(&str, &mut Secret)> {
+        match self {
+            Self::Role(role) => role.password.iter_mut().map(|verifier| ("password", verifier.as_secret())).collect(),
+            Self::Credential(object) => object.options.iter_mut().map(|(name, value)| (name.as_str(), value)).collect(),
+            Self::Database(database) => database.hash_key.iter_mut().map(|key| ("hash_key", key)).collect(),
+            Self::Schema(_)
+            | Self::Relation(_)
+            | Self::RowPolicy(_)
+            | Self::MaskingPolicy(_)
+            | Self::MaskAttachment(_)
+            | Self::Type(_)
+            | Self::Tag(_)
+            | Self::TagAssignment(_)
+            | Self::TagMask(_)
+            | Self::TagGrant(_) => Vec::new(),
+        }
+    }
+
+    /// The same without its secrets; `None`: it has none.
+    pub fn without_secrets(&self) -> Option<Self> {
+        match self {
+            Self::Role(role) if role.password.is_some() => Some(Self::Role(Role { password: None, ..role.clone() })),
+            Self::Credential(credential) if !credential.options.is_empty() => {
+                Some(Self::Credential(Credential { options: BTreeMap::new(), ..credential.clone() }))
+            }
+            Self::Database(database) if database.hash_key.is_some() => {
+                Some(Self::Database(Database { hash_key: None, ..database.clone() }))
+            }
+            _ => None,
+        }
+    }
+
     /// Replaces every object id in it: those of a new object and of what it refers to are provisional until commit.
     pub fn map_ids(&mut self, id: &impl Fn(ObjectId) -> ObjectId) {
         let map = |at: &mut ObjectId| *at = id(*at);

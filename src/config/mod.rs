@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::{Class, Mode};
 use crate::lake::Location;
 use crate::login::{LoginFileError, LoginFiles};
+use crate::secret::MasterUrl;
 
 const PREFIX: &str = "BOATHOUSE_";
 /// Not part of the configuration: the first password of the bootstrap role.
@@ -29,6 +30,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// What is recorded of what users do.
     pub audit: AuditConfig,
+    /// What the secrets in the metadata are encrypted with.
+    pub secrets: SecretsConfig,
 }
 
 /// Section `storage`: where metadata and warehouse are kept.
@@ -153,6 +156,20 @@ pub struct AuditConfig {
     pub directory: Option<PathBuf>,
     /// A file that is longer, in MiB, is followed by another.
     pub file_mib: u64,
+}
+
+/// Section `secrets`: master keys for password verifiers and storage credentials in the metadata, `file:<path>` of 32 bytes in
+/// Base64, or `aws-kms:<key>` with an id, ARN or alias; region and credentials for AWS are those of the environment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretsConfig {
+    /// The key. Without it `master.key` in the data directory, which is made with new metadata; servers that share their
+    /// metadata share their key, so there it must be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<MasterUrl>,
+    /// Keys that were here before, until `ALTER SYSTEM ROTATE KEYS`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_keys: Vec<MasterUrl>,
 }
 
 impl Default for AuditConfig {
@@ -288,6 +305,10 @@ impl Config {
                 let file = credential.secret_access_key_file.display();
                 faults.push(format!("lake.credentials: secret_access_key_file {file}: {error}"));
             }
+        }
+        if self.storage.metadata_url.is_some() && self.secrets.key.is_none() {
+            let hint = "such as \"file:/etc/boathouse/master.key\", made by openssl rand -base64 32";
+            faults.push(format!("secrets.key: storage.metadata_url takes a key that its servers share, {hint}"));
         }
         let warehouse = self.storage.warehouse_url.as_deref().map(Location::prefix).transpose();
         if let Err(error) = &warehouse {

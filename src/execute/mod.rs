@@ -27,7 +27,7 @@ pub use copy::{CopyEncoder, CopyIn};
 pub use ready::Ready;
 
 use crate::encode::describe_row;
-use crate::error::{Notice, SqlError, unsupported};
+use crate::error::{Notice, SqlError, SqlState, unsupported};
 use crate::guard::{masks, row_security_applies};
 use crate::name::{ObjectId, quote};
 use crate::pg::Objects;
@@ -200,6 +200,13 @@ async fn run(
             let tag = ddl.tag;
             lock(transaction, &ddl.locks);
             validate(scope, transaction, &ddl).await?;
+            if ddl.rotates_keys {
+                let key = scope.metastore.new_key().await?;
+                let (number, master) = key.name();
+                let message = format!("secrets get data key {number}, wrapped by master key \"{master}\"");
+                notices.push(Notice::new(SqlState::SUCCESSFUL_COMPLETION, message));
+                transaction.rotate_keys(key);
+            }
             apply(scope, transaction, ddl, notices)?;
             Ok(Outcome::Done(tag.to_owned()))
         }

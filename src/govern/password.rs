@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Report, SqlState};
+use crate::secret::Secret;
 
 /// Iterations pretended for a user who does not exist.
 pub const MOCK_ITERATIONS: u32 = 4096;
@@ -49,15 +50,9 @@ impl Report for PasswordError {
 }
 
 /// What a password is checked against. Never printed.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PasswordVerifier(String);
-
-impl fmt::Debug for PasswordVerifier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+pub struct PasswordVerifier(Secret);
 
 /// The parts of a SCRAM-SHA-256 verifier.
 pub struct ScramVerifier {
@@ -93,7 +88,7 @@ impl PasswordVerifier {
         let server_key = hmac(&salted, b"Server Key");
         let [salt, stored, server] =
             [salt, stored_key.as_slice(), server_key.as_slice()].map(|part| STANDARD.encode(part));
-        Self(format!("{SCRAM_PREFIX}{iterations}:{salt}${stored}:{server}"))
+        Self(Secret::new(format!("{SCRAM_PREFIX}{iterations}:{salt}${stored}:{server}")))
     }
 
     /// An argon2id verifier with the library's recommended cost (19 MiB, 2 passes, 1 lane).
@@ -101,7 +96,7 @@ impl PasswordVerifier {
         let hash = argon2::Argon2::default()
             .hash_password(password.as_bytes())
             .map_err(|error| PasswordError::Hash(error.to_string()))?;
-        Ok(Self(hash.to_string()))
+        Ok(Self(Secret::new(hash.to_string())))
     }
 
     /// Takes a text that is a verifier already; `None` if it is a password.
@@ -110,7 +105,7 @@ impl PasswordVerifier {
             return Err(PasswordError::Md5);
         }
         if text.starts_with(SCRAM_PREFIX) || text.starts_with(ARGON2_PREFIX) {
-            let verifier = Self(text.to_owned());
+            let verifier = Self(Secret::new(text));
             let valid = if text.starts_with(SCRAM_PREFIX) {
                 verifier.as_scram().is_some()
             } else {
@@ -123,12 +118,12 @@ impl PasswordVerifier {
 
     /// Whether it is for argon2id: then the password itself must be sent, which takes TLS.
     pub fn is_argon2id(&self) -> bool {
-        self.0.starts_with(ARGON2_PREFIX)
+        self.0.expose().starts_with(ARGON2_PREFIX)
     }
 
     /// Its parts, decoded; `None` if it is for argon2id or malformed.
     pub fn as_scram(&self) -> Option<ScramVerifier> {
-        let rest = self.0.strip_prefix(SCRAM_PREFIX)?;
+        let rest = self.0.expose().strip_prefix(SCRAM_PREFIX)?;
         let (cost, keys) = rest.split_once('$')?;
         let (iterations, salt) = cost.split_once(':')?;
         let (stored_key, server_key) = keys.split_once(':')?;
@@ -140,15 +135,20 @@ impl PasswordVerifier {
         })
     }
 
+    /// As it is stored: sealed.
+    pub fn as_secret(&mut self) -> &mut Secret {
+        &mut self.0
+    }
+
     /// Checks a password that came in clear. Takes about 20 MiB and 20 ms for argon2id: run it off the event loop.
     pub fn verify(&self, password: &str) -> bool {
         if self.is_argon2id() {
-            return argon2::PasswordHash::new(&self.0)
+            return argon2::PasswordHash::new(self.0.expose())
                 .is_ok_and(|hash| argon2::Argon2::default().verify_password(password.as_bytes(), &hash).is_ok());
         }
         let Some(scram) = self.as_scram() else { return false };
         let again = Self::scram_salted(password, scram.iterations, &scram.salt);
-        subtle::ConstantTimeEq::ct_eq(again.0.as_bytes(), self.0.as_bytes()).into()
+        subtle::ConstantTimeEq::ct_eq(again.0.expose().as_bytes(), self.0.expose().as_bytes()).into()
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
         for verifier in [PasswordVerifier::scram("pencil", 4096), PasswordVerifier::argon2id("pencil").unwrap()] {
             assert!(verifier.verify("pencil"));
             assert!(!verifier.verify("pencil "));
-            assert_eq!(format!("{verifier:?}"), "***");
+            assert_eq!(format!("{verifier:?}"), "PasswordVerifier(***)");
         }
     }
 
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn takes_verifiers_as_they_are() {
         let made = PasswordVerifier::scram("x", 4096);
-        assert_eq!(PasswordVerifier::from_hashed(&made.0).unwrap(), Some(made));
+        assert_eq!(PasswordVerifier::from_hashed(made.0.expose()).unwrap(), Some(made));
         assert_eq!(PasswordVerifier::from_hashed("secret").unwrap(), None);
         assert!(PasswordVerifier::from_hashed("md5aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa").is_err());
         assert!(PasswordVerifier::from_hashed("SCRAM-SHA-256$nonsense").is_err());

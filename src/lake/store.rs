@@ -97,6 +97,7 @@ fn open_bucket(url: &Url, credential: &Credential) -> Result<AmazonS3, StoreErro
     let bucket = url.host_str().unwrap_or_default();
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region("us-east-1");
     for (name, value) in &credential.options {
+        let value = value.expose();
         builder = match name.as_str() {
             "access_key_id" => builder.with_access_key_id(value),
             "secret_access_key" => builder.with_secret_access_key(value),

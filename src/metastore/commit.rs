@@ -14,16 +14,18 @@ use tokio::sync::{MutexGuard, mpsc, oneshot};
 use super::claims::tell;
 use super::db::{Script, Turn, Value};
 use super::inline::{self, InlinedInsert};
+use super::keys::{self, NewKey, sealed_text};
 use super::merge::{Merge, redefines};
 use super::rows::{OBJECT_COLUMNS, end_ducklake, now_text, object_row, put_ducklake};
 use super::sequence::Sequences;
 use super::{Metastore, MetastoreError, Recent, Store, load};
 use crate::catalog::{
-    Body, CatalogState, Change, Claims, DataFile, DeleteFile, Moves, NameKey, Namespace, RelationKind, TableData,
-    name_key, tags_stand, types_stand,
+    Body, CatalogState, Change, Claims, DataFile, DeleteFile, Entry, Moves, NameKey, Namespace, RelationKind,
+    TableData, name_key, tags_stand, types_stand,
 };
 use crate::error::{About, Report, SqlState};
 use crate::name::{FileId, ObjectId, SnapshotId};
+use crate::secret::Keyring;
 
 /// All a transaction did.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Commit {
     pub own_sequences: Arc<Sequences>,
     /// Sequences whose values are among its own although it did not create them.
     pub restarted: BTreeSet<ObjectId>,
+    /// A data key that it puts in the place of the others.
+    pub key: Option<Arc<NewKey>>,
     /// Name of the role, for `ducklake_snapshot_changes`.
     pub author: String,
 }
@@ -254,7 +258,7 @@ impl Store {
     /// Gives back those that are to be tried alone.
     async fn commit_together(&self, batch: Vec<Request>) -> Vec<Request> {
         let several = batch.len() > 1;
-        let (turn, heads) = match self.turn().await {
+        let (mut turn, heads) = match self.turn().await {
             Ok(turn) => turn,
             Err(error) => {
                 let error = CommitError::from(error);
@@ -265,22 +269,36 @@ impl Store {
             }
         };
         let before = self.head();
+        let mut keyring = self.keys.keyring();
+        let mut alone = Vec::new();
         let mut head = Arc::clone(&before);
         let mut script = self.db.script();
         let mut prepared = Vec::with_capacity(batch.len());
         let marker = uuid::Uuid::now_v7().to_string();
         for Request { commit, reply } in batch {
+            // It seals again what is there, so nothing may be on its way.
+            if several && commit.key.is_some() {
+                alone.push(Request { commit, reply });
+                continue;
+            }
             let own = Arc::clone(&commit.own_sequences);
             let place = script.len();
             let again = several.then(|| commit.clone());
             let restarted = commit.restarted.clone();
-            let plan = Prepared::new(&head, commit, &self.recent());
+            let replaced = match &commit.key {
+                Some(key) => self.replace_key(&mut turn, &mut script, key).await,
+                None => Ok(()),
+            };
+            if let Some(key) = &commit.key {
+                keyring = Arc::new(key.keyring.clone());
+            }
+            let plan = replaced.and_then(|()| Prepared::new(&head, commit, &self.recent()));
             let is_own = |id: &ObjectId| id.is_provisional() || restarted.contains(id);
             let last = |id: ObjectId| if is_own(&id) { own.known(id) } else { self.sequences.known(id) };
             let plan = plan.and_then(|mut plan| {
                 // Where sequences count in the database, it knows how far they have come.
                 plan.sequences.retain(|(drawn, _)| is_own(drawn) || !self.db.is_shared());
-                plan.write(&mut script, &head, &marker, last)?;
+                plan.write(&mut script, &keyring, &head, &marker, last)?;
                 if self.db.is_shared() {
                     tell(&mut script, plan.next.snapshot, plan.claims());
                 }
@@ -301,7 +319,7 @@ impl Store {
         }
         if prepared.is_empty() {
             turn.release().await;
-            return Vec::new();
+            return alone;
         }
         match self.make_durable(turn, script, &marker).await {
             Ok(()) => {
@@ -315,18 +333,19 @@ impl Store {
                         }
                     }
                 }
+                self.keys.set(keyring);
                 self.head.send_replace(Arc::clone(&head));
                 drop(heads);
                 for Sent { plan, reply, .. } in prepared {
                     drop(reply.send(Ok((Arc::clone(&head), plan.ids))));
                 }
-                Vec::new()
+                alone
             }
             Err(error) => {
                 self.recent().forget_after(before.snapshot);
                 let unknown = matches!(error, CommitError::Unknown { .. });
                 self.unsure.fetch_or(unknown, Ordering::AcqRel);
-                let mut rest = Vec::new();
+                let mut rest = alone;
                 for Sent { reply, again, .. } in prepared {
                     match again.filter(|_| !unknown) {
                         Some(commit) => rest.push(Request { commit, reply }),
@@ -336,6 +355,16 @@ impl Store {
                 rest
             }
         }
+    }
+
+    /// Seals with a new data key what the others have sealed. `40001` if another server was faster.
+    async fn replace_key(&self, turn: &mut Turn<'_>, script: &mut Script, key: &NewKey) -> Result<(), CommitError> {
+        let now = self.keys.keyring();
+        if key.wrapped.number != now.next() {
+            return Err(conflict("Keys were rotated at the same time."));
+        }
+        let rows = turn.query(&keys::secrets(), vec![]).await?;
+        Ok(keys::replace(script, &key.wrapped, &rows, &now, &key.keyring)?)
     }
 
     fn remember(&self, plan: &Prepared) {
@@ -459,6 +488,7 @@ impl Prepared {
     fn write(
         &self,
         script: &mut Script,
+        keyring: &Keyring,
         head: &CatalogState,
         marker: &str,
         last_value: impl Fn(ObjectId) -> Option<i64>,
@@ -468,13 +498,17 @@ impl Prepared {
         let mut objects = Vec::new();
         for change in &self.changes {
             let old = head.entry(change.id());
-            if old.is_some() {
+            if let Some(Entry { id, body, .. }) = old.map(Arc::as_ref) {
+                if let Some(bare) = body.without_secrets() {
+                    let sql = "UPDATE boathouse_object SET body = $1 WHERE object_id = $2 AND end_snapshot IS NULL";
+                    script.execute(sql, vec![sealed_text(bare, *id, keyring)?.into(), id.0.into()]);
+                }
                 let sql = "UPDATE boathouse_object SET end_snapshot = $1 WHERE object_id = $2 AND end_snapshot IS NULL";
-                script.execute(sql, vec![snapshot.0.into(), change.id().0.into()]);
+                script.execute(sql, vec![snapshot.0.into(), id.0.into()]);
             }
             match change {
                 Change::Put(id, body) => {
-                    objects.push(object_row(*id, snapshot, body)?);
+                    objects.push(object_row(*id, snapshot, body, keyring)?);
                     tokens.extend(put_ducklake(script, &self.next, snapshot, *id, old.map(|entry| &entry.body), body));
                 }
                 Change::Delete(id) => {

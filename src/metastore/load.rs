@@ -7,12 +7,14 @@ use super::MetastoreError;
 use super::commit::INLINED_DELETES;
 use super::db::{Db, Row, Value};
 use super::inline;
+use super::keys::{self, Keys};
 use super::rows::FILE_PATH;
 use crate::catalog::{
     Body, CatalogState, Change, ColumnStats, DataFile, DeleteFile, Deletes, FilePartition, Inlined, RelationKind,
     TableData, file_schema,
 };
 use crate::name::{FileId, ObjectId, SnapshotId};
+use crate::secret::{Keyring, SecretError};
 
 pub(super) async fn is_empty(db: &Db) -> Result<bool, MetastoreError> {
     let rows = db.query("SELECT count(*) FROM ducklake_snapshot", vec![]).await?;
@@ -36,14 +38,14 @@ pub(super) async fn snapshot_at(db: &Db, time: &str) -> Result<Option<SnapshotId
 }
 
 /// The catalog and all live data files at a snapshot, or at the last one before it.
-pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
+pub(super) async fn at(db: &Db, keys: &Keys, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
     let mut attempt = 1;
     loop {
-        let state = read(db, snapshot).await;
-        // What is read may be let go meanwhile; the last snapshot is another one then.
+        let state = read(db, keys, snapshot).await;
+        // What is read may be let go meanwhile, and be sealed with another key; the last snapshot is another one then.
         let read = match &state {
             Ok(state) => is_kept(db, state.snapshot).await?,
-            Err(MetastoreError::Database { .. }) => false,
+            Err(MetastoreError::Database { .. } | MetastoreError::Secret(SecretError::KeyGone(_))) => false,
             Err(_) => true,
         };
         if read || attempt == READS_MAX {
@@ -53,8 +55,8 @@ pub(super) async fn at(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, Me
     }
 }
 
-/// How often a state is read until nothing of it is let go meanwhile.
-const READS_MAX: u32 = 3;
+/// How often a state is read until nothing of it is let go, or gets another key, meanwhile.
+const READS_MAX: u32 = 10;
 
 /// Whether a snapshot is still there, and so all that it needs.
 pub(super) async fn is_kept(db: &Db, snapshot: SnapshotId) -> Result<bool, MetastoreError> {
@@ -63,7 +65,7 @@ pub(super) async fn is_kept(db: &Db, snapshot: SnapshotId) -> Result<bool, Metas
     rows.first().map_or(Ok(false), |row| Ok(row.int(0)? > 0))
 }
 
-async fn read(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
+async fn read(db: &Db, keys: &Keys, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
     let rows = db
         .query(
             "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
@@ -79,9 +81,10 @@ async fn read(db: &Db, snapshot: SnapshotId) -> Result<CatalogState, MetastoreEr
 
     let rows =
         db.query(&format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE}"), at()).await?;
+    let keyring = keys.refresh(db).await?;
     let mut by_version: BTreeMap<i64, Vec<Change>> = BTreeMap::new();
     for row in &rows {
-        let (id, body) = object(row)?;
+        let (id, body) = object(row, &keyring)?;
         by_version.entry(row.int(1)?).or_default().push(Change::Put(id, Box::new(body)));
     }
     for (version, changes) in by_version {
@@ -113,13 +116,18 @@ pub(super) struct RowChanges {
 pub(super) const LAST_SNAPSHOT: &str = "SELECT max(snapshot_id) FROM ducklake_snapshot";
 
 /// What was committed after a state, by whomever; `None`: nothing. Only what has changed is read, if that can be told.
-pub(super) async fn since(db: &Db, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
-    let later = changes_since(db, head).await;
+pub(super) async fn since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
+    let mut later = changes_since(db, keys, head).await;
+    for _ in 1..READS_MAX {
+        if matches!(later, Err(MetastoreError::Secret(SecretError::KeyGone(_)))) {
+            later = changes_since(db, keys, head).await;
+        }
+    }
     // As long as the state's own snapshot is kept, nothing that came after is let go.
     if is_kept(db, head.snapshot).await? {
         return later;
     }
-    let mut state = at(db, LAST).await?;
+    let mut state = at(db, keys, LAST).await?;
     state.rights_changed = state.snapshot;
     let tables = state.relations().filter(|(_, relation)| matches!(relation.storage, RelationKind::Table(_)));
     let changed = tables.map(|(id, _)| {
@@ -130,7 +138,7 @@ pub(super) async fn since(db: &Db, head: &CatalogState) -> Result<Option<Later>,
     Ok(Some(Later { state: state.with_data(changed), changed: None }))
 }
 
-async fn changes_since(db: &Db, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
+async fn changes_since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
     let sql = "SELECT s.snapshot_id, s.schema_version, s.next_catalog_id, s.next_file_id, c.changes_made
                  FROM ducklake_snapshot s JOIN ducklake_snapshot_changes c ON c.snapshot_id = s.snapshot_id
                 WHERE s.snapshot_id > $1 ORDER BY s.snapshot_id";
@@ -154,7 +162,7 @@ async fn changes_since(db: &Db, head: &CatalogState) -> Result<Option<Later>, Me
         }
     }
     let mut state = head.clone();
-    for (version, changes) in objects_since(db, head, snapshot).await? {
+    for (version, changes) in objects_since(db, keys, head, snapshot).await? {
         moved.extend(changes.iter().map(Change::id));
         state = state.with(version, changes);
     }
@@ -179,6 +187,7 @@ async fn changes_since(db: &Db, head: &CatalogState) -> Result<Option<Later>, Me
 /// How objects changed after a state, by the snapshot that did it.
 async fn objects_since(
     db: &Db,
+    keys: &Keys,
     head: &CatalogState,
     snapshot: SnapshotId,
 ) -> Result<BTreeMap<SnapshotId, Vec<Change>>, MetastoreError> {
@@ -192,8 +201,10 @@ async fn objects_since(
     let sql =
         format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE} AND begin_snapshot > $2");
     let mut changes: BTreeMap<SnapshotId, Vec<Change>> = BTreeMap::new();
-    for row in &db.query(&sql, both()).await? {
-        let (id, body) = object(row)?;
+    let rows = db.query(&sql, both()).await?;
+    let keyring = keys.refresh(db).await?;
+    for row in &rows {
+        let (id, body) = object(row, &keyring)?;
         ended.remove(&id);
         changes.entry(SnapshotId(row.int(1)?)).or_default().push(Change::Put(id, Box::new(body)));
     }
@@ -204,7 +215,14 @@ async fn objects_since(
 }
 
 /// An object from its id and, in the third place, its body.
-fn object(row: &Row) -> Result<(ObjectId, Body), MetastoreError> {
+fn object(row: &Row, keyring: &Keyring) -> Result<(ObjectId, Body), MetastoreError> {
+    let (id, mut body) = stored_object(row)?;
+    keys::open(&mut body, id, keyring)?;
+    Ok((id, body))
+}
+
+/// The same with its secrets sealed.
+pub(super) fn stored_object(row: &Row) -> Result<(ObjectId, Body), MetastoreError> {
     let id = ObjectId(row.int(0)?);
     let body = serde_json::from_str(&row.text(2)?)
         .map_err(|error| MetastoreError::Corrupt(format!("object {id}: {error}")))?;

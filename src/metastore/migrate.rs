@@ -11,10 +11,14 @@ use crate::catalog::{
 use crate::govern::predefined::{PREDEFINED_ROLES, predefined_role};
 use crate::govern::{Acl, Grantee, PasswordVerifier, Privilege, PrivilegeSet, Role};
 use crate::name::SnapshotId;
+use crate::secret::{Keyring, Secret};
 
 /// In order; never edited once released.
-const MIGRATIONS: &[(i64, &str)] =
-    &[(1, include_str!("../../sql/catalog/0001_init.sql")), (2, include_str!("../../sql/catalog/0002_claim.sql"))];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (1, include_str!("../../sql/catalog/0001_init.sql")),
+    (2, include_str!("../../sql/catalog/0002_claim.sql")),
+    (3, include_str!("../../sql/catalog/0003_key.sql")),
+];
 
 const DUCKLAKE_VERSION: &str = "1.0";
 
@@ -40,14 +44,15 @@ pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
 }
 
 /// Adds the roles that every catalog has and this one lacks, because it is new or was made by an earlier version.
-pub(super) async fn add_predefined_roles(db: &Db) -> Result<(), MetastoreError> {
+pub(super) async fn add_predefined_roles(db: &Db, keyring: &Keyring) -> Result<(), MetastoreError> {
     let sql = "SELECT DISTINCT object_id FROM boathouse_object WHERE object_id >= $1";
     let least = PREDEFINED_ROLES.iter().map(|(id, _)| *id).min().unwrap_or(BOOTSTRAP_ROLE);
     let known = db.query(sql, vec![least.0.into()]).await?;
     let known = known.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>, _>>()?;
     let missing = PREDEFINED_ROLES.iter().filter(|(id, _)| !known.contains(&id.0));
-    let rows = missing
-        .map(|(id, name)| object_row(*id, SnapshotId(0), &Body::Role(predefined_role(*id, name, BOOTSTRAP_ROLE))));
+    let rows = missing.map(|(id, name)| {
+        object_row(*id, SnapshotId(0), &Body::Role(predefined_role(*id, name, BOOTSTRAP_ROLE)), keyring)
+    });
     let rows = rows.collect::<Result<Vec<_>, _>>()?;
     if rows.is_empty() {
         return Ok(());
@@ -58,7 +63,12 @@ pub(super) async fn add_predefined_roles(db: &Db) -> Result<(), MetastoreError> 
 }
 
 /// Snapshot 0: DuckLake's empty schema `main`, our role, database and schema `public`.
-pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifier) -> Result<(), MetastoreError> {
+pub(super) async fn bootstrap(
+    db: &Db,
+    keyring: &Keyring,
+    data_path: &str,
+    verifier: PasswordVerifier,
+) -> Result<(), MetastoreError> {
     let zero = SnapshotId(0);
     let mut role = Role::new(DATABASE_NAME);
     role.superuser = true;
@@ -77,6 +87,7 @@ pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifi
         acl: Some(Acl::default_for(owner, PrivilegeSet::database(), connect)),
         settings: BTreeMap::new(),
         comment: None,
+        hash_key: Some(Secret::random()),
     };
     let mut public_acl = Acl::default_for(owner, PrivilegeSet::schema(), PrivilegeSet::EMPTY);
     public_acl.grant(Grantee::Public, owner, PrivilegeSet::of(&[Privilege::Usage]), false);
@@ -88,9 +99,9 @@ pub(super) async fn bootstrap(db: &Db, data_path: &str, verifier: PasswordVerifi
         comment: Some("standard public schema".to_owned()),
     };
     let objects = vec![
-        object_row(owner, zero, &Body::Role(role))?,
-        object_row(DATABASE_ID, zero, &Body::Database(database))?,
-        object_row(PUBLIC_SCHEMA, zero, &Body::Schema(public))?,
+        object_row(owner, zero, &Body::Role(role), keyring)?,
+        object_row(DATABASE_ID, zero, &Body::Database(database), keyring)?,
+        object_row(PUBLIC_SCHEMA, zero, &Body::Schema(public), keyring)?,
     ];
 
     let metadata = [

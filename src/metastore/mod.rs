@@ -8,6 +8,7 @@ mod commit;
 mod db;
 mod expire;
 mod inline;
+mod keys;
 mod load;
 mod merge;
 mod migrate;
@@ -27,6 +28,8 @@ use commit::{Request, WAITING_MAX, commit_all};
 use db::Db;
 pub use db::MetadataDatabase;
 pub use inline::InlinedInsert;
+use keys::Keys;
+pub use keys::NewKey;
 pub use load::SnapshotRow;
 use load::{Later, RowChanges};
 use moves::RecentMoves;
@@ -38,6 +41,7 @@ use crate::catalog::{BOOTSTRAP_ROLE, Body, CatalogState, Claims, Relation, Relat
 use crate::error::{Report, SqlState};
 use crate::govern::PasswordVerifier;
 use crate::name::{FileId, ObjectId, SnapshotId};
+use crate::secret::{MasterKeys, SecretError};
 
 /// Earlier states that are kept.
 const PAST_MAX: usize = 8;
@@ -90,6 +94,9 @@ pub enum MetastoreError {
     /// `42704`: a snapshot that is not there.
     #[error("{0}")]
     NoSnapshot(String),
+    /// A secret or a key cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// `XX000`: what is stored makes no sense, or something cannot be stored; says what.
     #[error("metadata database: {0}")]
     Corrupt(String),
@@ -103,7 +110,14 @@ impl Report for MetastoreError {
             }
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
             Self::NoSnapshot(_) => SqlState::UNDEFINED_OBJECT,
+            Self::Secret(error) => error.sqlstate(),
             Self::Corrupt(_) => SqlState::INTERNAL_ERROR,
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Secret(error) => error.hint(),
+            _ => None,
         }
     }
 }
@@ -160,6 +174,7 @@ struct Store {
     /// Whether a commit may be there that nobody saw succeed.
     unsure: AtomicBool,
     looks: Looks,
+    keys: Keys,
 }
 
 /// Looks for the last snapshot in the database. Who asks while others look shares the next look.
@@ -183,7 +198,9 @@ impl Store {
     /// Makes what others committed the new head, or a commit of which this server did not hear.
     async fn catch_up(&self, _: &tokio::sync::MutexGuard<'_, ()>) -> Result<(), MetastoreError> {
         let before = self.head().snapshot;
-        let Some(Later { state, changed }) = load::since(&self.db, &self.head()).await? else { return Ok(()) };
+        let Some(Later { state, changed }) = load::since(&self.db, &self.keys, &self.head()).await? else {
+            return Ok(());
+        };
         let told = if self.db.is_shared() { claims::told(&self.db, before, state.snapshot).await? } else { None };
         match (changed, told) {
             (Some(changed), Some(told)) => self.recent().learn(&state, &changed, told),
@@ -235,19 +252,18 @@ impl Metastore {
         directory: &Path,
         database: Option<MetadataDatabase<'_>>,
         data_path: &str,
+        master: MasterKeys,
         password: impl FnOnce() -> PasswordVerifier,
     ) -> Result<Self, MetastoreError> {
         let lock = lock(directory)?;
-        let db = match database {
-            Some(database) => Db::postgres(&database).await?,
-            None => Db::sqlite(&directory.join("metadata.sqlite")).await?,
-        };
+        let db = database_of(directory, database).await?;
         let alone = db.alone().await?;
         migrate::run(&db).await?;
+        let keys = Keys::open(&db, master).await?;
         if load::is_empty(&db).await? {
-            migrate::bootstrap(&db, data_path, password()).await?;
+            migrate::bootstrap(&db, &keys.keyring(), data_path, password()).await?;
         }
-        migrate::add_predefined_roles(&db).await?;
+        migrate::add_predefined_roles(&db, &keys.keyring()).await?;
         drop(alone);
         let found = load::data_path(&db).await?;
         // A data directory that was moved is used as it is.
@@ -255,7 +271,7 @@ impl Metastore {
         if found != data_path && !may_have_moved {
             return Err(MetastoreError::OtherWarehouse { found, configured: data_path.to_owned() });
         }
-        let head = load::at(&db, load::LAST).await?;
+        let head = load::at(&db, &keys, load::LAST).await?;
         if head.role(BOOTSTRAP_ROLE).is_none() {
             return Err(MetastoreError::Corrupt("the bootstrap role is missing".to_owned()));
         }
@@ -277,10 +293,26 @@ impl Metastore {
             new_heads: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),
             looks: Looks::default(),
+            keys,
         });
         let (commits, requests) = mpsc::channel(WAITING_MAX);
         tokio::spawn(commit_all(Arc::clone(&store), requests));
         Ok(Self { store, commits, past: Mutex::default(), _lock: lock })
+    }
+
+    /// Gives up all secrets, for whoever lost their master key: roles have no passwords any more, storage credentials no
+    /// options. The bootstrap role gets a verifier. No server may run on this metadata meanwhile.
+    pub async fn forget_secrets(
+        directory: &Path,
+        database: Option<MetadataDatabase<'_>>,
+        master: MasterKeys,
+        password: PasswordVerifier,
+    ) -> Result<(), MetastoreError> {
+        let _lock = lock(directory)?;
+        let db = database_of(directory, database).await?;
+        let _alone = db.alone().await?;
+        migrate::run(&db).await?;
+        keys::forget(&db, &master, password).await
     }
 
     /// The newest committed catalog.
@@ -326,7 +358,7 @@ impl Metastore {
             }
             return Ok(known);
         }
-        let found = Arc::new(load::at(&self.store.db, snapshot).await?);
+        let found = Arc::new(load::at(&self.store.db, &self.store.keys, snapshot).await?);
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         past.push_front(Arc::clone(&found));
         past.truncate(PAST_MAX);
@@ -427,6 +459,11 @@ impl Metastore {
         Ok(None)
     }
 
+    /// A data key for secrets, to take the place of the present one in a commit.
+    pub async fn new_key(&self) -> Result<NewKey, MetastoreError> {
+        self.store.keys.generate().await
+    }
+
     /// All snapshots, in order.
     pub async fn snapshots(&self) -> Result<Vec<SnapshotRow>, MetastoreError> {
         load::snapshots(&self.store.db).await
@@ -461,6 +498,13 @@ impl Metastore {
         let mut files = load::used_files(&self.store.db).await?;
         files.extend(expire::scheduled(&self.store.db, &rows::now_text()).await?);
         Ok(files)
+    }
+}
+
+async fn database_of(directory: &Path, database: Option<MetadataDatabase<'_>>) -> Result<Db, MetastoreError> {
+    match database {
+        Some(database) => Db::postgres(&database).await,
+        None => Db::sqlite(&directory.join("metadata.sqlite")).await,
     }
 }
 

@@ -4,8 +4,10 @@ use chrono::Utc;
 
 use super::MetastoreError;
 use super::db::{Script, Value};
+use super::keys::sealed_text;
 use crate::catalog::{Body, CatalogState, Column, Relation, RelationKind, Schema, TableStorage, View, parts};
 use crate::name::{ObjectId, SnapshotId};
+use crate::secret::Keyring;
 use crate::types::{PgType, ducklake_type};
 
 /// Now, as DuckLake writes times.
@@ -23,8 +25,13 @@ pub(super) fn time_text(time_us: i64) -> String {
 pub(super) const OBJECT_COLUMNS: &[&str] = &["object_id", "kind", "begin_snapshot", "body"];
 
 /// A row of `boathouse_object` (`object_id`, kind, `begin_snapshot`, body).
-pub(super) fn object_row(id: ObjectId, version: SnapshotId, body: &Body) -> Result<Vec<Value>, MetastoreError> {
-    let text = serde_json::to_string(body).map_err(|error| MetastoreError::Corrupt(error.to_string()))?;
+pub(super) fn object_row(
+    id: ObjectId,
+    version: SnapshotId,
+    body: &Body,
+    keyring: &Keyring,
+) -> Result<Vec<Value>, MetastoreError> {
+    let text = sealed_text(body.clone(), id, keyring)?;
     let kind = match body {
         Body::Database(_) => "database",
         Body::Schema(_) => "schema",

@@ -29,13 +29,20 @@ pub enum SetValue {
     SessionAuthorization(Option<String>),
 }
 
-/// `ALTER SYSTEM SET` or `RESET`: for the whole server, and after a restart, too.
+/// `ALTER SYSTEM`: for the whole server, and after a restart, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlterSystem {
-    /// The setting; `None`: all of them.
-    pub setting: Option<String>,
-    /// As text; `None`: back to the default.
-    pub value: Option<String>,
+pub enum AlterSystem {
+    /// `SET` or `RESET`.
+    Set {
+        /// As written.
+        setting: String,
+        /// As text; `None`: back to the default.
+        value: Option<String>,
+    },
+    /// `RESET ALL`.
+    ResetAll,
+    /// `ROTATE KEYS`: secrets are sealed anew, with another key.
+    RotateKeys,
 }
 
 /// What SHOW is to show.
@@ -159,11 +166,16 @@ pub(super) fn alter_system(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
             c.expect_words(&["to"])?;
         }
         let value = if c.words(&["default"]) { None } else { Some(c.word_or_literal()?) };
-        return Ok(Command::AlterSystem(AlterSystem { setting: Some(setting), value }));
+        return Ok(Command::AlterSystem(AlterSystem::Set { setting, value }));
+    }
+    if c.words(&["rotate"]) {
+        c.expect_words(&["keys"])?;
+        return Ok(Command::AlterSystem(AlterSystem::RotateKeys));
     }
     c.expect_words(&["reset"])?;
-    let setting = if c.words(&["all"]) { None } else { Some(c.ident()?) };
-    Ok(Command::AlterSystem(AlterSystem { setting, value: None }))
+    let all = c.words(&["all"]);
+    let alter = if all { AlterSystem::ResetAll } else { AlterSystem::Set { setting: c.ident()?, value: None } };
+    Ok(Command::AlterSystem(alter))
 }
 
 pub(super) fn discard(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

@@ -22,7 +22,9 @@ use crate::catalog::{
     name_key, tags_stand, types_stand,
 };
 use crate::error::{Plain, SqlError, SqlState, internal};
-use crate::metastore::{Commit, CommitError, DeletedRows, InlinedInsert, Metastore, Resolved, Sequences, TableCommit};
+use crate::metastore::{
+    Commit, CommitError, DeletedRows, InlinedInsert, Metastore, NewKey, Resolved, Sequences, TableCommit,
+};
 use crate::name::{FileId, ObjectId, SnapshotId};
 use crate::warehouse::{Addresses, Staged, StagedTable, TRANSACTION_AGE_MAX, TableWriter, Warehouse, Written, evolved};
 
@@ -51,6 +53,8 @@ pub struct Transaction {
     borrowed: BTreeSet<String>,
     /// What it read when it first gave a row a key.
     claimed_at: Option<SnapshotId>,
+    /// A data key that takes the place of the others when it commits.
+    key: Option<Arc<NewKey>>,
     /// What nobody else may change until it ends.
     locks: Option<Holder>,
     /// Committed rows that its statement has met: by their keys they are in the way of new ones.
@@ -89,6 +93,7 @@ pub struct Savepoint {
     relied_on: BTreeSet<ObjectId>,
     restarted: Arc<BTreeSet<ObjectId>>,
     claimed_at: Option<SnapshotId>,
+    key: Option<Arc<NewKey>>,
 }
 
 impl Transaction {
@@ -112,6 +117,7 @@ impl Transaction {
             borrowed,
             temporary,
             claimed_at: None,
+            key: None,
             locks: None,
             met: BTreeMap::new(),
             nowait: None,
@@ -480,7 +486,7 @@ impl Transaction {
         warehouse: &Warehouse,
         author: String,
     ) -> Result<Resolved, SqlError> {
-        if self.changes.is_empty() && self.staged.is_empty() && self.sequences.is_empty() {
+        if self.changes.is_empty() && self.staged.is_empty() && self.sequences.is_empty() && self.key.is_none() {
             return Ok(Resolved::new());
         }
         let mut tables = Vec::new();
@@ -512,6 +518,7 @@ impl Transaction {
             own_sequences: Arc::clone(&self.own_sequences),
             restarted: self.restarted.iter().copied().collect(),
             claimed_at: self.claimed_at.unwrap_or(self.base.snapshot),
+            key: self.key.clone(),
             author,
         };
         match metastore.commit(commit).await {
@@ -623,6 +630,11 @@ impl Transaction {
         })
     }
 
+    /// Puts a data key for secrets in the place of the others when it commits.
+    pub fn rotate_keys(&mut self, key: NewKey) {
+        self.key = Some(Arc::new(key));
+    }
+
     /// This moment, to go back to.
     pub fn savepoint(&self) -> Savepoint {
         Savepoint {
@@ -634,6 +646,7 @@ impl Transaction {
             relied_on: self.relied_on.clone(),
             restarted: Arc::clone(&self.restarted),
             claimed_at: self.claimed_at,
+            key: self.key.clone(),
         }
     }
 
@@ -653,6 +666,7 @@ impl Transaction {
         self.relied_on.clone_from(&point.relied_on);
         self.restarted = Arc::clone(&point.restarted);
         self.claimed_at = point.claimed_at;
+        self.key.clone_from(&point.key);
         self.met.clear();
     }
 

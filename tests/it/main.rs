@@ -32,6 +32,7 @@ mod model;
 mod protocol;
 mod random;
 mod s3;
+mod secrets;
 mod shared;
 mod support;
 mod transcript;

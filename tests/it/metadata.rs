@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use boathouse::config::Config;
 
 use crate::support::postgres::Postgres;
-use crate::support::{Client, PASSWORD, Server};
+use crate::support::{Client, PASSWORD, Server, share_metadata};
 
 const WRITERS: i64 = 16;
 
@@ -125,12 +125,7 @@ async fn on_postgres(postgres: &Postgres, address: SocketAddr) -> Server {
 }
 
 fn metadata_at(address: SocketAddr) -> impl FnOnce(&mut Config, &Path) {
-    move |config, directory| {
-        let file = directory.join("password");
-        std::fs::write(&file, PASSWORD).unwrap();
-        config.storage.metadata_url = Some(format!("postgres://boathouse@{address}/boathouse"));
-        config.storage.metadata_password_file = Some(file);
-    }
+    move |config, directory| share_metadata(config, directory, format!("postgres://boathouse@{address}/boathouse"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,8 +265,8 @@ async fn connections_to_the_metadata_may_be_encrypted() {
     let url = |host: &str| {
         format!("postgres://boathouse:correct%20horse@{host}:{}/boathouse?sslmode=verify-full", address.port())
     };
-    let server = Server::start_with(|config, _| {
-        config.storage.metadata_url = Some(url("localhost"));
+    let server = Server::start_with(|config, directory| {
+        share_metadata(config, directory, url("localhost"));
         config.storage.metadata_ca_file = Some(certificate);
     })
     .await;
@@ -282,7 +277,7 @@ async fn connections_to_the_metadata_may_be_encrypted() {
     let other = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     config.storage.data_dir = other.path().to_owned();
-    config.storage.metadata_url = Some(url("localhost"));
+    share_metadata(&mut config, other.path(), url("localhost"));
     let error = boathouse::app::App::start(&config, None).await.unwrap_err();
     assert!(format!("{error:#}").contains("connect to PostgreSQL"), "{error:#}");
 }

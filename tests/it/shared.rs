@@ -6,7 +6,7 @@ use crate::crash::{connect, free_port, spawn_with};
 use crate::metadata::{content, duration, prepare, write};
 use crate::support::postgres::Postgres;
 use crate::support::s3::S3;
-use crate::support::{Client, PASSWORD, Server};
+use crate::support::{Client, MASTER_KEY, PASSWORD, Server, share_metadata};
 
 struct Fleet {
     postgres: Postgres,
@@ -23,10 +23,8 @@ impl Fleet {
     /// One more server.
     async fn server(&self) -> Server {
         Server::start_with(|config, directory| {
-            let file = directory.join("password");
-            std::fs::write(&file, PASSWORD).unwrap();
-            config.storage.metadata_url = Some(format!("postgres://boathouse@{}/boathouse", self.postgres.address));
-            config.storage.metadata_password_file = Some(file);
+            let url = format!("postgres://boathouse@{}/boathouse", self.postgres.address);
+            share_metadata(config, directory, url);
             config.storage.warehouse_url = Some("s3://warehouse/tables".to_owned());
             config.lake.credentials = vec![self.s3.configured("s3://warehouse/", directory)];
         })
@@ -275,10 +273,12 @@ async fn a_server_that_is_killed_takes_nothing_with_it() {
     let fleet = Fleet::start().await;
     let root = tempfile::tempdir().unwrap();
     std::fs::write(root.path().join("password"), PASSWORD).unwrap();
+    std::fs::write(root.path().join("master.key"), MASTER_KEY).unwrap();
     let start = |port: u16| {
         let environment = [
             ("BOATHOUSE_STORAGE__METADATA_URL", format!("postgres://boathouse@{}/boathouse", fleet.postgres.address)),
             ("BOATHOUSE_STORAGE__METADATA_PASSWORD_FILE", root.path().join("password").display().to_string()),
+            ("BOATHOUSE_SECRETS__KEY", format!("file:{}/master.key", root.path().display())),
             ("BOATHOUSE_STORAGE__WAREHOUSE_URL", format!("file://{}/tables", root.path().display())),
         ];
         spawn_with(&root.path().join(port.to_string()), port, &environment)

@@ -62,6 +62,8 @@ pub struct DdlPlan {
     pub counters: Vec<(ObjectId, ObjectId)>,
     /// What must hold of rows that are there.
     pub validations: Vec<Validation>,
+    /// Whether secrets get a new data key.
+    pub rotates_keys: bool,
     /// What is locked.
     pub locks: Locks,
     /// The last id that was given to a new object.

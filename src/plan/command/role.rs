@@ -63,19 +63,25 @@ fn reserved(name: &str) -> Plain {
     Plain::new(SqlState::RESERVED_NAME, format!("role name \"{name}\" is reserved"))
 }
 
-/// The server's settings are kept with the database: there is one.
+/// The server's settings are kept with the database, of which there is one.
 pub(super) fn alter_system(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterSystem) -> PlanResult<()> {
+    if matches!(alter, AlterSystem::RotateKeys) {
+        ddl.need(scope, Right::Superuser("rotate keys"));
+        ddl.rotates_keys = true;
+        return Ok(());
+    }
     ddl.need(scope, Right::Superuser("change the server's settings"));
     let mut database = scope.catalog().database().cloned().ok_or_else(|| internal("there is no database"))?;
-    match &alter.setting {
-        Some(name) => {
-            let (setting, value) = system(name, alter.value.as_deref())?;
+    match alter {
+        AlterSystem::Set { setting, value } => {
+            let (setting, value) = system(setting, value.as_deref())?;
             match value {
                 Some(value) => database.settings.insert(setting.name.to_owned(), value),
                 None => database.settings.remove(setting.name),
             };
         }
-        None => database.settings.clear(),
+        AlterSystem::ResetAll => database.settings.clear(),
+        AlterSystem::RotateKeys => {}
     }
     ddl.put(DATABASE_ID, Body::Database(database));
     Ok(())

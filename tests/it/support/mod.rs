@@ -1,5 +1,6 @@
 //! A server of its own for each test, and a client that speaks both query protocols with plain text values.
 
+pub(crate) mod kms;
 pub(crate) mod ldap;
 pub(crate) mod openid;
 pub(crate) mod postgres;
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use boathouse::app::App;
 use boathouse::config::Config;
+use boathouse::secret::MasterUrl;
 use bytes::{Buf, BufMut, BytesMut};
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tempfile::TempDir;
@@ -18,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PASSWORD: &str = "correct horse";
+/// 32 bytes in Base64.
+pub(crate) const MASTER_KEY: &str = "bWFzdGVyIGtleSBvZiBhbGwgdGhlIHRlc3Qgc2VydmU=\n";
 
 /// A server in this process, on a free port, in a directory of its own.
 pub(crate) struct Server {
@@ -82,6 +86,16 @@ async fn launch(
     let app = App::start(&config, Some(PASSWORD.to_owned())).await.unwrap();
     let (address, shutdown) = (app.address().unwrap(), app.shutdown());
     (address, shutdown, tokio::spawn(app.run()))
+}
+
+/// The metadata is in a PostgreSQL database. Every server has the same master key.
+pub(crate) fn share_metadata(config: &mut Config, directory: &Path, url: String) {
+    let [password, key] = ["password", "master.key"].map(|name| directory.join(name));
+    std::fs::write(&password, PASSWORD).unwrap();
+    std::fs::write(&key, MASTER_KEY).unwrap();
+    config.storage.metadata_url = Some(url);
+    config.storage.metadata_password_file = Some(password);
+    config.secrets.key = Some(MasterUrl::File(key));
 }
 
 /// Waits until something listens on a port of this machine.
