@@ -788,7 +788,7 @@ fn bytea(text: &str) -> Option<Vec<u8>> {
 }
 
 /// jsonb's normal form: keys by length and then bytes, one space after `:` and `,`.
-fn jsonb_text(value: &serde_json::Value) -> String {
+pub fn jsonb_text(value: &serde_json::Value) -> String {
     use serde_json::Value;
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(jsonb_text).collect::<Vec<_>>().join(", ")),

@@ -34,7 +34,7 @@ pub(crate) use datetime::timestamp_text;
 pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
 pub(crate) use duckdb::duckdb_texts;
 pub(crate) use input::length_checked;
-pub use input::{ColumnBuilder, InputError, utf8};
+pub use input::{ColumnBuilder, InputError, jsonb_text, utf8};
 pub use interval::parse_interval;
 pub(crate) use interval::write_stored as write_stored_interval;
 pub(crate) use nested::rebuilt;

@@ -236,6 +236,14 @@ fn describe_plan(text: &str) -> Description {
         return Description::new(SqlState::UNDEFINED_FUNCTION, format!("operator does not exist: {}", words.join(" ")))
             .hint("No operator matches the given name and argument types. You might need to add explicit type casts.");
     }
+    if let Some((_, call)) = text.split_once("No function matches the given name and argument types '")
+        && let Some((name, types)) = call.split('\'').next().and_then(|call| call.trim_end_matches(')').split_once('('))
+    {
+        let types: Vec<&str> = types.split(", ").map(type_word).collect();
+        let message = format!("function {name}({}) does not exist", types.join(", "));
+        return Description::new(SqlState::UNDEFINED_FUNCTION, message)
+            .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+    }
     if text.starts_with("LIMIT must be >=") {
         return Description::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative");
     }

@@ -8,6 +8,7 @@ mod convert;
 mod dimensions;
 mod interval;
 mod json;
+mod mask;
 mod numeric;
 mod record;
 mod sequence;
@@ -30,6 +31,7 @@ pub use dimensions::{
 };
 pub use interval::IntervalPlanner;
 pub use json::json_functions;
+pub use mask::{MASK_HASH, mask_functions, mask_hash};
 pub use numeric::ExactNumeric;
 pub use record::{
     MakeRow, NAMED_ROW, ROW, ROW_ATTRIBUTE, ROW_WITH, RowAttribute, RowTest, attribute, record_functions,

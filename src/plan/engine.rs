@@ -24,8 +24,8 @@ use super::opaque::{HideOrderings, KeepFilters};
 use crate::error::SqlError;
 use crate::pg::{
     ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText,
-    Subscripts, UNTYPED_ARRAY, dimension_functions, json_functions, placeholder_functions, record_functions,
-    volatile_functions,
+    Subscripts, UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, placeholder_functions,
+    record_functions, volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -95,6 +95,7 @@ impl Engine {
             .into_iter()
             .chain(own)
             .chain(json_functions())
+            .chain(mask_functions())
             .chain(record_functions())
             .chain(dimension_functions())
             .chain(volatile_functions())

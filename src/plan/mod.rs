@@ -14,6 +14,7 @@ mod generated;
 mod insert;
 mod joins;
 mod lock;
+mod mask;
 mod merge;
 mod modify;
 mod names;

@@ -25,7 +25,7 @@ use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::{ResultTable, ViewTable, masks};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::{self, SystemFunction, SystemRelation};
-use crate::pg::{SystemTable, Unified};
+use crate::pg::{MASK_HASH, SystemTable, Unified, mask_hash};
 use crate::statement::{AsOf, as_it_was};
 use crate::types::{field, from_sql};
 
@@ -41,6 +41,8 @@ pub(super) struct Names<'a> {
     relations: Vec<Arc<dyn RelationPlanner>>,
     /// Relations whose policies are being bound: a policy that reads its own table never ends.
     pub(super) within: Vec<ObjectId>,
+    /// Whether it is a masking policy's expression that is bound.
+    for_mask: bool,
 }
 
 impl<'a> Names<'a> {
@@ -53,7 +55,13 @@ impl<'a> Names<'a> {
             types: Arc::new(Types(scope.ctx.clone())),
             relations: vec![Arc::new(FromFunction)],
             within,
+            for_mask: false,
         }
+    }
+
+    /// For the expression of a masking policy.
+    pub(super) fn for_mask(self) -> Self {
+        Self { for_mask: true, ..self }
     }
 
     fn source(&self, name: &QualifiedName) -> Result<Arc<dyn TableSource>, SqlError> {
@@ -249,6 +257,10 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        if name == MASK_HASH && self.for_mask {
+            let key = self.scope.ctx.catalog.database().and_then(|database| database.hash_key.as_ref());
+            return key.map(|key| Arc::new(mask_hash(key)));
+        }
         match SystemFunction::bind(name, &self.scope.ctx.as_role(self.scope.ctx.user)) {
             Some(function) => Some(Arc::new(ScalarUDF::new_from_impl(function))),
             None => {

@@ -9,7 +9,7 @@ use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
 
 use super::names::Names;
-use super::{Scope, query, rewrite, typing};
+use super::{Scope, mask, query, rewrite, typing};
 use crate::catalog::Relation;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::govern::PolicyCommand;
@@ -43,7 +43,7 @@ pub(super) fn bind(
     let mut bound = vec![None; relation.columns.len()];
     for mask in &chosen {
         if let Some(slot) = bound.get_mut(mask.column) {
-            *slot = Some(self::mask(scope, relation, mask, &inner)?);
+            *slot = Some(masked(scope, relation, mask, &inner)?);
         }
     }
     Ok(Some(Policies { row_filter, masks: bound, applied: applied(relation, rules.as_ref(), &chosen) }))
@@ -155,7 +155,7 @@ pub(super) fn checks(
     Ok(Some(all))
 }
 
-fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
+fn masked(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
     let Some(policy) = mask.policy else {
         let masked = relation.columns.get(mask.column).map(|column| field("", &column.pg, true));
         let pg = masked.map_or(arrow::datatypes::DataType::Null, |field| field.data_type().clone());
@@ -163,7 +163,7 @@ fn mask(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[Obj
     };
     let arguments = &policy.arguments;
     let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
-    let bound = expression(&scope.with_path(&policy.search_path), &policy.expression, &schema, within)?;
+    let bound = mask_expression(&scope.with_path(&policy.search_path), &policy.expression, &schema, within)?;
     // From the policy's arguments to the columns it is attached to.
     let replaced = bound.transform(|expr| {
         Ok(match &expr {
@@ -263,8 +263,27 @@ pub(super) fn bound(
     within: &[ObjectId],
 ) -> Result<Expr, SqlError> {
     rewrite::expression(scope, &mut parsed)?;
-    let names = Names::new(scope, within.to_vec());
-    let bound = query::sql_to_rel(&names)
+    bound_by(&Names::new(scope, within.to_vec()), parsed, schema)
+}
+
+/// Binds the expression of a masking policy over its arguments.
+pub(super) fn mask_expression(
+    scope: &Scope,
+    source: &str,
+    arguments: &DFSchema,
+    within: &[ObjectId],
+) -> Result<Expr, SqlError> {
+    let mut parsed = parse_expression(source)?;
+    mask::as_scalars(&mut parsed)?;
+    rewrite::expression(scope, &mut parsed)?;
+    let bound = bound_by(&Names::new(scope, within.to_vec()).for_mask(), parsed, arguments)?;
+    mask::refuse_correlated(&bound)?;
+    Ok(bound)
+}
+
+fn bound_by(names: &Names<'_>, parsed: ast::Expr, schema: &DFSchema) -> Result<Expr, SqlError> {
+    let scope = names.scope;
+    let bound = query::sql_to_rel(names)
         .sql_to_expr(parsed, schema, &mut PlannerContext::new())
         .map_err(SqlError::from_engine)?;
     typing::expression(scope, bound, schema).map(|transformed| transformed.data).map_err(SqlError::from_engine)

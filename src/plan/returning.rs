@@ -1,5 +1,6 @@
 //! RETURNING: expressions over the rows that a statement wrote, and over what they were joined with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, FieldRef};
@@ -67,9 +68,9 @@ pub(super) fn plan(
         planner.item(item)?;
     }
     let Planner { others, expressions, fields, .. } = planner;
-    let named: Vec<&str> = expressions.iter().flat_map(Expr::column_refs).map(|column| column.name.as_str()).collect();
-    let read =
-        positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name.as_str())));
+    let named: BTreeSet<String> =
+        expressions.iter().flat_map(Expr::column_refs).map(|column| column.name.clone()).collect();
+    let read = positions(relation, |id| relation.column_by_id(id).is_some_and(|column| named.contains(&column.name)));
     let role = scope.ctx.role;
     let need = if read.is_empty() {
         Need { role, right: Right::AnyColumn { id, privilege: Privilege::Select } }
@@ -83,6 +84,15 @@ pub(super) fn plan(
         && let Some(policies) = policy::bind(scope, id, relation, &[])?
     {
         bound_masks = policies.masks;
+        for (column, mask) in relation.columns.iter().zip(&mut bound_masks) {
+            if mask.as_ref().is_some_and(has_subquery) {
+                if named.contains(&column.name) {
+                    return Err(unsupported("RETURNING of a column whose mask has a subquery").into());
+                }
+                let unread = ScalarValue::try_new_null(field("", &column.pg, true).data_type())?;
+                *mask = Some(Expr::Literal(unread, None));
+            }
+        }
     }
     Ok((Returning { masks: bound_masks, others, expressions, fields }, need))
 }

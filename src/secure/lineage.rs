@@ -58,6 +58,9 @@ pub(super) struct Lineage {
     /// Columns of the table whose rows the statement changes.
     pub(super) read_of_target: BTreeSet<i32>,
     views: Vec<(ObjectId, LogicalPlan)>,
+    /// Masks with subqueries, each with the relation and the column that it is for, and what it sees. What they read counts if
+    /// the column is read.
+    masks: Vec<(ObjectId, i32, Expr, Scope)>,
     /// Those that `nextval` is called for.
     sequences: BTreeSet<(ObjectId, SequenceAction)>,
 }
@@ -67,7 +70,21 @@ impl Lineage {
         let mut lineage = Self::nothing();
         let output = lineage.walk(plan, &mut vec![]).map_err(SqlError::from_engine)?;
         lineage.mark(&output);
+        lineage.read_by_masks().map_err(SqlError::from_engine)?;
         Ok(lineage)
+    }
+
+    fn read_by_masks(&mut self) -> Result<()> {
+        let is_read = |read: &BTreeMap<ObjectId, BTreeSet<i32>>, relation: &ObjectId, index: &i32| {
+            read.get(relation).is_some_and(|columns| columns.contains(index))
+        };
+        // One may read columns that others are for.
+        while let Some(next) = self.masks.iter().position(|(relation, index, ..)| is_read(&self.read, relation, index))
+        {
+            let (_, _, mask, own) = self.masks.swap_remove(next);
+            self.expression(&mask, &own, &mut vec![])?;
+        }
+        Ok(())
     }
 
     /// What subqueries read that row policies hold a relation's new rows against. The rows themselves need no right.
@@ -77,11 +94,18 @@ impl Lineage {
         for check in checks.iter().filter(|check| has_subquery(&check.condition)) {
             lineage.expression(&check.condition, &own, &mut vec![]).map_err(SqlError::from_engine)?;
         }
+        lineage.read_by_masks().map_err(SqlError::from_engine)?;
         Ok(lineage)
     }
 
     fn nothing() -> Self {
-        Self { read: BTreeMap::new(), read_of_target: BTreeSet::new(), views: Vec::new(), sequences: BTreeSet::new() }
+        Self {
+            read: BTreeMap::new(),
+            read_of_target: BTreeSet::new(),
+            views: Vec::new(),
+            masks: Vec::new(),
+            sequences: BTreeSet::new(),
+        }
     }
 
     /// Rights for all of it, and for what its views read.
@@ -189,8 +213,14 @@ impl Lineage {
             let schema = table.schema();
             let own = columns_without_rights(table.name(), schema.fields().iter().map(|field| field.name().as_str()));
             let policies = table.policies();
-            for expr in policies.row_filter.iter().chain(policies.masks.iter().flatten()) {
-                self.expression(expr, &own, &mut vec![])?;
+            if let Some(filter) = &policies.row_filter {
+                self.expression(filter, &own, &mut vec![])?;
+            }
+            for (index, mask) in policies.masks.iter().enumerate() {
+                if let Some(mask) = mask.as_ref().filter(|mask| has_subquery(mask)) {
+                    let index = i32::try_from(index).unwrap_or(i32::MAX);
+                    self.masks.push((table.relation(), index, mask.clone(), own.clone()));
+                }
             }
             Some(table.relation())
         } else if let Some(table) = provider.downcast_ref::<OpenTable>() {

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Visit, Visitor};
 
-use super::super::policy::{boolean, expression, refuse, schema_of};
-use super::super::{PlanResult, Right, Scope, has_subquery};
+use super::super::policy::{boolean, mask_expression, refuse, schema_of};
+use super::super::{PlanResult, Right, Scope};
 use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
@@ -173,10 +173,7 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
     let arguments = create.arguments.iter().map(|(name, pg)| Ok((name.clone(), scope.ctx.named_type(pg)?.0)));
     let arguments = arguments.collect::<Result<Vec<(String, PgType)>, Plain>>()?;
     let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
-    let bound = expression(scope, &create.expression.1, &schema, &[])?;
-    if has_subquery(&bound) {
-        return Err(unsupported("a subquery in a masking policy").into());
-    }
+    let bound = mask_expression(scope, &create.expression.1, &schema, &[])?;
     refuse(&bound, "masking policy")?;
     let Some((_, masked)) = arguments.first() else {
         return Err(unsupported("a masking policy without arguments").into());
