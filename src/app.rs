@@ -16,7 +16,7 @@ use crate::govern::PasswordVerifier;
 use crate::lake::{Lake, Location, bucket};
 use crate::metastore::{MetadataDatabase, Metastore};
 use crate::plan::Engine;
-use crate::secret::{MasterKeys, Secret};
+use crate::secret::MasterKeys;
 use crate::session::Shared;
 use crate::upkeep;
 use crate::warehouse::Warehouse;
@@ -167,9 +167,8 @@ fn credential(configured: &StoreCredential) -> anyhow::Result<Credential> {
     ]);
     options.extend(configured.region.iter().map(|region| ("region", region.clone())));
     options.extend(configured.endpoint.iter().map(|endpoint| ("endpoint", endpoint.clone())));
-    let options = options.into_iter().map(|(name, value)| (name.to_owned(), Secret::new(value))).collect();
-    let (name, scope) = ("configured".to_owned(), configured.scope.clone());
-    Ok(Credential { name, owner: BOOTSTRAP_ROLE, scope, options })
+    let options = options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Ok(Credential::new("configured".to_owned(), BOOTSTRAP_ROLE, configured.scope.clone(), options))
 }
 
 /// Where the configuration says, else in the data directory.

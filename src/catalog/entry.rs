@@ -346,7 +346,31 @@ pub struct Credential {
     /// URL prefix it is used for.
     pub scope: String,
     /// What the store is opened with, by name in lower case (`access_key_id`, `region`, …).
-    pub options: BTreeMap<String, Secret>,
+    pub options: BTreeMap<String, String>,
+    /// Options of [`SECRET_OPTIONS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// Options of a storage credential that nobody is shown.
+const SECRET_OPTIONS: &[&str] = &["secret_access_key", "session_token"];
+
+impl Credential {
+    /// From all its options.
+    pub fn new(name: String, owner: ObjectId, scope: String, options: BTreeMap<String, String>) -> Self {
+        let mut credential = Self { name, owner, scope, options, secrets: BTreeMap::new() };
+        credential.set_secrets_apart();
+        credential
+    }
+
+    /// Older servers had them among the others.
+    pub fn set_secrets_apart(&mut self) {
+        for name in SECRET_OPTIONS {
+            if let Some(secret) = self.options.remove(*name) {
+                self.secrets.insert((*name).to_owned(), Secret::new(secret));
+            }
+        }
+    }
 }
 
 impl Relation {
@@ -461,7 +485,7 @@ impl Body {
     pub fn secrets(&mut self) -> Vec<(&str, &mut Secret)> {
         match self {
             Self::Role(role) => role.password.iter_mut().map(|verifier| ("password", verifier.as_secret())).collect(),
-            Self::Credential(object) => object.options.iter_mut().map(|(name, value)| (name.as_str(), value)).collect(),
+            Self::Credential(object) => object.secrets.iter_mut().map(|(name, value)| (name.as_str(), value)).collect(),
             Self::Database(database) => database.hash_key.iter_mut().map(|key| ("hash_key", key)).collect(),
             Self::Schema(_)
             | Self::Relation(_)
@@ -480,8 +504,8 @@ impl Body {
     pub fn without_secrets(&self) -> Option<Self> {
         match self {
             Self::Role(role) if role.password.is_some() => Some(Self::Role(Role { password: None, ..role.clone() })),
-            Self::Credential(credential) if !credential.options.is_empty() => {
-                Some(Self::Credential(Credential { options: BTreeMap::new(), ..credential.clone() }))
+            Self::Credential(credential) if !credential.secrets.is_empty() => {
+                Some(Self::Credential(Credential { secrets: BTreeMap::new(), ..credential.clone() }))
             }
             Self::Database(database) if database.hash_key.is_some() => {
                 Some(Self::Database(Database { hash_key: None, ..database.clone() }))

@@ -27,8 +27,9 @@ pub use copy::{CopyEncoder, CopyIn};
 pub use ready::Ready;
 
 use crate::encode::describe_row;
-use crate::error::{Notice, SqlError, SqlState, unsupported};
+use crate::error::{Notice, Plain, Report, SqlError, SqlState, unsupported};
 use crate::guard::{masks, row_security_applies};
+use crate::metastore::MetastoreError;
 use crate::name::{ObjectId, quote};
 use crate::pg::Objects;
 use crate::plan::{DdlPlan, Locks, PartPlan, Plan, Scope, Validation};
@@ -201,7 +202,7 @@ async fn run(
             lock(transaction, &ddl.locks);
             validate(scope, transaction, &ddl).await?;
             if ddl.rotates_keys {
-                let key = scope.metastore.new_key().await?;
+                let key = scope.metastore.new_key().await.map_err(|error| explained(&error))?;
                 let (number, master) = key.name();
                 let message = format!("secrets get data key {number}, wrapped by master key \"{master}\"");
                 notices.push(Notice::new(SqlState::SUCCESSFUL_COMPLETION, message));
@@ -210,6 +211,16 @@ async fn run(
             apply(scope, transaction, ddl, notices)?;
             Ok(Outcome::Done(tag.to_owned()))
         }
+    }
+}
+
+/// The error with its causes, for whoever may know them.
+fn explained(error: &MetastoreError) -> Plain {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    let plain = Plain::new(error.sqlstate(), error.to_string());
+    match causes.next() {
+        Some(cause) => plain.detail(cause.to_string()),
+        None => plain,
     }
 }
 

@@ -96,8 +96,9 @@ fn of_scope<'a>(credentials: impl Iterator<Item = &'a Credential>, url: &Url) ->
 fn open_bucket(url: &Url, credential: &Credential) -> Result<AmazonS3, StoreError> {
     let bucket = url.host_str().unwrap_or_default();
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_region("us-east-1");
-    for (name, value) in &credential.options {
-        let value = value.expose();
+    let options = credential.options.iter().map(|(name, value)| (name, value.as_str()));
+    let secrets = credential.secrets.iter().map(|(name, value)| (name, value.expose()));
+    for (name, value) in options.chain(secrets) {
         builder = match name.as_str() {
             "access_key_id" => builder.with_access_key_id(value),
             "secret_access_key" => builder.with_secret_access_key(value),

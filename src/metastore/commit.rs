@@ -285,14 +285,11 @@ impl Store {
             let place = script.len();
             let again = several.then(|| commit.clone());
             let restarted = commit.restarted.clone();
-            let replaced = match &commit.key {
-                Some(key) => self.replace_key(&mut turn, &mut script, key).await,
-                None => Ok(()),
-            };
-            if let Some(key) = &commit.key {
-                keyring = Arc::new(key.keyring.clone());
-            }
-            let plan = replaced.and_then(|()| Prepared::new(&head, commit, &self.recent()));
+            let sealing = self.sealing(&mut turn, &mut script, &commit).await;
+            let plan = sealing.and_then(|sealing| {
+                keyring = sealing;
+                Prepared::new(&head, commit, &self.recent())
+            });
             let is_own = |id: &ObjectId| id.is_provisional() || restarted.contains(id);
             let last = |id: ObjectId| if is_own(&id) { own.known(id) } else { self.sequences.known(id) };
             let plan = plan.and_then(|mut plan| {
@@ -333,7 +330,7 @@ impl Store {
                         }
                     }
                 }
-                self.keys.set(keyring);
+                self.keys.learn(&keyring);
                 self.head.send_replace(Arc::clone(&head));
                 drop(heads);
                 for Sent { plan, reply, .. } in prepared {
@@ -357,14 +354,27 @@ impl Store {
         }
     }
 
-    /// Seals with a new data key what the others have sealed. `40001` if another server was faster.
-    async fn replace_key(&self, turn: &mut Turn<'_>, script: &mut Script, key: &NewKey) -> Result<(), CommitError> {
+    /// What a commit's secrets are sealed with. If it brings a data key, all others are sealed anew; `40001` if another server
+    /// was faster.
+    async fn sealing(
+        &self,
+        turn: &mut Turn<'_>,
+        script: &mut Script,
+        commit: &Commit,
+    ) -> Result<Arc<Keyring>, CommitError> {
+        let has_secrets = |change: &Change| matches!(change, Change::Put(_, body) if body.without_secrets().is_some());
+        if self.db.is_shared() && (commit.key.is_some() || commit.changes.iter().any(has_secrets)) {
+            // Another server may have rotated keys, which changes no object.
+            self.keys.refresh(&self.db).await?;
+        }
         let now = self.keys.keyring();
+        let Some(key) = &commit.key else { return Ok(now) };
         if key.wrapped.number != now.next() {
             return Err(conflict("Keys were rotated at the same time."));
         }
         let rows = turn.query(&keys::secrets(), vec![]).await?;
-        Ok(keys::replace(script, &key.wrapped, &rows, &now, &key.keyring)?)
+        keys::replace(script, &key.wrapped, &rows, &now, &key.keyring)?;
+        Ok(Arc::new(now.merged(&key.keyring)))
     }
 
     fn remember(&self, plan: &Prepared) {

@@ -9,7 +9,7 @@ use super::{MetastoreError, load};
 use crate::catalog::{BOOTSTRAP_ROLE, Body};
 use crate::govern::PasswordVerifier;
 use crate::name::ObjectId;
-use crate::secret::{Keyring, MasterKeys, Secret, Wrapped};
+use crate::secret::{Keyring, MasterKeys, Secret, SecretError, Wrapped};
 
 /// Kinds of objects that may have secrets, as SQL.
 const KINDS: &str = "('database', 'role', 'credential')";
@@ -41,10 +41,14 @@ impl Keys {
     pub(super) async fn open(db: &Db, master: MasterKeys) -> Result<Self, MetastoreError> {
         let stored = stored(db).await?;
         let keyring = if stored.is_empty() {
-            let (wrapped, keyring) = Box::pin(master.generate(&Keyring::default())).await?;
+            let (wrapped, keyring) = Box::pin(master.generate(1)).await?;
             let mut script = db.script();
-            replace(&mut script, &wrapped, &db.query(&secrets(), vec![]).await?, &Keyring::default(), &keyring)?;
+            let rows = db.query(&secrets(), vec![]).await?;
+            replace(&mut script, &wrapped, &rows, &Keyring::default(), &keyring)?;
             db.run(script).await?;
+            if !rows.is_empty() {
+                db.wipe().await?;
+            }
             keyring
         } else {
             Box::pin(master.unwrap(&stored, &Keyring::default())).await?
@@ -57,34 +61,36 @@ impl Keys {
         Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on.
-    pub(super) fn set(&self, keyring: Arc<Keyring>) {
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = keyring;
+    /// Keys are known from now on, beside those that are already: somebody may be reading what was sealed with them.
+    pub(super) fn learn(&self, keyring: &Keyring) {
+        let mut known = self.keyring.write().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::new(known.merged(keyring));
     }
 
     /// A key to take the place of the others.
     pub(super) async fn generate(&self) -> Result<NewKey, MetastoreError> {
-        let keyring = self.keyring();
         // It may speak to another server, which makes its future large.
-        let (wrapped, keyring) = Box::pin(self.master.generate(&keyring)).await?;
+        let (wrapped, keyring) = Box::pin(self.master.generate(self.keyring().next())).await?;
         Ok(NewKey { wrapped, keyring })
     }
 
-    /// Unwraps keys that other servers made.
-    pub(super) async fn refresh(&self, db: &Db) -> Result<Arc<Keyring>, MetastoreError> {
-        let known = self.keyring();
-        let newest = db.query("SELECT max(key_id) FROM boathouse_key", vec![]).await?;
-        if newest.first().map_or(Ok(None), |row| row.int_or_null(0))? == known.newest() {
-            return Ok(known);
-        }
-        self.set(Arc::new(Box::pin(self.master.unwrap(&stored(db).await?, &known)).await?));
-        Ok(self.keyring())
+    /// Unwraps a key that another server made.
+    pub(super) async fn refresh(&self, db: &Db) -> Result<(), MetastoreError> {
+        let unwrapped = Box::pin(self.master.unwrap(&stored(db).await?, &self.keyring())).await?;
+        self.learn(&unwrapped);
+        Ok(())
     }
 }
 
-/// Gives up what a lost master key sealed: a first data key again, and no secrets but the bootstrap role's password.
+/// Gives up what a lost master key sealed: another data key, and no secrets but the bootstrap role's password. `55000` if
+/// nothing is lost.
 pub(super) async fn forget(db: &Db, master: &MasterKeys, password: PasswordVerifier) -> Result<(), MetastoreError> {
-    let (wrapped, keyring) = Box::pin(master.generate(&Keyring::default())).await?;
+    let stored = stored(db).await?;
+    if !stored.is_empty() && Box::pin(master.unwrap(&stored, &Keyring::default())).await.is_ok() {
+        return Err(MetastoreError::NothingLost);
+    }
+    let number = stored.iter().map(|key| key.number).max().unwrap_or(0) + 1;
+    let (wrapped, keyring) = Box::pin(master.generate(number)).await?;
     let mut script = db.script();
     for row in db.query(&secrets(), vec![]).await? {
         let (id, body) = load::stored_object(&row)?;
@@ -158,10 +164,12 @@ fn put_key(script: &mut Script, key: &Wrapped) {
     script.insert("boathouse_key", &["key_id", "master", "wrapped", "created_at"], vec![row]);
 }
 
-/// Opens the secrets of an object.
+/// Opens the secrets of an object. Where there are keys, all are sealed; else whoever writes to the database would need none.
 pub(super) fn open(body: &mut Body, id: ObjectId, keyring: &Keyring) -> Result<(), MetastoreError> {
     for (field, secret) in body.secrets() {
-        secret.open(keyring, &place(id, field))?;
+        if !secret.open(keyring, &place(id, field))? && keyring.newest().is_some() {
+            return Err(SecretError::Damaged("it is not sealed").into());
+        }
     }
     Ok(())
 }

@@ -41,12 +41,12 @@ pub(super) async fn snapshot_at(db: &Db, time: &str) -> Result<Option<SnapshotId
 pub(super) async fn at(db: &Db, keys: &Keys, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
     let mut attempt = 1;
     loop {
-        let state = read(db, keys, snapshot).await;
-        // What is read may be let go meanwhile, and be sealed with another key; the last snapshot is another one then.
+        let state = read(db, &keys.keyring(), snapshot).await;
+        // What is read may be let go meanwhile; the last snapshot is another one then.
         let read = match &state {
             Ok(state) => is_kept(db, state.snapshot).await?,
-            Err(MetastoreError::Database { .. } | MetastoreError::Secret(SecretError::KeyGone(_))) => false,
-            Err(_) => true,
+            Err(MetastoreError::Database { .. }) => false,
+            Err(error) => !has_other_key(error, db, keys).await?,
         };
         if read || attempt == READS_MAX {
             return state;
@@ -65,7 +65,16 @@ pub(super) async fn is_kept(db: &Db, snapshot: SnapshotId) -> Result<bool, Metas
     rows.first().map_or(Ok(false), |row| Ok(row.int(0)? > 0))
 }
 
-async fn read(db: &Db, keys: &Keys, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
+/// Whether what was read is sealed with a key that came, or went, meanwhile. What another server made is known afterwards.
+async fn has_other_key(error: &MetastoreError, db: &Db, keys: &Keys) -> Result<bool, MetastoreError> {
+    let other = matches!(error, MetastoreError::Secret(SecretError::KeyGone(_)));
+    if other {
+        keys.refresh(db).await?;
+    }
+    Ok(other)
+}
+
+async fn read(db: &Db, keyring: &Keyring, snapshot: SnapshotId) -> Result<CatalogState, MetastoreError> {
     let rows = db
         .query(
             "SELECT snapshot_id, schema_version, next_catalog_id, next_file_id
@@ -81,10 +90,9 @@ async fn read(db: &Db, keys: &Keys, snapshot: SnapshotId) -> Result<CatalogState
 
     let rows =
         db.query(&format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE}"), at()).await?;
-    let keyring = keys.refresh(db).await?;
     let mut by_version: BTreeMap<i64, Vec<Change>> = BTreeMap::new();
     for row in &rows {
-        let (id, body) = object(row, &keyring)?;
+        let (id, body) = object(row, keyring)?;
         by_version.entry(row.int(1)?).or_default().push(Change::Put(id, Box::new(body)));
     }
     for (version, changes) in by_version {
@@ -117,10 +125,13 @@ pub(super) const LAST_SNAPSHOT: &str = "SELECT max(snapshot_id) FROM ducklake_sn
 
 /// What was committed after a state, by whomever; `None`: nothing. Only what has changed is read, if that can be told.
 pub(super) async fn since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
-    let mut later = changes_since(db, keys, head).await;
+    let mut later = changes_since(db, &keys.keyring(), head).await;
     for _ in 1..READS_MAX {
-        if matches!(later, Err(MetastoreError::Secret(SecretError::KeyGone(_)))) {
-            later = changes_since(db, keys, head).await;
+        match &later {
+            Err(error) if has_other_key(error, db, keys).await? => {
+                later = changes_since(db, &keys.keyring(), head).await;
+            }
+            _ => break,
         }
     }
     // As long as the state's own snapshot is kept, nothing that came after is let go.
@@ -138,7 +149,7 @@ pub(super) async fn since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<O
     Ok(Some(Later { state: state.with_data(changed), changed: None }))
 }
 
-async fn changes_since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
+async fn changes_since(db: &Db, keyring: &Keyring, head: &CatalogState) -> Result<Option<Later>, MetastoreError> {
     let sql = "SELECT s.snapshot_id, s.schema_version, s.next_catalog_id, s.next_file_id, c.changes_made
                  FROM ducklake_snapshot s JOIN ducklake_snapshot_changes c ON c.snapshot_id = s.snapshot_id
                 WHERE s.snapshot_id > $1 ORDER BY s.snapshot_id";
@@ -162,7 +173,7 @@ async fn changes_since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<Opti
         }
     }
     let mut state = head.clone();
-    for (version, changes) in objects_since(db, keys, head, snapshot).await? {
+    for (version, changes) in objects_since(db, keyring, head, snapshot).await? {
         moved.extend(changes.iter().map(Change::id));
         state = state.with(version, changes);
     }
@@ -187,7 +198,7 @@ async fn changes_since(db: &Db, keys: &Keys, head: &CatalogState) -> Result<Opti
 /// How objects changed after a state, by the snapshot that did it.
 async fn objects_since(
     db: &Db,
-    keys: &Keys,
+    keyring: &Keyring,
     head: &CatalogState,
     snapshot: SnapshotId,
 ) -> Result<BTreeMap<SnapshotId, Vec<Change>>, MetastoreError> {
@@ -201,10 +212,8 @@ async fn objects_since(
     let sql =
         format!("SELECT object_id, begin_snapshot, body FROM boathouse_object WHERE {LIVE} AND begin_snapshot > $2");
     let mut changes: BTreeMap<SnapshotId, Vec<Change>> = BTreeMap::new();
-    let rows = db.query(&sql, both()).await?;
-    let keyring = keys.refresh(db).await?;
-    for row in &rows {
-        let (id, body) = object(row, &keyring)?;
+    for row in &db.query(&sql, both()).await? {
+        let (id, body) = object(row, keyring)?;
         ended.remove(&id);
         changes.entry(SnapshotId(row.int(1)?)).or_default().push(Change::Put(id, Box::new(body)));
     }
@@ -224,8 +233,11 @@ fn object(row: &Row, keyring: &Keyring) -> Result<(ObjectId, Body), MetastoreErr
 /// The same with its secrets sealed.
 pub(super) fn stored_object(row: &Row) -> Result<(ObjectId, Body), MetastoreError> {
     let id = ObjectId(row.int(0)?);
-    let body = serde_json::from_str(&row.text(2)?)
+    let mut body: Body = serde_json::from_str(&row.text(2)?)
         .map_err(|error| MetastoreError::Corrupt(format!("object {id}: {error}")))?;
+    if let Body::Credential(credential) = &mut body {
+        credential.set_secrets_apart();
+    }
     Ok((id, body))
 }
 

@@ -91,6 +91,9 @@ pub enum MetastoreError {
         /// Where this server looks for them.
         configured: String,
     },
+    /// `55000`: secrets are not to be given up that can be opened.
+    #[error("no secret is lost: the master key is there")]
+    NothingLost,
     /// `42704`: a snapshot that is not there.
     #[error("{0}")]
     NoSnapshot(String),
@@ -105,7 +108,7 @@ pub enum MetastoreError {
 impl Report for MetastoreError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::InUse { .. } | Self::TooNew { .. } | Self::OtherWarehouse { .. } => {
+            Self::InUse { .. } | Self::TooNew { .. } | Self::OtherWarehouse { .. } | Self::NothingLost => {
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
@@ -308,9 +311,16 @@ impl Metastore {
         master: MasterKeys,
         password: PasswordVerifier,
     ) -> Result<(), MetastoreError> {
+        if database.is_none() && !directory.join("metadata.sqlite").exists() {
+            return Err(MetastoreError::Corrupt(format!("there is none in \"{}\"", directory.display())));
+        }
         let _lock = lock(directory)?;
         let db = database_of(directory, database).await?;
         let _alone = db.alone().await?;
+        // A server that runs, or another, looks after the tables.
+        if !db.leads().await? {
+            return Err(MetastoreError::InUse { directory: directory.display().to_string() });
+        }
         migrate::run(&db).await?;
         keys::forget(&db, &master, password).await
     }

@@ -150,7 +150,7 @@ impl ScalarUDFImpl for Mask {
             (Kind::Hash, [masked]) => texts(masked, |_, text| self.hashed(text)),
             (Kind::Json, [masked, paths @ ..]) => texts(masked, |row, text| {
                 let mut value = serde_json::from_str(text).ok()?;
-                for path in paths.iter().map(|path| path.as_string_view()).filter(|path| path.is_valid(row)) {
+                for path in paths.iter().map(AsArray::as_string_view).filter(|path| path.is_valid(row)) {
                     delete(&mut value, path.value(row));
                 }
                 Some(jsonb_text(&value))

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::{DataKey, KEY_BYTES, KeyBytes, Keyring, SecretError};
+use super::{DataKey, KEY_BYTES, KeyBytes, Keyring, MasterFault, SecretError};
 
 /// What a wrapped data key is for: another ciphertext of the same master key is no data key.
 const ABOUT: &str = "boathouse data key";
@@ -40,7 +40,8 @@ impl FromStr for MasterUrl {
         match (text.strip_prefix(FILE), text.strip_prefix(AWS_KMS)) {
             (Some(path), _) if !path.is_empty() => Ok(Self::File(PathBuf::from(path))),
             (_, Some(key)) if !key.is_empty() => Ok(Self::AwsKms(key.to_owned())),
-            _ => Err(format!("\"{text}\" is no master key: {FILE}<path> or {AWS_KMS}<key>")),
+            // It is not said what was found: it may be the key itself.
+            _ => Err(format!("a master key is named as {FILE}<path> or {AWS_KMS}<key>")),
         }
     }
 }
@@ -70,7 +71,7 @@ impl fmt::Display for MasterUrl {
 
 impl MasterUrl {
     fn failed(&self, fault: impl fmt::Display) -> SecretError {
-        SecretError::Master { key: self.to_string(), fault: fault.to_string() }
+        SecretError::Master(MasterFault { key: self.to_string(), fault: fault.to_string() })
     }
 }
 
@@ -112,13 +113,12 @@ impl MasterKeys {
         Self { makes_file: true, ..Self::new(MasterUrl::File(path), former) }
     }
 
-    /// A new data key, and the keyring with it as its newest.
-    pub async fn generate(&self, keyring: &Keyring) -> Result<(Wrapped, Keyring), SecretError> {
+    /// A new data key of a number, and a keyring with nothing else.
+    pub async fn generate(&self, number: i64) -> Result<(Wrapped, Keyring), SecretError> {
         let bytes: KeyBytes = Zeroizing::new(rand::random());
-        let number = keyring.next();
         let (master, wrapped) = match &self.key {
             MasterUrl::File(path) => {
-                if self.makes_file && number == 1 {
+                if self.makes_file {
                     make_file(path).map_err(|error| self.key.failed(error))?;
                 }
                 let (key, fingerprint) = self.key.read(path)?;
@@ -126,8 +126,7 @@ impl MasterKeys {
             }
             MasterUrl::AwsKms(id) => self.wrap_by_kms(id, &bytes).await?,
         };
-        let mut keyring = keyring.clone();
-        keyring.0.insert(number, DataKey::new(bytes.as_slice())?);
+        let keyring = Keyring([(number, DataKey::new(bytes.as_slice())?)].into());
         Ok((Wrapped { number, master, wrapped: STANDARD.encode(wrapped) }, keyring))
     }
 
@@ -163,7 +162,10 @@ impl MasterKeys {
                 Err(error) => fault = fault.or(Some(error)),
             }
         }
-        Err(fault.unwrap_or_else(|| SecretError::OtherMaster { wrapped_by: wrapped.master.clone() }))
+        Err(fault.unwrap_or_else(|| {
+            let fault = format!("it wrapped data key {}", wrapped.number);
+            SecretError::OtherMaster(MasterFault { key: wrapped.master.clone(), fault })
+        }))
     }
 
     async fn kms(&self) -> &aws_sdk_kms::Client {
@@ -223,15 +225,17 @@ impl MasterUrl {
 fn make_file(path: &Path) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
+    if path.exists() {
+        return Ok(());
+    }
+    let unfinished = path.with_extension("unfinished");
     let mut options = std::fs::OpenOptions::new();
-    let mut file = match options.write(true).create_new(true).mode(0o600).open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        file => file?,
-    };
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
     let key: KeyBytes = Zeroizing::new(rand::random());
     let text = Zeroizing::new(format!("{}\n", STANDARD.encode(key.as_slice())));
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    std::fs::rename(&unfinished, path)?;
     path.parent().map_or(Ok(()), |directory| std::fs::File::open(directory)?.sync_all())
 }
 
@@ -249,7 +253,7 @@ mod tests {
             MasterUrl::File(path)
         };
         let (a, b) = (url("a"), url("b"));
-        let (stored, one) = MasterKeys::new(a.clone(), vec![]).generate(&Keyring::default()).await.unwrap();
+        let (stored, one) = MasterKeys::new(a.clone(), vec![]).generate(1).await.unwrap();
         let sealed = one.seal("x", "here").unwrap();
         let again = MasterKeys::new(b.clone(), vec![a])
             .unwrap(std::slice::from_ref(&stored), &Keyring::default())
@@ -257,7 +261,7 @@ mod tests {
             .unwrap();
         assert_eq!(again.open(&sealed, "here").unwrap().as_str(), "x");
         let error = MasterKeys::new(b, vec![]).unwrap(&[stored], &Keyring::default()).await.unwrap_err();
-        assert!(matches!(error, SecretError::OtherMaster { .. }));
+        assert!(matches!(error, SecretError::OtherMaster(_)));
     }
 
     #[test]

@@ -28,19 +28,11 @@ const KEY_BYTES: usize = 32;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SecretError {
     /// `58030`: the master key cannot be read, or the service that has it refuses or does not answer.
-    #[error("master key \"{key}\": {fault}")]
-    Master {
-        /// As the configuration names it.
-        key: String,
-        /// What is wrong.
-        fault: String,
-    },
+    #[error("a master key is not available")]
+    Master(#[source] MasterFault),
     /// `55000`: the data key is wrapped by a master key that the configuration does not name.
-    #[error("secrets of this database are under master key \"{wrapped_by}\", which is not configured")]
-    OtherMaster {
-        /// The master key, as it was when it wrapped.
-        wrapped_by: String,
-    },
+    #[error("the secrets of this database are under a master key that is not configured")]
+    OtherMaster(#[source] MasterFault),
     /// `XX000`: what is stored is damaged, or was put in another place.
     #[error("a secret cannot be opened: {0}")]
     Damaged(&'static str),
@@ -49,20 +41,30 @@ pub enum SecretError {
     KeyGone(i64),
 }
 
+/// What is wrong with which master key: for whoever runs the server, not for its clients.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{key}: {fault}")]
+pub struct MasterFault {
+    /// As the configuration names it, or as it was called when it wrapped a data key.
+    pub key: String,
+    /// What is wrong with it.
+    pub fault: String,
+}
+
 impl Report for SecretError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::Master { .. } => SqlState::IO_ERROR,
-            Self::OtherMaster { .. } => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::Master(_) => SqlState::IO_ERROR,
+            Self::OtherMaster(_) => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::Damaged(_) | Self::KeyGone(_) => SqlState::INTERNAL_ERROR,
         }
     }
     fn hint(&self) -> Option<String> {
         match self {
-            Self::OtherMaster { .. } => {
+            Self::OtherMaster(_) => {
                 Some("Name it in secrets.key, or in secrets.former_keys beside a new one.".to_owned())
             }
-            Self::Master { .. } | Self::Damaged(_) | Self::KeyGone(_) => None,
+            Self::Master(_) | Self::Damaged(_) | Self::KeyGone(_) => None,
         }
     }
 }
@@ -185,6 +187,14 @@ impl Keyring {
     /// The number of the key that seals.
     pub fn newest(&self) -> Option<i64> {
         self.0.keys().next_back().copied()
+    }
+
+    /// With the keys of another, too.
+    #[must_use]
+    pub fn merged(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        all.0.extend(other.0.iter().map(|(number, key)| (*number, key.clone())));
+        all
     }
 
     /// A number for a key to come.

@@ -236,6 +236,14 @@ impl Db {
         }
     }
 
+    /// Leaves nothing of former contents in the files. PostgreSQL's are not ours.
+    pub(super) async fn wipe(&self) -> Result<(), MetastoreError> {
+        match self {
+            Self::Sqlite(db) => db.batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)").await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
     pub(super) async fn query(&self, sql: &str, values: Vec<Value>) -> Result<Vec<Row>, MetastoreError> {
         match self {
             Self::Sqlite(db) => db.query(sql.to_owned(), values).await,

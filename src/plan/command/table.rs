@@ -21,7 +21,6 @@ use crate::govern::{Acl, ObjectKind, Privilege, initial_acl};
 use crate::guard::row_security_applies;
 use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
-use crate::secret::Secret;
 use crate::statement::{
     AlterKind, AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, Condition, CreateCredential,
     CreateExternalTable, CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, NewTable, Truncate,
@@ -488,8 +487,7 @@ pub(super) fn create_credential(scope: &Scope, ddl: &mut DdlPlan, create: &Creat
     for name in options.keys() {
         Lake::check_credential_option(name)?;
     }
-    let options = options.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-    let credential = Credential { name: create.name.clone(), owner: scope.ctx.role, scope: scope_url, options };
+    let credential = Credential::new(create.name.clone(), scope.ctx.role, scope_url, options);
     let id = ddl.new_id(scope);
     ddl.put(id, Body::Credential(credential));
     Ok(())
