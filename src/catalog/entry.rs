@@ -592,6 +592,7 @@ impl Body {
             Self::Type(user_type) => {
                 map(&mut user_type.schema);
                 map(&mut user_type.owner);
+                map_acl(&mut user_type.acl);
                 user_type.over_mut().for_each(map_type);
             }
             Self::Tag(tag) => {
@@ -668,6 +669,11 @@ impl Body {
 }
 
 impl Column {
+    /// The type of the catalog that it was declared with, be it an array of it.
+    pub fn named_type(&self) -> Option<ObjectId> {
+        self.domain.map(|domain| domain.id).or_else(|| self.pg.base().object())
+    }
+
     /// The types of the catalog that its values are of.
     pub fn types(&self) -> impl Iterator<Item = ObjectId> {
         self.domain.iter().map(|domain| domain.id).chain(self.pg.objects())

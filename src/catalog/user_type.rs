@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{CatalogState, Column};
+use crate::govern::{Acl, ObjectKind};
 use crate::name::ObjectId;
 use crate::types::{Attribute, CompositeType, EnumLabel, EnumType, PgType};
 
@@ -17,6 +18,9 @@ pub struct UserType {
     pub name: String,
     /// The role that may alter and drop it.
     pub owner: ObjectId,
+    /// `None`: the owner's default rights, and USAGE for everyone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Acl>,
     /// What COMMENT ON said of it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
@@ -72,6 +76,11 @@ pub struct DomainCheck {
 }
 
 impl UserType {
+    /// Its ACL, with what it has from the start if none was ever granted.
+    pub fn effective_acl(&self) -> Acl {
+        self.acl.clone().unwrap_or_else(|| ObjectKind::Types.built_in(self.owner))
+    }
+
     /// Its conditions and so on, if it is a domain.
     pub fn as_domain(&self) -> Option<&Domain> {
         match &self.definition {

@@ -280,14 +280,24 @@ impl Acl {
 
     /// What one role granted and held is another's.
     pub fn hand_over(&mut self, old: ObjectId, new: ObjectId) {
-        for item in &mut self.0 {
+        let mut merged: Vec<AclItem> = Vec::with_capacity(self.0.len());
+        for mut item in self.0.drain(..) {
             if item.grantor == old {
                 item.grantor = new;
             }
             if item.grantee == Grantee::Role(old) {
                 item.grantee = Grantee::Role(new);
             }
+            // The new owner may have had something of the old one.
+            match merged.iter_mut().find(|known| (known.grantee, known.grantor) == (item.grantee, item.grantor)) {
+                Some(known) => {
+                    known.privileges = known.privileges.with(item.privileges);
+                    known.grantable = known.grantable.with(item.grantable);
+                }
+                None => merged.push(item),
+            }
         }
+        self.0 = merged;
     }
 
     /// In the order in which default privileges are kept: PUBLIC, then by role.

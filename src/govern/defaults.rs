@@ -17,6 +17,8 @@ pub enum ObjectKind {
     Sequences,
     /// Kept and shown; users make no functions.
     Functions,
+    /// Enumerations, composite types and domains.
+    Types,
     /// Schemas.
     Schemas,
 }
@@ -28,6 +30,7 @@ impl ObjectKind {
             Self::Tables => 'r',
             Self::Sequences => 'S',
             Self::Functions => 'f',
+            Self::Types => 'T',
             Self::Schemas => 'n',
         }
     }
@@ -38,6 +41,7 @@ impl ObjectKind {
             Self::Tables => "relation",
             Self::Sequences => "sequence",
             Self::Functions => "function",
+            Self::Types => "type",
             Self::Schemas => "schema",
         }
     }
@@ -48,13 +52,15 @@ impl ObjectKind {
             Self::Tables => PrivilegeSet::table(),
             Self::Sequences => PrivilegeSet::sequence(),
             Self::Functions => PrivilegeSet::of(&[Privilege::Execute]),
+            Self::Types => PrivilegeSet::of(&[Privilege::Usage]),
             Self::Schemas => PrivilegeSet::schema(),
         }
     }
 
     /// What its owner and PUBLIC have of it if nothing else was said.
     pub fn built_in(self, owner: ObjectId) -> Acl {
-        let public = if self == Self::Functions { self.privileges() } else { PrivilegeSet::EMPTY };
+        let public =
+            if matches!(self, Self::Functions | Self::Types) { self.privileges() } else { PrivilegeSet::EMPTY };
         Acl::default_for(owner, self.privileges(), public)
     }
 }

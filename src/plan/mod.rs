@@ -211,6 +211,8 @@ pub enum Right {
     Attribute(Attribute, &'static str),
     /// Ownership of an object.
     Own(ObjectId),
+    /// USAGE of a type.
+    UseType(ObjectId),
     /// All rights of a role, or ownership of an object.
     OwnOr(ObjectId, ObjectId),
     /// Membership in a role.

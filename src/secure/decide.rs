@@ -30,6 +30,7 @@ pub(super) fn permit(ctx: &Context, need: &Need) -> Result<(), Plain> {
         }
         Right::Attribute(attribute, doing) => self::attribute(who, *attribute, doing),
         Right::Own(id) => own(who, *id),
+        Right::UseType(id) => use_type(who, *id),
         Right::OwnOr(role, id) => {
             if who.roles.contains(role) {
                 Ok(())
@@ -146,6 +147,14 @@ fn denied(message: String) -> Plain {
     Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
 }
 
+/// USAGE of a type: to make a column, an attribute or a domain of it.
+fn use_type(who: &Context, id: ObjectId) -> Result<(), Plain> {
+    let user_type = who.catalog.user_type(id).ok_or_else(|| internal("a need for a type that is gone"))?;
+    let held = who.owns(user_type.owner) || who.rights(&user_type.effective_acl()).contains(Privilege::Usage);
+    let name = || who.type_name(id.oid(), -1).unwrap_or_default();
+    if held { Ok(()) } else { Err(denied(format!("permission denied for type {}", name()))) }
+}
+
 fn denied_relation(relation: &Relation) -> Plain {
     let kind = match relation.storage {
         RelationKind::Table(_) => "table",
@@ -260,6 +269,9 @@ fn anything(who: &Context, id: ObjectId, column: Option<i32>) -> Result<(), Plai
             denied(format!("permission denied for database {}", database.name)),
         ),
         Body::Tag(tag) => (who.rights(&tag.effective_acl()), denied(format!("permission denied for tag {}", tag.name))),
+        Body::Type(user_type) => {
+            (who.rights(&user_type.effective_acl()), denied(format!("permission denied for type {}", user_type.name)))
+        }
         Body::Role(_)
         | Body::RowPolicy(_)
         | Body::MaskingPolicy(_)
@@ -267,8 +279,7 @@ fn anything(who: &Context, id: ObjectId, column: Option<i32>) -> Result<(), Plai
         | Body::Credential(_)
         | Body::TagAssignment(_)
         | Body::TagMask(_)
-        | Body::TagGrant(_)
-        | Body::Type(_) => {
+        | Body::TagGrant(_) => {
             return Err(internal("a grant on an object that has no ACL"));
         }
     };

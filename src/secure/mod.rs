@@ -5,14 +5,17 @@
 mod decide;
 mod lineage;
 
+use std::collections::BTreeSet;
+
 use datafusion::logical_expr::LogicalPlan;
 
 use self::lineage::Lineage;
+use crate::catalog::{Body, Change, Column, UserType};
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::guard::expand_views;
 use crate::name::ObjectId;
-use crate::plan::{ModifyPlan, Need, PartPlan, Plan, RowCheck};
+use crate::plan::{ModifyPlan, Need, PartPlan, Plan, Right, RowCheck};
 
 /// A plan that its user may run.
 #[derive(Debug)]
@@ -97,6 +100,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         }
         Plan::CreateTableAs { ddl, fill } => {
             check(ctx, &ddl.needs, taken)?;
+            check(ctx, &types_of(ctx, &ddl.changes), taken)?;
             let fill = match fill {
                 Some(mut insert) => {
                     insert.source = authorize_logical(ctx, insert.source, taken)?;
@@ -109,6 +113,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         // Who owns the table may have its rows written again. The plan reads nothing else, but a default may draw.
         Plan::Rewrite { ddl, fill } => {
             check(ctx, &ddl.needs, taken)?;
+            check(ctx, &types_of(ctx, &ddl.changes), taken)?;
             check(ctx, &Lineage::of(&fill.source)?.sequence_needs(ctx.role), taken)?;
             Plan::Rewrite { ddl, fill }
         }
@@ -118,12 +123,37 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         }
         Plan::Ddl(mut ddl) => {
             check(ctx, &ddl.needs, taken)?;
+            check(ctx, &types_of(ctx, &ddl.changes), taken)?;
             if let Some(refusal) = ddl.refusal.take() {
                 return Err(refusal.into());
             }
             Plan::Ddl(ddl)
         }
     })
+}
+
+/// USAGE of the types that columns, attributes and domains get by some changes.
+fn types_of(ctx: &Context, changes: &[Change]) -> Vec<Need> {
+    let mut used = BTreeSet::new();
+    for change in changes {
+        let Change::Put(id, body) = change else { continue };
+        match body.as_ref() {
+            Body::Relation(new) => {
+                let old = ctx.catalog.relation(*id);
+                for column in &new.columns {
+                    let before = old.and_then(|old| old.column_by_id(column.id));
+                    used.extend(column.named_type().filter(|id| before.and_then(Column::named_type) != Some(*id)));
+                }
+            }
+            Body::Type(new) => {
+                let before: Vec<_> = ctx.catalog.user_type(*id).into_iter().flat_map(UserType::over).collect();
+                let over = new.over().filter(|pg| !before.contains(pg));
+                used.extend(over.filter_map(|pg| pg.base().object()));
+            }
+            _ => {}
+        }
+    }
+    used.into_iter().map(|id| Need { role: ctx.role, right: Right::UseType(id) }).collect()
 }
 
 /// A mask hides a value from the user; a condition on it, or a copy of it, would not.

@@ -50,6 +50,7 @@ impl Seen {
             Right::Sequence(id, _) => (*id, "USAGE".to_owned(), &[]),
             Right::Own(id) | Right::OwnOr(_, id) => (*id, "OWNER".to_owned(), &[]),
             Right::Apply(id) => (*id, "APPLY".to_owned(), &[]),
+            Right::UseType(id) => (*id, "USAGE".to_owned(), &[]),
             Right::AnyOf { id, .. } | Right::Anything { id, .. } => (*id, "ANY".to_owned(), &[]),
             Right::Schema(id, privilege) => (*id, privilege.keyword().to_owned(), &[]),
             Right::Superuser(_)
@@ -64,6 +65,7 @@ impl Seen {
             let (name, kind) = match ctx.catalog.entry(id).map(|entry| &entry.body) {
                 Some(Body::Schema(schema)) => (schema.name.clone(), "schema"),
                 Some(Body::Tag(tag)) => (tag.name.clone(), "tag"),
+                Some(Body::Type(user_type)) => (user_type.name.clone(), "type"),
                 _ => return,
             };
             return self.objects.push(Object { name, kind, privilege, columns: Vec::new(), rights_of });

@@ -50,6 +50,13 @@ pub enum GrantObjects {
     },
     /// `SCHEMA name, …`: each folded unless quoted; there may be no such schema.
     Schemas(Vec<String>),
+    /// `TYPE` or `DOMAIN name, …`.
+    Types {
+        /// As written.
+        names: Vec<QualifiedName>,
+        /// Only domains are meant.
+        domains: bool,
+    },
     /// `TAG name, …`.
     Tags(Vec<String>),
     /// `{TABLES | COLUMNS} TAGGED (…)`: all that have some tags, now and to come.
@@ -109,7 +116,7 @@ pub struct Owned {
 
 /// What PostgreSQL has privileges on, and we have not.
 const UNSUPPORTED_OBJECTS: &[&str] =
-    &["function", "procedure", "routine", "language", "large", "tablespace", "type", "domain", "foreign", "parameter"];
+    &["function", "procedure", "routine", "language", "large", "tablespace", "foreign", "parameter"];
 
 pub(super) fn parse(c: &mut Cursor<'_>, revoke: bool) -> Result<Command, SyntaxError> {
     let mut role_options = GrantRole::default();
@@ -202,10 +209,12 @@ pub(super) fn alter_default(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> 
         ObjectKind::Sequences
     } else if c.words(&["functions"]) || c.words(&["routines"]) {
         ObjectKind::Functions
+    } else if c.words(&["types"]) {
+        ObjectKind::Types
     } else if c.words(&["schemas"]) {
         ObjectKind::Schemas
     } else {
-        return Err(c.unsupported_or_unexpected("ALTER DEFAULT PRIVILEGES … ON", &["types", "large"]));
+        return Err(c.unsupported_or_unexpected("ALTER DEFAULT PRIVILEGES … ON", &["large"]));
     };
     c.expect_words(&[if give { "to" } else { "from" }])?;
     let grantees = c.list(|c| {
@@ -263,6 +272,11 @@ fn objects(c: &mut Cursor<'_>) -> Result<GrantObjects, SyntaxError> {
     }
     if c.words(&["columns", "tagged"]) {
         return Ok(GrantObjects::Tagged(super::tag::condition(c, true)?));
+    }
+    for (word, domains) in [("type", false), ("domain", true)] {
+        if c.word_before_name(word) {
+            return Ok(GrantObjects::Types { names: c.list(Cursor::qualified_name)?, domains });
+        }
     }
     if c.word_before_name("tag") {
         return Ok(GrantObjects::Tags(c.list(Cursor::ident)?));

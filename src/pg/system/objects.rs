@@ -94,7 +94,7 @@ pub(super) fn acl_items(ctx: &Context, acl: &Acl) -> Vec<String> {
     acl.0.iter().map(item).collect()
 }
 
-fn acl(ctx: &Context, acl: Option<&Acl>) -> Option<Vec<String>> {
+pub(super) fn acl(ctx: &Context, acl: Option<&Acl>) -> Option<Vec<String>> {
     acl.map(|acl| acl_items(ctx, acl))
 }
 

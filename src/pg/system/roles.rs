@@ -2,7 +2,8 @@
 
 use super::objects::{self, column_object_oid};
 use super::rows::{Rows, row};
-use crate::catalog::{DATABASE_NAME, Relation};
+use super::types;
+use crate::catalog::{DATABASE_NAME, Relation, UserType};
 use crate::context::Context;
 use crate::govern::{Acl, Grantee, Privilege, PrivilegeSet};
 use crate::setting::{Kind, SETTINGS, Scope};
@@ -175,6 +176,49 @@ pub(super) fn table_privileges(ctx: &Context, rows: &mut Rows) {
                 hierarchy,
             ]);
         }
+    }
+}
+
+/// USAGE of types that are meant.
+fn usage_of_types<'a>(
+    ctx: &'a Context,
+    meant: impl Fn(&UserType) -> bool + 'a,
+) -> impl Iterator<Item = (&'a UserType, &'a str, (String, String, Privilege, &'static str))> {
+    types::visible(ctx).filter(move |(_, user_type)| meant(user_type)).flat_map(|(_, user_type)| {
+        let schema = ctx.catalog.schema(user_type.schema).map(|schema| schema.name.as_str()).unwrap_or_default();
+        let grants = grants(ctx, &user_type.effective_acl(), user_type.owner).into_iter();
+        grants.map(move |grant| (user_type, schema, grant))
+    })
+}
+
+/// Of composite types.
+pub(super) fn udt_privileges(ctx: &Context, rows: &mut Rows) {
+    let mut rows =
+        rows.columns(["grantor", "grantee", "udt_catalog", "udt_schema", "udt_name", "privilege_type", "is_grantable"]);
+    for (user_type, schema, (grantor, grantee, _, grantable)) in
+        usage_of_types(ctx, |user_type| user_type.as_composite().is_some())
+    {
+        rows.push(row![grantor, grantee, DATABASE_NAME, schema, &user_type.name, "TYPE USAGE", grantable]);
+    }
+}
+
+/// Of domains.
+pub(super) fn usage_privileges(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "grantor",
+        "grantee",
+        "object_catalog",
+        "object_schema",
+        "object_name",
+        "object_type",
+        "privilege_type",
+        "is_grantable",
+    ]);
+    for (user_type, schema, (grantor, grantee, privilege, grantable)) in
+        usage_of_types(ctx, |user_type| user_type.as_domain().is_some())
+    {
+        let privilege = privilege.keyword();
+        rows.push(row![grantor, grantee, DATABASE_NAME, schema, &user_type.name, "DOMAIN", privilege, grantable]);
     }
 }
 

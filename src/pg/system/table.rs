@@ -41,6 +41,8 @@ impl SystemTable {
         } else {
             match self.relation.name {
                 "table_privileges" => roles::table_privileges(&self.ctx, &mut rows),
+                "udt_privileges" => roles::udt_privileges(&self.ctx, &mut rows),
+                "usage_privileges" => roles::usage_privileges(&self.ctx, &mut rows),
                 "column_privileges" => roles::column_privileges(&self.ctx, &mut rows),
                 _ => {}
             }

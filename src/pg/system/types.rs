@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::objects::column_object_oid;
+use super::objects::{acl, column_object_oid};
 use super::rows::{Rows, from_tsv, row};
 use super::value::Value;
 use crate::catalog::{Domain, TypeDefinition, UserType};
@@ -91,7 +91,7 @@ fn kind_of(definition: &TypeDefinition) -> (char, Base, u32, u32) {
 }
 
 /// Types that the current role may know of.
-fn visible(ctx: &Context) -> impl Iterator<Item = (ObjectId, &UserType)> {
+pub(super) fn visible(ctx: &Context) -> impl Iterator<Item = (ObjectId, &UserType)> {
     ctx.catalog.user_types().filter(|(_, user_type)| ctx.owns(user_type.owner) || ctx.may_use_schema(user_type.schema))
 }
 
@@ -125,6 +125,7 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
         "typndims",
         "typcollation",
         "typdefault",
+        "typacl",
     ]);
     for (id, user_type) in visible(ctx) {
         let value = ctx.catalog.value_type(id, user_type);
@@ -158,6 +159,7 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
             domain.map_or(0, |domain| i32::try_from(domain.base.dimensions()).unwrap_or(i32::MAX)),
             own.collation,
             domain.and_then(|domain| domain.default.clone()),
+            acl(ctx, user_type.acl.as_ref()),
         ]);
         rows.push(row![
             array_type_oid(id),
@@ -187,6 +189,7 @@ pub(super) fn types(ctx: &Context, rows: &mut Rows) {
             0,
             own.collation,
             None::<String>,
+            None::<Vec<String>>,
         ]);
     }
 }

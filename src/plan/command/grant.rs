@@ -3,13 +3,16 @@
 use super::super::{PlanResult, Right, Scope};
 use super::policy::grantee;
 use super::tag;
-use super::{DdlPlan, column, relation, role_id, undefined_role};
+use super::{DdlPlan, column, relation, role_id, undefined_role, user_type};
 use crate::catalog::{Body, Column, DATABASE_ID, DATABASE_NAME, Database, Relation, RelationKind};
 use crate::context::{Context, undefined_schema};
-use crate::error::{Notice, Plain, SqlState};
+use crate::encode::ObjectNames;
+use crate::error::{Notice, Plain, SqlState, unsupported};
 use crate::govern::{Acl, DefaultPrivileges, Grantee, ObjectKind, Privilege, PrivilegeSet};
-use crate::name::ObjectId;
+use crate::name::{ObjectId, QualifiedName};
+use crate::pg::Objects;
 use crate::statement::{AlterDefaultPrivileges, Grant, GrantObjects};
+use crate::types::PgType;
 
 /// Grants or revokes, on each object.
 pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool) -> PlanResult<()> {
@@ -55,6 +58,11 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, grant: &Grant, give: bool
                 order.object_level(scope, ddl, &mut acl, &object, (PrivilegeSet::schema(), "schema"))?;
                 schema.acl = Some(acl);
                 ddl.put(id, Body::Schema(schema));
+            }
+        }
+        GrantObjects::Types { names, domains } => {
+            for name in names {
+                on_type(scope, ddl, &order, name, *domains)?;
             }
         }
         GrantObjects::Tags(names) => {
@@ -313,6 +321,27 @@ fn revoke_onward(
         }
         acl.revoke(grantee, role, privileges, false);
     }
+    Ok(())
+}
+
+fn on_type(scope: &Scope, ddl: &mut DdlPlan, order: &Order<'_>, name: &QualifiedName, domain: bool) -> PlanResult<()> {
+    let is_built_in = || Objects::new(&scope.ctx).oid(&PgType::Regtype, &name.to_string()).is_ok();
+    if scope.ctx.user_type(name).is_none() && is_built_in() {
+        let hint = "Everyone may use the system's own types.";
+        return Err(unsupported(format!("GRANT or REVOKE on type {name}")).hint(hint).into());
+    }
+    let (id, found) = user_type::find(scope, name, false)?;
+    if domain && found.as_domain().is_none() {
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{name}\" is not a domain")).into());
+    }
+    let mut user_type = found.clone();
+    let mut acl = user_type.effective_acl();
+    let owner = user_type.owner;
+    let object = Granted { id, column: None, owner, name: format!("\"{}\"", user_type.name), around: None };
+    let kind = if domain { "domain" } else { "type" };
+    order.object_level(scope, ddl, &mut acl, &object, (ObjectKind::Types.privileges(), kind))?;
+    user_type.acl = Some(acl);
+    ddl.put(id, Body::Type(user_type));
     Ok(())
 }
 

@@ -58,7 +58,10 @@ fn reassign(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, to: Objec
                 let old = std::mem::replace(&mut database.owner, to);
                 hand_over(&mut database.acl, old);
             }
-            Body::Type(user_type) => user_type.owner = to,
+            Body::Type(user_type) => {
+                let old = std::mem::replace(&mut user_type.owner, to);
+                hand_over(&mut user_type.acl, old);
+            }
             Body::MaskingPolicy(policy) => policy.owner = to,
             Body::Credential(credential) => credential.owner = to,
             Body::Tag(tag) => {
@@ -140,14 +143,14 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
                 role.member_of.retain(|grant| !by.contains(&grant.grantor));
             }
             Body::Tag(tag) => take_from(&mut tag.acl, by, tag.owner)?,
+            Body::Type(user_type) => take_from(&mut user_type.acl, by, user_type.owner)?,
             Body::TagGrant(grant) => {
                 if matches!(grant.grantee, Grantee::Role(role) if by.contains(&role)) {
                     ddl.changes.push(Change::Delete(entry.id));
                 }
                 continue;
             }
-            Body::Type(_)
-            | Body::MaskingPolicy(_)
+            Body::MaskingPolicy(_)
             | Body::MaskAttachment(_)
             | Body::Credential(_)
             | Body::TagAssignment(_)

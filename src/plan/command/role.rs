@@ -189,6 +189,9 @@ fn apply(
     Ok(())
 }
 
+/// How many of the objects that keep a role are told.
+const TOLD_MAX: usize = 100;
+
 pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &DropRole) -> PlanResult<()> {
     ddl.need(scope, Right::Attribute(Attribute::CreateRole, "drop"));
     let catalog = scope.catalog();
@@ -211,7 +214,13 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &DropRole) -> PlanRes
         }
     }
     for id in &gone {
-        if let Some(detail) = catalog.entries().find_map(|entry| dependency(scope, &entry.body, entry.id, *id, &gone)) {
+        let all = catalog.entries().filter_map(|entry| dependency(scope, &entry.body, entry.id, *id, &gone));
+        let mut all: Vec<String> = all.collect();
+        if !all.is_empty() {
+            let rest = all.len().saturating_sub(TOLD_MAX);
+            all.truncate(TOLD_MAX);
+            all.extend((rest > 0).then(|| format!("and {rest} other objects")));
+            let detail = all.join("\n");
             let name = catalog.role_name(*id);
             let message = format!("role \"{name}\" cannot be dropped because some objects depend on it");
             return Err(Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message).detail(detail).into());
@@ -270,7 +279,11 @@ fn dependency(
             (credential.owner == role).then(|| format!("owner of storage credential {}", credential.name))
         }
         Body::Type(user_type) => {
-            (user_type.owner == role).then(|| format!("owner of {} {}", user_type.kind_name(), user_type.name))
+            let mentioned = user_type.acl.as_ref().is_some_and(|acl| acl.mentions(role));
+            let what = if user_type.owner == role { "owner of" } else { "privileges for" };
+            let kind = if user_type.owner == role { user_type.kind_name() } else { "type" };
+            let name = || scope.ctx.type_name(object.oid(), -1).unwrap_or_default();
+            (user_type.owner == role || mentioned).then(|| format!("{what} {kind} {}", name()))
         }
         Body::Tag(tag) => {
             let mentioned = tag.acl.as_ref().is_some_and(|acl| acl.mentions(role));

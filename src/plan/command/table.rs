@@ -114,7 +114,7 @@ pub(super) fn place(
 }
 
 /// The privileges of an object that a role makes.
-fn initial(scope: &Scope, owner: ObjectId, kind: ObjectKind, schema: Option<ObjectId>) -> Option<Acl> {
+pub(super) fn initial(scope: &Scope, owner: ObjectId, kind: ObjectKind, schema: Option<ObjectId>) -> Option<Acl> {
     initial_acl(&scope.catalog().role(owner)?.default_privileges, owner, kind, schema)
 }
 

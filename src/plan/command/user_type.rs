@@ -12,7 +12,7 @@ use super::super::type_names::{self, names_type};
 use super::super::{PlanError, PlanResult, Right, Scope};
 use super::constraint::{numbered, rows};
 use super::sequence;
-use super::table::plain_column;
+use super::table::{initial, plain_column};
 use super::{DdlPlan, Validation, role_id};
 use crate::catalog::{
     Body, Column, ConstraintKind, Domain, DomainCheck, DomainUse, Namespace, Relation, RelationKind, TEMPORARY_SCHEMA,
@@ -20,7 +20,7 @@ use crate::catalog::{
 };
 use crate::context::undefined_schema;
 use crate::error::{About, Plain, SqlError, SqlState, unsupported};
-use crate::govern::Privilege;
+use crate::govern::{ObjectKind, Privilege};
 use crate::guard::masks;
 use crate::name::{ObjectId, QualifiedName, quote};
 use crate::statement::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
@@ -53,7 +53,9 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateType) -> P
         NewType::Domain(domain) => TypeDefinition::Domain(new_domain(scope, name, domain)?),
     };
     let id = ddl.new_id(scope);
-    let user_type = UserType { schema, name: name.clone(), owner: scope.ctx.role, comment: None, definition };
+    let owner = scope.ctx.role;
+    let acl = initial(scope, owner, ObjectKind::Types, Some(schema));
+    let user_type = UserType { schema, name: name.clone(), owner, acl, comment: None, definition };
     ddl.put(id, Body::Type(user_type));
     Ok(())
 }
@@ -177,7 +179,10 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterType) -> Plan
             new.name.clone_from(name);
         }
         AlterTypeAction::Owner(spec) => {
-            new.owner = role_id(scope, spec)?;
+            let before = std::mem::replace(&mut new.owner, role_id(scope, spec)?);
+            if let Some(acl) = &mut new.acl {
+                acl.hand_over(before, new.owner);
+            }
             ddl.need(scope, Right::Member(new.owner));
         }
         AlterTypeAction::SetSchema(name) => {

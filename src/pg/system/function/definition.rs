@@ -193,7 +193,7 @@ fn comment(ctx: &Context, id: ObjectId, column: i32) -> Option<&str> {
 }
 
 /// The object of a name; NULL if there is none.
-fn known(ctx: &Context, pg: &PgType, arguments: &[Value]) -> Result<Value, Plain> {
+pub(super) fn known(ctx: &Context, pg: &PgType, arguments: &[Value]) -> Result<Value, Plain> {
     let text = arguments.first().map_or("", Value::text);
     Ok(Objects::new(ctx).oid(pg, text).ok().into())
 }

@@ -1,6 +1,7 @@
 //! `has_*_privilege` and `pg_has_role`: the same rights that statements are checked with.
 
 use super::Kind::{Object, Text};
+use super::definition::known;
 use super::{Function, boolean};
 use crate::catalog::Relation;
 use crate::context::{Context, undefined_schema};
@@ -12,6 +13,7 @@ use crate::pg::system::activity::may_read;
 use crate::pg::system::names::schema_name;
 use crate::pg::system::value::Value;
 use crate::pg::system::{SystemRelation, is_system_schema, objects, relation_by_oid};
+use crate::types::{PgType, type_of_oid};
 
 /// `([role,] object, privileges)`.
 const ONE: &[&[super::Kind]] = &[&[Object, Text], &[Object, Object, Text]];
@@ -42,7 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("has_database_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, on_database)),
     Function::new("has_function_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, everyone)),
     Function::new("has_language_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, everyone)),
-    Function::new("has_type_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, everyone)),
+    Function::new("has_type_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, on_type)),
     Function::new("has_tablespace_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, superusers)),
     Function::new("has_server_privilege", ONE, boolean, |ctx, arguments| on_object(ctx, arguments, superusers)),
     Function::new("has_foreign_data_wrapper_privilege", ONE, boolean, |ctx, arguments| {
@@ -224,6 +226,27 @@ fn any_of(who: &Context, owner: ObjectId, acl: &crate::govern::Acl, wanted: &[Wa
         }
     };
     wanted.iter().any(held).into()
+}
+
+/// By name (`42704` if there is none) or number. Built-in types are everyone's.
+fn on_type(ctx: &Context, who: &Context, object: &Value, wanted: &[Wanted]) -> Result<Value, Plain> {
+    let oid = match object {
+        Value::Text(name) => match known(ctx, &PgType::Regtype, std::slice::from_ref(object))? {
+            Value::Null => {
+                return Err(Plain::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist")));
+            }
+            found => found.oid(),
+        },
+        number => number.oid(),
+    };
+    match type_of_oid(oid) {
+        Some((id, _)) => Ok(match who.catalog.user_type(id) {
+            Some(user_type) => any_of(who, user_type.owner, &user_type.effective_acl(), wanted),
+            None => Value::Null,
+        }),
+        None if PgType::from_oid(oid).is_some() => everyone(ctx, who, object, wanted),
+        None => Ok(Value::Null),
+    }
 }
 
 /// What PUBLIC has from the start.
