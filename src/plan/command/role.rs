@@ -268,7 +268,11 @@ fn dependency(
             mentioned.then(|| format!("privileges for {} {}", relation.kind_name(), name()))
         }
         Body::RowPolicy(policy) => {
-            policy.roles.contains(&Grantee::Role(role)).then(|| format!("target of policy {}", policy.name))
+            let table = || scope.ctx.display_name(policy.relation);
+            policy
+                .roles
+                .contains(&Grantee::Role(role))
+                .then(|| format!("target of policy {} on table {}", policy.name, table()))
         }
         Body::MaskAttachment(attachment) => (attachment.grantee == Grantee::Role(role))
             .then(|| format!("target of a masking policy on {}", scope.ctx.display_name(attachment.relation))),
