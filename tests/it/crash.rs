@@ -56,7 +56,7 @@ pub(crate) fn spawn_with(directory: &Path, port: u16, environment: &[(&str, Stri
 
 pub(crate) async fn connect(port: u16) -> Client {
     let address = format!("127.0.0.1:{port}").parse().unwrap();
-    for _ in 0..200 {
+    for _ in 0..1200 {
         if tokio::net::TcpStream::connect(address).await.is_ok() {
             return Client::connect(address, "boathouse", PASSWORD).await.unwrap();
         }

@@ -100,7 +100,7 @@ pub(crate) fn share_metadata(config: &mut Config, directory: &Path, url: String)
 
 /// Waits until something listens on a port of this machine.
 pub(crate) async fn answers(port: u16) {
-    for _attempt in 0..200 {
+    for _attempt in 0..1200 {
         if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             return;
         }

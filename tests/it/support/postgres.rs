@@ -44,7 +44,7 @@ impl Postgres {
             .unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let server = Self { address, child, _directory: directory };
-        for _attempt in 0..200 {
+        for _attempt in 0..1200 {
             if server.maintenance().await.is_some() {
                 return server;
             }
