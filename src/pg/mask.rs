@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::types::{Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type};
+use arrow::array::types::{Decimal128Type, Float64Type, Int64Type};
 use arrow::array::{Array, ArrayRef, AsArray, Date32Array, PrimitiveArray, StringViewArray, TimestampMicrosecondArray};
-use arrow::datatypes::{ArrowPrimitiveType, DataType, Date32Type, FieldRef, TimeUnit, TimestampMicrosecondType};
+use arrow::compute::cast;
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Date32Type, FieldRef, TimeUnit, TimestampMicrosecondType};
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveDateTime, TimeDelta};
 use datafusion::common::{Result, plan_err};
 use datafusion::logical_expr::{
@@ -39,13 +40,14 @@ enum Kind {
     /// `mask_partial(text, first int, filling text, last int)`: the first and the last characters and something else between; if
     /// there are no more characters than these, only that.
     Partial,
-    /// `mask_email(text)`: `jo******@ex******.org`. What is no address is all asterisks.
+    /// `mask_email(text)`: `jo******@ex******.org`. What is no address is asterisks only.
     Email,
     /// `mask_hash(text)`.
     Hash,
     /// `mask_bucket(number, width)`: the greatest multiple of the width that is not greater.
     Bucket,
-    /// `mask_date(date or timestamp, unit text)`: the beginning of its `year`, `quarter`, `month`, `week`, `day` or `hour`.
+    /// `mask_date(date or timestamp, unit text)`: the beginning of its `year`, `quarter`, `month`, `week`, `day` or `hour`, of a
+    /// timestamp with time zone in UTC.
     Date,
     /// `mask_jsonb_delete(jsonb, path text, …)`: without what is at a path, of keys with dots between; arrays are gone through.
     Json,
@@ -102,11 +104,24 @@ impl ScalarUDFImpl for Mask {
         let text = DataType::Utf8View;
         let is_text = |given: &DataType| given.is_string() || given.is_null();
         Ok(match (self.kind, given) {
-            (Kind::Partial, [masked, _, _, _]) if is_text(masked) => {
+            (Kind::Partial, [masked, first, _, last]) if is_text(masked) && first.is_integer() && last.is_integer() => {
                 vec![text.clone(), DataType::Int64, text, DataType::Int64]
             }
             (Kind::Email | Kind::Hash, [masked]) if is_text(masked) => vec![text],
-            (Kind::Bucket, [masked, _]) if masked.is_numeric() => vec![masked.clone(); 2],
+            (Kind::Bucket, [masked, width]) if masked.is_integer() && width.is_integer() => {
+                vec![masked.clone(), DataType::Int64]
+            }
+            (Kind::Bucket, [masked @ DataType::Decimal128(_, scale), width]) => {
+                let scale = match width {
+                    DataType::Decimal128(_, of_width) => *scale.max(of_width),
+                    width if width.is_integer() => *scale,
+                    _ => return plan_err!("function {} does not take these arguments", self.name()),
+                };
+                vec![masked.clone(), DataType::Decimal128(DECIMAL128_MAX_PRECISION, scale)]
+            }
+            (Kind::Bucket, [masked, width]) if masked.is_floating() && width.is_numeric() => {
+                vec![masked.clone(), DataType::Float64]
+            }
             (Kind::Date, [masked, _]) if masked.is_temporal() => {
                 let is_date = *masked == DataType::Date32;
                 let zone = if let DataType::Timestamp(_, zone) = masked { zone.clone() } else { None };
@@ -150,8 +165,8 @@ impl ScalarUDFImpl for Mask {
             (Kind::Hash, [masked]) => texts(masked, |_, text| self.hashed(text)),
             (Kind::Json, [masked, paths @ ..]) => texts(masked, |row, text| {
                 let mut value = serde_json::from_str(text).ok()?;
-                for path in paths.iter().map(AsArray::as_string_view).filter(|path| path.is_valid(row)) {
-                    delete(&mut value, path.value(row));
+                for path in paths.iter().map(AsArray::as_string_view) {
+                    delete(&mut value, path.is_valid(row).then(|| path.value(row))?);
                 }
                 Some(jsonb_text(&value))
             }),
@@ -182,63 +197,68 @@ fn partial(text: &str, first: i64, filling: &str, last: i64) -> String {
 
 fn email(text: &str) -> String {
     const HIDDEN: &str = "******";
-    let Some((user, domain)) = text.rsplit_once('@') else { return HIDDEN.to_owned() };
-    let beginning = |part: &str| part.chars().take(2).collect::<String>();
-    match domain.rsplit_once('.') {
-        Some((name, top)) => format!("{}{HIDDEN}@{}{HIDDEN}.{top}", beginning(user), beginning(name)),
-        None => format!("{}{HIDDEN}@{}{HIDDEN}", beginning(user), beginning(domain)),
+    let parts = text.split_once('@').and_then(|(user, domain)| Some((user, domain.rsplit_once('.')?)));
+    let Some((user, (name, top))) = parts else { return HIDDEN.to_owned() };
+    let is_top = (2..=24).contains(&top.len()) && top.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if !is_top || text.contains(char::is_whitespace) || name.contains('@') {
+        return HIDDEN.to_owned();
     }
+    // Of what is short nothing is shown: that would be most of it.
+    let beginning = |part: &str| if part.chars().count() < 4 { String::new() } else { part.chars().take(2).collect() };
+    format!("{}{HIDDEN}@{}{HIDDEN}.{top}", beginning(user), beginning(name))
 }
 
 fn delete(value: &mut serde_json::Value, path: &str) {
     use serde_json::Value;
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| delete(item, path)),
-        Value::Object(map) => match path.split_once('.') {
-            Some((key, rest)) => {
+        Value::Object(map) => {
+            map.remove(path);
+            // Keys may have dots, too.
+            for (dot, _) in path.match_indices('.') {
+                let (key, rest) = path.split_at(dot);
                 if let Some(inner) = map.get_mut(key) {
-                    delete(inner, rest);
+                    delete(inner, rest.trim_start_matches('.'));
                 }
             }
-            None => drop(map.remove(path)),
-        },
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
 fn bucket(masked: &ArrayRef, width: &ArrayRef) -> Result<ArrayRef> {
-    fn each<T: ArrowPrimitiveType>(
-        masked: &ArrayRef,
-        width: &ArrayRef,
-        floor: impl Fn(T::Native, T::Native) -> Option<T::Native>,
-    ) -> ArrayRef {
-        let (masked, width) = (masked.as_primitive::<T>(), width.as_primitive::<T>());
-        let pairs = masked.iter().zip(width.iter());
-        let values = pairs.map(|(value, width)| floor(value?, width?)).collect::<PrimitiveArray<T>>();
-        Arc::new(values.with_data_type(masked.data_type().clone()))
-    }
     /// By Euclid's division: its remainder is never negative.
-    macro_rules! whole {
-        ($kind:ty) => {
-            each::<$kind>(masked, width, |value, width| {
-                let rest = (width > 0).then(|| value.checked_rem_euclid(width))??;
-                value.checked_sub(rest)
-            })
-        };
+    fn whole(value: i128, width: i128) -> Option<i128> {
+        let rest = (width > 0).then(|| value.checked_rem_euclid(width))??;
+        value.checked_sub(rest)
     }
-    Ok(match masked.data_type() {
-        DataType::Int16 => whole!(Int16Type),
-        DataType::Int32 => whole!(Int32Type),
-        DataType::Int64 => whole!(Int64Type),
-        DataType::Decimal128(..) => whole!(Decimal128Type),
-        DataType::Float32 => {
-            each::<Float32Type>(masked, width, |value, width| (width > 0.0).then(|| (value / width).floor() * width))
+    let result: ArrayRef = match masked.data_type() {
+        of if of.is_integer() => {
+            let values = cast(masked, &DataType::Int64)?;
+            let pairs = values.as_primitive::<Int64Type>().iter().zip(width.as_primitive::<Int64Type>());
+            let floor =
+                |(value, width): (Option<i64>, Option<i64>)| i64::try_from(whole(value?.into(), width?.into())?).ok();
+            Arc::new(pairs.map(floor).collect::<PrimitiveArray<Int64Type>>())
         }
-        DataType::Float64 => {
-            each::<Float64Type>(masked, width, |value, width| (width > 0.0).then(|| (value / width).floor() * width))
+        DataType::Decimal128(..) => {
+            let values = cast(masked, width.data_type())?;
+            let pairs = values.as_primitive::<Decimal128Type>().iter().zip(width.as_primitive::<Decimal128Type>());
+            let floor = |(value, width): (Option<i128>, Option<i128>)| whole(value?, width?);
+            let floors = pairs.map(floor).collect::<PrimitiveArray<Decimal128Type>>();
+            Arc::new(floors.with_data_type(width.data_type().clone()))
         }
-        other => return plan_err!("function mask_bucket does not take {other}"),
-    })
+        _ => {
+            let values = cast(masked, &DataType::Float64)?;
+            let pairs = values.as_primitive::<Float64Type>().iter().zip(width.as_primitive::<Float64Type>());
+            let floor = |(value, width): (Option<f64>, Option<f64>)| {
+                let (value, width) = (value?, width?);
+                (width > 0.0).then(|| (value / width).floor() * width)
+            };
+            Arc::new(pairs.map(floor).collect::<PrimitiveArray<Float64Type>>())
+        }
+    };
+    // What does not fit is NULL.
+    Ok(cast(&result, masked.data_type())?)
 }
 
 fn dates(masked: &ArrayRef, units: &StringViewArray) -> ArrayRef {
@@ -264,7 +284,7 @@ fn dates(masked: &ArrayRef, units: &StringViewArray) -> ArrayRef {
 fn beginning(time: NaiveDateTime, unit: &str) -> Option<NaiveDateTime> {
     use chrono::Timelike;
     let date = time.date();
-    let begin = match unit {
+    let begin = match unit.to_ascii_lowercase().as_str() {
         "year" => date.with_ordinal(1)?,
         "quarter" => date.with_day(1)?.with_month(date.month0() / 3 * 3 + 1)?,
         "month" => date.with_day(1)?,
@@ -288,15 +308,18 @@ mod tests {
         assert_eq!(partial("abc", -5, "…", i64::MAX), "…");
         assert_eq!(email("joanna@example.org"), "jo******@ex******.org");
         assert_eq!(email("nobody"), "******");
-        assert_eq!(email("@"), "******@******");
+        assert_eq!(email("@"), "******");
+        assert_eq!(email("a@b.co"), "******@******.co");
+        assert_eq!(email("see a@example.org and this"), "******");
+        assert_eq!(email("a@b@example.org"), "******");
     }
 
     #[test]
     fn paths_go_through_arrays() {
-        let mut value = serde_json::json!({"a": [{"b": 1, "c": 2}, {"b": 3}, 4], "b": 5});
-        for path in ["a.b", "x.y", "b.z"] {
+        let mut value = serde_json::json!({"a": [{"b": 1, "c": 2}, {"b": 3}, 4], "a.b": 6, "b": 5, "x.y": {"z": 7}});
+        for path in ["a.b", "x.y.z", "b.z"] {
             delete(&mut value, path);
         }
-        assert_eq!(value, serde_json::json!({"a": [{"c": 2}, {}, 4], "b": 5}));
+        assert_eq!(value, serde_json::json!({"a": [{"c": 2}, {}, 4], "b": 5, "x.y": {}}));
     }
 }

@@ -7,7 +7,9 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::logical_expr::Expr;
 use sqlparser::ast::{self, VisitMut, VisitorMut};
 
-use crate::error::{SqlError, unsupported};
+use super::exists_within;
+use crate::error::{Plain, SqlError, SqlState, unsupported};
+use crate::pg::ARRAY_SUBQUERY;
 use crate::statement::parse_expression;
 
 /// All that a query gives; there is an array also if it gives nothing.
@@ -24,19 +26,24 @@ pub(super) fn as_scalars(mask: &mut ast::Expr) -> Result<(), SqlError> {
     }
 }
 
-/// `0A000` for a subquery that refers to the mask's arguments.
-pub(super) fn refuse_correlated(bound: &Expr) -> Result<(), SqlError> {
-    let correlated = bound.exists(|expr| {
+/// `0A000` for a subquery that refers to the mask's arguments, and for one that is no scalar.
+pub(super) fn refuse_others(bound: &Expr) -> Result<(), SqlError> {
+    // An argument has no table's name; what a query refers to in one around it has.
+    let refers = |expr: &Expr| matches!(expr, Expr::OuterReferenceColumn(_, column) if column.relation.is_none());
+    if exists_within(bound, &mut |expr| refers(expr)).map_err(SqlError::from_engine)? {
+        let refusal = unsupported("a correlated subquery in a masking policy");
+        return Err(refusal.hint("Compare an argument with a subquery's result: argument IN (SELECT …).").into());
+    }
+    let other = bound.exists(|expr| {
         Ok(match expr {
-            Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
-            Expr::Exists(exists) => !exists.subquery.outer_ref_columns.is_empty(),
-            Expr::InSubquery(within) => !within.subquery.outer_ref_columns.is_empty(),
+            Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) => true,
+            Expr::ScalarFunction(function) => function.name() == ARRAY_SUBQUERY,
             _ => false,
         })
     });
-    if correlated.map_err(SqlError::from_engine)? {
-        let refusal = unsupported("a correlated subquery in a masking policy");
-        return Err(refusal.hint("Compare an argument with a subquery's result: argument IN (SELECT …).").into());
+    if other.map_err(SqlError::from_engine)? {
+        let refusal = unsupported("this kind of subquery in a masking policy");
+        return Err(refusal.hint("There are EXISTS, IN, = ANY, <> ALL and subqueries of one value.").into());
     }
     Ok(())
 }
@@ -79,11 +86,22 @@ fn scalar(expr: &ast::Expr) -> Result<Option<ast::Expr>, SqlError> {
             ast::Expr::Subquery(query) => any_of(left, query)?,
             _ => return Ok(None),
         },
+        ast::Expr::AllOp { left, compare_op: ast::BinaryOperator::NotEq, right } => match right.as_ref() {
+            ast::Expr::Subquery(query) => not_if(true, any_of(left, query)?),
+            _ => return Ok(None),
+        },
         _ => return Ok(None),
     }))
 }
 
 fn any_of(left: &ast::Expr, query: &ast::Query) -> Result<ast::Expr, SqlError> {
+    let columns = match query.body.as_ref() {
+        ast::SetExpr::Select(select) => select.projection.len(),
+        _ => 1,
+    };
+    if columns > 1 || matches!(left, ast::Expr::Tuple(_)) {
+        return Err(Plain::new(SqlState::SYNTAX_ERROR, "subquery has too many columns").into());
+    }
     Ok(ast::Expr::AnyOp {
         left: Box::new(left.clone()),
         compare_op: ast::BinaryOperator::Eq,

@@ -514,6 +514,36 @@ pub fn has_subquery(expr: &datafusion::logical_expr::Expr) -> bool {
     expr.exists(|expr| Ok(reads(expr))).unwrap_or(true)
 }
 
+/// Whether something is in an expression, or in its subqueries at any depth.
+fn exists_within(
+    expr: &datafusion::logical_expr::Expr,
+    is_it: &mut dyn FnMut(&datafusion::logical_expr::Expr) -> bool,
+) -> datafusion::common::Result<bool> {
+    use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+    use datafusion::logical_expr::Expr;
+    let mut found = false;
+    expr.apply(|expr| {
+        found = found || is_it(expr);
+        let subquery = match expr {
+            Expr::ScalarSubquery(subquery) => Some(subquery),
+            Expr::Exists(exists) => Some(&exists.subquery),
+            Expr::InSubquery(within) => Some(&within.subquery),
+            Expr::SetComparison(compared) => Some(&compared.subquery),
+            _ => None,
+        };
+        if let Some(subquery) = subquery {
+            subquery.subquery.apply_with_subqueries(|node| {
+                node.apply_expressions(|expr| {
+                    found = found || expr.exists(|expr| Ok(is_it(expr)))?;
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })?;
+        }
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
+}
+
 /// The catalog after a plan's changes: what later steps of the same statement see.
 pub(crate) fn with_changes(ctx: &Context, changes: &[Change]) -> Context {
     let mut next = ctx.clone();

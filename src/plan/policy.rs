@@ -9,7 +9,7 @@ use datafusion::sql::planner::PlannerContext;
 use sqlparser::ast;
 
 use super::names::Names;
-use super::{Scope, mask, query, rewrite, typing};
+use super::{Scope, exists_within, mask, query, rewrite, typing};
 use crate::catalog::Relation;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::govern::PolicyCommand;
@@ -216,14 +216,22 @@ pub(super) fn refuse(bound: &Expr, what: &str) -> Result<(), SqlError> {
             Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
                 Some(crate::error::unsupported(format!("a correlated scalar subquery in a {what}")))
             }
-            Expr::ScalarFunction(function) if EFFECTS.contains(&function.name()) => {
-                Some(crate::error::unsupported(format!("{} in a {what}", function.name())))
-            }
             _ => None,
         };
         Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(SqlError::from_engine)?;
+    let mut effect = None;
+    let found = exists_within(bound, &mut |expr| {
+        if let Expr::ScalarFunction(function) = expr {
+            effect = EFFECTS.iter().find(|name| **name == function.name());
+        }
+        effect.is_some()
+    });
+    found.map_err(SqlError::from_engine)?;
+    if let Some(effect) = effect {
+        return Err(crate::error::unsupported(format!("{effect} in a {what}")).into());
+    }
     refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
@@ -277,7 +285,7 @@ pub(super) fn mask_expression(
     mask::as_scalars(&mut parsed)?;
     rewrite::expression(scope, &mut parsed)?;
     let bound = bound_by(&Names::new(scope, within.to_vec()).for_mask(), parsed, arguments)?;
-    mask::refuse_correlated(&bound)?;
+    mask::refuse_others(&bound)?;
     Ok(bound)
 }
 
@@ -286,7 +294,7 @@ fn bound_by(names: &Names<'_>, parsed: ast::Expr, schema: &DFSchema) -> Result<E
     let bound = query::sql_to_rel(names)
         .sql_to_expr(parsed, schema, &mut PlannerContext::new())
         .map_err(SqlError::from_engine)?;
-    typing::expression(scope, bound, schema).map(|transformed| transformed.data).map_err(SqlError::from_engine)
+    typing::expression_with_subqueries(scope, bound, schema).map_err(SqlError::from_engine)
 }
 
 pub(super) fn schema_of(fields: impl Iterator<Item = arrow::datatypes::Field>) -> Result<DFSchema, SqlError> {

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::guard::expand_views;
 use crate::name::ObjectId;
-use crate::plan::{ModifyPlan, Need, PartPlan, Plan, Right, RowCheck};
+use crate::plan::{DdlPlan, ModifyPlan, Need, PartPlan, Plan, Right, RowCheck};
 
 /// A plan that its user may run.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         }
         Plan::CreateTableAs { ddl, fill } => {
             check(ctx, &ddl.needs, taken)?;
-            check(ctx, &types_of(ctx, &ddl.changes), taken)?;
+            check(ctx, &types_of(ctx, &ddl), taken)?;
             let fill = match fill {
                 Some(mut insert) => {
                     insert.source = authorize_logical(ctx, insert.source, taken)?;
@@ -113,7 +113,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         // Who owns the table may have its rows written again. The plan reads nothing else, but a default may draw.
         Plan::Rewrite { ddl, fill } => {
             check(ctx, &ddl.needs, taken)?;
-            check(ctx, &types_of(ctx, &ddl.changes), taken)?;
+            check(ctx, &types_of(ctx, &ddl), taken)?;
             check(ctx, &Lineage::of(&fill.source)?.sequence_needs(ctx.role), taken)?;
             Plan::Rewrite { ddl, fill }
         }
@@ -123,7 +123,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
         }
         Plan::Ddl(mut ddl) => {
             check(ctx, &ddl.needs, taken)?;
-            check(ctx, &types_of(ctx, &ddl.changes), taken)?;
+            check(ctx, &types_of(ctx, &ddl), taken)?;
             if let Some(refusal) = ddl.refusal.take() {
                 return Err(refusal.into());
             }
@@ -133,11 +133,13 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
 }
 
 /// USAGE of the types that columns, attributes and domains get by some changes.
-fn types_of(ctx: &Context, changes: &[Change]) -> Vec<Need> {
+fn types_of(ctx: &Context, ddl: &DdlPlan) -> Vec<Need> {
     let mut used = BTreeSet::new();
-    for change in changes {
+    for change in &ddl.changes {
         let Change::Put(id, body) = change else { continue };
         match body.as_ref() {
+            // It comes back as it was.
+            Body::Relation(_) if ddl.restored.iter().any(|(table, _)| table == id) => {}
             Body::Relation(new) => {
                 let old = ctx.catalog.relation(*id);
                 for column in &new.columns {

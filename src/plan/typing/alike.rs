@@ -72,7 +72,9 @@ pub(super) fn unified(scope: &Scope, function: ScalarFunction, schema: &DFSchema
 /// A string literal beside a value of another type is read as that type, as PostgreSQL does with unknown literals.
 pub(in crate::plan) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType>) -> Result<Expr> {
     let is_char = |target: &&PgType| matches!(target, PgType::Char(_));
-    let Some(target) = target.filter(|target| !target.is_text() || is_char(target)) else { return Ok(expr) };
+    // jsonb has one text for equal values only in its normal form.
+    let has_own_form = |target: &&PgType| is_char(target) || **target == PgType::Jsonb;
+    let Some(target) = target.filter(|target| !target.is_text() || has_own_form(target)) else { return Ok(expr) };
     match &expr {
         // Its padding means nothing, and its length need not fit.
         Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) if is_char(&target) => {
@@ -110,7 +112,7 @@ pub(in crate::plan) fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, sc
     exprs
         .filter(|expr| !matches!(expr, Expr::Literal(ScalarValue::Null, _)))
         .filter_map(|expr| pg_type(expr, schema))
-        .find(|pg| !pg.is_text())
+        .find(|pg| !pg.is_text() || *pg == PgType::Jsonb)
 }
 
 /// The type that all of these expressions have that are not NULL.

@@ -13,10 +13,10 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
-use datafusion::logical_expr::expr::{Between, InList, WindowFunction};
+use datafusion::logical_expr::expr::{Between, Exists, InList, InSubquery, SetComparison, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, lit};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
 pub(super) use self::alike::{
     agree, beside_float, common_type, floating, is_unknown, same_type, types_comparable, untyped, with_type,
@@ -75,6 +75,26 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
 /// Applies the rules to one expression over a schema.
 pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| rule(scope, expr, schema, true))
+}
+
+/// The same for one that may have subqueries: they are plans of their own.
+pub(super) fn expression_with_subqueries(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    let typed = |subquery: Subquery| -> Result<Subquery> {
+        let plan = apply(scope, Arc::unwrap_or_clone(subquery.subquery))?;
+        Ok(Subquery { subquery: Arc::new(plan), ..subquery })
+    };
+    let inner = expr.transform_up(|expr| {
+        Ok(Transformed::yes(match expr {
+            Expr::ScalarSubquery(subquery) => Expr::ScalarSubquery(typed(subquery)?),
+            Expr::Exists(exists) => Expr::Exists(Exists { subquery: typed(exists.subquery)?, ..exists }),
+            Expr::InSubquery(within) => Expr::InSubquery(InSubquery { subquery: typed(within.subquery)?, ..within }),
+            Expr::SetComparison(compared) => {
+                Expr::SetComparison(SetComparison { subquery: typed(compared.subquery)?, ..compared })
+            }
+            other => return Ok(Transformed::no(other)),
+        }))
+    })?;
+    expression(scope, inner.data, schema).map(|transformed| transformed.data)
 }
 
 fn contains_recursion(plan: &LogicalPlan) -> Result<bool> {
