@@ -510,7 +510,19 @@ impl Body {
             Self::Database(database) if database.hash_key.is_some() => {
                 Some(Self::Database(Database { hash_key: None, ..database.clone() }))
             }
-            _ => None,
+            Self::Role(_)
+            | Self::Credential(_)
+            | Self::Database(_)
+            | Self::Schema(_)
+            | Self::Relation(_)
+            | Self::RowPolicy(_)
+            | Self::MaskingPolicy(_)
+            | Self::MaskAttachment(_)
+            | Self::Type(_)
+            | Self::Tag(_)
+            | Self::TagAssignment(_)
+            | Self::TagMask(_)
+            | Self::TagGrant(_) => None,
         }
     }
 

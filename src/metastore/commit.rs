@@ -330,7 +330,9 @@ impl Store {
                         }
                     }
                 }
-                self.keys.learn(&keyring);
+                if !Arc::ptr_eq(&keyring, &self.keys.keyring()) {
+                    self.keys.learn(&keyring);
+                }
                 self.head.send_replace(Arc::clone(&head));
                 drop(heads);
                 for Sent { plan, reply, .. } in prepared {

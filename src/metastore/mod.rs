@@ -304,7 +304,7 @@ impl Metastore {
     }
 
     /// Gives up all secrets, for whoever lost their master key: roles have no passwords any more, storage credentials no
-    /// options. The bootstrap role gets a verifier. No server may run on this metadata meanwhile.
+    /// secret options. The bootstrap role gets a verifier. No server may run on this metadata meanwhile.
     pub async fn forget_secrets(
         directory: &Path,
         database: Option<MetadataDatabase<'_>>,
@@ -317,7 +317,7 @@ impl Metastore {
         let _lock = lock(directory)?;
         let db = database_of(directory, database).await?;
         let _alone = db.alone().await?;
-        // A server that runs, or another, looks after the tables.
+        // One of the servers that run has this.
         if !db.leads().await? {
             return Err(MetastoreError::InUse { directory: directory.display().to_string() });
         }

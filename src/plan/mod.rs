@@ -508,10 +508,19 @@ impl Scope {
 pub fn has_subquery(expr: &datafusion::logical_expr::Expr) -> bool {
     use datafusion::common::tree_node::TreeNode;
     use datafusion::logical_expr::Expr;
-    let reads = |expr: &Expr| {
-        matches!(expr, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
-    };
-    expr.exists(|expr| Ok(reads(expr))).unwrap_or(true)
+    expr.exists(|expr: &Expr| Ok(subquery_of(expr).is_some())).unwrap_or(true)
+}
+
+/// The subquery that an expression is about itself.
+fn subquery_of(expr: &datafusion::logical_expr::Expr) -> Option<&datafusion::logical_expr::Subquery> {
+    use datafusion::logical_expr::Expr;
+    match expr {
+        Expr::ScalarSubquery(subquery) => Some(subquery),
+        Expr::Exists(exists) => Some(&exists.subquery),
+        Expr::InSubquery(within) => Some(&within.subquery),
+        Expr::SetComparison(compared) => Some(&compared.subquery),
+        _ => None,
+    }
 }
 
 /// Whether something is in an expression, or in its subqueries at any depth.
@@ -520,18 +529,10 @@ fn exists_within(
     is_it: &mut dyn FnMut(&datafusion::logical_expr::Expr) -> bool,
 ) -> datafusion::common::Result<bool> {
     use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-    use datafusion::logical_expr::Expr;
     let mut found = false;
     expr.apply(|expr| {
         found = found || is_it(expr);
-        let subquery = match expr {
-            Expr::ScalarSubquery(subquery) => Some(subquery),
-            Expr::Exists(exists) => Some(&exists.subquery),
-            Expr::InSubquery(within) => Some(&within.subquery),
-            Expr::SetComparison(compared) => Some(&compared.subquery),
-            _ => None,
-        };
-        if let Some(subquery) = subquery {
+        if let Some(subquery) = subquery_of(expr) {
             subquery.subquery.apply_with_subqueries(|node| {
                 node.apply_expressions(|expr| {
                     found = found || expr.exists(|expr| Ok(is_it(expr)))?;

@@ -97,7 +97,7 @@ impl fmt::Debug for Wrapped {
 pub struct MasterKeys {
     key: MasterUrl,
     former: Vec<MasterUrl>,
-    /// Whether a file that is missing is made, for a first data key.
+    /// Whether the file is made for a data key, where it is missing.
     makes_file: bool,
     kms: OnceCell<aws_sdk_kms::Client>,
 }
@@ -108,7 +108,7 @@ impl MasterKeys {
         Self { key, former, makes_file: false, kms: OnceCell::new() }
     }
 
-    /// The key is in a file, which is made together with the first data key.
+    /// The key is in a file, which is made together with a data key, unless it is there.
     pub fn in_file(path: PathBuf, former: Vec<MasterUrl>) -> Self {
         Self { makes_file: true, ..Self::new(MasterUrl::File(path), former) }
     }

@@ -2,8 +2,8 @@
 //!
 //! Envelope encryption in two steps. A *data key* of this catalog seals secrets with AES-256-GCM; it is stored beside them,
 //! wrapped by a *master key* that is elsewhere ([`MasterKeys`]: a file, or a key of AWS KMS that never leaves it). So what has
-//! the database but not the master key has no secret, and a server asks for the master key once, at start. A new data key
-//! takes the place of the old one with `ALTER SYSTEM ROTATE KEYS`; with the old one goes all that it sealed.
+//! the database but not the master key has no secret, and a server asks for the master key at start and for new data keys only.
+//! One takes the place of the old one with `ALTER SYSTEM ROTATE KEYS`; with the old one goes all that it sealed.
 
 mod master;
 
