@@ -58,12 +58,18 @@ pub(super) async fn rows(
     let keep = insert.returning.is_some();
     // Dropped when the statement is cancelled: its tasks end with it.
     let mut writers = JoinSet::new();
+    let mut done = Vec::new();
+    let alone = source.len() == 1;
     for (partition, stream) in source.into_iter().enumerate() {
         let writer = TableWriter::new(&stores.warehouse, &scope.ctx.catalog, &relation)?;
         let rows = Arc::clone(&rows);
-        writers.spawn(async move { Ok::<_, SqlError>((partition, write(stream, writer, rows, keep).await?)) });
+        let writing = async move { Ok::<_, SqlError>((partition, write(stream, writer, rows, keep).await?)) };
+        if alone {
+            done.push(writing.await?);
+        } else {
+            writers.spawn(writing);
+        }
     }
-    let mut done = Vec::new();
     while let Some(finished) = writers.join_next().await {
         done.push(finished.map_err(internal)??);
     }

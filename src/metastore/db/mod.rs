@@ -300,7 +300,7 @@ impl Turn<'_> {
     /// Does all of it, durably, or nothing. An error may hide that it was done.
     pub(super) async fn run(self, script: Script) -> Result<(), MetastoreError> {
         match self {
-            Self::Sqlite(db) => db.run(script.changes).await,
+            Self::Sqlite(db) => db.run(&script.changes),
             Self::Postgres(turn) => turn.run(script.changes).await,
         }
     }

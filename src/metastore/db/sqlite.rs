@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, TransactionBehavior, params_from_iter};
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 use super::{Change, Row, Value, check_rows, failed};
 use crate::metastore::MetastoreError;
@@ -41,14 +43,13 @@ impl Sqlite {
         .await
     }
 
-    pub(super) async fn run(&self, script: Vec<Change>) -> Result<(), MetastoreError> {
-        let connection = Arc::clone(&self.writer);
-        blocking(move || {
-            let mut connection = lock(&connection);
+    pub(super) fn run(&self, script: &[Change]) -> Result<(), MetastoreError> {
+        at_once(|| {
+            let mut connection = lock(&self.writer);
             let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
             // Dropped without a commit, it is rolled back.
             let tx = begun.map_err(|source| failed("begin", source))?;
-            for change in &script {
+            for change in script {
                 let mut statement = tx.prepare_cached(&change.sql).map_err(|source| failed(&change.sql, source))?;
                 let changed = statement.execute(params_from_iter(&change.values));
                 let changed = changed.map_err(|source| failed(&change.sql, source))?;
@@ -56,7 +57,6 @@ impl Sqlite {
             }
             tx.commit().map_err(|source| failed("commit", source))
         })
-        .await
     }
 
     pub(super) async fn batch(&self, sql: &'static str) -> Result<(), MetastoreError> {
@@ -89,6 +89,15 @@ impl Sqlite {
 
 fn lock(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
     connection.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Work that somebody waits for: on this thread, whose connections another one serves meanwhile. The way to another thread and
+/// back would take as long as a small commit.
+fn at_once<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => block_in_place(work),
+        _ => work(),
+    }
 }
 
 /// Off the threads that serve connections.
