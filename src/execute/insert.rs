@@ -65,7 +65,7 @@ pub(super) async fn rows(
         let rows = Arc::clone(&rows);
         let writing = async move { Ok::<_, SqlError>((partition, write(stream, writer, rows, keep).await?)) };
         if alone {
-            done.push(writing.await?);
+            done.push(Box::pin(writing).await?);
         } else {
             writers.spawn(writing);
         }

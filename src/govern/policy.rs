@@ -94,9 +94,9 @@ pub struct MaskingPolicy {
 }
 
 impl MaskingPolicy {
-    /// Whether an argument may be a column of a type: of the same type but for its modifier, or text of any kind both.
+    /// Whether an argument may be a column of a type: of the same type but for its modifier, or both character strings.
     pub fn takes(argument: &PgType, column: &PgType) -> bool {
-        argument.oid() == column.oid() || (argument.is_text() && column.is_text())
+        argument.oid() == column.oid() || (argument.category() == 'S' && column.category() == 'S')
     }
 
     /// Whether it is a mask of one argument for a column of a type.
@@ -105,7 +105,13 @@ impl MaskingPolicy {
     }
 }
 
-/// `ATTACH MASKING POLICY … ON relation (column) USING (columns) TO grantee PRIORITY n`.
+/// A column, or a part of its values, as a masking policy is attached to it: `person.name`.
+pub fn part_name(column: &str, path: &[String]) -> String {
+    let steps = std::iter::once(column).chain(path.iter().map(String::as_str));
+    steps.collect::<Vec<_>>().join(".")
+}
+
+/// `ATTACH MASKING POLICY … ON relation (column[.path]) USING (columns) TO grantee PRIORITY n`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskAttachment {
     /// `None`: [`UNMASKED_POLICY`].
@@ -114,7 +120,10 @@ pub struct MaskAttachment {
     pub relation: ObjectId,
     /// The masked column's field id, so that a rename cannot detach the policy.
     pub column: i32,
-    /// Field ids of the policy's arguments, in order.
+    /// What of its values is masked: attributes of a row, keys of JSON objects, from the outside in. Empty: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+    /// Field ids of the policy's arguments, in order; the masked column's own stands for what is at the path.
     pub inputs: Vec<i32>,
     /// For whom it counts, with all who inherit their rights; superusers see no masks.
     pub grantee: Grantee,

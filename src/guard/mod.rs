@@ -25,7 +25,8 @@ pub(crate) use in_part::asked_in_part;
 pub use leaf::{AppliedPolicy, Policies, SecureTable, applied, sanitize, shown};
 pub use open::OpenTable;
 pub use policies::{
-    Attached, ChosenMask, MaskError, Reader, RowRules, Shown, attachments, masks, row_policies, row_security_applies,
+    Attached, ChosenMask, MaskError, Reader, RowRules, Shown, attachments, contradict, masks, row_policies,
+    row_security_applies,
 };
 pub use result::ResultTable;
 pub use view::{ViewTable, expand_views};

@@ -1,5 +1,8 @@
 //! Which policies apply to whom.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
 use crate::catalog::{Column, Relation, RelationKind, TagsWithin};
 use crate::context::Context;
 use crate::error::{Report, SqlState};
@@ -54,6 +57,8 @@ pub fn row_policies<'a>(
 pub struct ChosenMask<'a> {
     /// Index of the column in the relation.
     pub column: usize,
+    /// The part of its values that is masked; empty: all. No mask is for a part within that of another one.
+    pub path: &'a [String],
     /// Its expression stands in the column's place; `None`: the column may not be read, and NULL stands there.
     pub policy: Option<&'a MaskingPolicy>,
     /// Column ids of the policy's arguments.
@@ -65,6 +70,8 @@ pub struct ChosenMask<'a> {
 pub struct Attached<'a> {
     /// Index of the column in the relation.
     pub column: usize,
+    /// The part of its values that it is about; empty: all.
+    pub path: &'a [String],
     /// What stands in the column's place.
     pub shown: Shown,
     /// Column ids of the policy's arguments.
@@ -152,16 +159,27 @@ pub fn masks<'a>(
             Shown::Masked(policy) => ctx.catalog.masking_policy(policy),
             Shown::Nothing => None,
         };
-        Some(ChosenMask { column: attached.column, policy, inputs: attached.inputs })
+        Some(ChosenMask { column: attached.column, path: attached.path, policy, inputs: attached.inputs })
     });
     Ok(chosen.collect())
 }
 
-/// Attached to the column itself; a tag's level is below.
-const OWN: Option<TagLevel> = None;
+/// A mask for the reader, and how near to the column it is attached: to itself, or to a tag of some level.
+#[derive(Clone, Debug)]
+struct Candidate<'a> {
+    level: Option<TagLevel>,
+    found: Attached<'a>,
+}
 
-/// What decides how a reader sees a relation's columns, by their index. Of those for his roles, attached to a column or to a
-/// tag that it has, the highest priority counts, then what is nearest to the column. Superusers and members of
+impl Candidate<'_> {
+    /// The highest counts.
+    fn rank(&self) -> (i32, bool, Option<TagLevel>) {
+        (self.found.priority, self.level.is_none(), self.level)
+    }
+}
+
+/// What decides how a reader sees a relation's columns and parts of their values. Of those for his roles, attached to a column
+/// or to a tag that it has, the highest priority counts, then what is nearest to the column. Superusers and members of
 /// `pg_read_unmasked` see the data as it is; owners do not.
 pub fn attachments<'a>(
     ctx: &'a Context,
@@ -183,18 +201,19 @@ pub fn attachments<'a>(
     let has_rows = matches!(relation.storage, RelationKind::Table(_) | RelationKind::External(_));
     let tags = if has_rows { ctx.catalog.tags_within(id) } else { TagsWithin::default() };
     for (index, column) in relation.columns.iter().enumerate() {
-        let attached = own.iter().filter(|attachment| attachment.column == column.id).map(|attachment| {
+        let mut candidates: BTreeMap<&[String], Vec<Candidate<'a>>> = BTreeMap::new();
+        for attachment in own.iter().filter(|attachment| attachment.column == column.id) {
             let found = Attached {
                 column: index,
+                path: &attachment.path,
                 shown: attachment.policy.map_or(Shown::Raw, Shown::Masked),
                 inputs: attachment.inputs.clone(),
                 grantee: &attachment.grantee,
                 priority: attachment.priority,
                 tag: None,
             };
-            (OWN, found)
-        });
-        let mut candidates: Vec<_> = attached.collect();
+            candidates.entry(&attachment.path).or_default().push(Candidate { level: None, found });
+        }
         let own_tags = tags.columns.get(&column.id);
         let inherited = tags.whole.iter().filter(|(tag, _)| own_tags.is_none_or(|own| !own.contains_key(tag)));
         for (tag, (value, level)) in own_tags.into_iter().flatten().chain(inherited) {
@@ -203,7 +222,7 @@ pub fn attachments<'a>(
             let mine = masks.filter(|mask| {
                 mask.grantee.includes(&reader.roles) && mask.value.as_deref().is_none_or(|wanted| wanted == value)
             });
-            candidates.extend(mine.map(|mask| {
+            let mine = mine.map(|mask| {
                 let fits = |policy| ctx.catalog.masking_policy(policy).is_some_and(|policy| policy.masks(&column.pg));
                 let shown = match mask.policy {
                     None => Shown::Raw,
@@ -211,36 +230,94 @@ pub fn attachments<'a>(
                     Some(_) => Shown::Nothing,
                 };
                 let (grantee, priority) = (&mask.grantee, mask.priority);
-                let inputs = vec![column.id];
-                (Some(level), Attached { column: index, shown, inputs, grantee, priority, tag: Some((tag, value)) })
-            }));
-        }
-        let rank = |level: &Option<TagLevel>, found: &Attached<'_>| (found.priority, level.is_none(), *level);
-        let Some(highest) = candidates.iter().map(|(level, found)| rank(level, found)).max() else { continue };
-        candidates.retain(|(level, found)| rank(level, found) == highest);
-        // A tag may have a policy for each type. Where one has none for this type, nothing else helps.
-        let fits = |tag| {
-            move |(_, other): &(_, Attached<'_>)| {
-                other.tag.map(|(tag, _)| tag) == tag && matches!(other.shown, Shown::Masked(_))
+                let (inputs, path) = (vec![column.id], [].as_slice());
+                let tag = Some((tag, value));
+                Candidate {
+                    level: Some(level),
+                    found: Attached { column: index, path, shown, inputs, grantee, priority, tag },
+                }
+            });
+            let mut mine = mine.peekable();
+            if mine.peek().is_some() {
+                candidates.entry(&[]).or_default().extend(mine);
             }
-        };
-        let lacks = |(_, found): &(_, Attached<'_>)| {
-            found.shown == Shown::Nothing && !candidates.iter().any(fits(found.tag.map(|(tag, _)| tag)))
-        };
-        if let Some((_, nothing)) = candidates.iter().find(|candidate| lacks(candidate)) {
-            chosen.push(nothing.clone());
-            continue;
         }
-        candidates.retain(|(_, found)| found.shown != Shown::Nothing);
-        let mut best = candidates.into_iter().map(|(_, found)| found);
-        let Some(first) = best.next() else { continue };
-        if best.any(|other| other.shown != first.shown || other.inputs != first.inputs) {
-            return Err(MaskError::Ambiguous { relation: relation.name.clone(), column: column.name.clone() });
-        }
-        chosen.push(first);
+        let best = candidates.into_values().map(best).collect::<Result<Vec<_>, Ambiguous>>();
+        let counting = best.and_then(outermost);
+        let ambiguous = |_| MaskError::Ambiguous { relation: relation.name.clone(), column: column.name.clone() };
+        chosen.extend(counting.map_err(ambiguous)?);
     }
     computed(relation, &mut chosen);
     Ok(chosen)
+}
+
+/// Several count and differ.
+struct Ambiguous;
+
+/// Of those for the same part of a column the one that counts.
+fn best(mut candidates: Vec<Candidate<'_>>) -> Result<Candidate<'_>, Ambiguous> {
+    let highest = candidates.iter().map(Candidate::rank).max();
+    candidates.retain(|candidate| Some(candidate.rank()) == highest);
+    // A tag may have a policy for each type. Where one has none for this type, nothing else helps.
+    let tag_of = |candidate: &Candidate<'_>| candidate.found.tag.map(|(tag, _)| tag);
+    let fits = |tag, other: &Candidate<'_>| tag_of(other) == tag && matches!(other.found.shown, Shown::Masked(_));
+    let lacks = |candidate: &Candidate<'_>| {
+        candidate.found.shown == Shown::Nothing && !candidates.iter().any(|other| fits(tag_of(candidate), other))
+    };
+    if let Some(nothing) = candidates.iter().position(lacks) {
+        return Ok(candidates.swap_remove(nothing));
+    }
+    candidates.retain(|candidate| candidate.found.shown != Shown::Nothing);
+    let mut rest = candidates.into_iter();
+    let first = rest.next().ok_or(Ambiguous)?;
+    if rest.any(|other| other.found.shown != first.found.shown || other.found.inputs != first.found.inputs) {
+        return Err(Ambiguous);
+    }
+    Ok(first)
+}
+
+/// Of masks of different parts of a column those that count. The mask of what another part is in hides that part, too, and must
+/// be of the higher priority; only what is shown as it is may have masks in it.
+fn outermost(parts: Vec<Candidate<'_>>) -> Result<Vec<Attached<'_>>, Ambiguous> {
+    let mut counting = Vec::with_capacity(parts.len());
+    for (place, part) in parts.iter().enumerate() {
+        let mut counts = true;
+        for (other_place, other) in parts.iter().enumerate() {
+            if other_place == place {
+                continue;
+            }
+            if part.found.path.starts_with(other.found.path) {
+                counts &= !hides(other.found.shown, other.rank(), part.rank())?;
+            } else if other.found.path.starts_with(part.found.path) {
+                // Shown as it is, but for what is masked in it.
+                counts &= hides(part.found.shown, part.rank(), other.rank())?;
+            }
+        }
+        if counts {
+            counting.push(part.found.clone());
+        }
+    }
+    Ok(counting)
+}
+
+/// Whether of two masks, one of a part within that of the other, the outer one decides; false: the inner one.
+fn hides<T: Ord>(outer: Shown, rank: T, inner: T) -> Result<bool, Ambiguous> {
+    match rank.cmp(&inner) {
+        Ordering::Greater => Ok(true),
+        Ordering::Less if outer == Shown::Raw => Ok(false),
+        Ordering::Less | Ordering::Equal => Err(Ambiguous),
+    }
+}
+
+/// Whether two masks of one grantee leave nobody who could read the column: one is of a part within that of the other, and it is
+/// not clear which counts.
+pub fn contradict(one: &MaskAttachment, other: &MaskAttachment) -> bool {
+    let shown = |mask: &MaskAttachment| mask.policy.map_or(Shown::Raw, Shown::Masked);
+    let (outer, inner) = if one.path.len() < other.path.len() { (one, other) } else { (other, one) };
+    outer.column == inner.column
+        && outer.path != inner.path
+        && inner.path.starts_with(&outer.path)
+        && hides(shown(outer), outer.priority, inner.priority).is_err()
 }
 
 /// A generated column that nobody thought of shows nothing of what a tag hides. (Who attaches a mask to a column must mask
@@ -258,7 +335,12 @@ fn computed(relation: &Relation, chosen: &mut Vec<Attached<'_>>) {
                 && attached.shown != Shown::Raw
                 && relation.columns.get(attached.column).is_some_and(reads)
         });
-        found.extend(source.map(|source| Attached { column: index, shown: Shown::Nothing, ..source.clone() }));
+        found.extend(source.map(|source| Attached {
+            column: index,
+            path: &[],
+            shown: Shown::Nothing,
+            ..source.clone()
+        }));
     }
     chosen.extend(found);
 }

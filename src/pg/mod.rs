@@ -9,6 +9,7 @@ mod dimensions;
 mod interval;
 mod json;
 mod mask;
+mod mask_path;
 mod numeric;
 mod record;
 mod sequence;
@@ -32,6 +33,7 @@ pub use dimensions::{
 pub use interval::IntervalPlanner;
 pub use json::json_functions;
 pub use mask::{MASK_HASH, mask_functions, mask_hash};
+pub use mask_path::{part_at, part_type, with_parts};
 pub use numeric::ExactNumeric;
 pub use record::{
     MakeRow, NAMED_ROW, ROW, ROW_ATTRIBUTE, ROW_WITH, RowAttribute, RowTest, attribute, record_functions,

@@ -167,7 +167,7 @@ pub fn attribute(row: &PgType, name: &str) -> Result<(usize, PgType), Plain> {
 }
 
 /// A column of rows: NULL where the row is.
-fn column(rows: &StructArray, place: usize) -> Result<ArrayRef> {
+pub(super) fn column(rows: &StructArray, place: usize) -> Result<ArrayRef> {
     let Some(values) = rows.columns().get(place) else { return exec_err!("a row has no column {place}") };
     let Some(nulls) = rows.nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(Arc::clone(values)) };
     if *values.data_type() == DataType::Null {

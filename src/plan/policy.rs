@@ -10,13 +10,14 @@ use sqlparser::ast;
 
 use super::names::Names;
 use super::{Scope, exists_within, mask, query, rewrite, typing};
-use crate::catalog::Relation;
+use crate::catalog::{self, Relation};
 use crate::error::{Plain, SqlError, SqlState};
-use crate::govern::PolicyCommand;
+use crate::govern::{PolicyCommand, part_name};
 use crate::guard::{AppliedPolicy, ChosenMask, Policies, RowRules, masks, row_policies};
 use crate::name::ObjectId;
+use crate::pg::{part_at, part_type, with_parts};
 use crate::statement::parse_expression;
-use crate::types::field;
+use crate::types::{PgType, field};
 
 /// The policies a relation is read through; `None` if there are none for this user.
 pub(super) fn bind(
@@ -40,12 +41,11 @@ pub(super) fn bind(
         Some(rules) => Some(row_filter(scope, relation, rules, &inner)?),
         None => None,
     };
-    let mut bound = vec![None; relation.columns.len()];
-    for mask in &chosen {
-        if let Some(slot) = bound.get_mut(mask.column) {
-            *slot = Some(masked(scope, relation, mask, &inner)?);
-        }
-    }
+    let columns = relation.columns.iter().enumerate().map(|(index, column)| {
+        let own: Vec<&ChosenMask<'_>> = chosen.iter().filter(|mask| mask.column == index).collect();
+        masked_column(scope, relation, column, &own, &inner)
+    });
+    let bound = columns.collect::<Result<Vec<_>, _>>()?;
     Ok(Some(Policies { row_filter, masks: bound, applied: applied(relation, rules.as_ref(), &chosen) }))
 }
 
@@ -57,7 +57,7 @@ fn applied(relation: &Relation, rules: Option<&RowRules<'_>>, masks: &[ChosenMas
         all.extend(rules.restrictive.iter().map(|policy| AppliedPolicy::Restrictive(policy.name.clone())));
     }
     all.extend(masks.iter().filter_map(|mask| {
-        let column = relation.columns.get(mask.column)?.name.clone();
+        let column = part_name(&relation.columns.get(mask.column)?.name, mask.path);
         Some(match mask.policy {
             Some(policy) => AppliedPolicy::Mask { policy: policy.name.clone(), column },
             None => AppliedPolicy::Nothing { column },
@@ -155,12 +155,45 @@ pub(super) fn checks(
     Ok(Some(all))
 }
 
-fn masked(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[ObjectId]) -> Result<Expr, SqlError> {
-    let Some(policy) = mask.policy else {
-        let masked = relation.columns.get(mask.column).map(|column| field("", &column.pg, true));
-        let pg = masked.map_or(arrow::datatypes::DataType::Null, |field| field.data_type().clone());
-        return Ok(Expr::Literal(ScalarValue::try_new_null(&pg).map_err(SqlError::from_engine)?, None));
-    };
+/// What stands in a column's place; `None`: it is not masked.
+fn masked_column(
+    scope: &Scope,
+    relation: &Relation,
+    column: &catalog::Column,
+    masks: &[&ChosenMask<'_>],
+    within: &[ObjectId],
+) -> Result<Option<Expr>, SqlError> {
+    match masks {
+        [] => Ok(None),
+        [whole] if whole.path.is_empty() => masked(scope, relation, whole, &column.pg, within).map(Some),
+        parts => {
+            let mut arguments = vec![named(&column.name)];
+            for mask in parts {
+                // What a path leads to may have gone since. Nothing is shown then, as nobody knows where it went.
+                let Ok(pg) = part_type(&column.pg, mask.path) else { return nothing(&column.pg).map(Some) };
+                arguments.push(masked(scope, relation, mask, &pg, within)?);
+            }
+            let function = with_parts(parts.iter().map(|mask| mask.path.to_vec()).collect());
+            Ok(Some(function.call(arguments)))
+        }
+    }
+}
+
+fn nothing(pg: &PgType) -> Result<Expr, SqlError> {
+    let null = ScalarValue::try_new_null(field("", pg, true).data_type()).map_err(SqlError::from_engine)?;
+    Ok(Expr::Literal(null, None))
+}
+
+/// What a mask makes of a column, or of the part that it is for, whose type is given.
+fn masked(
+    scope: &Scope,
+    relation: &Relation,
+    mask: &ChosenMask<'_>,
+    pg: &PgType,
+    within: &[ObjectId],
+) -> Result<Expr, SqlError> {
+    let Some(policy) = mask.policy else { return nothing(pg) };
+    let target = relation.columns.get(mask.column).map(|column| column.id);
     let arguments = &policy.arguments;
     let schema = schema_of(arguments.iter().map(|(name, pg)| field(name, pg, true)))?;
     let bound = mask_expression(&scope.with_path(&policy.search_path), &policy.expression, &schema, within)?;
@@ -169,8 +202,11 @@ fn masked(scope: &Scope, relation: &Relation, mask: &ChosenMask<'_>, within: &[O
         Ok(match &expr {
             Expr::Column(column) => {
                 let index = arguments.iter().position(|(name, _)| *name == column.name);
-                let input = index.and_then(|index| mask.inputs.get(index)).and_then(|id| relation.column_by_id(*id));
-                match input {
+                let id = index.and_then(|index| mask.inputs.get(index)).copied();
+                match id.and_then(|id| relation.column_by_id(id)) {
+                    Some(input) if id == target && !mask.path.is_empty() => {
+                        Transformed::yes(part_at(mask.path.to_vec()).call(vec![named(&input.name)]))
+                    }
                     Some(input) => Transformed::yes(named(&input.name)),
                     None => return Err(SqlError::from(crate::error::internal("a mask names no column")).into()),
                 }

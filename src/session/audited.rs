@@ -17,7 +17,7 @@ use crate::catalog::Body;
 use crate::context::Context;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::Outcome;
-use crate::govern::{PolicyCommand, Privilege, UNMASKED_POLICY};
+use crate::govern::{PolicyCommand, Privilege, UNMASKED_POLICY, part_name};
 use crate::guard::{Reader, Shown, attachments, row_policies};
 use crate::name::ObjectId;
 use crate::pg::SequenceAction;
@@ -112,7 +112,10 @@ impl Seen {
             };
             let tag = attached.tag.and_then(|(tag, _)| ctx.catalog.tag(tag));
             let by = tag.map(|tag| format!(" by tag {}", tag.name)).unwrap_or_default();
-            self.policies.push(format!("{name}: masking policy {policy} on column {}{by}", masked.name));
+            self.policies.push(format!(
+                "{name}: masking policy {policy} on column {}{by}",
+                part_name(&masked.name, attached.path)
+            ));
         }
     }
 }

@@ -6,6 +6,7 @@ use super::Command;
 use super::constraint::{ConstraintDefinition, TABLE_CONSTRAINTS, of_table};
 use super::cursor::Cursor;
 use super::layout::Layout;
+use super::policy::{AttachMask, DetachMask};
 use super::role::RoleSpec;
 use super::sequence::SequenceOptions;
 use super::table::{ColumnDefinition, IdentityOption, column_definition, identity};
@@ -118,6 +119,11 @@ pub enum AlterTableAction {
         /// What is said of it.
         tags: TagValues,
     },
+    /// `{ALTER | MODIFY} [COLUMN] column SET MASKING POLICY policy [USING (column, …)] [FORCE]`: Snowflake's words for one that
+    /// is for everybody.
+    AttachMask(AttachMask),
+    /// `{ALTER | MODIFY} [COLUMN] column UNSET MASKING POLICY`.
+    DetachMask(DetachMask),
     /// `ALTER [COLUMN] column …`.
     AlterColumn(String, AlterColumn),
 }
@@ -125,7 +131,8 @@ pub enum AlterTableAction {
 impl AlterTableAction {
     /// Whether it is about who may see what.
     pub(super) fn decides(&self) -> bool {
-        matches!(self, Self::Tags { .. } | Self::RowSecurity(_) | Self::ForceRowSecurity(_) | Self::Owner(_))
+        let of_masks = matches!(self, Self::AttachMask(_) | Self::DetachMask(_) | Self::Tags { .. });
+        of_masks || matches!(self, Self::RowSecurity(_) | Self::ForceRowSecurity(_) | Self::Owner(_))
     }
 }
 
@@ -171,8 +178,8 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let _only = c.words(&["only"]);
     let name = c.qualified_name()?;
     // A new name or schema stands alone, as in PostgreSQL.
-    let actions = if c.peek_any(&["rename"]) { vec![action(c)?] } else { c.list(action)? };
-    if actions.len() > 1 && actions.iter().any(is_rename) {
+    let actions = if c.peek_any(&["rename"]) { vec![action(c, &name)?] } else { c.list(|c| action(c, &name))? };
+    if actions.len() > 1 && actions.iter().any(stands_alone) {
         return Err(c.unexpected());
     }
     Ok(Command::AlterTable(AlterTable { name, if_exists, actions, kind: AlterKind::Table }))
@@ -208,12 +215,13 @@ pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command
     Ok(Command::AlterTable(AlterTable { name, if_exists, actions: vec![action], kind }))
 }
 
-fn is_rename(action: &AlterTableAction) -> bool {
+fn stands_alone(action: &AlterTableAction) -> bool {
     use AlterTableAction as A;
     matches!(action, A::Rename(_) | A::SetSchema(_) | A::RenameColumn { .. } | A::RenameConstraint { .. })
+        || matches!(action, A::AttachMask(_) | A::DetachMask(_))
 }
 
-fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
+fn action(c: &mut Cursor<'_>, table: &QualifiedName) -> Result<AlterTableAction, SyntaxError> {
     if let Some(layout) = Layout::change(c)? {
         return Ok(AlterTableAction::Layout(layout));
     }
@@ -272,10 +280,17 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
             return Err(c.unsupported("ALTER CONSTRAINT"));
         }
         let column = c.ident()?;
+        if let Some(mask) = mask(c, table, &column)? {
+            return Ok(mask);
+        }
         match super::tag::assignments(c)? {
             Some(tags) => AlterTableAction::Tags { column: Some(column), tags },
             None => AlterTableAction::AlterColumn(column, alter_column(c)?),
         }
+    } else if c.words(&["modify"]) {
+        let _noise = c.words(&["column"]);
+        let column = c.ident()?;
+        mask(c, table, &column)?.ok_or_else(|| c.unexpected())?
     } else if c.words(&["validate", "constraint"]) {
         AlterTableAction::ValidateConstraint(c.ident()?)
     } else {
@@ -283,6 +298,19 @@ fn action(c: &mut Cursor<'_>) -> Result<AlterTableAction, SyntaxError> {
             "ALTER TABLE …",
             &["set", "reset", "attach", "detach", "inherit", "enable", "disable", "cluster", "validate"],
         ));
+    })
+}
+
+/// `SET MASKING POLICY …` or `UNSET MASKING POLICY`, if it is that.
+fn mask(c: &mut Cursor<'_>, table: &QualifiedName, column: &str) -> Result<Option<AlterTableAction>, SyntaxError> {
+    let (table, column) = (table.clone(), column.to_owned());
+    Ok(if c.words(&["set", "masking", "policy"]) {
+        super::policy::set(c, table, column).map(AlterTableAction::AttachMask).map(Some)?
+    } else if c.words(&["unset", "masking", "policy"]) {
+        let (path, grantee) = (Vec::new(), RoleSpec::Public);
+        Some(AlterTableAction::DetachMask(DetachMask { policy: None, table, column, path, grantee }))
+    } else {
+        None
     })
 }
 

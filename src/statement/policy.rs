@@ -62,7 +62,7 @@ pub struct CreateMaskingPolicy {
     pub expression: (ast::Expr, String),
 }
 
-/// `ATTACH MASKING POLICY policy ON table (column) [USING (column, …)] TO grantee [PRIORITY n]`.
+/// `ATTACH MASKING POLICY policy ON table (column[.path]) [USING (column, …)] TO grantee [PRIORITY n]`.
 #[derive(Clone, Debug)]
 pub struct AttachMask {
     /// The masking policy's name; `pg_unmasked` is the built-in one that shows the value as it is.
@@ -71,23 +71,29 @@ pub struct AttachMask {
     pub table: QualifiedName,
     /// The column that is masked, by its name.
     pub column: String,
-    /// Empty: the column itself.
-    pub inputs: Vec<String>,
+    /// The part of its values that is masked, with dots between its steps; empty: all.
+    pub path: Vec<String>,
+    /// Columns, and paths in them. Empty: what is masked itself.
+    pub inputs: Vec<(String, Vec<String>)>,
     /// `TO`: who sees the column through the policy: a role with its members, or PUBLIC.
     pub grantee: RoleSpec,
     /// `PRIORITY`: of the policies on a column that are for a reader the highest counts; 0 if not given.
     pub priority: i32,
+    /// `FORCE`: it takes the place of what the grantee has with that priority. False: that is `42710`.
+    pub force: bool,
 }
 
-/// `DETACH MASKING POLICY policy ON table (column) FROM grantee`.
+/// `DETACH MASKING POLICY policy ON table (column[.path]) FROM grantee`.
 #[derive(Clone, Debug)]
 pub struct DetachMask {
-    /// The name of the masking policy that is attached; it may be `pg_unmasked`.
-    pub policy: String,
+    /// The name of the masking policy that is attached; it may be `pg_unmasked`. `None`: all for the grantee.
+    pub policy: Option<String>,
     /// The masked column's table, as written: unresolved.
     pub table: QualifiedName,
     /// The masked column, by its name.
     pub column: String,
+    /// The part of its values that is masked; empty: all.
+    pub path: Vec<String>,
     /// `FROM`: the grantee that the policy was attached for.
     pub grantee: RoleSpec,
 }
@@ -192,12 +198,12 @@ pub(super) fn attach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.word_before_name("tag") {
         return super::tag::mask(c, policy, true);
     }
-    let (table, column) = target(c)?;
-    let inputs = if c.words(&["using"]) { c.parenthesized(Cursor::ident)? } else { Vec::new() };
+    let (table, (column, path)) = target(c)?;
+    let inputs = if c.words(&["using"]) { c.parenthesized(part)? } else { Vec::new() };
     c.expect_words(&["to"])?;
     let grantee = grantee(c)?;
     let priority = priority(c)?;
-    Ok(Command::AttachMask(AttachMask { policy, table, column, inputs, grantee, priority }))
+    Ok(Command::AttachMask(AttachMask { policy, table, column, path, inputs, grantee, priority, force: false }))
 }
 
 pub(super) fn detach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -206,15 +212,35 @@ pub(super) fn detach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.word_before_name("tag") {
         return super::tag::mask(c, policy, false);
     }
-    let (table, column) = target(c)?;
+    let (table, (column, path)) = target(c)?;
     c.expect_words(&["from"])?;
-    Ok(Command::DetachMask(DetachMask { policy, table, column, grantee: grantee(c)? }))
+    Ok(Command::DetachMask(DetachMask { policy: Some(policy), table, column, path, grantee: grantee(c)? }))
 }
 
-fn target(c: &mut Cursor<'_>) -> Result<(QualifiedName, String), SyntaxError> {
+/// After `ALTER TABLE table ALTER COLUMN column SET MASKING POLICY`.
+pub(super) fn set(c: &mut Cursor<'_>, table: QualifiedName, column: String) -> Result<AttachMask, SyntaxError> {
+    let policy = c.ident()?;
+    let inputs = if c.words(&["using"]) { c.parenthesized(part)? } else { Vec::new() };
+    let force = c.words(&["force"]);
+    Ok(AttachMask { policy, table, column, path: Vec::new(), inputs, grantee: RoleSpec::Public, priority: 0, force })
+}
+
+/// A column, and a path in its values.
+type Part = (String, Vec<String>);
+
+fn part(c: &mut Cursor<'_>) -> Result<Part, SyntaxError> {
+    let column = c.ident()?;
+    let mut path = Vec::new();
+    while c.period() {
+        path.push(c.ident()?);
+    }
+    Ok((column, path))
+}
+
+fn target(c: &mut Cursor<'_>) -> Result<(QualifiedName, Part), SyntaxError> {
     let _noise = c.words(&["table"]);
     let table = c.qualified_name()?;
-    let mut columns = c.parenthesized(Cursor::ident)?;
+    let mut columns = c.parenthesized(part)?;
     match (columns.pop(), columns.is_empty()) {
         (Some(column), true) => Ok((table, column)),
         _ => Err(c.unsupported("a masking policy over several output columns")),

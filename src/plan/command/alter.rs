@@ -14,6 +14,7 @@ use super::super::{PlanResult, Right, Scope, has_subquery, policy, with_changes}
 use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
 use super::layout::{lay_out, refuse_in_layout};
+use super::policy::{attach, detach};
 use super::sequence;
 use super::table::{change_owner, declare, new_relation, one_source, parts, plain_column, sequence_name};
 use super::tag;
@@ -48,8 +49,8 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
     };
     check_kind(old, alter.kind)?;
     let is_policy = |action: &AlterTableAction| {
-        use AlterTableAction::{ForceRowSecurity, RowSecurity, Tags};
-        matches!(action, RowSecurity(_) | ForceRowSecurity(_) | Tags { .. })
+        use AlterTableAction::{AttachMask, DetachMask, ForceRowSecurity, RowSecurity, Tags};
+        matches!(action, RowSecurity(_) | ForceRowSecurity(_) | Tags { .. } | AttachMask(_) | DetachMask(_))
     };
     let of_policies = alter.actions.iter().all(is_policy);
     ddl.need(scope, if of_policies { Right::OwnOr(SECURITY_ADMIN, id) } else { Right::Own(id) });
@@ -128,6 +129,8 @@ impl Altered<'_> {
             AlterTableAction::Tags { column, tags } => {
                 tag::set_on_relation(self.scope, ddl, (self.id, &self.new), column.as_deref(), tags)?;
             }
+            AlterTableAction::AttachMask(mask) => attach(self.scope, ddl, mask)?,
+            AlterTableAction::DetachMask(mask) => detach(self.scope, ddl, mask)?,
             AlterTableAction::AddColumn { if_not_exists, column } => self.add(ddl, column, *if_not_exists)?,
             AlterTableAction::DropColumn { if_exists, column, cascade } => {
                 self.drop(ddl, column, *if_exists, *cascade)?;

@@ -11,9 +11,12 @@ use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::predefined::SECURITY_ADMIN;
-use crate::govern::{Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, Privilege, RowPolicy, UNMASKED_POLICY};
-use crate::guard::masks;
+use crate::govern::{
+    Grantee, MaskAttachment, MaskingPolicy, PolicyCommand, Privilege, RowPolicy, UNMASKED_POLICY, part_name,
+};
+use crate::guard::{MaskError, contradict, masks};
 use crate::name::{ObjectId, QualifiedName};
+use crate::pg::part_type;
 use crate::statement::{
     AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec, folded, parse_expression,
 };
@@ -211,11 +214,21 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "attach a masking policy"));
     let (id, table) = table(scope, &attach.table)?;
     let target = column(table, &attach.column)?;
+    let masked_type = part_type(&target.pg, &attach.path)?;
     let policy = policy_id(scope, &attach.policy)?;
     let inputs = if attach.inputs.is_empty() {
         vec![target.id]
     } else {
-        attach.inputs.iter().map(|name| Ok(column(table, name)?.id)).collect::<PlanResult<Vec<_>>>()?
+        let input = |(name, path): &(String, Vec<String>)| {
+            let column = column(table, name)?;
+            let is_target = column.id == target.id;
+            if *path != *(if is_target { attach.path.as_slice() } else { &[] }) {
+                let other = part_name(name, path);
+                return Err(unsupported(format!("a masking policy that reads \"{other}\"")).into());
+            }
+            Ok(column.id)
+        };
+        attach.inputs.iter().map(input).collect::<PlanResult<Vec<_>>>()?
     };
     if let Some(policy) = policy.and_then(|policy| scope.catalog().masking_policy(policy)) {
         if policy.arguments.len() != inputs.len() {
@@ -229,6 +242,7 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
         }
         for ((name, wanted), input) in policy.arguments.iter().zip(&inputs) {
             let given = table.column_by_id(*input).map(|column| &column.pg);
+            let given = if *input == target.id { Some(&masked_type) } else { given };
             if !given.is_some_and(|given| MaskingPolicy::takes(wanted, given)) {
                 let shown = given.map(ToString::to_string).unwrap_or_default();
                 let message = format!(
@@ -254,23 +268,38 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
     }
     if let Some(reader) = table.columns.iter().find(|other| {
         other.generated.as_ref().is_some_and(|own| own.columns.contains(&target.id))
-            && !is_masked(scope, id, other.id, &grantee)
+            && !masks_of(scope, id, other.id, &grantee).any(|mask| mask.path.is_empty())
     }) {
         let message = format!("masking column \"{}\", which a generated column reads,", target.name);
         let hint = format!("Mask column \"{}\" for the same role first.", reader.name);
         return Err(unsupported(message).hint(hint).into());
     }
-    for (_, other) in scope.catalog().mask_attachments(id).filter(|(_, other)| other.column == target.id) {
-        if other.grantee == grantee && (other.priority == attach.priority || other.policy == policy) {
+    let (path, priority) = (attach.path.clone(), attach.priority);
+    let attachment = MaskAttachment { policy, relation: id, column: target.id, path, inputs, grantee, priority };
+    for (other_id, other) in scope.catalog().mask_attachments(id) {
+        if other.column != target.id || other.grantee != attachment.grantee {
+            continue;
+        }
+        if other.path == attachment.path && (other.priority == priority || other.policy == policy) {
+            if attach.force {
+                ddl.changes.push(Change::Delete(other_id));
+                continue;
+            }
             let message = format!(
                 "column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority",
-                target.name, table.name
+                part_name(&target.name, &attach.path),
+                table.name
             );
             return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
         }
+        if contradict(&attachment, other) {
+            return Err(SqlError::from(MaskError::Ambiguous {
+                relation: table.name.clone(),
+                column: target.name.clone(),
+            })
+            .into());
+        }
     }
-    let attachment =
-        MaskAttachment { policy, relation: id, column: target.id, inputs, grantee, priority: attach.priority };
     let id = ddl.new_id(scope);
     ddl.put(id, Body::MaskAttachment(attachment));
     Ok(())
@@ -290,33 +319,43 @@ pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> P
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "detach a masking policy"));
     let (id, table) = table(scope, &detach.table)?;
     let target = column(table, &detach.column)?;
-    let policy = policy_id(scope, &detach.policy)?;
-    let grantee = grantee(scope, &detach.grantee)?;
-    let found = scope.catalog().mask_attachments(id).find(|(_, attachment)| {
-        attachment.column == target.id && attachment.policy == policy && attachment.grantee == grantee
-    });
-    let missing = || {
-        Plain::new(
-            SqlState::UNDEFINED_OBJECT,
-            format!(
-                "masking policy \"{}\" is not attached to column \"{}\" for this role",
-                detach.policy, detach.column
-            ),
-        )
+    let policy = match &detach.policy {
+        Some(name) => Some((name, policy_id(scope, name)?)),
+        None => None,
     };
-    let (attachment, _) = found.ok_or_else(missing)?;
+    let grantee = grantee(scope, &detach.grantee)?;
+    let found = scope.catalog().mask_attachments(id).filter(|(_, attachment)| {
+        attachment.column == target.id
+            && attachment.path == detach.path
+            && policy.is_none_or(|(_, policy)| attachment.policy == policy)
+            && attachment.grantee == grantee
+    });
+    let found: Vec<ObjectId> = found.map(|(attachment, _)| attachment).collect();
+    if found.is_empty() {
+        let what =
+            policy.map_or_else(|| "no masking policy".to_owned(), |(name, _)| format!("masking policy \"{name}\""));
+        let not = if policy.is_some() { " not" } else { "" };
+        let column = part_name(&detach.column, &detach.path);
+        let message = format!("{what} is{not} attached to column \"{column}\" for this role");
+        return Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into());
+    }
     let read = target.generated.as_ref().map(|own| own.columns.as_slice()).unwrap_or_default();
-    let masked = read.iter().find(|column| is_masked(scope, id, **column, &grantee));
+    let masked = read.iter().find(|column| masks_of(scope, id, **column, &grantee).next().is_some());
     if let Some(masked) = masked.and_then(|column| table.column_by_id(*column)) {
         let message = format!("unmasking column \"{}\", which is generated from a masked one,", target.name);
         return Err(unsupported(message).hint(format!("Unmask column \"{}\" first.", masked.name)).into());
     }
-    ddl.changes.push(Change::Delete(attachment));
+    ddl.changes.extend(found.into_iter().map(Change::Delete));
     Ok(())
 }
 
-/// Whether a column has a mask for just this grantee.
-fn is_masked(scope: &Scope, relation: ObjectId, column: i32, grantee: &Grantee) -> bool {
-    let mut all = scope.catalog().mask_attachments(relation);
-    all.any(|(_, mask)| mask.column == column && mask.policy.is_some() && mask.grantee == *grantee)
+/// The masks of a column for just this grantee.
+fn masks_of<'a>(
+    scope: &'a Scope,
+    relation: ObjectId,
+    column: i32,
+    grantee: &'a Grantee,
+) -> impl Iterator<Item = &'a MaskAttachment> {
+    let all = scope.catalog().mask_attachments(relation).map(|(_, mask)| mask);
+    all.filter(move |mask| mask.column == column && mask.policy.is_some() && mask.grantee == *grantee)
 }

@@ -347,6 +347,15 @@ fn alter_attributes(
         let hint = "Make the column text with ALTER TABLE … ALTER COLUMN … TYPE text, and give it the type again.";
         return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).hint(hint).into());
     }
+    let masked = users(scope, id).find(|(relation, _)| {
+        let mut masks = scope.catalog().mask_attachments(*relation);
+        masks.any(|(_, mask)| !mask.path.is_empty())
+    });
+    if let Some((relation, _)) = masked.filter(|_| changed) {
+        let what =
+            format!("altering a type of {}, parts of whose columns are masked,", scope.ctx.display_name(relation));
+        return Err(unsupported(what).into());
+    }
     refuse_named(scope, id, "ALTER of an attribute")?;
     Ok(changed)
 }

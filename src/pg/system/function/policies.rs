@@ -6,7 +6,7 @@ use super::definition::relation_of;
 use super::privilege::{as_role, role_id};
 use crate::context::Context;
 use crate::error::{Plain, Report, SqlState};
-use crate::govern::{Grantee, PolicyCommand, RowPolicy, UNMASKED_POLICY, is_member};
+use crate::govern::{Grantee, PolicyCommand, RowPolicy, UNMASKED_POLICY, is_member, part_name};
 use crate::guard::{Reader, Shown, attachments, row_security_applies};
 use crate::name::ObjectId;
 use crate::pg::system::objects;
@@ -110,7 +110,9 @@ fn references(ctx: &Context, wanted: Option<&Value>) -> Vec<Reference> {
                 policy: mask_name(ctx, attachment.policy),
                 schema: Some(schema.clone()),
                 relation: Some(relation.name.clone()),
-                column: relation.column_by_id(attachment.column).map(|column| column.name.clone()),
+                column: relation
+                    .column_by_id(attachment.column)
+                    .map(|column| part_name(&column.name, &attachment.path)),
                 command: None,
                 attached_to: names(ctx, std::iter::once(&attachment.grantee)),
                 priority: Some(attachment.priority),
@@ -222,7 +224,7 @@ fn effective(ctx: &Context, arguments: &[Value]) -> Result<Vec<Effective>, Plain
         found.push(Effective {
             kind,
             policy: name,
-            column: relation.columns.get(attached.column).map(|column| column.name.clone()),
+            column: relation.columns.get(attached.column).map(|column| part_name(&column.name, attached.path)),
             attached_to: Some(names(ctx, std::iter::once(attached.grantee))),
             priority: Some(attached.priority),
             tag: attached.tag.map(|(tag, value)| tag_text(ctx, tag, Some(value))),
