@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Constraint, ConstraintKind, DomainUse, Index, Partitioning, Sorting, UserType};
 use crate::govern::{
-    Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagMask,
+    Acl, Grantee, MaskAttachment, MaskingPolicy, PrivilegeSet, RlsPolicy, Role, RowPolicy, Tag, TagAssignment,
+    TagGrant, TagMask,
 };
 use crate::name::{ObjectId, SnapshotId};
 use crate::secret::Secret;
@@ -40,6 +41,8 @@ pub enum Body {
     Role(Role),
     /// Says which rows of a relation a command may see or write.
     RowPolicy(RowPolicy),
+    /// Says which rows may be seen; without effect until it is attached to a table.
+    RlsPolicy(RlsPolicy),
     /// Says how a value is masked; without effect until it is attached to a column.
     MaskingPolicy(MaskingPolicy),
     /// Puts a masking policy on a column, for one grantee.
@@ -115,6 +118,9 @@ pub struct Relation {
     /// FORCE ROW LEVEL SECURITY: if row policies are in force, then for its owner too.
     #[serde(default)]
     pub force_row_security: bool,
+    /// CONJUNCTION TYPE OR: one of the RLS policies that are for a reader is enough. False, AND: all must hold.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_rls_policy: bool,
     /// What COMMENT ON said of it, if anything.
     #[serde(default)]
     pub comment: Option<String>,
@@ -466,6 +472,7 @@ impl Body {
             Self::Database(object) => Some(object.owner),
             Self::Schema(object) => Some(object.owner),
             Self::Relation(object) => Some(object.owner),
+            Self::RlsPolicy(object) => Some(object.owner),
             Self::MaskingPolicy(object) => Some(object.owner),
             Self::Credential(object) => Some(object.owner),
             Self::Type(object) => Some(object.owner),
@@ -490,6 +497,7 @@ impl Body {
             Self::Schema(_)
             | Self::Relation(_)
             | Self::RowPolicy(_)
+            | Self::RlsPolicy(_)
             | Self::MaskingPolicy(_)
             | Self::MaskAttachment(_)
             | Self::Type(_)
@@ -516,6 +524,7 @@ impl Body {
             | Self::Schema(_)
             | Self::Relation(_)
             | Self::RowPolicy(_)
+            | Self::RlsPolicy(_)
             | Self::MaskingPolicy(_)
             | Self::MaskAttachment(_)
             | Self::Type(_)
@@ -590,6 +599,11 @@ impl Body {
             Self::RowPolicy(policy) => {
                 map(&mut policy.relation);
                 policy.roles.iter_mut().for_each(map_grantee);
+                policy.attached.iter_mut().for_each(map);
+            }
+            Self::RlsPolicy(policy) => {
+                map(&mut policy.owner);
+                policy.columns.iter_mut().for_each(|(_, pg)| map_type(pg));
             }
             Self::MaskingPolicy(policy) => {
                 map(&mut policy.owner);
@@ -647,6 +661,7 @@ impl Body {
             Self::Relation(relation) => relation.columns.iter().flat_map(Column::types).collect(),
             Self::Type(user_type) => user_type.over().flat_map(PgType::objects).collect(),
             Self::MaskingPolicy(policy) => policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).collect(),
+            Self::RlsPolicy(policy) => policy.columns.iter().flat_map(|(_, pg)| pg.objects()).collect(),
             _ => Vec::new(),
         }
     }
@@ -666,10 +681,12 @@ impl Body {
                 parents
             }
             Self::Type(user_type) => self.types().into_iter().chain([user_type.schema, user_type.owner]).collect(),
-            Self::RowPolicy(policy) => vec![policy.relation],
+            Self::RowPolicy(policy) => policy.attached.into_iter().chain([policy.relation]).collect(),
             Self::MaskAttachment(attachment) => attachment.policy.into_iter().chain([attachment.relation]).collect(),
             Self::Role(role) => role.member_of.iter().map(|membership| membership.role).collect(),
-            Self::MaskingPolicy(policy) => self.types().into_iter().chain([policy.owner]).collect(),
+            Self::MaskingPolicy(MaskingPolicy { owner, .. }) | Self::RlsPolicy(RlsPolicy { owner, .. }) => {
+                self.types().into_iter().chain([*owner]).collect()
+            }
             Self::TagAssignment(assignment) => vec![assignment.tag, assignment.object],
             Self::TagMask(mask) => mask.policy.into_iter().chain([mask.tag]).collect(),
             Self::TagGrant(grant) => grant.condition.iter().map(|(tag, _)| *tag).collect(),

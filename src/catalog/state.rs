@@ -8,8 +8,8 @@ use super::{
     UserType,
 };
 use crate::govern::{
-    MaskAttachment, MaskingPolicy, PrivilegeSet, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagLevel, TagMask,
-    closure,
+    MaskAttachment, MaskingPolicy, PrivilegeSet, RlsPolicy, Role, RowPolicy, Tag, TagAssignment, TagGrant, TagLevel,
+    TagMask, closure,
 };
 use crate::name::{ObjectId, SnapshotId};
 use crate::types::PgType;
@@ -93,6 +93,8 @@ pub enum Namespace {
     Role,
     /// Within a relation.
     RowPolicy(ObjectId),
+    /// Among all RLS policies: they belong to no schema.
+    RlsPolicy,
     /// Among all masking policies: they belong to no schema.
     MaskingPolicy,
     /// Among all storage credentials.
@@ -147,8 +149,8 @@ fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
         (Some(Body::Relation(old)), Some(Body::Relation(new))) => {
             let acls =
                 |relation: &Relation| relation.columns.iter().map(|column| column.acl.clone()).collect::<Vec<_>>();
-            (&old.acl, old.owner, old.schema, old.row_security, old.force_row_security)
-                != (&new.acl, new.owner, new.schema, new.row_security, new.force_row_security)
+            (&old.acl, old.owner, old.schema, old.row_security, old.force_row_security, old.any_rls_policy)
+                != (&new.acl, new.owner, new.schema, new.row_security, new.force_row_security, new.any_rls_policy)
                 || acls(old) != acls(new)
         }
         (Some(Body::Schema(old)), Some(Body::Schema(new))) => (&old.acl, old.owner) != (&new.acl, new.owner),
@@ -158,6 +160,7 @@ fn changes_rights(old: Option<&Body>, change: &Change) -> bool {
             let decides = matches!(
                 body,
                 Body::RowPolicy(_)
+                    | Body::RlsPolicy(_)
                     | Body::MaskingPolicy(_)
                     | Body::MaskAttachment(_)
                     | Body::TagAssignment(_)
@@ -442,6 +445,14 @@ impl CatalogState {
         all.filter(move |entry| is_sequence(&entry.body)).map(|entry| entry.id)
     }
 
+    /// The RLS policy with an id; `None` if that is no RLS policy.
+    pub fn rls_policy(&self, id: ObjectId) -> Option<&RlsPolicy> {
+        match &self.entry(id)?.body {
+            Body::RlsPolicy(policy) => Some(policy),
+            _ => None,
+        }
+    }
+
     /// The masking policy with an id; `None` if that is no masking policy.
     pub fn masking_policy(&self, id: ObjectId) -> Option<&MaskingPolicy> {
         match &self.entry(id)?.body {
@@ -614,6 +625,7 @@ pub fn name_key(body: &Body) -> Option<NameKey> {
         Body::Relation(relation) => NameKey(Namespace::Relation(relation.schema), relation.name.clone()),
         Body::Role(role) => NameKey(Namespace::Role, role.name.clone()),
         Body::RowPolicy(policy) => NameKey(Namespace::RowPolicy(policy.relation), policy.name.clone()),
+        Body::RlsPolicy(policy) => NameKey(Namespace::RlsPolicy, policy.name.clone()),
         Body::MaskingPolicy(policy) => NameKey(Namespace::MaskingPolicy, policy.name.clone()),
         Body::Credential(credential) => NameKey(Namespace::Credential, credential.name.clone()),
         Body::Type(user_type) => NameKey(Namespace::Type(user_type.schema), user_type.name.clone()),

@@ -12,6 +12,6 @@ mod tag;
 pub use acl::{Acl, AclItem, Grantee, Privilege, PrivilegeSet};
 pub use defaults::{DefaultPrivileges, ObjectKind, initial_acl};
 pub use password::{MOCK_ITERATIONS, PasswordError, PasswordVerifier, ScramVerifier};
-pub use policy::{MaskAttachment, MaskingPolicy, PolicyCommand, RowPolicy, UNMASKED_POLICY, part_name};
+pub use policy::{MaskAttachment, MaskingPolicy, PolicyCommand, RlsPolicy, RowPolicy, UNMASKED_POLICY, part_name};
 pub use role::{Membership, Role, best_admin, can_set, closure, is_member};
 pub use tag::{Tag, TagAssignment, TagGrant, TagLevel, TagMask};

@@ -1,4 +1,4 @@
-//! Row policies (PostgreSQL's) and masking policies (Redshift's).
+//! Row policies (PostgreSQL's), RLS policies and masking policies (Redshift's).
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,24 @@ pub struct RowPolicy {
     /// What COMMENT ON said of it, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// The [`RlsPolicy`] that it is made from, and whose name and expression it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<ObjectId>,
+}
+
+/// `CREATE RLS POLICY name WITH (column type, …) USING (expression)`: which rows may be seen of each table that it is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RlsPolicy {
+    /// Already folded; unique among RLS policies.
+    pub name: String,
+    /// The role that created it.
+    pub owner: ObjectId,
+    /// What a table needs to have it attached.
+    pub columns: Vec<(String, PgType)>,
+    /// Source text of the USING expression, over these columns.
+    pub using: String,
+    /// Under which its names are resolved, whatever the reader's own.
+    pub search_path: Vec<String>,
 }
 
 /// The commands a row policy is for.

@@ -37,15 +37,23 @@ pub fn row_policies<'a>(
         return None;
     }
     let mut rules = RowRules::default();
+    let mut together = Vec::new();
     for (_, policy) in ctx.catalog.row_policies(id) {
         if policy.command.covers(command) && policy.roles.iter().any(|grantee| grantee.includes(&ctx.roles)) {
-            if policy.permissive {
+            if policy.attached.is_some() && !relation.any_rls_policy {
+                together.push(policy);
+            } else if policy.permissive {
                 rules.permissive.push(policy);
             } else {
                 rules.restrictive.push(policy);
             }
         }
     }
+    // All of them must hold; they allow what they do not forbid.
+    if rules.permissive.is_empty() {
+        rules.permissive.extend(together.pop());
+    }
+    rules.restrictive.extend(together);
     // In the order of their names, so that the first failing check is always the same.
     rules.permissive.sort_by(|a, b| a.name.cmp(&b.name));
     rules.restrictive.sort_by(|a, b| a.name.cmp(&b.name));

@@ -831,6 +831,7 @@ fn check_names(head: &CatalogState, next: &CatalogState, changes: &[Change]) -> 
                 Namespace::Relation(_) => ("relation", SqlState::DUPLICATE_TABLE),
                 Namespace::Role => ("role", SqlState::DUPLICATE_OBJECT),
                 Namespace::RowPolicy(_) => ("policy", SqlState::DUPLICATE_OBJECT),
+                Namespace::RlsPolicy => ("RLS policy", SqlState::DUPLICATE_OBJECT),
                 Namespace::MaskingPolicy => ("masking policy", SqlState::DUPLICATE_OBJECT),
                 Namespace::Credential => ("storage credential", SqlState::DUPLICATE_OBJECT),
                 Namespace::Type(_) => ("type", SqlState::DUPLICATE_OBJECT),

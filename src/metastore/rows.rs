@@ -38,6 +38,7 @@ pub(super) fn object_row(
         Body::Relation(_) => "relation",
         Body::Role(_) => "role",
         Body::RowPolicy(_) => "row_policy",
+        Body::RlsPolicy(_) => "rls_policy",
         Body::MaskingPolicy(_) => "masking_policy",
         Body::MaskAttachment(_) => "mask_attachment",
         Body::Credential(_) => "credential",
@@ -86,6 +87,7 @@ pub(super) fn end_ducklake(script: &mut Script, snapshot: SnapshotId, id: Object
         | Body::Database(_)
         | Body::Role(_)
         | Body::RowPolicy(_)
+        | Body::RlsPolicy(_)
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_)
@@ -142,6 +144,7 @@ pub(super) fn put_ducklake(
         Body::Database(_)
         | Body::Role(_)
         | Body::RowPolicy(_)
+        | Body::RlsPolicy(_)
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_)

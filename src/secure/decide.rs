@@ -240,6 +240,7 @@ fn own(who: &Context, id: ObjectId) -> Result<(), Plain> {
         Body::Relation(relation) => format!("must be owner of {} {}", relation.kind_name(), relation.name),
         Body::Schema(schema) => format!("must be owner of schema {}", schema.name),
         Body::Database(database) => format!("must be owner of database {}", database.name),
+        Body::RlsPolicy(policy) => format!("must be owner of RLS policy {}", policy.name),
         Body::MaskingPolicy(policy) => format!("must be owner of masking policy {}", policy.name),
         Body::Type(user_type) => format!("must be owner of {} {}", user_type.kind_name(), user_type.name),
         Body::Tag(tag) => format!("must be owner of tag {}", tag.name),
@@ -274,6 +275,7 @@ fn anything(who: &Context, id: ObjectId, column: Option<i32>) -> Result<(), Plai
         }
         Body::Role(_)
         | Body::RowPolicy(_)
+        | Body::RlsPolicy(_)
         | Body::MaskingPolicy(_)
         | Body::MaskAttachment(_)
         | Body::Credential(_)

@@ -61,6 +61,13 @@ pub enum AlterTableAction {
     RowSecurity(bool),
     /// `FORCE` (true) or `NO FORCE ROW LEVEL SECURITY`: whether row policies hold for the owner as well.
     ForceRowSecurity(bool),
+    /// `ROW LEVEL SECURITY {ON | OFF} [CONJUNCTION TYPE {AND | OR}]`, Redshift's words, for its owner, too.
+    RlsPolicies {
+        /// Whether they are in force.
+        on: bool,
+        /// `OR`: one that is attached is enough. `None`: as before.
+        any: Option<bool>,
+    },
     /// `OWNER TO role`: the new owner, also of the sequences of its identity columns.
     Owner(RoleSpec),
     /// `RENAME TO name`.
@@ -132,7 +139,11 @@ impl AlterTableAction {
     /// Whether it is about who may see what.
     pub(super) fn decides(&self) -> bool {
         let of_masks = matches!(self, Self::AttachMask(_) | Self::DetachMask(_) | Self::Tags { .. });
-        of_masks || matches!(self, Self::RowSecurity(_) | Self::ForceRowSecurity(_) | Self::Owner(_))
+        of_masks
+            || matches!(
+                self,
+                Self::RlsPolicies { .. } | Self::RowSecurity(_) | Self::ForceRowSecurity(_) | Self::Owner(_)
+            )
     }
 }
 
@@ -238,6 +249,17 @@ fn action(c: &mut Cursor<'_>, table: &QualifiedName) -> Result<AlterTableAction,
         AlterTableAction::ForceRowSecurity(true)
     } else if c.words(&["no", "force", "row", "level", "security"]) {
         AlterTableAction::ForceRowSecurity(false)
+    } else if c.words(&["row", "level", "security"]) {
+        let on = c.words(&["on"]);
+        if !on {
+            c.expect_words(&["off"])?;
+        }
+        let typed = c.words(&["conjunction", "type"]);
+        let any = typed && c.words(&["or"]);
+        if typed && !any {
+            c.expect_words(&["and"])?;
+        }
+        AlterTableAction::RlsPolicies { on, any: typed.then_some(any) }
     } else if c.words(&["owner", "to"]) {
         AlterTableAction::Owner(RoleSpec::parse(c)?)
     } else if c.words(&["rename", "to"]) {

@@ -2,8 +2,8 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    AlterType, Command, DropKind, Explain, NewType, Owned, RowChange, SetStatement, SetTags, SetValue, TagMaskChange,
-    TagsOf,
+    AlterType, Command, DropKind, Explain, NewType, Owned, RlsChange, RowChange, SetStatement, SetTags, SetValue,
+    TagMaskChange, TagsOf,
 };
 
 /// What a command does, as far as a transaction's state decides by it.
@@ -67,6 +67,9 @@ impl Command {
             | Self::CreatePolicy(_)
             | Self::AlterPolicy(_)
             | Self::CreateMaskingPolicy(_)
+            | Self::CreateRlsPolicy(_)
+            | Self::AlterRlsPolicy(_)
+            | Self::ChangeRls(_)
             | Self::AttachMask(_)
             | Self::DetachMask(_)
             | Self::CreateTag(_)
@@ -118,6 +121,9 @@ impl Command {
             | Self::CreatePolicy(_)
             | Self::AlterPolicy(_)
             | Self::CreateMaskingPolicy(_)
+            | Self::CreateRlsPolicy(_)
+            | Self::AlterRlsPolicy(_)
+            | Self::ChangeRls(_)
             | Self::AttachMask(_)
             | Self::DetachMask(_)
             | Self::CreateTag(_)
@@ -248,6 +254,10 @@ impl Command {
             Self::CreatePolicy(_) => "CREATE POLICY",
             Self::AlterPolicy(_) => "ALTER POLICY",
             Self::CreateMaskingPolicy(_) => "CREATE MASKING POLICY",
+            Self::CreateRlsPolicy(_) => "CREATE RLS POLICY",
+            Self::AlterRlsPolicy(_) => "ALTER RLS POLICY",
+            Self::ChangeRls(RlsChange { attach: true, .. }) => "ATTACH RLS POLICY",
+            Self::ChangeRls(_) => "DETACH RLS POLICY",
             Self::AttachMask(_) => "ATTACH MASKING POLICY",
             Self::DetachMask(_) => "DETACH MASKING POLICY",
             Self::CreateTag(_) => "CREATE TAG",
@@ -293,6 +303,7 @@ impl DropKind {
             Self::Domain => "DROP DOMAIN",
             Self::Schema => "DROP SCHEMA",
             Self::MaskingPolicy => "DROP MASKING POLICY",
+            Self::RlsPolicy => "DROP RLS POLICY",
             Self::Credential => "DROP STORAGE CREDENTIAL",
             Self::Tag => "DROP TAG",
             Self::Policy(_) => "DROP POLICY",

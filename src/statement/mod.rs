@@ -42,7 +42,9 @@ pub use maintain::{Effort, Maintain, Restore};
 pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
-pub use policy::{AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask};
+pub use policy::{
+    AlterPolicy, AlterRlsPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, CreateRlsPolicy, DetachMask, RlsChange,
+};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner};
 pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
@@ -163,6 +165,12 @@ pub enum Command {
     AlterPolicy(AlterPolicy),
     /// `CREATE [OR REPLACE] MASKING POLICY`, as in Redshift.
     CreateMaskingPolicy(CreateMaskingPolicy),
+    /// `CREATE RLS POLICY`: which rows are seen, without effect until it is attached.
+    CreateRlsPolicy(CreateRlsPolicy),
+    /// `ALTER RLS POLICY`: another expression.
+    AlterRlsPolicy(AlterRlsPolicy),
+    /// `ATTACH` or `DETACH RLS POLICY`.
+    ChangeRls(RlsChange),
     /// `ATTACH MASKING POLICY`: masks a column for a grantee.
     AttachMask(AttachMask),
     /// `DETACH MASKING POLICY`: undoes an ATTACH of the same policy, column and grantee.
@@ -320,6 +328,12 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["reassign"]) {
         return grant::reassign_owned(c);
     }
+    if c.words(&["attach", "rls", "policy"]) {
+        return policy::change_rls(c, true);
+    }
+    if c.words(&["detach", "rls", "policy"]) {
+        return policy::change_rls(c, false);
+    }
     if c.words(&["attach", "masking", "policy"]) {
         return policy::attach(c);
     }
@@ -392,6 +406,9 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let replace = c.words(&["or", "replace"]);
     if c.words(&["masking", "policy"]) {
         return policy::create_masking(c, replace);
+    }
+    if !replace && c.words(&["rls", "policy"]) {
+        return policy::create_rls(c);
     }
     let scoped = c.words(&["local"]) || c.words(&["global"]);
     let temporary = c.words(&["temporary"]) || c.words(&["temp"]);
@@ -505,6 +522,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["policy"]) {
         return policy::alter(c);
     }
+    if c.words(&["rls", "policy"]) {
+        return policy::alter_rls(c);
+    }
     if c.words(&["role"]) || c.words(&["user"]) {
         return role::alter(c);
     }
@@ -551,6 +571,8 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return policy::drop(c);
     } else if c.words(&["masking", "policy"]) {
         DropKind::MaskingPolicy
+    } else if c.words(&["rls", "policy"]) {
+        DropKind::RlsPolicy
     } else if c.words(&["storage", "credential"]) {
         DropKind::Credential
     } else if c.words(&["tag"]) {

@@ -47,6 +47,41 @@ pub struct AlterPolicy {
     pub check: Option<(ast::Expr, String)>,
 }
 
+/// `CREATE RLS POLICY name [WITH (column type, …)] USING (expression)`.
+#[derive(Clone, Debug)]
+pub struct CreateRlsPolicy {
+    /// The policy's name: it is in no schema, and so unique in the whole catalog.
+    pub name: String,
+    /// `IF NOT EXISTS`: a policy of that name stays as it is, with a notice.
+    pub if_not_exists: bool,
+    /// `WITH`: columns of the tables that it is for, and their types.
+    pub columns: Vec<(String, PgType)>,
+    /// Which rows are seen, parsed, and as written.
+    pub using: (ast::Expr, String),
+}
+
+/// `ALTER RLS POLICY name USING (expression)`: for all tables that it is attached to.
+#[derive(Clone, Debug)]
+pub struct AlterRlsPolicy {
+    /// The policy's name.
+    pub name: String,
+    /// Which rows are seen from now on, parsed, and as written.
+    pub using: (ast::Expr, String),
+}
+
+/// `ATTACH RLS POLICY policy ON [TABLE] table, … TO grantee, …`, and `DETACH … FROM …`.
+#[derive(Clone, Debug)]
+pub struct RlsChange {
+    /// The policy's name.
+    pub policy: String,
+    /// The tables, as written: unresolved.
+    pub tables: Vec<QualifiedName>,
+    /// For whom it counts: roles with their members, or PUBLIC.
+    pub grantees: Vec<RoleSpec>,
+    /// False: DETACH.
+    pub attach: bool,
+}
+
 /// `CREATE [OR REPLACE] MASKING POLICY name WITH (argument type, …) USING (expression)`.
 #[derive(Clone, Debug)]
 pub struct CreateMaskingPolicy {
@@ -172,16 +207,47 @@ pub(super) fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }))
 }
 
+pub(super) fn create_rls(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_not_exists = c.if_not_exists();
+    let name = c.ident()?;
+    let columns = if c.words(&["with"]) { c.parenthesized(typed)? } else { Vec::new() };
+    if !c.peek_any(&["using"]) {
+        return Err(c.unsupported_or_unexpected("the alias of a relation: WITH (…)", &["as"]));
+    }
+    c.expect_words(&["using"])?;
+    let using = in_parentheses(c)?;
+    Ok(Command::CreateRlsPolicy(CreateRlsPolicy { name, if_not_exists, columns, using }))
+}
+
+pub(super) fn alter_rls(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let name = c.ident()?;
+    c.expect_words(&["using"])?;
+    Ok(Command::AlterRlsPolicy(AlterRlsPolicy { name, using: in_parentheses(c)? }))
+}
+
+/// After `ATTACH RLS POLICY` or `DETACH RLS POLICY`.
+pub(super) fn change_rls(c: &mut Cursor<'_>, attach: bool) -> Result<Command, SyntaxError> {
+    let policy = c.ident()?;
+    c.expect_words(&["on"])?;
+    let _noise = c.words(&["table"]);
+    let tables = c.list(Cursor::qualified_name)?;
+    c.expect_words(&[if attach { "to" } else { "from" }])?;
+    let grantees = c.list(grantee)?;
+    Ok(Command::ChangeRls(RlsChange { policy, tables, grantees, attach }))
+}
+
+fn typed(c: &mut Cursor<'_>) -> Result<(String, PgType), SyntaxError> {
+    let name = c.ident()?;
+    Ok((name, c.data_type()?))
+}
+
 pub(super) fn create_masking(c: &mut Cursor<'_>, replace: bool) -> Result<Command, SyntaxError> {
     let mut if_not_exists = c.if_not_exists();
     let name = c.ident()?;
     // Redshift writes it after the name.
     if_not_exists |= c.if_not_exists();
     c.expect_words(&["with"])?;
-    let arguments = c.parenthesized(|c| {
-        let name = c.ident()?;
-        Ok((name, c.data_type()?))
-    })?;
+    let arguments = c.parenthesized(typed)?;
     c.expect_words(&["using"])?;
     c.expect_left_parenthesis()?;
     let expression = c.expression()?;

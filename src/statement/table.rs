@@ -228,6 +228,8 @@ pub enum DropKind {
     Schema,
     /// `MASKING POLICY`: `2BP01` while it is attached to a column, even with CASCADE.
     MaskingPolicy,
+    /// `RLS POLICY`: `2BP01` while it is attached to a table, even with CASCADE.
+    RlsPolicy,
     /// `STORAGE CREDENTIAL`: keys for an object store.
     Credential,
     /// `TAG`: `2BP01` while anything has it or follows from it, even with CASCADE.

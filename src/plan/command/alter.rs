@@ -49,8 +49,11 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
     };
     check_kind(old, alter.kind)?;
     let is_policy = |action: &AlterTableAction| {
-        use AlterTableAction::{AttachMask, DetachMask, ForceRowSecurity, RowSecurity, Tags};
-        matches!(action, RowSecurity(_) | ForceRowSecurity(_) | Tags { .. } | AttachMask(_) | DetachMask(_))
+        use AlterTableAction::{AttachMask, DetachMask, ForceRowSecurity, RlsPolicies, RowSecurity, Tags};
+        matches!(
+            action,
+            RlsPolicies { .. } | RowSecurity(_) | ForceRowSecurity(_) | Tags { .. } | AttachMask(_) | DetachMask(_)
+        )
     };
     let of_policies = alter.actions.iter().all(is_policy);
     ddl.need(scope, if of_policies { Right::OwnOr(SECURITY_ADMIN, id) } else { Right::Own(id) });
@@ -97,7 +100,9 @@ struct Altered<'a> {
 impl Altered<'_> {
     fn apply(&mut self, ddl: &mut DdlPlan, action: &AlterTableAction) -> PlanResult<()> {
         match action {
-            AlterTableAction::RowSecurity(_) | AlterTableAction::ForceRowSecurity(_)
+            AlterTableAction::RowSecurity(_)
+            | AlterTableAction::ForceRowSecurity(_)
+            | AlterTableAction::RlsPolicies { .. }
                 if !matches!(self.new.storage, RelationKind::Table(_) | RelationKind::External(_)) =>
             {
                 let message = format!("\"{}\" is not a table", self.new.name);
@@ -105,6 +110,11 @@ impl Altered<'_> {
             }
             AlterTableAction::RowSecurity(on) => self.new.row_security = *on,
             AlterTableAction::ForceRowSecurity(on) => self.new.force_row_security = *on,
+            AlterTableAction::RlsPolicies { on, any } => {
+                ddl.need(self.scope, Right::RightsOf(SECURITY_ADMIN, "say whether RLS policies are in force"));
+                (self.new.row_security, self.new.force_row_security) = (*on, *on);
+                self.new.any_rls_policy = any.unwrap_or(self.new.any_rls_policy);
+            }
             AlterTableAction::Owner(spec) => {
                 let owner = role_id(self.scope, spec)?;
                 ddl.need(self.scope, Right::Member(owner));

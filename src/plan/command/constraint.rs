@@ -184,6 +184,7 @@ impl Constrained<'_> {
             storage: RelationKind::Index(index),
             row_security: false,
             force_row_security: false,
+            any_rls_policy: false,
             comment: None,
             constraints: Vec::new(),
             indexes: Vec::new(),

@@ -218,6 +218,7 @@ pub(in crate::plan) fn copy_from_table(
         }),
         row_security: false,
         force_row_security: false,
+        any_rls_policy: false,
         comment: None,
         constraints: Vec::new(),
         indexes: Vec::new(),

@@ -12,6 +12,7 @@ mod membership;
 mod owned;
 mod policy;
 mod restore;
+mod rls;
 mod role;
 mod schema;
 mod sequence;
@@ -153,6 +154,9 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         Command::CreatePolicy(create) => policy::create(scope, &mut ddl, create)?,
         Command::AlterPolicy(alter) => policy::alter(scope, &mut ddl, alter)?,
         Command::CreateMaskingPolicy(create) => policy::create_masking(scope, &mut ddl, create)?,
+        Command::CreateRlsPolicy(create) => rls::create(scope, &mut ddl, create)?,
+        Command::AlterRlsPolicy(alter) => rls::alter(scope, &mut ddl, alter)?,
+        Command::ChangeRls(change) => rls::change(scope, &mut ddl, change)?,
         Command::AttachMask(attach) => policy::attach(scope, &mut ddl, attach)?,
         Command::DetachMask(detach) => policy::detach(scope, &mut ddl, detach)?,
         Command::CreateTag(create) => tag::create(scope, &mut ddl, create)?,

@@ -62,6 +62,7 @@ fn reassign(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, to: Objec
                 let old = std::mem::replace(&mut user_type.owner, to);
                 hand_over(&mut user_type.acl, old);
             }
+            Body::RlsPolicy(policy) => policy.owner = to,
             Body::MaskingPolicy(policy) => policy.owner = to,
             Body::Credential(credential) => credential.owner = to,
             Body::Tag(tag) => {
@@ -150,7 +151,8 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
                 }
                 continue;
             }
-            Body::MaskingPolicy(_)
+            Body::RlsPolicy(_)
+            | Body::MaskingPolicy(_)
             | Body::MaskAttachment(_)
             | Body::Credential(_)
             | Body::TagAssignment(_)

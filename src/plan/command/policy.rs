@@ -7,6 +7,7 @@ use sqlparser::ast::{self, Visit, Visitor};
 
 use super::super::policy::{boolean, mask_expression, refuse, schema_of};
 use super::super::{PlanResult, Right, Scope};
+use super::rls::refuse_attached;
 use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
@@ -54,6 +55,7 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
         check: create.check.as_ref().map(|(_, source)| source.clone()),
         search_path: scope.path_names(),
         comment: None,
+        attached: None,
     };
     let id = ddl.new_id(scope);
     ddl.put(id, Body::RowPolicy(policy));
@@ -71,6 +73,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> Pl
     };
     let policy_id = scope.catalog().find(Namespace::RowPolicy(id), &alter.name).ok_or_else(missing)?;
     let (_, old) = scope.catalog().row_policies(id).find(|(found, _)| *found == policy_id).ok_or_else(missing)?;
+    refuse_attached(scope, policy_id)?;
     let mut new = old.clone();
     if let Some(name) = &alter.rename_to {
         new.name.clone_from(name);
@@ -95,7 +98,7 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> Pl
 
 /// A row policy tells of the columns that it reads by the rows that it lets through: to him who makes it, if it counts for him.
 /// `0A000` if one of them is masked for him; if the table is not his, he needs the right to read them.
-fn may_tell(
+pub(super) fn may_tell(
     scope: &Scope,
     ddl: &mut DdlPlan,
     (id, table): (ObjectId, &Relation),
@@ -140,7 +143,7 @@ fn names_in(parsed: &ast::Expr, table: &str) -> BTreeSet<String> {
     names.0
 }
 
-fn table<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
+pub(super) fn table<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(ObjectId, &'a Relation)> {
     let (id, found) = relation(scope, name)?;
     match found.storage {
         RelationKind::Table(_) | RelationKind::External(_) => Ok((id, found)),

@@ -276,6 +276,7 @@ fn dependency(
         }
         Body::MaskAttachment(attachment) => (attachment.grantee == Grantee::Role(role))
             .then(|| format!("target of a masking policy on {}", scope.ctx.display_name(attachment.relation))),
+        Body::RlsPolicy(policy) => (policy.owner == role).then(|| format!("owner of RLS policy {}", policy.name)),
         Body::MaskingPolicy(policy) => {
             (policy.owner == role).then(|| format!("owner of masking policy {}", policy.name))
         }

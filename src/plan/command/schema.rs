@@ -64,6 +64,7 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, (id, old): (ObjectId, &Schema), name
                 _ => None,
             },
             Body::RowPolicy(policy) => Some(&mut policy.search_path),
+            Body::RlsPolicy(policy) => Some(&mut policy.search_path),
             Body::MaskingPolicy(policy) => Some(&mut policy.search_path),
             Body::Type(_) | Body::MaskAttachment(_) => None,
             Body::Role(_)
@@ -84,6 +85,7 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, (id, old): (ObjectId, &Schema), name
             let what = match &body {
                 Body::Relation(relation) => format!("{} \"{}\"", relation.kind_name(), relation.name),
                 Body::RowPolicy(policy) => format!("policy \"{}\"", policy.name),
+                Body::RlsPolicy(policy) => format!("RLS policy \"{}\"", policy.name),
                 Body::MaskingPolicy(policy) => format!("masking policy \"{}\"", policy.name),
                 _ => "another object".to_owned(),
             };

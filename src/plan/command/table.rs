@@ -8,6 +8,7 @@ use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
 use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
 use super::layout::lay_out;
+use super::rls::refuse_attached;
 use super::sequence;
 use super::{DdlPlan, column, relation, reserved, role_id, undefined_role};
 use crate::catalog::{
@@ -139,6 +140,7 @@ pub(super) fn new_relation(
         storage,
         row_security: false,
         force_row_security: false,
+        any_rls_policy: false,
         comment: None,
         constraints: Vec::new(),
         indexes: Vec::new(),
@@ -533,6 +535,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                 })
             }
             DropKind::Schema => scope.catalog().schema_id(&name.name).ok_or_else(|| undefined_schema(&name.name)),
+            DropKind::RlsPolicy => named(scope, Namespace::RlsPolicy, "RLS policy", &name.name),
             DropKind::MaskingPolicy => named(scope, Namespace::MaskingPolicy, "masking policy", &name.name),
             DropKind::Tag => named(scope, Namespace::Tag, "tag", &name.name),
             DropKind::Credential => named(scope, Namespace::Credential, "storage credential", &name.name),
@@ -553,8 +556,10 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
         match found {
             Ok(id) => {
                 match &drop.kind {
-                    DropKind::Policy(_) => {}
-                    DropKind::MaskingPolicy | DropKind::Tag => ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id)),
+                    DropKind::Policy(_) => refuse_attached(scope, id)?,
+                    DropKind::RlsPolicy | DropKind::MaskingPolicy | DropKind::Tag => {
+                        ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id))
+                    }
                     DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
                     DropKind::Table
                     | DropKind::ExternalTable
@@ -782,7 +787,11 @@ fn depends(scope: &Scope, body: &Body, gone: &BTreeSet<ObjectId>) -> bool {
         Body::TagMask(mask) => gone.contains(&mask.tag) || mask.policy.is_some_and(|policy| gone.contains(&policy)),
         Body::TagGrant(grant) => grant.condition.iter().any(|(tag, _)| gone.contains(tag)),
         Body::TagAssignment(assignment) => gone.contains(&assignment.tag),
-        Body::RowPolicy(policy) => policy_reads(scope, policy, &|id| gone.contains(&id)),
+        Body::RowPolicy(policy) => {
+            let is_attached = policy.attached.is_some_and(|attached| gone.contains(&attached));
+            is_attached || policy_reads(scope, policy, &|id| gone.contains(&id))
+        }
+        Body::RlsPolicy(policy) => policy.columns.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id)),
         Body::MaskingPolicy(policy) => {
             policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id))
         }
@@ -800,6 +809,7 @@ fn is_policy(body: &Body) -> bool {
         body,
         Body::MaskAttachment(_)
             | Body::RowPolicy(_)
+            | Body::RlsPolicy(_)
             | Body::MaskingPolicy(_)
             | Body::TagMask(_)
             | Body::TagGrant(_)
@@ -825,6 +835,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
     let name = drop.names.first().map(|name| name.name.clone()).unwrap_or_default();
     let kind = match &drop.kind {
         DropKind::Schema => "schema",
+        DropKind::RlsPolicy => "RLS policy",
         DropKind::MaskingPolicy => "masking policy",
         DropKind::Tag => "tag",
         DropKind::View => "view",
@@ -837,6 +848,10 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         Some(Body::Relation(relation)) => {
             format!("{} {} depends on {kind} {name}", relation.kind_name(), scope.ctx.display_name(by))
         }
+        Some(Body::RowPolicy(policy)) if matches!(drop.kind, DropKind::RlsPolicy) => {
+            format!("it is attached to {}", scope.ctx.display_name(policy.relation))
+        }
+        Some(Body::RlsPolicy(policy)) => format!("RLS policy {} depends on it", policy.name),
         Some(Body::MaskingPolicy(policy)) => format!("masking policy {} depends on it", policy.name),
         Some(Body::Type(user_type)) if user_type.as_composite().is_some() => {
             format!("composite type {} depends on {kind} {name}", user_type.name)
@@ -861,7 +876,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         _ => "an object depends on it".to_owned(),
     };
     let composite = |body: &Body| matches!(body, Body::Type(user_type) if user_type.as_composite().is_some());
-    let hint = if matches!(drop.kind, DropKind::MaskingPolicy) {
+    let hint = if matches!(drop.kind, DropKind::MaskingPolicy | DropKind::RlsPolicy) {
         "Detach it first."
     } else if drop.kind == DropKind::Tag {
         "Unset it, detach its policies and revoke its privileges first."

@@ -506,6 +506,9 @@ pub(super) fn named_by(scope: &Scope, id: ObjectId, gone: &BTreeSet<ObjectId>) -
                 let mut texts = policy.using.iter().chain(&policy.check);
                 texts.any(|text| under(&policy.search_path, text)).then(|| format!("policy {}", policy.name))
             }
+            Body::RlsPolicy(policy) => {
+                under(&policy.search_path, &policy.using).then(|| format!("RLS policy {}", policy.name))
+            }
             Body::MaskingPolicy(policy) => {
                 under(&policy.search_path, &policy.expression).then(|| format!("masking policy {}", policy.name))
             }
@@ -605,6 +608,13 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
             let mut policy = policy.clone();
             policy.arguments.iter_mut().for_each(|(_, pg)| refresh(pg));
             ddl.put(entry.id, Body::MaskingPolicy(policy));
+        }
+        if let Body::RlsPolicy(policy) = &entry.body
+            && policy.columns.iter().any(|(_, pg)| pg.objects().contains(&id))
+        {
+            let mut policy = policy.clone();
+            policy.columns.iter_mut().for_each(|(_, pg)| refresh(pg));
+            ddl.put(entry.id, Body::RlsPolicy(policy));
         }
     }
     for (other, user_type) in scope.catalog().user_types() {

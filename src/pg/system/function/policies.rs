@@ -92,7 +92,7 @@ fn references(ctx: &Context, wanted: Option<&Value>) -> Vec<Reference> {
         let schema = ctx.catalog.schema(relation.schema).map(|schema| schema.name.clone()).unwrap_or_default();
         for (_, policy) in ctx.catalog.row_policies(id) {
             found.push(Reference {
-                kind: "ROW POLICY",
+                kind: if policy.attached.is_some() { "RLS POLICY" } else { "ROW POLICY" },
                 policy: policy.name.clone(),
                 schema: Some(schema.clone()),
                 relation: Some(relation.name.clone()),
@@ -252,7 +252,11 @@ fn rows(who: &Context, id: ObjectId, may_know: bool, found: &mut Vec<Effective>)
         let parts = parts.into_iter().filter_map(|(word, text)| Some(format!("{word} ({})", text.as_ref()?)));
         let counting = policy.roles.iter().filter(|grantee| grantee.includes(&who.roles));
         found.push(Effective {
-            kind: if policy.permissive { "PERMISSIVE ROW POLICY" } else { "RESTRICTIVE ROW POLICY" },
+            kind: match (policy.attached, policy.permissive) {
+                (Some(_), _) => "RLS POLICY",
+                (None, true) => "PERMISSIVE ROW POLICY",
+                (None, false) => "RESTRICTIVE ROW POLICY",
+            },
             policy: Some(policy.name.clone()),
             command: Some(policy.command.keyword()),
             attached_to: Some(names(who, counting)),
