@@ -169,7 +169,9 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
             (Ok(given), wanted) if given == *wanted && source != target => {
                 let mut metadata = cast.field.metadata().clone();
                 metadata.insert(TYPE_KEY.to_owned(), target.to_string());
-                let field = Arc::new(cast.field.as_ref().clone().with_metadata(metadata));
+                // The engine's physical cast is as nullable as its field, whatever is cast.
+                let nullable = cast.expr.nullable(schema)?;
+                let field = Arc::new(cast.field.as_ref().clone().with_metadata(metadata).with_nullable(nullable));
                 Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, field)))
             }
             _ => Transformed::no(Expr::Cast(cast)),

@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 
 /// Names and types of each table's columns.
-pub(super) const COLUMNS: [(&str, &str); 9] = [
+pub(super) const COLUMNS: [(&str, &str); 10] = [
     ("id", "int"),
     ("g", "int"),
     ("n", "int"),
@@ -14,6 +14,7 @@ pub(super) const COLUMNS: [(&str, &str); 9] = [
     ("f", "double precision"),
     ("d", "date"),
     ("o", "boolean"),
+    ("j", "jsonb"),
     ("note", "text"),
 ];
 
@@ -25,6 +26,7 @@ enum Kind {
     Numeric,
     Date,
     Bool,
+    Json,
 }
 
 /// Expressions: of which kind, whether they may fail, and their text. In braces columns, or expressions if in capitals.
@@ -43,6 +45,9 @@ const EXPRESSIONS: &[(Kind, bool, &str)] = &[
     (Kind::Text, false, "({TEXT} || '{k}')"),
     (Kind::Text, false, "({INT})::text"),
     (Kind::Text, false, "({date})::text"),
+    (Kind::Text, false, "({json})::text"),
+    (Kind::Text, false, "left(({json})::text, 12)"),
+    (Kind::Json, false, "nullif({json}, '1')"),
     (Kind::Text, true, "chr({int})"),
     (Kind::Text, true, "('a' ~ {text})::text"),
     (Kind::Text, false, "coalesce({TEXT}, 'none')"),
@@ -337,6 +342,7 @@ impl Queries {
                 "TEXT" => written.push_str(&self.expression(Kind::Text, aliases, depth)),
                 "float" => written.push_str(&self.column(Kind::Float, aliases)),
                 "numeric" => written.push_str(&self.column(Kind::Numeric, aliases)),
+                "json" => written.push_str(&self.column(Kind::Json, aliases)),
                 "date" => written.push_str(&self.column(Kind::Date, aliases)),
                 other => panic!("{other}"),
             }
@@ -402,6 +408,7 @@ impl Queries {
             Kind::Float => (*self.one(&["0.5::float8", "'NaN'::float8", "2::float8"])).to_owned(),
             Kind::Numeric => (*self.one(&["1.5", "0.00", "-3.25"])).to_owned(),
             Kind::Date => (*self.one(&["DATE '2013-05-05'", "DATE '1999-12-31'"])).to_owned(),
+            Kind::Json => "'1'::jsonb".to_owned(),
             Kind::Bool => (*self.one(&["true", "false"])).to_owned(),
         }
     }
@@ -414,6 +421,7 @@ fn kind_of(column: &str) -> Kind {
         "f" => Kind::Float,
         "d" => Kind::Date,
         "o" => Kind::Bool,
+        "j" => Kind::Json,
         _ => Kind::Text,
     }
 }

@@ -30,15 +30,48 @@ const POLICIES: [&str; 13] = [
     "true",
 ];
 
-/// Masks of each column; `{v}` is its value and `{g}` that of the column `g`.
-const MASKS: [(&str, &[&str]); 6] = [
+/// Masks of each column; `{v}` is its value and `{g}` that of the column `g`. Before a colon: of a part of its value.
+const MASKS: [(&str, &[&str]); 8] = [
     ("n", &["NULL::int", "0", "{v} % 2", "CASE WHEN {g} = 1 THEN {v} END", "CASE WHEN {v} > 2 THEN 9 ELSE 1 END"]),
     ("t", &["'***'", "left({v}, 1)", "md5({v})", "NULL::text", "CASE WHEN {g} = 2 THEN {v} ELSE 'hidden' END"]),
     ("x", &["round({v})", "NULL::numeric(12,2)", "0.00"]),
     ("f", &["NULL::float8", "CASE WHEN {g} < 3 THEN {v} ELSE 0.5 END"]),
     ("d", &["date_trunc('year', {v})::date", "NULL::date", "DATE '2000-01-01'"]),
     ("o", &["NULL::boolean", "false", "{v} IS NULL"]),
+    (
+        "j",
+        &[
+            "a.b: NULL::jsonb",
+            "a.b: CASE WHEN {g} = 1 THEN {v} END",
+            "a.b: CASE WHEN {v} = '5' THEN '1'::jsonb ELSE {v} END",
+            "a: '2'::jsonb",
+        ],
+    ),
+    ("j", &["c: NULL::jsonb", "c: '0'::jsonb", "c: CASE WHEN {v} IS NULL THEN '1'::jsonb ELSE '7'::jsonb END"]),
 ];
+
+/// Values of `j`, and such as have no parts.
+const DOCUMENTS: &[&str] = &[
+    r#"'{"a": {"b": 5, "z": 1}, "c": 2}'"#,
+    r#"'{"a": {"b": 6}, "c": 2}'"#,
+    r#"'{"a": {"b": {"c": 5}}, "c": 3}'"#,
+    r#"'{"a": {"z": 1}}'"#,
+    r#"'{"a": [{"b": 5}], "c": "x"}'"#,
+    r#"'{"a": [{"b": 6}], "c": [3]}'"#,
+    r#"'[{"a": {"b": 5}}]'"#,
+    r#"'{"x": {"a": {"b": 6}}}'"#,
+];
+const OTHER_DOCUMENTS: &[&str] = &[r#"'"a"'"#, "'5'", "'null'", r#"'{"a": "b5", "c": null}'"#, r#"'{"a": null}'"#];
+
+/// The SQL of a document with something else in one part; what is no object on the way there becomes null.
+fn with_part(document: &str, path: &[&str], part: &str) -> String {
+    let Some((step, rest)) = path.split_first() else { return format!("coalesce({part}, 'null'::jsonb)") };
+    let inner = with_part(&format!("({document} -> '{step}')"), rest, part);
+    format!(
+        "(CASE WHEN jsonb_typeof({document}) <> 'object' THEN 'null'::jsonb
+          WHEN {document} ? '{step}' THEN jsonb_set({document}, '{{{step}}}', {inner}) ELSE {document} END)"
+    )
+}
 
 /// The types of `COLUMNS`, by name.
 fn type_of(column: &str) -> &'static str {
@@ -52,6 +85,8 @@ struct Policy {
 
 struct Mask {
     column: &'static str,
+    /// Of the column's value, with points between its steps; empty: all.
+    path: &'static str,
     text: &'static str,
     /// Attached to a tag of the column; else to the column.
     by_tag: bool,
@@ -212,7 +247,7 @@ impl World {
         format!(
             "CREATE VIEW v1 WITH (security_invoker = true) AS SELECT {columns} FROM {second} WHERE n IS NOT NULL;
              CREATE VIEW lookup_all AS SELECT g AS id, g, 1 AS n, name AS t, 1.25::numeric(12,2) AS x, 0.5::float8 AS f,
-                DATE '2010-10-10' AS d, ok AS o, name AS note FROM lookup;
+                DATE '2010-10-10' AS d, ok AS o, '[1]'::jsonb AS j, name AS note FROM lookup;
              GRANT SELECT ON lookup TO keeper;
              SET ROLE keeper;
              CREATE VIEW v0 AS SELECT {columns} FROM {first} WHERE id % 5 <> 0;
@@ -225,7 +260,7 @@ impl fmt::Display for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for table in &self.tables {
             let masks: Vec<String> =
-                table.masks.iter().map(|mask| format!("{} = {}", mask.column, mask.text)).collect();
+                table.masks.iter().map(|mask| format!("{}.{} = {}", mask.column, mask.path, mask.text)).collect();
             writeln!(f, "{} {:?} where {}; {}", table.name, table.storage, table.condition(), masks.join(", "))?;
         }
         Ok(())
@@ -253,7 +288,9 @@ impl Table {
         let masks = MASKS.iter().filter(|_| random.random_bool(0.35)).collect::<Vec<_>>();
         let mut mask = |(column, texts): &(&'static str, &'static [&'static str])| {
             let text = *texts.choose(random).unwrap();
-            Mask { column, text, by_tag: !text.contains("{g}") && random.random_bool(0.5) }
+            let (path, text) = text.split_once(": ").unwrap_or(("", text));
+            let by_tag = path.is_empty() && !text.contains("{g}") && random.random_bool(0.5);
+            Mask { column, path, text, by_tag }
         };
         let masks = masks.into_iter().map(&mut mask).collect();
         let secured = !policies.is_empty() && random.random_bool(0.9);
@@ -321,6 +358,7 @@ impl Table {
                 &["'1700-01-01'", "'2200-12-31'"],
                 random,
             ),
+            "j" => one(DOCUMENTS, OTHER_DOCUMENTS, random),
             "o" => one(&["true", "false"], &["true", "false"], random),
             _ => one(&["'note'", "'other'"], &["''"], random),
         }
@@ -334,6 +372,9 @@ impl Table {
             if (hidden && random.random_bool(0.7)) || (masked && random.random_bool(0.4)) {
                 let extreme = random.random_bool(0.6);
                 row[index] = match *column {
+                    "j" if random.random_bool(0.3) => {
+                        format!("'{{\"a\": {{\"b\": \"{CANARY}\"}}, \"c\": {}}}'", random.random_range(0..9))
+                    }
                     "t" | "note" if random.random_bool(0.3) => format!("'{CANARY}{}'", random.random_range(0..1000)),
                     _ => self.value(column, extreme, random),
                 };
@@ -399,9 +440,17 @@ impl Table {
         run(oracle, &format!("INSERT INTO {} VALUES {}", self.name, values.join(", "))).await;
         let columns: Vec<String> = COLUMNS
             .iter()
-            .map(|(column, kind)| match self.masks.iter().find(|mask| mask.column == *column) {
-                Some(mask) => format!("({})::{kind}", mask.text.replace("{v}", column).replace("{g}", "g")),
-                None => (*column).to_owned(),
+            .map(|(column, kind)| {
+                let own = self.masks.iter().filter(|mask| mask.column == *column);
+                own.fold((*column).to_owned(), |shown, mask| {
+                    let steps: Vec<&str> = mask.path.split('.').filter(|step| !step.is_empty()).collect();
+                    let value = steps.iter().fold((*column).to_owned(), |value, step| format!("({value} -> '{step}')"));
+                    let masked = mask.text.replace("{v}", &value).replace("{g}", "g");
+                    if steps.is_empty() {
+                        return format!("({masked})::{kind}");
+                    }
+                    format!("CASE WHEN {shown} IS NOT NULL THEN {} END", with_part(&shown, &steps, &masked))
+                })
             })
             .collect();
         let sql = format!(
@@ -446,11 +495,12 @@ impl Table {
         }
         for mask in &self.masks {
             let column = mask.column;
-            let policy = format!("m_{name}_{column}");
+            let policy = format!("m_{name}_{column}_{}", mask.path.replace('.', "_"));
+            let masked = if mask.path.is_empty() { column.to_owned() } else { format!("{column}.{}", mask.path) };
             let kind = type_of(column);
             let text = mask.text.replace("{v}", "v").replace("{g}", "w");
             let (inputs, using) = if mask.text.contains("{g}") {
-                (format!("v {kind}, w int"), format!(" USING ({column}, g)"))
+                (format!("v {kind}, w int"), format!(" USING ({masked}, g)"))
             } else {
                 (format!("v {kind}"), String::new())
             };
@@ -468,7 +518,7 @@ impl Table {
             }
             run(client, &format!("DROP MASKING POLICY IF EXISTS {policy} CASCADE")).await;
             run(client, &format!("CREATE MASKING POLICY {policy} WITH ({inputs}) USING ({text})")).await;
-            run(client, &format!("ATTACH MASKING POLICY {policy} ON {name} ({column}){using} TO PUBLIC")).await;
+            run(client, &format!("ATTACH MASKING POLICY {policy} ON {name} ({masked}){using} TO PUBLIC")).await;
         }
     }
 
@@ -480,6 +530,7 @@ impl Table {
                 let bare = value.trim_matches('\'');
                 match *kind {
                     "text" | "date" => format!("\"{name}\": \"{bare}\""),
+                    "jsonb" => format!("\"{name}\": {}", serde_json::Value::from(bare)),
                     _ => format!("\"{name}\": {bare}"),
                 }
             });
