@@ -543,12 +543,13 @@ impl Body {
                 *role = id(*role);
             }
         };
-        let map_acl = |acl: &mut Option<Acl>| {
-            for item in acl.iter_mut().flat_map(|acl| acl.0.iter_mut()) {
-                item.grantor = id(item.grantor);
+        let map_items = |acl: &mut Acl| {
+            for item in &mut acl.0 {
+                map(&mut item.grantor);
                 map_grantee(&mut item.grantee);
             }
         };
+        let map_acl = |acl: &mut Option<Acl>| acl.iter_mut().for_each(map_items);
         let map_type = |pg: &mut PgType| {
             pg.change_made(&mut |made| match made {
                 PgType::Enum(of) => map(&mut Arc::make_mut(of).id),
@@ -590,10 +591,7 @@ impl Body {
                 }
                 for defaults in &mut role.default_privileges {
                     defaults.schema.iter_mut().for_each(map);
-                    for item in &mut defaults.acl.0 {
-                        map(&mut item.grantor);
-                        map_grantee(&mut item.grantee);
-                    }
+                    map_items(&mut defaults.acl);
                 }
             }
             Self::RowPolicy(policy) => {
@@ -601,13 +599,12 @@ impl Body {
                 policy.roles.iter_mut().for_each(map_grantee);
                 policy.attached.iter_mut().for_each(map);
             }
-            Self::RlsPolicy(policy) => {
-                map(&mut policy.owner);
-                policy.columns.iter_mut().for_each(|(_, pg)| map_type(pg));
-            }
-            Self::MaskingPolicy(policy) => {
-                map(&mut policy.owner);
-                policy.arguments.iter_mut().for_each(|(_, pg)| map_type(pg));
+            Self::RlsPolicy(RlsPolicy { owner, columns: typed, .. })
+            | Self::MaskingPolicy(MaskingPolicy { owner, arguments: typed, .. }) => {
+                map(owner);
+                for (_, pg) in typed {
+                    map_type(pg);
+                }
             }
             Self::MaskAttachment(attachment) => {
                 map(&mut attachment.relation);
@@ -660,8 +657,10 @@ impl Body {
         match self {
             Self::Relation(relation) => relation.columns.iter().flat_map(Column::types).collect(),
             Self::Type(user_type) => user_type.over().flat_map(PgType::objects).collect(),
-            Self::MaskingPolicy(policy) => policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).collect(),
-            Self::RlsPolicy(policy) => policy.columns.iter().flat_map(|(_, pg)| pg.objects()).collect(),
+            Self::RlsPolicy(RlsPolicy { columns: typed, .. })
+            | Self::MaskingPolicy(MaskingPolicy { arguments: typed, .. }) => {
+                typed.iter().flat_map(|(_, pg)| pg.objects()).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -251,7 +251,7 @@ pub fn attachments<'a>(
             }
         }
         let best = candidates.into_values().map(best).collect::<Result<Vec<_>, Ambiguous>>();
-        let counting = best.and_then(outermost);
+        let counting = best.and_then(|parts| outermost(&parts));
         let ambiguous = |_| MaskError::Ambiguous { relation: relation.name.clone(), column: column.name.clone() };
         chosen.extend(counting.map_err(ambiguous)?);
     }
@@ -286,7 +286,7 @@ fn best(mut candidates: Vec<Candidate<'_>>) -> Result<Candidate<'_>, Ambiguous> 
 
 /// Of masks of different parts of a column those that count. The mask of what another part is in hides that part, too, and must
 /// be of the higher priority; only what is shown as it is may have masks in it.
-fn outermost(parts: Vec<Candidate<'_>>) -> Result<Vec<Attached<'_>>, Ambiguous> {
+fn outermost<'a>(parts: &[Candidate<'a>]) -> Result<Vec<Attached<'a>>, Ambiguous> {
     let mut counting = Vec::with_capacity(parts.len());
     for (place, part) in parts.iter().enumerate() {
         let mut counts = true;
@@ -295,10 +295,10 @@ fn outermost(parts: Vec<Candidate<'_>>) -> Result<Vec<Attached<'_>>, Ambiguous> 
                 continue;
             }
             if part.found.path.starts_with(other.found.path) {
-                counts &= !hides(other.found.shown, other.rank(), part.rank())?;
+                counts &= !hides(other.found.shown, &other.rank(), &part.rank())?;
             } else if other.found.path.starts_with(part.found.path) {
                 // Shown as it is, but for what is masked in it.
-                counts &= hides(part.found.shown, part.rank(), other.rank())?;
+                counts &= hides(part.found.shown, &part.rank(), &other.rank())?;
             }
         }
         if counts {
@@ -309,8 +309,8 @@ fn outermost(parts: Vec<Candidate<'_>>) -> Result<Vec<Attached<'_>>, Ambiguous> 
 }
 
 /// Whether of two masks, one of a part within that of the other, the outer one decides; false: the inner one.
-fn hides<T: Ord>(outer: Shown, rank: T, inner: T) -> Result<bool, Ambiguous> {
-    match rank.cmp(&inner) {
+fn hides<T: Ord>(outer: Shown, rank: &T, inner: &T) -> Result<bool, Ambiguous> {
+    match rank.cmp(inner) {
         Ordering::Greater => Ok(true),
         Ordering::Less if outer == Shown::Raw => Ok(false),
         Ordering::Less | Ordering::Equal => Err(Ambiguous),
@@ -325,7 +325,7 @@ pub fn contradict(one: &MaskAttachment, other: &MaskAttachment) -> bool {
     outer.column == inner.column
         && outer.path != inner.path
         && inner.path.starts_with(&outer.path)
-        && hides(shown(outer), outer.priority, inner.priority).is_err()
+        && hides(shown(outer), &outer.priority, &inner.priority).is_err()
 }
 
 /// A generated column that nobody thought of shows nothing of what a tag hides. (Who attaches a mask to a column must mask

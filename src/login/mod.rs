@@ -15,7 +15,7 @@ use tokio::sync::watch;
 pub use file::{Listed, read_maps, read_rules};
 pub use ldap::{Directory, LdapError};
 pub use map::{Mapping, UserMaps};
-pub use oauth::{Issuer, Issuers, OAuthError};
+pub use oauth::{Issuer, Issuers, OAuthError, TokenHolder};
 pub use rule::{CertificateCheck, CertificateName, Connection, Method, Rule, Subject};
 
 /// Without a file: passwords from everywhere, and the user of the operating system over the socket in the file system.

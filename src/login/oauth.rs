@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -53,10 +53,21 @@ pub struct Issuer {
     claim: String,
     /// `client_id`: the only client whose tokens count, if it is given.
     client: Option<String>,
+    /// `end_session=1`: a session ends with the token that it began with.
+    end_session: bool,
     /// `cafile`: PEM file with the authorities that are believed; `None`: those of the operating system.
     authorities: Option<PathBuf>,
     /// Asks the issuer.
     http: reqwest::Client,
+}
+
+/// Who has a token.
+#[derive(Debug)]
+pub struct TokenHolder {
+    /// In the issuer's words.
+    pub identity: String,
+    /// When his session is to end; `None`: when he likes.
+    pub until: Option<SystemTime>,
 }
 
 /// Why a token is not enough. Whoever sent it is not told.
@@ -85,6 +96,11 @@ impl Issuer {
         https(&url)?;
         let authorities = options.take("cafile").map(PathBuf::from);
         let tls = client_config(authorities.as_deref()).map_err(|error| format!("invalid cafile: {error}"))?;
+        let end_session = match options.take("end_session").as_deref() {
+            None | Some("0") => false,
+            Some("1") => true,
+            Some(other) => return Err(format!("invalid end_session value: \"{other}\"")),
+        };
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -97,6 +113,7 @@ impl Issuer {
             audience: options.required("oauth", "audience")?,
             claim: options.take("subject_claim").unwrap_or_else(|| "sub".to_owned()),
             client: options.take("client_id"),
+            end_session,
             authorities,
             http,
         })
@@ -193,8 +210,8 @@ struct Configuration {
 }
 
 impl Issuers {
-    /// Who has a token, in the issuer's words.
-    pub async fn identity(&self, issuer: &Issuer, token: &str) -> Result<String, OAuthError> {
+    /// Who has a token.
+    pub async fn holder(&self, issuer: &Issuer, token: &str) -> Result<TokenHolder, OAuthError> {
         let header = decode_header(token).map_err(OAuthError::Invalid)?;
         if !ALGORITHMS.contains(&header.alg) {
             return Err(OAuthError::Key);
@@ -229,7 +246,16 @@ impl Issuers {
             return Err(missing("client_id"));
         }
         let identity = text(&issuer.claim).filter(|identity| !identity.is_empty());
-        identity.map(ToOwned::to_owned).ok_or_else(|| missing(&issuer.claim))
+        let identity = identity.ok_or_else(|| missing(&issuer.claim))?.to_owned();
+        let until = if issuer.end_session {
+            let seconds = claims.get("exp").and_then(Value::as_f64).ok_or_else(|| missing("exp"))?;
+            let until = Duration::try_from_secs_f64(seconds).ok().and_then(|since| UNIX_EPOCH.checked_add(since));
+            // By our clock alone: there would be no session.
+            Some(until.filter(|until| *until > SystemTime::now()).ok_or_else(|| missing("exp"))?)
+        } else {
+            None
+        };
+        Ok(TokenHolder { identity, until })
     }
 
     fn keys(&self, issuer: &Issuer) -> Arc<Keys> {

@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub(super) server: Arc<Server>,
     pub(super) link: Link,
     pub(super) session: Session,
+    /// When it ends, whatever the client says; `None`: when he likes.
+    until: Option<Instant>,
     pid: i32,
     key: Vec<u8>,
     cancel: watch::Receiver<u64>,
@@ -50,10 +52,16 @@ impl Drop for Place {
 }
 
 impl Connection {
-    pub(super) fn new(server: Arc<Server>, link: Link, session: Session, pid: i32, key: Vec<u8>) -> Self {
+    pub(super) fn new(
+        server: Arc<Server>,
+        link: Link,
+        (session, until): (Session, Option<Instant>),
+        pid: i32,
+        key: Vec<u8>,
+    ) -> Self {
         let (_none, cancel) = watch::channel(0);
         let reported = session.reported();
-        Self { server, link, session, pid, key, cancel, reported, skipping: false }
+        Self { server, link, session, until, pid, key, cancel, reported, skipping: false }
     }
 
     /// Speaks until the client goes, breaks the protocol, or the server stops.
@@ -134,7 +142,8 @@ impl Connection {
         }
     }
 
-    /// Waits for a message; ends the connection on shutdown or when a transaction is idle for too long.
+    /// Waits for a message; ends the connection on shutdown, when the client's token has expired or when a transaction is idle for
+    /// too long.
     async fn next_message(&mut self) -> Result<Result<Message, SqlError>, Fault> {
         let idle = self.session.settings().idle_in_transaction_timeout();
         let idle = idle.filter(|_| self.session.status() != crate::session::TransactionStatus::Idle);
@@ -144,9 +153,21 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        let until = self.until;
+        let expired = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         let fatal = |code: SqlState, message: &str| Fault::Fatal(Plain::new(code, message).into());
         tokio::select! {
             biased;
+            // Also if there is a message.
+            () = expired => {
+                let error = Plain::new(SqlState::INVALID_AUTHORIZATION, "terminating connection because the token has expired");
+                Err(Fault::Fatal(error.hint("Connect again with a new token.").into()))
+            }
             message = self.link.next(usize::MAX) => message,
             () = self.server.shutdown.cancelled() => {
                 Err(fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"))

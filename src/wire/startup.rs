@@ -1,7 +1,7 @@
 //! From an accepted socket to a session: encryption, start-up packet, authentication, first parameters.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use super::authenticate::{Authenticated, Client, Peer, asks_for_password, authenticate};
 use super::connection::Connection;
@@ -208,6 +208,8 @@ fn parameters(version: i32, mut reader: Reader<'_>) -> Result<Startup, SqlError>
 /// A user who is in, before the first ReadyForQuery.
 struct LoggedIn {
     session: Session,
+    /// When it is to end; `None`: when the client likes.
+    until: Option<SystemTime>,
     pid: i32,
     key: Vec<u8>,
 }
@@ -257,7 +259,7 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, line: &
         }
         _ => {}
     }
-    let Authenticated { role, identity } = authenticated?;
+    let Authenticated { role, identity, until } = authenticated?;
     if database != DATABASE_NAME {
         return Err(refuse(SqlState::UNDEFINED_DATABASE, format!("database \"{database}\" does not exist")));
     }
@@ -283,7 +285,7 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, line: &
     let key =
         if version == PROTOCOL_3_2 { rand::random::<[u8; 32]>().to_vec() } else { rand::random::<[u8; 4]>().to_vec() };
     link.reply().backend_key_data(pid, &key);
-    Ok(LoggedIn { session, pid, key })
+    Ok(LoggedIn { session, until, pid, key })
 }
 
 async fn refresh(server: &Server) -> Result<(), Fault> {
@@ -314,7 +316,9 @@ fn tell(server: &Server, startup: &Startup, client: &str, outcome: &mut Result<L
 
 impl LoggedIn {
     fn into_connection(self, server: &Arc<Server>, link: Link) -> Connection {
-        Connection::new(Arc::clone(server), link, self.session, self.pid, self.key)
+        let left = self.until.map(|until| until.duration_since(SystemTime::now()).unwrap_or_default());
+        let until = left.and_then(|left| Instant::now().checked_add(left));
+        Connection::new(Arc::clone(server), link, (self.session, until), self.pid, self.key)
     }
 }
 

@@ -168,40 +168,41 @@ impl Altered<'_> {
                 lay_out(self.scope, ddl, &mut self.new, layout)?;
             }
             AlterTableAction::RenameColumn { column, to } => self.rename_column(ddl, column, to)?,
-            AlterTableAction::AlterColumn(name, change) => {
-                self.of_warehouse()?;
-                let found = column(&self.new, name)?.clone();
-                match change {
-                    AlterColumn::Default(_) if found.generated.is_some() => {
-                        let message = format!(
-                            "column \"{}\" of relation \"{}\" is a generated column",
-                            found.name, self.new.name
-                        );
-                        return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
-                    }
-                    AlterColumn::Default(default) => self.default(&found, default.as_deref())?,
-                    AlterColumn::Expression(expression) => self.expression(ddl, &found, Some(expression), false)?,
-                    AlterColumn::DropExpression { if_exists } => self.expression(ddl, &found, None, *if_exists)?,
-                    AlterColumn::AddIdentity(option) => self.add_identity(ddl, &found, option)?,
-                    AlterColumn::DropIdentity { if_exists } => self.drop_identity(ddl, &found, *if_exists)?,
-                    AlterColumn::Identity { kind, options } => self.change_identity(ddl, &found, *kind, options)?,
-                    AlterColumn::NotNull(true) => {
-                        if found.nullable && found.initial.is_none() || self.old.column_by_id(found.id).is_some() {
-                            self.required.insert(found.id);
-                        }
-                        self.change(found.id, |column| column.nullable = false);
-                    }
-                    AlterColumn::NotNull(false) if found.identity.is_some() => {
-                        return Err(identity_column(&found, &self.new).into());
-                    }
-                    AlterColumn::NotNull(false) if self.is_in_primary_key(ddl, found.id) => {
-                        let message = format!("column \"{}\" is in a primary key", found.name);
-                        return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
-                    }
-                    AlterColumn::NotNull(false) => self.change(found.id, |column| column.nullable = true),
-                    AlterColumn::Type { pg, using } => self.retype(ddl, &found, pg, using.as_deref())?,
-                }
+            AlterTableAction::AlterColumn(name, change) => self.alter_column(ddl, name, change)?,
+        }
+        Ok(())
+    }
+
+    fn alter_column(&mut self, ddl: &mut DdlPlan, name: &str, change: &AlterColumn) -> PlanResult<()> {
+        self.of_warehouse()?;
+        let found = column(&self.new, name)?.clone();
+        match change {
+            AlterColumn::Default(_) if found.generated.is_some() => {
+                let message =
+                    format!("column \"{}\" of relation \"{}\" is a generated column", found.name, self.new.name);
+                return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
             }
+            AlterColumn::Default(default) => self.default(&found, default.as_deref())?,
+            AlterColumn::Expression(expression) => self.expression(ddl, &found, Some(expression), false)?,
+            AlterColumn::DropExpression { if_exists } => self.expression(ddl, &found, None, *if_exists)?,
+            AlterColumn::AddIdentity(option) => self.add_identity(ddl, &found, option)?,
+            AlterColumn::DropIdentity { if_exists } => self.drop_identity(ddl, &found, *if_exists)?,
+            AlterColumn::Identity { kind, options } => self.change_identity(ddl, &found, *kind, options)?,
+            AlterColumn::NotNull(true) => {
+                if found.nullable && found.initial.is_none() || self.old.column_by_id(found.id).is_some() {
+                    self.required.insert(found.id);
+                }
+                self.change(found.id, |column| column.nullable = false);
+            }
+            AlterColumn::NotNull(false) if found.identity.is_some() => {
+                return Err(identity_column(&found, &self.new).into());
+            }
+            AlterColumn::NotNull(false) if self.is_in_primary_key(ddl, found.id) => {
+                let message = format!("column \"{}\" is in a primary key", found.name);
+                return Err(Plain::new(SqlState::INVALID_TABLE_DEFINITION, message).into());
+            }
+            AlterColumn::NotNull(false) => self.change(found.id, |column| column.nullable = true),
+            AlterColumn::Type { pg, using } => self.retype(ddl, &found, pg, using.as_deref())?,
         }
         Ok(())
     }

@@ -145,7 +145,7 @@ fn attach(
         relation: table_id,
         permissive: true,
         command: PolicyCommand::All,
-        roles: before.iter().chain(grantees).cloned().collect(),
+        roles: before.iter().chain(grantees).copied().collect(),
         using: Some(policy.using.clone()),
         check: Some("true".to_owned()),
         search_path: policy.search_path.clone(),

@@ -558,7 +558,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                 match &drop.kind {
                     DropKind::Policy(_) => refuse_attached(scope, id)?,
                     DropKind::RlsPolicy | DropKind::MaskingPolicy | DropKind::Tag => {
-                        ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id))
+                        ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
                     }
                     DropKind::Credential => ddl.need(scope, Right::Superuser("drop it")),
                     DropKind::Table

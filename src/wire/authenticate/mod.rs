@@ -6,6 +6,7 @@ mod oauth;
 mod scram;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::SystemTime;
 
 use super::link::{Fault, Link};
 use super::listen::Server;
@@ -76,6 +77,8 @@ pub(super) struct Authenticated {
     pub(super) role: ObjectId,
     /// The method, and whom it found out: PostgreSQL's `SYSTEM_USER`. `None`: nobody was asked.
     pub(super) identity: Option<String>,
+    /// When the session is to end; `None`: when the client likes.
+    pub(super) until: Option<SystemTime>,
 }
 
 fn fatal(error: impl Into<SqlError>) -> Fault {
@@ -141,6 +144,7 @@ pub(super) async fn authenticate(
         }
         Err(refused(method, user, &format!("he is \"{outside}\", who may not be this role")))
     };
+    let mut until = None;
     let identity = match &rule.method {
         Method::Reject => {
             return Err(unauthorized(format!("pg_hba.conf rejects connection for {}", described(client))));
@@ -163,9 +167,10 @@ pub(super) async fn authenticate(
         Method::Cert => None,
         Method::OAuth(issuer) => {
             may_be_secret(client, "OAuth")?;
-            let name = oauth::exchange(link, user, issuer, &server.issuers).await?;
-            permits(&name, "OAuth bearer")?;
-            Some(name)
+            let holder = oauth::exchange(link, user, issuer, &server.issuers).await?;
+            permits(&holder.identity, "OAuth bearer")?;
+            until = holder.until;
+            Some(holder.identity)
         }
     };
     let identity = match certificate {
@@ -178,7 +183,7 @@ pub(super) async fn authenticate(
     };
     let (role, _) = usable(catalog, user, rule)?;
     link.reply().authentication(AUTH_OK, &[]);
-    Ok(Authenticated { role, identity: identity.map(|name| format!("{}:{name}", rule.method.keyword())) })
+    Ok(Authenticated { role, identity: identity.map(|name| format!("{}:{name}", rule.method.keyword())), until })
 }
 
 /// A role that may log in. What it is that keeps it out is told to those only whom others know.

@@ -1,7 +1,7 @@
 //! OAUTHBEARER (RFC 7628): the client sends a token, or asks where it can get one.
 
 use super::{AUTH_SASL_CONTINUE, fatal, offer, refused, response};
-use crate::login::{Issuer, Issuers};
+use crate::login::{Issuer, Issuers, TokenHolder};
 use crate::wire::link::{Fault, Link};
 use crate::wire::message::violation;
 
@@ -9,15 +9,20 @@ const MECHANISM: &str = "OAUTHBEARER";
 /// Between the parts of the client's message.
 const SEPARATOR: char = '\u{1}';
 
-/// Who the client is, in the issuer's words.
-pub(super) async fn exchange(link: &mut Link, user: &str, issuer: &Issuer, issuers: &Issuers) -> Result<String, Fault> {
+/// Who the client is.
+pub(super) async fn exchange(
+    link: &mut Link,
+    user: &str,
+    issuer: &Issuer,
+    issuers: &Issuers,
+) -> Result<TokenHolder, Fault> {
     let (_, first) = offer(link, &[MECHANISM]).await?;
     let token = token(&first).ok_or_else(|| fatal(violation("malformed OAUTHBEARER message")))?;
     let said = match token {
         // He asks what he needs.
         "" => None,
-        token => match issuers.identity(issuer, token).await {
-            Ok(identity) => return Ok(identity),
+        token => match issuers.holder(issuer, token).await {
+            Ok(holder) => return Ok(holder),
             Err(error) => Some(crate::error::chain(&error)),
         },
     };

@@ -32,7 +32,7 @@ const provider = new Provider(`https://127.0.0.1:${port}`, {
       getResourceServerInfo: (_context, resource) => ({
         scope: 'sql sql:read',
         audience: resource,
-        accessTokenTTL: 600,
+        accessTokenTTL: new URL(resource).pathname === '/brief' ? 5 : 600,
         accessTokenFormat: 'jwt',
         // The resource says which signature it understands.
         jwt: { sign: { alg: new URL(resource).pathname === '/es256' ? 'ES256' : 'RS256' } },
