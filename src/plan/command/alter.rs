@@ -15,6 +15,7 @@ use super::constraint::{Constrained, bind_check, renamed, validation};
 use super::dependents::Changed;
 use super::layout::{lay_out, refuse_in_layout};
 use super::policy::{attach, detach};
+use super::rls::keep_in_force;
 use super::sequence;
 use super::table::{change_owner, declare, new_relation, one_source, parts, plain_column, sequence_name};
 use super::tag;
@@ -108,8 +109,14 @@ impl Altered<'_> {
                 let message = format!("\"{}\" is not a table", self.new.name);
                 return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
             }
-            AlterTableAction::RowSecurity(on) => self.new.row_security = *on,
-            AlterTableAction::ForceRowSecurity(on) => self.new.force_row_security = *on,
+            AlterTableAction::RowSecurity(on) => {
+                keep_in_force(self.scope, ddl, self.id);
+                self.new.row_security = *on;
+            }
+            AlterTableAction::ForceRowSecurity(on) => {
+                keep_in_force(self.scope, ddl, self.id);
+                self.new.force_row_security = *on;
+            }
             AlterTableAction::RlsPolicies { on, any } => {
                 ddl.need(self.scope, Right::RightsOf(SECURITY_ADMIN, "say whether RLS policies are in force"));
                 (self.new.row_security, self.new.force_row_security) = (*on, *on);

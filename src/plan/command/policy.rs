@@ -7,7 +7,7 @@ use sqlparser::ast::{self, Visit, Visitor};
 
 use super::super::policy::{boolean, mask_expression, refuse, schema_of};
 use super::super::{PlanResult, Right, Scope};
-use super::rls::refuse_attached;
+use super::rls::{keep_in_force, refuse_attached};
 use super::{DdlPlan, column, relation, role_id};
 use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
@@ -26,6 +26,7 @@ use crate::types::{PgType, field, of_field};
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &create.table)?;
     ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
+    keep_in_force(scope, ddl, id);
     if scope.catalog().find(Namespace::RowPolicy(id), &create.name).is_some() {
         let message = format!("policy \"{}\" for table \"{}\" already exists", create.name, table.name);
         return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
@@ -65,6 +66,7 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
 pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &alter.table)?;
     ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
+    keep_in_force(scope, ddl, id);
     let missing = || {
         Plain::new(
             SqlState::UNDEFINED_OBJECT,

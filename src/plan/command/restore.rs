@@ -81,6 +81,11 @@ fn undrop(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<
                 ddl.counters.push((*new, id));
             }
         }
+        if let Body::RowPolicy(policy) = &mut body
+            && let Some(now) = policy.attached.and_then(|attached| scope.catalog().rls_policy(attached))
+        {
+            policy.using = Some(now.using.clone());
+        }
         body.map_ids(&|id| ids.get(&id).copied().unwrap_or(id));
         let there = |id: &ObjectId| id.is_provisional() || scope.catalog().entry(*id).is_some();
         if let Body::TagAssignment(assignment) = &body
@@ -91,8 +96,7 @@ fn undrop(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<
             continue;
         }
         if !body.parents().iter().all(there) {
-            let message =
-                format!("what the table \"{}\" depends on is gone: its owner, or a masking policy", table.name);
+            let message = format!("what the table \"{}\" depends on is gone: its owner, or a policy", table.name);
             return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
         }
         ddl.put(ids.get(&id).copied().unwrap_or(id), body);

@@ -73,9 +73,13 @@ pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterRlsPolicy) ->
 }
 
 pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, change: &RlsChange) -> PlanResult<()> {
+    let (id, policy) = find(scope, &change.policy)?;
     let what = if change.attach { "attach an RLS policy" } else { "detach an RLS policy" };
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, what));
-    let (id, policy) = find(scope, &change.policy)?;
+    if change.attach {
+        // Who gives it another expression meanwhile does not know of the new tables.
+        ddl.put(id, Body::RlsPolicy(policy.clone()));
+    }
     let mut grantees = change.grantees.iter().map(|spec| grantee(scope, spec)).collect::<PlanResult<Vec<_>>>()?;
     grantees.dedup();
     for (place, name) in change.tables.iter().enumerate() {
@@ -180,6 +184,13 @@ fn detach(
         ddl.put(row_policy, Body::RowPolicy(rest));
     }
     Ok(())
+}
+
+/// Asks for a security admin where one has attached RLS policies: who owns the table could see past them.
+pub(super) fn keep_in_force(scope: &Scope, ddl: &mut DdlPlan, table: ObjectId) {
+    if scope.catalog().row_policies(table).any(|(_, policy)| policy.attached.is_some()) {
+        ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "change the row policies of a table with RLS policies"));
+    }
 }
 
 /// Refuses to change on one table what an RLS policy has become there. `0A000`.
