@@ -38,9 +38,10 @@ pub fn row_policies<'a>(
     }
     let mut rules = RowRules::default();
     let mut together = Vec::new();
+    let mixed = ctx.catalog.row_policies(id).any(|(_, policy)| policy.attached.is_none());
     for (_, policy) in ctx.catalog.row_policies(id) {
         if policy.command.covers(command) && policy.roles.iter().any(|grantee| grantee.includes(&ctx.roles)) {
-            if policy.attached.is_some() && !relation.any_rls_policy {
+            if policy.attached.is_some() && (mixed || !relation.any_rls_policy) {
                 together.push(policy);
             } else if policy.permissive {
                 rules.permissive.push(policy);
@@ -49,8 +50,8 @@ pub fn row_policies<'a>(
             }
         }
     }
-    // All of them must hold; they allow what they do not forbid.
-    if rules.permissive.is_empty() {
+    // All of them must hold; they allow what they do not forbid. Where there came to be others beside them, they forbid only.
+    if !mixed {
         rules.permissive.extend(together.pop());
     }
     rules.restrictive.extend(together);
@@ -287,25 +288,25 @@ fn best(mut candidates: Vec<Candidate<'_>>) -> Result<Candidate<'_>, Ambiguous> 
 /// Of masks of different parts of a column those that count. The mask of what another part is in hides that part, too, and must
 /// be of the higher priority; only what is shown as it is may have masks in it.
 fn outermost<'a>(parts: &[Candidate<'a>]) -> Result<Vec<Attached<'a>>, Ambiguous> {
-    let mut counting = Vec::with_capacity(parts.len());
-    for (place, part) in parts.iter().enumerate() {
-        let mut counts = true;
-        for (other_place, other) in parts.iter().enumerate() {
-            if other_place == place {
-                continue;
-            }
-            if part.found.path.starts_with(other.found.path) {
-                counts &= !hides(other.found.shown, &other.rank(), &part.rank())?;
-            } else if other.found.path.starts_with(part.found.path) {
-                // Shown as it is, but for what is masked in it.
-                counts &= hides(part.found.shown, &part.rank(), &other.rank())?;
-            }
+    let mut parts: Vec<&Candidate<'a>> = parts.iter().collect();
+    parts.sort_by_key(|part| part.found.path.len());
+    // From the outside in; what is shown as it is counts until a part of it is masked.
+    let mut kept: Vec<(&Candidate<'a>, bool)> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let around = |outer: &Candidate<'_>| part.found.path.starts_with(outer.found.path);
+        let over: Vec<Result<bool, Ambiguous>> = kept
+            .iter()
+            .filter(|(outer, _)| around(outer))
+            .map(|(outer, _)| hides(outer.found.shown, &outer.rank(), &part.rank()))
+            .collect();
+        if over.iter().any(|hidden| matches!(hidden, Ok(true))) {
+            continue;
         }
-        if counts {
-            counting.push(part.found.clone());
-        }
+        over.into_iter().collect::<Result<Vec<bool>, Ambiguous>>()?;
+        kept.iter_mut().filter(|(outer, _)| around(outer)).for_each(|(_, counts)| *counts = false);
+        kept.push((part, true));
     }
-    Ok(counting)
+    Ok(kept.into_iter().filter(|(_, counts)| *counts).map(|(part, _)| part.found.clone()).collect())
 }
 
 /// Whether of two masks, one of a part within that of the other, the outer one decides; false: the inner one.
@@ -334,7 +335,7 @@ fn computed(relation: &Relation, chosen: &mut Vec<Attached<'_>>) {
     let mut found = Vec::new();
     for (index, column) in relation.columns.iter().enumerate() {
         let Some(generated) = &column.generated else { continue };
-        if chosen.iter().any(|attached| attached.column == index) {
+        if chosen.iter().any(|attached| attached.column == index && attached.path.is_empty()) {
             continue;
         }
         let source = chosen.iter().find(|attached| {
@@ -350,5 +351,7 @@ fn computed(relation: &Relation, chosen: &mut Vec<Attached<'_>>) {
             ..source.clone()
         }));
     }
+    // A mask of a part of it is no mask of it.
+    chosen.retain(|attached| !found.iter().any(|whole| whole.column == attached.column));
     chosen.extend(found);
 }

@@ -20,7 +20,7 @@ use super::rows::{OBJECT_COLUMNS, end_ducklake, now_text, object_row, put_duckla
 use super::sequence::Sequences;
 use super::{Metastore, MetastoreError, Recent, Store, load};
 use crate::catalog::{
-    Body, CatalogState, Change, Claims, DataFile, DeleteFile, Entry, Moves, NameKey, Namespace, RelationKind,
+    Body, CatalogState, Change, Claims, DataFile, DeleteFile, Entry, Moves, NameKey, Namespace, Relation, RelationKind,
     TableData, name_key, tags_stand, types_stand,
 };
 use crate::error::{About, Report, SqlState};
@@ -866,7 +866,11 @@ fn check_definitions(head: &CatalogState, base: &CatalogState, changes: &[Change
             return Err(conflict("A table was altered while a policy on it was made."));
         }
         let old = head.relation(*id);
-        let altered = matches!((old, body.as_ref()), (Some(old), Body::Relation(new)) if old.columns != new.columns || old.name != new.name);
+        let differs = |old: &Relation, new: &Relation| {
+            let secured = |relation: &Relation| (relation.row_security, relation.force_row_security);
+            old.columns != new.columns || old.name != new.name || secured(old) != secured(new)
+        };
+        let altered = matches!((old, body.as_ref()), (Some(old), Body::Relation(new)) if differs(old, new));
         let refers = |body: &Body| match body {
             Body::RowPolicy(_) => true,
             Body::MaskAttachment(mask) => mask.relation == *id,

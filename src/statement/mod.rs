@@ -43,7 +43,8 @@ pub use merge::{Merge, MergeAction, MergeClause, MergeWhen};
 pub use modify::{Modify, RowChange};
 pub use past::{AsOf, as_it_was};
 pub use policy::{
-    AlterPolicy, AlterRlsPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, CreateRlsPolicy, DetachMask, RlsChange,
+    AlterPolicy, AlterRlsPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, CreateRlsPolicy, DetachMask,
+    OtherMasks, RlsChange,
 };
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner};

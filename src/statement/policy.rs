@@ -114,8 +114,19 @@ pub struct AttachMask {
     pub grantee: RoleSpec,
     /// `PRIORITY`: of the policies on a column that are for a reader the highest counts; 0 if not given.
     pub priority: i32,
-    /// `FORCE`: it takes the place of what the grantee has with that priority. False: that is `42710`.
-    pub force: bool,
+    /// What becomes of other masks of just this for the same grantee.
+    pub others: OtherMasks,
+}
+
+/// What becomes of masks that a column has already for a grantee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherMasks {
+    /// They stay, with other policies and priorities: ATTACH.
+    Beside,
+    /// There must be none: SET MASKING POLICY.
+    Refused,
+    /// They go: SET MASKING POLICY … FORCE.
+    Replaced,
 }
 
 /// `DETACH MASKING POLICY policy ON table (column[.path]) FROM grantee`.
@@ -269,7 +280,16 @@ pub(super) fn attach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     c.expect_words(&["to"])?;
     let grantee = grantee(c)?;
     let priority = priority(c)?;
-    Ok(Command::AttachMask(AttachMask { policy, table, column, path, inputs, grantee, priority, force: false }))
+    Ok(Command::AttachMask(AttachMask {
+        policy,
+        table,
+        column,
+        path,
+        inputs,
+        grantee,
+        priority,
+        others: OtherMasks::Beside,
+    }))
 }
 
 pub(super) fn detach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -287,8 +307,8 @@ pub(super) fn detach(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 pub(super) fn set(c: &mut Cursor<'_>, table: QualifiedName, column: String) -> Result<AttachMask, SyntaxError> {
     let policy = c.ident()?;
     let inputs = if c.words(&["using"]) { c.parenthesized(part)? } else { Vec::new() };
-    let force = c.words(&["force"]);
-    Ok(AttachMask { policy, table, column, path: Vec::new(), inputs, grantee: RoleSpec::Public, priority: 0, force })
+    let others = if c.words(&["force"]) { OtherMasks::Replaced } else { OtherMasks::Refused };
+    Ok(AttachMask { policy, table, column, path: Vec::new(), inputs, grantee: RoleSpec::Public, priority: 0, others })
 }
 
 /// A column, and a path in its values.

@@ -116,8 +116,8 @@ fn drop(scope: &Scope, ddl: &mut DdlPlan, by: &BTreeSet<ObjectId>, with_cascade:
             }
             Body::Schema(schema) => take_from(&mut schema.acl, by, schema.owner)?,
             Body::Database(database) => take_from(&mut database.acl, by, database.owner)?,
-            // Who does not own the table must not take away what restricts him on it.
-            Body::RowPolicy(policy) if !owns_table(scope, policy.relation) => {
+            // Who does not own the table must not take away what restricts him on it; RLS policies restrict its owner, too.
+            Body::RowPolicy(policy) if policy.attached.is_some() || !owns_table(scope, policy.relation) => {
                 if policy.roles.iter().any(|grantee| matches!(grantee, Grantee::Role(role) if by.contains(role))) {
                     let table = scope.ctx.display_name(policy.relation);
                     let message = format!("a role could not be removed from policy \"{}\" on \"{table}\"", policy.name);

@@ -7,9 +7,9 @@ use sqlparser::ast::{self, Visit, Visitor};
 
 use super::super::policy::{boolean, mask_expression, refuse, schema_of};
 use super::super::{PlanResult, Right, Scope};
-use super::rls::{keep_in_force, refuse_attached};
+use super::rls::{has_attached, refuse_attached};
 use super::{DdlPlan, column, relation, role_id};
-use crate::catalog::{Body, Change, Namespace, Relation, RelationKind};
+use crate::catalog::{Body, Change, Column, Namespace, Relation, RelationKind};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{
@@ -19,14 +19,18 @@ use crate::guard::{MaskError, contradict, masks};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::part_type;
 use crate::statement::{
-    AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, RoleSpec, folded, parse_expression,
+    AlterPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, DetachMask, OtherMasks, RoleSpec, folded,
+    parse_expression,
 };
 use crate::types::{PgType, field, of_field};
 
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &create.table)?;
     ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
-    keep_in_force(scope, ddl, id);
+    if has_attached(scope, id) {
+        let hint = "Make it an RLS policy and attach it, or detach the others first.";
+        return Err(unsupported("a row policy beside RLS policies").hint(hint).into());
+    }
     if scope.catalog().find(Namespace::RowPolicy(id), &create.name).is_some() {
         let message = format!("policy \"{}\" for table \"{}\" already exists", create.name, table.name);
         return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
@@ -66,7 +70,6 @@ pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreatePolicy) ->
 pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterPolicy) -> PlanResult<()> {
     let (id, table) = table(scope, &alter.table)?;
     ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
-    keep_in_force(scope, ddl, id);
     let missing = || {
         Plain::new(
             SqlState::UNDEFINED_OBJECT,
@@ -279,23 +282,32 @@ pub(super) fn attach(scope: &Scope, ddl: &mut DdlPlan, attach: &AttachMask) -> P
         let hint = format!("Mask column \"{}\" for the same role first.", reader.name);
         return Err(unsupported(message).hint(hint).into());
     }
-    let (path, priority) = (attach.path.clone(), attach.priority);
+    let same =
+        |other: &MaskAttachment| other.column == target.id && other.path == attach.path && other.grantee == grantee;
+    let present: Vec<_> = scope.catalog().mask_attachments(id).filter(|(_, other)| same(other)).collect();
+    let clash = present.iter().any(|(_, other)| other.priority == attach.priority || other.policy == policy);
+    if clash && attach.others == OtherMasks::Beside || !present.is_empty() && attach.others == OtherMasks::Refused {
+        let message = format!(
+            "column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority",
+            part_name(&target.name, &attach.path),
+            table.name
+        );
+        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+    }
+    let mut priority = attach.priority;
+    if attach.others == OtherMasks::Replaced {
+        if policy.is_none() {
+            stays_masked(scope, id, table, target, &grantee)?;
+        }
+        // It hides from whomever they hid it.
+        priority = present.iter().map(|(_, other)| other.priority).max().unwrap_or(priority);
+        ddl.changes.extend(present.iter().map(|(id, _)| Change::Delete(*id)));
+    }
+    let path = attach.path.clone();
     let attachment = MaskAttachment { policy, relation: id, column: target.id, path, inputs, grantee, priority };
-    for (other_id, other) in scope.catalog().mask_attachments(id) {
+    for (_, other) in scope.catalog().mask_attachments(id) {
         if other.column != target.id || other.grantee != attachment.grantee {
             continue;
-        }
-        if other.path == attachment.path && (other.priority == priority || other.policy == policy) {
-            if attach.force {
-                ddl.changes.push(Change::Delete(other_id));
-                continue;
-            }
-            let message = format!(
-                "column \"{}\" of relation \"{}\" already has this masking policy, or one of the same priority",
-                part_name(&target.name, &attach.path),
-                table.name
-            );
-            return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
         }
         if contradict(&attachment, other) {
             return Err(SqlError::from(MaskError::Ambiguous {
@@ -344,13 +356,19 @@ pub(super) fn detach(scope: &Scope, ddl: &mut DdlPlan, detach: &DetachMask) -> P
         let message = format!("{what} is{not} attached to column \"{column}\" for this role");
         return Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into());
     }
+    stays_masked(scope, id, table, target, &grantee)?;
+    ddl.changes.extend(found.into_iter().map(Change::Delete));
+    Ok(())
+}
+
+/// Refuses to unmask what is generated from a column that is masked for just this grantee. `0A000`.
+fn stays_masked(scope: &Scope, id: ObjectId, table: &Relation, target: &Column, grantee: &Grantee) -> PlanResult<()> {
     let read = target.generated.as_ref().map(|own| own.columns.as_slice()).unwrap_or_default();
-    let masked = read.iter().find(|column| masks_of(scope, id, **column, &grantee).next().is_some());
+    let masked = read.iter().find(|column| masks_of(scope, id, **column, grantee).next().is_some());
     if let Some(masked) = masked.and_then(|column| table.column_by_id(*column)) {
         let message = format!("unmasking column \"{}\", which is generated from a masked one,", target.name);
         return Err(unsupported(message).hint(format!("Unmask column \"{}\" first.", masked.name)).into());
     }
-    ddl.changes.extend(found.into_iter().map(Change::Delete));
     Ok(())
 }
 

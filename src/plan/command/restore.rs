@@ -82,9 +82,12 @@ fn undrop(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<
             }
         }
         if let Body::RowPolicy(policy) = &mut body
-            && let Some(now) = policy.attached.and_then(|attached| scope.catalog().rls_policy(attached))
+            && let Some(attached) = policy.attached
+            && let Some(now) = scope.catalog().rls_policy(attached)
         {
             policy.using = Some(now.using.clone());
+            // Who changes it meanwhile does not know of the table.
+            ddl.put(attached, Body::RlsPolicy(now.clone()));
         }
         body.map_ids(&|id| ids.get(&id).copied().unwrap_or(id));
         let there = |id: &ObjectId| id.is_provisional() || scope.catalog().entry(*id).is_some();

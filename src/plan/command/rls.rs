@@ -1,5 +1,7 @@
-//! RLS policies, Redshift's: made once, attached to tables. On each table one is a row policy for all commands that lets every
-//! new row through.
+//! RLS policies, Redshift's: made once, attached to tables. On each table one is a row policy for all commands, which asks nothing
+//! of new rows but that a statement sees those that it reads, as in PostgreSQL. A table has policies of one kind.
+
+use std::collections::BTreeSet;
 
 use super::super::policy::{boolean, condition, expression, refuse, schema_of};
 use super::super::{PlanResult, Right, Scope};
@@ -7,7 +9,7 @@ use super::DdlPlan;
 use super::policy::{grantee, may_tell, table};
 use super::{column, relation};
 use crate::catalog::{Body, Change, Namespace};
-use crate::error::{Plain, SqlState, unsupported};
+use crate::error::{Notice, Plain, SqlState, unsupported};
 use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{Grantee, MaskingPolicy, PolicyCommand, RlsPolicy, RowPolicy};
 use crate::name::{ObjectId, QualifiedName};
@@ -55,7 +57,7 @@ fn find<'a>(scope: &'a Scope, name: &str) -> PlanResult<(ObjectId, &'a RlsPolicy
 
 pub(super) fn alter(scope: &Scope, ddl: &mut DdlPlan, alter: &AlterRlsPolicy) -> PlanResult<()> {
     let (id, old) = find(scope, &alter.name)?;
-    ddl.need(scope, Right::OwnOr(SECURITY_ADMIN, id));
+    ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "change an RLS policy"));
     let (parsed, using) = &alter.using;
     let within = scope.with_path(&old.search_path);
     check(&within, &old.columns, using)?;
@@ -81,9 +83,11 @@ pub(super) fn change(scope: &Scope, ddl: &mut DdlPlan, change: &RlsChange) -> Pl
         ddl.put(id, Body::RlsPolicy(policy.clone()));
     }
     let mut grantees = change.grantees.iter().map(|spec| grantee(scope, spec)).collect::<PlanResult<Vec<_>>>()?;
-    grantees.dedup();
-    for (place, name) in change.tables.iter().enumerate() {
-        if change.tables.iter().take(place).any(|other| other == name) {
+    let mut named = BTreeSet::new();
+    grantees.retain(|grantee| named.insert(*grantee));
+    let mut seen = BTreeSet::new();
+    for name in &change.tables {
+        if !seen.insert(relation(scope, name)?.0) {
             return Err(Plain::new(SqlState::SYNTAX_ERROR, format!("table \"{name}\" is named twice")).into());
         }
         if change.attach {
@@ -133,6 +137,14 @@ fn attach(
     boolean(&scope.with_path(&policy.search_path), target, &policy.using, &[table_id])?;
     may_tell(scope, ddl, (table_id, target), &parse_expression(&policy.using)?, grantees)?;
     let found = on_table(scope, (id, policy), table_id)?;
+    if scope.catalog().row_policies(table_id).any(|(_, other)| other.attached.is_none()) {
+        let hint = "Make them RLS policies and attach these, or drop them first.";
+        return Err(unsupported("an RLS policy beside other row policies").hint(hint).into());
+    }
+    if !target.row_security {
+        let message = format!("row security is off for relation \"{}\": its policies are not in force", target.name);
+        ddl.notices.push(Notice::warning(SqlState::WARNING, message));
+    }
     if let Some(role) = found.and_then(|(_, found)| grantees.iter().find(|role| found.roles.contains(role))) {
         let role = match role {
             Grantee::Public => "PUBLIC".to_owned(),
@@ -142,18 +154,18 @@ fn attach(
             format!("RLS policy \"{}\" is already attached to relation \"{}\" for {role}", policy.name, target.name);
         return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
     }
-    let (row_policy, before) =
-        found.map_or_else(|| (ddl.new_id(scope), [].as_slice()), |(id, found)| (id, &found.roles));
+    let row_policy = found.map_or_else(|| ddl.new_id(scope), |(id, _)| id);
+    let before = found.map(|(_, found)| found);
     let attached = RowPolicy {
         name: policy.name.clone(),
         relation: table_id,
         permissive: true,
         command: PolicyCommand::All,
-        roles: before.iter().chain(grantees).copied().collect(),
+        roles: before.iter().flat_map(|before| &before.roles).chain(grantees).copied().collect(),
         using: Some(policy.using.clone()),
         check: Some("true".to_owned()),
         search_path: policy.search_path.clone(),
-        comment: None,
+        comment: before.and_then(|before| before.comment.clone()),
         attached: Some(id),
     };
     ddl.put(row_policy, Body::RowPolicy(attached));
@@ -186,9 +198,14 @@ fn detach(
     Ok(())
 }
 
+/// Whether RLS policies are attached to a table.
+pub(super) fn has_attached(scope: &Scope, table: ObjectId) -> bool {
+    scope.catalog().row_policies(table).any(|(_, policy)| policy.attached.is_some())
+}
+
 /// Asks for a security admin where one has attached RLS policies: who owns the table could see past them.
 pub(super) fn keep_in_force(scope: &Scope, ddl: &mut DdlPlan, table: ObjectId) {
-    if scope.catalog().row_policies(table).any(|(_, policy)| policy.attached.is_some()) {
+    if has_attached(scope, table) {
         ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "change the row policies of a table with RLS policies"));
     }
 }
