@@ -61,9 +61,9 @@ pub enum PolicyCommand {
     Select,
     /// Adding rows.
     Insert,
-    /// UPDATE; kept and shown, but no statement asks for it.
+    /// Changing rows.
     Update,
-    /// DELETE; kept and shown, but no statement asks for it.
+    /// Deleting rows.
     Delete,
 }
 
