@@ -867,7 +867,7 @@ fn check_definitions(head: &CatalogState, base: &CatalogState, changes: &[Change
         }
         let old = head.relation(*id);
         let differs = |old: &Relation, new: &Relation| {
-            let secured = |relation: &Relation| (relation.row_security, relation.force_row_security);
+            let secured = |of: &Relation| (of.row_security, of.force_row_security, of.any_rls_policy);
             old.columns != new.columns || old.name != new.name || secured(old) != secured(new)
         };
         let altered = matches!((old, body.as_ref()), (Some(old), Body::Relation(new)) if differs(old, new));

@@ -20,7 +20,7 @@ use crate::catalog::{
 };
 use crate::context::undefined_schema;
 use crate::error::{About, Plain, SqlError, SqlState, unsupported};
-use crate::govern::{ObjectKind, Privilege};
+use crate::govern::{MaskingPolicy, ObjectKind, Privilege, RlsPolicy};
 use crate::guard::masks;
 use crate::name::{ObjectId, QualifiedName, quote};
 use crate::statement::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
@@ -602,20 +602,18 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, id: ObjectId, new: &UserType) {
         ddl.put(user, Body::Relation(relation));
     }
     for entry in scope.catalog().entries() {
-        if let Body::MaskingPolicy(policy) = &entry.body
-            && policy.arguments.iter().any(|(_, pg)| pg.objects().contains(&id))
-        {
-            let mut policy = policy.clone();
-            policy.arguments.iter_mut().for_each(|(_, pg)| refresh(pg));
-            ddl.put(entry.id, Body::MaskingPolicy(policy));
+        if !matches!(entry.body, Body::MaskingPolicy(_) | Body::RlsPolicy(_)) || !entry.body.types().contains(&id) {
+            continue;
         }
-        if let Body::RlsPolicy(policy) = &entry.body
-            && policy.columns.iter().any(|(_, pg)| pg.objects().contains(&id))
+        let mut body = entry.body.clone();
+        if let Body::MaskingPolicy(MaskingPolicy { arguments: typed, .. })
+        | Body::RlsPolicy(RlsPolicy { columns: typed, .. }) = &mut body
         {
-            let mut policy = policy.clone();
-            policy.columns.iter_mut().for_each(|(_, pg)| refresh(pg));
-            ddl.put(entry.id, Body::RlsPolicy(policy));
+            for (_, pg) in typed {
+                refresh(pg);
+            }
         }
+        ddl.put(entry.id, body);
     }
     for (other, user_type) in scope.catalog().user_types() {
         if other != id && user_type.over().any(|pg| pg.objects().contains(&id)) {
