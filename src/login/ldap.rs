@@ -90,11 +90,7 @@ impl Directory {
                 servers.split_whitespace().map(|server| format!("{scheme}://{server}{port}")).collect()
             }
         };
-        let start_tls = match options.take("ldaptls").as_deref() {
-            Some("1") => true,
-            None | Some("0") => false,
-            Some(other) => return Err(format!("invalid ldaptls value: \"{other}\"")),
-        };
+        let start_tls = options.flag("ldaptls")?;
         for url in &urls {
             let parsed = Url::parse(url).map_err(|error| format!("invalid LDAP server \"{url}\": {error}"))?;
             let local = parsed.host_str().is_some_and(is_loopback);

@@ -96,11 +96,7 @@ impl Issuer {
         https(&url)?;
         let authorities = options.take("cafile").map(PathBuf::from);
         let tls = client_config(authorities.as_deref()).map_err(|error| format!("invalid cafile: {error}"))?;
-        let end_session = match options.take("end_session").as_deref() {
-            None | Some("0") => false,
-            Some("1") => true,
-            Some(other) => return Err(format!("invalid end_session value: \"{other}\"")),
-        };
+        let end_session = options.flag("end_session")?;
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())

@@ -314,6 +314,15 @@ impl Options {
             .ok_or_else(|| format!("authentication method \"{method}\" requires argument \"{name}\" to be set"))
     }
 
+    /// `name=1` is true, `name=0` and nothing are false.
+    pub(super) fn flag(&mut self, name: &str) -> Result<bool, String> {
+        match self.take(name).as_deref() {
+            Some("1") => Ok(true),
+            None | Some("0") => Ok(false),
+            Some(other) => Err(format!("invalid {name} value: \"{other}\"")),
+        }
+    }
+
     fn none_left(&self, method: &str) -> Result<(), String> {
         match self.0.first() {
             Some((name, _)) => Err(format!("unrecognized authentication option \"{name}\" for method {method}")),

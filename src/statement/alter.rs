@@ -136,14 +136,15 @@ pub enum AlterTableAction {
 }
 
 impl AlterTableAction {
+    /// Whether it is about policies.
+    pub fn is_of_policies(&self) -> bool {
+        let of_masks = matches!(self, Self::AttachMask(_) | Self::DetachMask(_) | Self::Tags { .. });
+        of_masks || matches!(self, Self::RlsPolicies { .. } | Self::RowSecurity(_) | Self::ForceRowSecurity(_))
+    }
+
     /// Whether it is about who may see what.
     pub(super) fn decides(&self) -> bool {
-        let of_masks = matches!(self, Self::AttachMask(_) | Self::DetachMask(_) | Self::Tags { .. });
-        of_masks
-            || matches!(
-                self,
-                Self::RlsPolicies { .. } | Self::RowSecurity(_) | Self::ForceRowSecurity(_) | Self::Owner(_)
-            )
+        self.is_of_policies() || matches!(self, Self::Owner(_))
     }
 }
 

@@ -49,14 +49,7 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
         Err(error) => return Err(error),
     };
     check_kind(old, alter.kind)?;
-    let is_policy = |action: &AlterTableAction| {
-        use AlterTableAction::{AttachMask, DetachMask, ForceRowSecurity, RlsPolicies, RowSecurity, Tags};
-        matches!(
-            action,
-            RlsPolicies { .. } | RowSecurity(_) | ForceRowSecurity(_) | Tags { .. } | AttachMask(_) | DetachMask(_)
-        )
-    };
-    let of_policies = alter.actions.iter().all(is_policy);
+    let of_policies = alter.actions.iter().all(AlterTableAction::is_of_policies);
     ddl.need(scope, if of_policies { Right::OwnOr(SECURITY_ADMIN, id) } else { Right::Own(id) });
     if old.as_index().is_some() {
         return rename_index(scope, ddl, id, old, &alter.actions);

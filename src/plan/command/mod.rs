@@ -101,6 +101,16 @@ impl DdlPlan {
         self.notices.push(Notice::new(code, message));
     }
 
+    /// What is to be created is there: passed over with a notice under IF NOT EXISTS, else an error with `code`.
+    fn exists(&mut self, code: SqlState, what: &str, name: &str, if_not_exists: bool) -> PlanResult<()> {
+        let message = format!("{what} \"{name}\" already exists");
+        if !if_not_exists {
+            return Err(Plain::new(code, message).into());
+        }
+        self.skip(code, format!("{message}, skipping"));
+        Ok(())
+    }
+
     /// An id for a new object: provisional until commit, and below all that the transaction has.
     fn new_id(&mut self, scope: &Scope) -> ObjectId {
         let lowest = self.lowest_id.unwrap_or(scope.ctx.lowest_id);

@@ -174,12 +174,7 @@ pub(super) fn create_masking(scope: &Scope, ddl: &mut DdlPlan, create: &CreateMa
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "create a masking policy"));
     let existing = scope.catalog().find(Namespace::MaskingPolicy, &create.name);
     if create.name == UNMASKED_POLICY || (existing.is_some() && !create.replace) {
-        let message = format!("masking policy \"{}\" already exists", create.name);
-        if create.if_not_exists {
-            ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
-            return Ok(());
-        }
-        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+        return ddl.exists(SqlState::DUPLICATE_OBJECT, "masking policy", &create.name, create.if_not_exists);
     }
     let arguments = create.arguments.iter().map(|(name, pg)| Ok((name.clone(), scope.ctx.named_type(pg)?.0)));
     let arguments = arguments.collect::<Result<Vec<(String, PgType)>, Plain>>()?;

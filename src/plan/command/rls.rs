@@ -19,12 +19,7 @@ use crate::types::{PgType, field};
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateRlsPolicy) -> PlanResult<()> {
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "create an RLS policy"));
     if scope.catalog().find(Namespace::RlsPolicy, &create.name).is_some() {
-        let message = format!("RLS policy \"{}\" already exists", create.name);
-        if create.if_not_exists {
-            ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
-            return Ok(());
-        }
-        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+        return ddl.exists(SqlState::DUPLICATE_OBJECT, "RLS policy", &create.name, create.if_not_exists);
     }
     let columns = create.columns.iter().map(|(name, pg)| Ok((name.clone(), scope.ctx.named_type(pg)?.0)));
     let columns = columns.collect::<Result<Vec<(String, PgType)>, Plain>>()?;

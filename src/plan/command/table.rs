@@ -39,12 +39,7 @@ pub(super) fn create_schema(scope: &Scope, ddl: &mut DdlPlan, create: &CreateSch
     };
     ddl.need(scope, Right::Member(owner));
     if scope.catalog().schema_id(&create.name).is_some() {
-        let message = format!("schema \"{}\" already exists", create.name);
-        if create.if_not_exists {
-            ddl.skip(SqlState::DUPLICATE_SCHEMA, format!("{message}, skipping"));
-            return Ok(());
-        }
-        return Err(Plain::new(SqlState::DUPLICATE_SCHEMA, message).into());
+        return ddl.exists(SqlState::DUPLICATE_SCHEMA, "schema", &create.name, create.if_not_exists);
     }
     let acl = initial(scope, owner, ObjectKind::Schemas, None);
     let schema = Schema { name: create.name.clone(), path: folder(&create.name), owner, acl, comment: None };
@@ -106,12 +101,8 @@ pub(super) fn place(
     if !may_look(scope, schema) || scope.catalog().find(Namespace::Relation(schema), &name.name).is_none() {
         return Ok(Some(schema));
     }
-    let message = format!("relation \"{}\" already exists", name.name);
-    if if_not_exists {
-        ddl.skip(SqlState::DUPLICATE_TABLE, format!("{message}, skipping"));
-        return Ok(None);
-    }
-    Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into())
+    ddl.exists(SqlState::DUPLICATE_TABLE, "relation", &name.name, if_not_exists)?;
+    Ok(None)
 }
 
 /// The privileges of an object that a role makes.
@@ -476,12 +467,7 @@ pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView)
 pub(super) fn create_credential(scope: &Scope, ddl: &mut DdlPlan, create: &CreateCredential) -> PlanResult<()> {
     ddl.need(scope, Right::Superuser("create a storage credential"));
     if scope.catalog().find(Namespace::Credential, &create.name).is_some() {
-        let message = format!("storage credential \"{}\" already exists", create.name);
-        if create.if_not_exists {
-            ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
-            return Ok(());
-        }
-        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+        return ddl.exists(SqlState::DUPLICATE_OBJECT, "storage credential", &create.name, create.if_not_exists);
     }
     let mut options = create.options.clone();
     let scope_url = options.remove("scope").unwrap_or_else(|| "s3://".to_owned());
@@ -791,10 +777,7 @@ fn depends(scope: &Scope, body: &Body, gone: &BTreeSet<ObjectId>) -> bool {
             let is_attached = policy.attached.is_some_and(|attached| gone.contains(&attached));
             is_attached || policy_reads(scope, policy, &|id| gone.contains(&id))
         }
-        Body::RlsPolicy(policy) => policy.columns.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id)),
-        Body::MaskingPolicy(policy) => {
-            policy.arguments.iter().flat_map(|(_, pg)| pg.objects()).any(|id| gone.contains(&id))
-        }
+        Body::RlsPolicy(_) | Body::MaskingPolicy(_) => body.types().iter().any(|id| gone.contains(id)),
         Body::Type(user_type) => {
             let over = user_type.over().flat_map(PgType::objects);
             gone.contains(&user_type.schema) || over.into_iter().any(|id| gone.contains(&id))

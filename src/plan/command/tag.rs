@@ -23,12 +23,7 @@ const TO_DECIDE: Right = Right::RightsOf(SECURITY_ADMIN, "change a tag from whic
 pub(super) fn create(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTag) -> PlanResult<()> {
     ddl.need(scope, Right::RightsOf(SECURITY_ADMIN, "create a tag"));
     if scope.catalog().find(Namespace::Tag, &create.name).is_some() {
-        let message = format!("tag \"{}\" already exists", create.name);
-        if create.if_not_exists {
-            ddl.skip(SqlState::DUPLICATE_OBJECT, format!("{message}, skipping"));
-            return Ok(());
-        }
-        return Err(Plain::new(SqlState::DUPLICATE_OBJECT, message).into());
+        return ddl.exists(SqlState::DUPLICATE_OBJECT, "tag", &create.name, create.if_not_exists);
     }
     let mut tag = Tag { name: create.name.clone(), owner: scope.ctx.role, values: Vec::new(), acl: None };
     add_values(&mut tag, &create.values)?;
