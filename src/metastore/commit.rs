@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::poll;
 use roaring::RoaringTreemap;
-use tokio::sync::{MutexGuard, mpsc, oneshot};
+use tokio::sync::{MutexGuard, OwnedMutexGuard, oneshot};
+use tokio::task::yield_now;
 
 use super::claims::tell;
 use super::db::{Script, Turn, Value};
@@ -191,34 +193,86 @@ pub(super) struct Request {
 
 /// Commits that become durable together.
 const TOGETHER_MAX: usize = 64;
-/// Commits that may wait.
-pub(super) const WAITING_MAX: usize = 1_024;
 
 impl Metastore {
     /// Makes a transaction durable and visible, or changes nothing. Returns the new head and the final ids of objects
     /// it created. A caller that does not wait for the end does not stop it.
     pub async fn commit(&self, commit: Commit) -> Result<(Arc<CatalogState>, Resolved), CommitError> {
         let (reply, done) = oneshot::channel();
-        let lost = || {
-            let source = MetastoreError::Corrupt("commits have come to an end".to_owned());
+        self.store.waiting().push_back(Request { commit, reply });
+        if let Some(turn) = Committing::begin(&self.store) {
+            let mut work = Box::pin(turn.commit_all());
+            // Who is alone need not wake another task for it. What must wait goes on without the caller, who may be cancelled.
+            if !self.store.alone.load(Ordering::Relaxed) || poll!(work.as_mut()).is_pending() {
+                tokio::spawn(work);
+            }
+        }
+        let lost = |_dropped| {
+            let source = MetastoreError::Corrupt("a commit came to no end".to_owned());
             CommitError::Unknown { source: Arc::new(source) }
         };
-        self.commits.send(Request { commit, reply }).await.map_err(|_closed| lost())?;
-        done.await.map_err(|_dropped| lost())?
+        done.await.map_err(lost)?
     }
 }
 
-/// Commits one batch of transactions after the other, until nobody can send more. Those of a batch become durable by one
-/// transaction of the database, each with a snapshot of its own.
-pub(super) async fn commit_all(store: Arc<Store>, mut requests: mpsc::Receiver<Request>) {
-    while let Some(first) = requests.recv().await {
-        let mut batch = vec![first];
-        while batch.len() < TOGETHER_MAX
-            && let Ok(next) = requests.try_recv()
-        {
-            batch.push(next);
+/// The right to commit what waits, which one task has at a time.
+struct Committing {
+    store: Arc<Store>,
+    _only: OwnedMutexGuard<()>,
+}
+
+impl Committing {
+    /// `None`: somebody else has it, and will see what waits.
+    fn begin(store: &Arc<Store>) -> Option<Self> {
+        let only = Arc::clone(&store.committing).try_lock_owned().ok()?;
+        Some(Self { store: Arc::clone(store), _only: only })
+    }
+
+    /// Commits one batch of transactions after the other, until none waits. Those of a batch become durable by one transaction
+    /// of the database, each with a snapshot of its own.
+    async fn commit_all(self) {
+        let mut turn = self;
+        loop {
+            turn.commit_batches().await;
+            let store = Arc::clone(&turn.store);
+            drop(turn);
+            // Who came since then found that somebody commits.
+            if store.waiting().is_empty() {
+                return;
+            }
+            let Some(again) = Self::begin(&store) else { return };
+            turn = again;
         }
-        store.commit(batch).await;
+    }
+
+    async fn commit_batches(&self) {
+        loop {
+            let batch: Vec<Request> = {
+                let mut waiting = self.store.waiting();
+                let count = waiting.len().min(TOGETHER_MAX);
+                waiting.drain(..count).collect()
+            };
+            if batch.is_empty() {
+                return;
+            }
+            let is_one = batch.len() == 1;
+            self.store.commit(batch).await;
+            let others = !self.store.waiting().is_empty();
+            if self.store.alone.swap(is_one && !others, Ordering::Relaxed) && others {
+                // The one whose task this is has its answer.
+                yield_now().await;
+            }
+        }
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Nobody knows what took place. Who waits is told so.
+            self.store.unsure.store(true, Ordering::Release);
+            self.store.waiting().clear();
+        }
     }
 }
 

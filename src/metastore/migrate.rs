@@ -34,7 +34,12 @@ pub(super) async fn run(db: &Db) -> Result<(), MetastoreError> {
     for (number, script) in MIGRATIONS.iter().filter(|(number, _)| *number > found) {
         let mut all = db.script();
         for statement in script.split(";\n").filter(|statement| !statement.trim().is_empty()) {
-            all.execute(statement, vec![]);
+            if db.is_shared() {
+                all.execute(statement, vec![]);
+            } else {
+                // Of this type the key is SQLite's own address of a row, else there is an index beside the table.
+                all.execute(statement.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY"), vec![]);
+            }
         }
         let row = vec![Value::from(*number), now_text().into()];
         all.insert("boathouse_migration", &["number", "applied_at"], vec![row]);

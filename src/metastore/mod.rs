@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use claims::{RecentClaims, Told, Verdict};
+use commit::Request;
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
-use commit::{Request, WAITING_MAX, commit_all};
 use db::Db;
 pub use db::MetadataDatabase;
 pub use inline::InlinedInsert;
@@ -35,7 +35,7 @@ use load::{Later, RowChanges};
 use moves::RecentMoves;
 use roaring::RoaringTreemap;
 pub use sequence::Sequences;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::catalog::{BOOTSTRAP_ROLE, Body, CatalogState, Claims, Relation, RelationKind, TableData};
 use crate::error::{Report, SqlState};
@@ -172,6 +172,12 @@ struct Store {
     head: watch::Sender<Arc<CatalogState>>,
     sequences: Arc<Sequences>,
     recent: Mutex<Recent>,
+    /// Transactions that nobody commits yet.
+    waiting: Mutex<VecDeque<Request>>,
+    /// Held by whoever commits.
+    committing: Arc<tokio::sync::Mutex<()>>,
+    /// Whether nobody waited during the last commit.
+    alone: AtomicBool,
     /// Held by whoever makes a new head, from the moment its snapshot may be seen in the database.
     new_heads: tokio::sync::Mutex<()>,
     /// Whether a commit may be there that nobody saw succeed.
@@ -192,6 +198,10 @@ struct Looks {
 impl Store {
     fn head(&self) -> Arc<CatalogState> {
         Arc::clone(&self.head.borrow())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<Request>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {
@@ -239,8 +249,6 @@ impl Store {
 #[derive(Debug)]
 pub struct Metastore {
     store: Arc<Store>,
-    /// Transactions on their way to the one task that commits.
-    commits: mpsc::Sender<Request>,
     /// Earlier states that were asked for, the latest first.
     past: Mutex<VecDeque<Arc<CatalogState>>>,
     /// Held for the server's life: a second server on the same directory is refused.
@@ -293,14 +301,15 @@ impl Metastore {
             head: watch::Sender::new(Arc::new(head)),
             sequences,
             recent,
+            waiting: Mutex::default(),
+            committing: Arc::default(),
+            alone: AtomicBool::new(true),
             new_heads: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),
             looks: Looks::default(),
             keys,
         });
-        let (commits, requests) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(commit_all(Arc::clone(&store), requests));
-        Ok(Self { store, commits, past: Mutex::default(), _lock: lock })
+        Ok(Self { store, past: Mutex::default(), _lock: lock })
     }
 
     /// Gives up all secrets, for whoever lost their master key: roles have no passwords any more, storage credentials no
