@@ -8,10 +8,11 @@ use crate::setting::Zone;
 pub const DAYS_1970_TO_2000: i32 = 10_957;
 /// Microseconds from Unix's epoch to PostgreSQL's.
 pub const MICROS_1970_TO_2000: i64 = 946_684_800_000_000;
-pub(super) const DAY_US: i64 = 86_400_000_000;
+/// Microseconds of a day.
+pub const DAY_US: i64 = 86_400_000_000;
 
 /// Year (astronomical: 0 is 1 BC), month, day of a day count since 1970-01-01.
-fn civil(days: i64) -> (i64, u32, u32) {
+pub fn civil(days: i64) -> (i64, u32, u32) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let doe = z.rem_euclid(146_097);
@@ -25,7 +26,7 @@ fn civil(days: i64) -> (i64, u32, u32) {
 }
 
 /// The inverse of [`civil`].
-fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
+pub fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     let y = year - i64::from(month <= 2);
     let era = y.div_euclid(400);
     let yoe = y.rem_euclid(400);
@@ -161,10 +162,11 @@ pub fn parse_date(text: &str) -> Result<i32, Malformed> {
     }
     let (days, rest) = leading_date(text)?;
     // A time after the date is allowed and dropped.
-    let (time, _offset) = split_offset(rest);
+    let (time, offset) = split_offset(rest);
     if !time.is_empty() {
         parse_time(time)?;
     }
+    zone_of(half_day(offset).1, Zone::UTC)?;
     i32::try_from(days).map_err(|_too_large| Malformed::OutOfRange)
 }
 
@@ -183,6 +185,87 @@ fn plain_date(text: &str) -> Option<i64> {
     valid.then(|| days_from_civil(year, month, day))
 }
 
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+const DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+
+/// Reads a date with the month's name, such as `Jan 5, 2024` or `5-Jan-2024`; gives its day count and what follows.
+fn worded_date(text: &str, bc: bool) -> Option<Result<(i64, &str), Malformed>> {
+    let named = |word: &str, names: &[&str]| {
+        let word = word.to_ascii_lowercase();
+        names
+            .iter()
+            .position(|name| word.len() >= 3 && (name.starts_with(&word) || word == "sept" && *name == "september"))
+    };
+    let (mut month, mut numbers, mut rest) = (None, Vec::new(), text);
+    while month.is_none() || numbers.len() < 2 {
+        rest = rest.trim_start_matches([' ', ',', '-', '.', '/']);
+        let is_number = rest.starts_with(|first: char| first.is_ascii_digit());
+        let end = rest.find(|c: char| if is_number { !c.is_ascii_digit() } else { !c.is_ascii_alphabetic() });
+        let (word, after) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+        if is_number {
+            numbers.push(word);
+        } else if let Some(found) = named(word, &MONTHS).filter(|_| month.is_none()) {
+            month = Some(found);
+        } else {
+            named(word, &DAYS)?;
+        }
+        rest = after;
+    }
+    let [a, b] = numbers.as_slice() else { return None };
+    let (year, day) = if a.len() >= 3 { (a, b) } else { (b, a) };
+    let (Ok(mut number), Ok(day)) = (year.parse::<i64>(), day.parse::<u32>()) else {
+        return Some(Err(Malformed::Syntax));
+    };
+    if year.len() <= 2 && !bc {
+        number += if number < 70 { 2000 } else { 1900 };
+    }
+    let number = if bc { 1 - number } else { number };
+    let month = u32::try_from(month?).ok()? + 1;
+    if day == 0 || day > month_length(number, month) || !(-4713..=5_874_897).contains(&number) {
+        return Some(Err(Malformed::OutOfRange));
+    }
+    Some(Ok((days_from_civil(number, month, day), rest.trim_start())))
+}
+
+/// `AM` or `PM` that an offset begins with: whether it is the latter; and the offset itself.
+pub(super) fn half_day(offset: &str) -> (Option<bool>, &str) {
+    let (word, rest) = offset.split_at_checked(2).unwrap_or((offset, ""));
+    if !rest.is_empty() && !rest.starts_with(|next: char| !next.is_ascii_alphanumeric()) {
+        return (None, offset);
+    }
+    match word.to_ascii_lowercase().as_str() {
+        "am" => (Some(false), rest.trim()),
+        "pm" => (Some(true), rest.trim()),
+        _ => (None, offset),
+    }
+}
+
+/// A time of day on a clock of 12 hours.
+fn on_half_day(micros: i64, afternoon: Option<bool>) -> Result<i64, Malformed> {
+    const HOUR_US: i64 = 3_600_000_000;
+    let hour = micros / HOUR_US;
+    match afternoon {
+        None => Ok(micros),
+        Some(_) if hour > 12 => Err(Malformed::OutOfRange),
+        Some(true) if hour < 12 => Ok(micros + 12 * HOUR_US),
+        Some(false) if hour == 12 => Ok(micros - 12 * HOUR_US),
+        Some(_) => Ok(micros),
+    }
+}
+
 /// Reads the date a text starts with; gives its day count and what follows.
 pub(super) fn leading_date(text: &str) -> Result<(i64, &str), Malformed> {
     let mut text = text.trim();
@@ -194,6 +277,11 @@ pub(super) fn leading_date(text: &str) -> Result<(i64, &str), Malformed> {
         }
         _ => false,
     };
+    if text.get(..4).is_some_and(|start| start.bytes().any(|byte| byte.is_ascii_alphabetic()))
+        || text.get(4..8).is_some_and(|next| next.bytes().filter(u8::is_ascii_alphabetic).count() >= 2)
+    {
+        return worded_date(text, bc).unwrap_or(Err(Malformed::Syntax));
+    }
     let (date, rest) = match text.find([' ', 'T', 't']) {
         Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default().trim_start()),
         None => (text, ""),
@@ -227,10 +315,14 @@ pub fn parse_timestamp(text: &str, zone: Option<Zone>) -> Result<i64, Malformed>
     }
     let (days, rest) = leading_date(text)?;
     let (time, offset) = split_offset(rest);
-    let micros = if time.is_empty() { 0 } else { parse_time(time)? };
+    let (afternoon, offset) = half_day(offset);
+    let micros = if time.is_empty() { 0 } else { on_half_day(parse_time(time)?, afternoon)? };
     let local = days.checked_mul(DAY_US).and_then(|day| day.checked_add(micros)).ok_or(Malformed::OutOfRange)?;
-    let Some(zone) = zone else { return Ok(local) };
-    zone_of(offset, zone)?.to_utc(local).ok_or(Malformed::OutOfRange)
+    let zone_given = zone_of(offset, zone.unwrap_or(Zone::UTC))?;
+    if zone.is_none() {
+        return Ok(local);
+    }
+    zone_given.to_utc(local).ok_or(Malformed::OutOfRange)
 }
 
 /// The zone that an offset means; `zone` if it is empty.
@@ -296,13 +388,22 @@ fn date_days(date: &str, bc: bool) -> Result<i64, Malformed> {
     Ok(days_from_civil(y, month, day))
 }
 
-fn month_length(year: i64, month: u32) -> u32 {
+/// How many days a month has.
+pub fn month_length(year: i64, month: u32) -> u32 {
     match month {
         2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
+}
+
+/// Reads a time of day: microseconds since midnight. An offset counts for nothing.
+pub(super) fn parse_local_time(text: &str) -> Result<i64, Malformed> {
+    let (time, offset) = split_offset(text.trim());
+    let (afternoon, offset) = half_day(offset);
+    zone_of(offset, Zone::UTC)?;
+    on_half_day(parse_time(time)?, afternoon)
 }
 
 /// Reads `hh:mm[:ss[.ffffff]]`: microseconds since midnight, rounded.

@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, IntervalMonthDayNano};
 use arrow::error::ArrowError;
 
 use super::array;
-use super::datetime::{Malformed, parse_date, parse_time, parse_timestamp, split_offset, zone_of};
+use super::datetime::{Malformed, parse_date, parse_local_time, parse_timestamp};
 use super::interval::parse_interval;
 use super::nested::rebuilt;
 use super::number::{Numeric, parse_bool, parse_numeric};
@@ -363,11 +363,7 @@ impl ColumnBuilder {
                 TimeTz::parse(text, self.zone).map(TimeTz::to_bytes).map_err(|error| malformed(error, text))
             }),
             Builder::Date(b) => each!(b, |text| parse_date(text).map_err(|error| malformed(error, text))),
-            Builder::Time(b) => each!(b, |text| {
-                // An offset counts for nothing.
-                let (time, offset) = split_offset(str::trim(text));
-                zone_of(offset, Zone::UTC).and_then(|_| parse_time(time)).map_err(|error| malformed(error, text))
-            }),
+            Builder::Time(b) => each!(b, |text| parse_local_time(text).map_err(|error| malformed(error, text))),
             Builder::Timestamp(b, zoned) => {
                 let zone = zoned.then_some(self.zone);
                 each!(b, |text| parse_timestamp(text, zone).map_err(|error| malformed(error, text)))

@@ -31,7 +31,10 @@ use arrow::error::ArrowError;
 pub(crate) use array::{array_items, binary_dimensions, is_rectangular, text_dimensions};
 pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
-pub use datetime::{DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, parse_date, parse_time, parse_timestamp};
+pub use datetime::{
+    DAY_US, DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, civil, days_from_civil, month_length, parse_date,
+    parse_time, parse_timestamp,
+};
 pub(crate) use duckdb::duckdb_texts;
 pub(crate) use input::length_checked;
 pub use input::{ColumnBuilder, InputError, jsonb_text, utf8};

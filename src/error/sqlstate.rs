@@ -46,14 +46,24 @@ impl SqlState {
     pub const INVALID_DATETIME_FORMAT: Self = Self("22007");
     /// A date or time with a field out of its range, such as February 30.
     pub const DATETIME_FIELD_OVERFLOW: Self = Self("22008");
+    /// A part of a string of a negative length.
+    pub const SUBSTRING_ERROR: Self = Self("22011");
     /// A division by zero.
     pub const DIVISION_BY_ZERO: Self = Self("22012");
+    /// An escape character that is not one character.
+    pub const INVALID_ESCAPE_CHARACTER: Self = Self("22019");
     /// Bytes that are not UTF-8, or a zero byte in a text.
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
     /// A sequence that has come to its end.
     pub const SEQUENCE_LIMIT_EXCEEDED: Self = Self("2200H");
     /// A setting, an option or a function's argument with a value that it does not take.
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
+    /// A logarithm of what has none.
+    pub const INVALID_ARGUMENT_FOR_LOGARITHM: Self = Self("2201E");
+    /// A root or a power that is no number.
+    pub const INVALID_ARGUMENT_FOR_POWER_FUNCTION: Self = Self("2201F");
+    /// Bounds or a count of `width_bucket` that make no buckets.
+    pub const INVALID_ARGUMENT_FOR_WIDTH_BUCKET: Self = Self("2201G");
     /// A negative LIMIT.
     pub const INVALID_ROW_COUNT_IN_LIMIT_CLAUSE: Self = Self("2201W");
     /// A negative OFFSET.
@@ -134,6 +144,8 @@ impl SqlState {
     pub const WRONG_OBJECT_TYPE: Self = Self("42809");
     /// A function that does not exist for the arguments given.
     pub const UNDEFINED_FUNCTION: Self = Self("42883");
+    /// Several functions of a name take such arguments, and none is better than the others.
+    pub const AMBIGUOUS_FUNCTION: Self = Self("42725");
     /// A column that does not exist.
     pub const UNDEFINED_COLUMN: Self = Self("42703");
     /// A relation that does not exist, or that the role may not know of.

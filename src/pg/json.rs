@@ -42,7 +42,7 @@ pub fn json_functions() -> Vec<ScalarUDF> {
             signature: Signature::user_defined(Volatility::Stable),
         });
         // A row is a value like any other.
-        if function.name() == "to_json" { function.with_aliases(["row_to_json"]) } else { function }
+        if function.name() == "to_json" { function.with_aliases(["row_to_json", "array_to_json"]) } else { function }
     };
     both.map(function).collect()
 }

@@ -6,6 +6,7 @@ mod bytes;
 mod compare;
 mod convert;
 mod dimensions;
+pub mod function;
 mod interval;
 mod json;
 mod mask;
@@ -17,7 +18,6 @@ mod single_value;
 pub mod system;
 mod unified;
 mod volatile;
-mod zone;
 
 pub use arithmetic::{CheckedArithmetic, ShiftedDate, ToInteger};
 pub use array::{
@@ -44,4 +44,3 @@ pub use single_value::{SingleRow, SingleValue};
 pub use system::{Objects, SystemTable};
 pub use unified::Unified;
 pub use volatile::volatile_functions;
-pub use zone::AtTimeZone;

@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, Oper
 
 use super::Scope;
 use super::typing::{
-    agree, beside_float, common_type, floating, is_unknown, known_as, literal, pg_type, remembering, same_type,
+    agree, beside, common_type, floating, is_unknown, known_as, literal, pg_type, remembering, same_type,
     types_comparable, untyped, with_type,
 };
 use crate::pg::{ANY_EQUAL, ARRAY_FLATTENED, ARRAY_OF, ArrayAt, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
@@ -121,7 +121,7 @@ fn made(scope: &Scope, items: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
     let target = common_type(items.iter(), schema);
     let items = with_type(scope, items, target.as_ref())?;
     let float = floating(items.iter(), schema);
-    let items = items.into_iter().map(|item| beside_float(scope, item, float.as_ref(), schema));
+    let items = items.into_iter().map(|item| beside(scope, item, float.as_ref(), schema));
     let items = items.collect::<Result<Vec<_>>>()?;
     let known = same_type(items.iter(), schema);
     let nested = target.is_some_and(|pg| pg.element().is_some());

@@ -22,10 +22,11 @@ use super::BarrierPlanner;
 use super::joins::{AskedInPart, YieldInJoins};
 use super::opaque::{HideOrderings, KeepFilters};
 use crate::error::SqlError;
+use crate::pg::function::{OperatorPlanner, functions};
 use crate::pg::{
-    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, AtTimeZone, Bound, BytesPlanner, IntervalPlanner, OutputText,
-    Subscripts, UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, placeholder_functions,
-    record_functions, volatile_functions,
+    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, BytesPlanner, IntervalPlanner, OutputText, Subscripts,
+    UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, placeholder_functions, record_functions,
+    volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -68,6 +69,7 @@ impl Engine {
         let mut planners = SessionStateDefaults::default_expr_planners();
         planners.insert(0, Arc::new(IntervalPlanner));
         planners.insert(0, Arc::new(BytesPlanner));
+        planners.insert(0, Arc::new(OperatorPlanner));
         let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
@@ -86,7 +88,6 @@ impl Engine {
             ScalarUDF::new_from_impl(ArrayOf::default()),
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
-            ScalarUDF::new_from_impl(AtTimeZone::default()),
             ScalarUDF::new_from_impl(Subscripts::default()),
             ScalarUDF::new_from_impl(OutputText::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
@@ -99,6 +100,7 @@ impl Engine {
             .chain(record_functions())
             .chain(dimension_functions())
             .chain(volatile_functions())
+            .chain(functions())
         {
             use datafusion::logical_expr::registry::FunctionRegistry;
             template.register_udf(Arc::new(function)).map_err(SqlError::from_engine)?;

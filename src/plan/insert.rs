@@ -275,12 +275,16 @@ pub(super) fn cast_to(value: ast::Expr, column: &Column) -> PlanResult<ast::Expr
     cast_as(value, &column.pg)
 }
 
-/// The expression as a value of a type.
+/// The expression as a value of a type. What is too long for it is refused later, where a cast that somebody wrote cuts it.
 pub(super) fn cast_as(value: ast::Expr, pg: &PgType) -> PlanResult<ast::Expr> {
+    let of_any_length = match pg {
+        PgType::Varchar(_) | PgType::Char(_) => pg.unbounded(),
+        other => other.clone(),
+    };
     Ok(ast::Expr::Cast {
         kind: ast::CastKind::Cast,
         expr: Box::new(value),
-        data_type: sql_type(pg)?,
+        data_type: sql_type(&of_any_length)?,
         array: false,
         format: None,
     })

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono_tz::{OffsetName, Tz};
 
 /// A session's time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +52,17 @@ impl Zone {
                 Some(moment) => zone.offset_from_utc_datetime(&moment.naive_utc()).fix().local_minus_utc(),
                 None => 0,
             },
+        }
+    }
+
+    /// What people call the zone at a moment, such as `CEST`; of an offset itself.
+    pub fn abbreviation_at(self, micros: i64) -> String {
+        match (self, DateTime::<Utc>::from_timestamp_micros(micros)) {
+            (Self::Named(zone), Some(moment)) => {
+                let offset = zone.offset_from_utc_datetime(&moment.naive_utc());
+                offset.abbreviation().map_or_else(|| offset.fix().to_string(), ToOwned::to_owned)
+            }
+            (zone, _) => zone.to_string(),
         }
     }
 

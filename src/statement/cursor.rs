@@ -9,6 +9,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 use super::Command;
 use super::past::{AsOf, as_it_was, with_moments};
+use super::spelling::respelled;
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 use crate::name::{QualifiedName, fold};
@@ -42,6 +43,7 @@ impl<'a> Cursor<'a> {
         let tokens = tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
         let tokens: Vec<_> = tokens.collect();
         refuse_own_names(text, &tokens)?;
+        let tokens = respelled(text, tokens)?;
         let tokens = with_row_expansions(without_table_queries(with_moments(text, with_signs_apart(tokens))?));
         let moments = tokens.iter().enumerate().filter_map(|(index, token)| match &token.token {
             Token::Word(word) => Some((index, as_it_was(&word.value)?.1)),

@@ -21,6 +21,7 @@ mod redact;
 mod role;
 mod sequence;
 mod setting;
+mod spelling;
 mod table;
 mod tag;
 mod text;

@@ -3,6 +3,7 @@
 use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart, SelectItem};
 
 use super::session::session_call;
+use super::sets::column_of;
 use super::syntax::{cast, plain_query, select_from};
 use super::{integer_literal, is_independent, unqualify};
 use crate::plan::Scope;
@@ -79,6 +80,12 @@ pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
     }
     if let ast::TableFactor::Function { lateral, name, args, alias, .. } = factor {
         unqualify(name);
+        if let Some(column) = column_of(&name.to_string().to_lowercase()) {
+            let shown = alias.get_or_insert_with(|| named(&name.to_string().to_lowercase()));
+            if shown.columns.is_empty() {
+                shown.columns = vec![ast::TableAliasColumnDef::from_name(column)];
+            }
+        }
         // What refers to nothing may stand on either side of any join.
         *lateral = !is_independent(args);
         if let Some(value) = args.is_empty().then(|| session_call(scope, name)).flatten() {

@@ -2,6 +2,7 @@
 //! of the session, types of parameters that casts and literals tell.
 
 mod arrays;
+mod dates;
 mod from;
 mod grouping;
 mod output;
@@ -10,6 +11,7 @@ mod records;
 mod rows;
 mod session;
 mod sets;
+mod spelling;
 mod syntax;
 mod wildcard;
 
@@ -282,6 +284,7 @@ impl VisitorMut for Rewriter<'_> {
             self.error = Some(crate::error::unsupported("a whole row as a value").into());
             return ControlFlow::Break(());
         }
+        dates::overlaps(expr);
         self.suggest_operands(expr);
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && placeholder(inner).is_some()
@@ -305,6 +308,13 @@ impl VisitorMut for Rewriter<'_> {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         precedence::raise_not(expr);
         precedence::lower_distinct(expr);
+        if let Some(error) = spelling::refused(expr) {
+            self.error = Some(error.into());
+            return ControlFlow::Break(());
+        }
+        if let Some(call) = spelling::as_call(expr) {
+            *expr = call;
+        }
         let replacement = match expr {
             Expr::Identifier(ident) if session::is_session_word(ident) => {
                 session::session_call(self.scope, &ObjectName::from(vec![ident.clone()]))
@@ -313,6 +323,7 @@ impl VisitorMut for Rewriter<'_> {
                 unqualify(&mut function.name);
                 output_arguments(function);
                 arrays::unnested(function);
+                dates::arguments(self.scope, function);
                 match &function.args {
                     _ if let Some(pg) = counted(function) => Some(cast(Expr::Function(function.clone()), pg)),
                     FunctionArguments::Subquery(query) if is_array(function) => {
@@ -338,6 +349,7 @@ impl VisitorMut for Rewriter<'_> {
             {
                 Some(cast(interval.value.as_ref().clone(), "interval"))
             }
+            Expr::Extract { field, expr, .. } => Some(dates::extract(field, expr)),
             Expr::AtTimeZone { timestamp, time_zone } => {
                 let (timestamp, zone) = (timestamp.as_ref().clone(), time_zone.as_ref().clone());
                 Some(call(Ident::new("timezone"), vec![zone, timestamp]))

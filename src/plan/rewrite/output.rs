@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, SelectItem, Value};
+use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, SelectItem};
 use sqlparser::tokenizer::Span;
 
 use super::session::is_session_word;
@@ -95,7 +95,10 @@ fn figure(expr: &Expr) -> Option<String> {
                 .or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
         }
         Expr::TypedString(typed) => from_sql(&typed.data_type).ok()?.typname(),
-        Expr::Interval(_) => "interval".to_owned(),
+        Expr::Interval(interval) => match interval.value.as_ref() {
+            cast @ Expr::Cast { .. } => return figure(cast),
+            _ => "interval".to_owned(),
+        },
         Expr::Case { else_result, .. } => {
             else_result.as_deref().and_then(strong_figure).unwrap_or_else(|| "case".to_owned())
         }
@@ -114,14 +117,14 @@ fn figure(expr: &Expr) -> Option<String> {
         Expr::Ceil { .. } => "ceil".to_owned(),
         Expr::Floor { .. } => "floor".to_owned(),
         Expr::Position { .. } => "position".to_owned(),
+        Expr::Substring { shorthand: true, .. } => "substr".to_owned(),
         Expr::Substring { .. } => "substring".to_owned(),
+        Expr::Trim { trim_where: Some(ast::TrimWhereField::Leading), .. } => "ltrim".to_owned(),
+        Expr::Trim { trim_where: Some(ast::TrimWhereField::Trailing), .. } => "rtrim".to_owned(),
         Expr::Trim { .. } => "btrim".to_owned(),
+        Expr::BinaryOp { op: ast::BinaryOperator::Overlaps, .. } => "overlaps".to_owned(),
         Expr::Overlay { .. } => "overlay".to_owned(),
         Expr::AtTimeZone { .. } => "timezone".to_owned(),
-        Expr::Value(value) => match value.value {
-            Value::Boolean(_) => "bool".to_owned(),
-            _ => return None,
-        },
         _ => return None,
     })
 }

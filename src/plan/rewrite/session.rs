@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{self, Expr, FunctionArguments, ObjectName, ObjectNamePart, Value};
 
-use super::syntax::{call, null, typed};
+use super::syntax::{call, cast, null, typed};
 use crate::name::fold;
 use crate::plan::Scope;
 use crate::setting::{SERVER_VERSION, Zone};
@@ -83,6 +83,15 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
         ("statement_timestamp", []) => timestamp(ctx.statement_start_us, true, false),
         ("localtimestamp", []) => timestamp(ctx.transaction_start_us, false, false),
         ("current_date", []) => timestamp(ctx.transaction_start_us, false, true),
+        // Microseconds are all the digits there are.
+        ("current_timestamp", [Expr::Value(digits)]) => {
+            timestamp(to_digits(ctx.transaction_start_us, digits)?, true, false)
+        }
+        ("localtimestamp", [Expr::Value(digits)]) => {
+            timestamp(to_digits(ctx.transaction_start_us, digits)?, false, false)
+        }
+        ("current_time", []) => cast(timestamp(ctx.transaction_start_us, true, false), "timetz"),
+        ("localtime", []) => cast(timestamp(ctx.transaction_start_us, false, false), "time"),
         ("current_setting", [Expr::Value(value), rest @ ..]) => {
             let Value::SingleQuotedString(setting) = &value.value else { return None };
             match (ctx.settings.show(setting), rest) {
@@ -93,4 +102,11 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
         }
         _ => return None,
     })
+}
+
+/// A moment with so many digits of its seconds.
+fn to_digits(micros: i64, digits: &ast::ValueWithSpan) -> Option<i64> {
+    let Value::Number(digits, _) = &digits.value else { return None };
+    let unit = 10_i64.pow(6_u32.checked_sub(digits.parse().ok()?)?);
+    Some((micros + unit / 2).div_euclid(unit) * unit)
 }

@@ -9,10 +9,31 @@ use super::syntax::{call, inside};
 use crate::name::fold;
 
 /// Set-returning functions other than `unnest`: in the engine each makes an array.
-const SET_RETURNING: &[&str] = &["generate_series", "generate_subscripts", "pg_partition_ancestors"];
+const SET_RETURNING: &[&str] = &[
+    "generate_series",
+    "generate_subscripts",
+    "json_array_elements",
+    "json_array_elements_text",
+    "json_object_keys",
+    "jsonb_array_elements",
+    "jsonb_array_elements_text",
+    "jsonb_object_keys",
+    "pg_partition_ancestors",
+    "regexp_split_to_table",
+    "string_to_table",
+];
+
+/// Functions whose rows have a column of another name than the function.
+pub(super) fn column_of(name: &str) -> Option<&'static str> {
+    name.contains("_array_elements").then_some("value")
+}
 
 /// Set-returning functions of several columns: for each column there is a function `name.column` that makes an array.
 const COMPOSITES: &[(&str, &[&str])] = &[
+    ("json_each", &["key", "value"]),
+    ("json_each_text", &["key", "value"]),
+    ("jsonb_each", &["key", "value"]),
+    ("jsonb_each_text", &["key", "value"]),
     ("pg_options_to_table", &["option_name", "option_value"]),
     ("aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
     ("_pg_expandarray", &["x", "n"]),

@@ -8,12 +8,14 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Case, ScalarFunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, lit};
 
+use super::call::call;
 use super::cast::{cast, literal, remembering, without_scale};
 use super::pg_type;
 use crate::error::{Plain, SqlError, SqlState};
+use crate::pg::function::PgFunction;
 use crate::pg::{CheckedArithmetic, NestedCompare, ShiftedDate, Unified, rows_comparable};
 use crate::plan::{Scope, records};
-use crate::types::PgType;
+use crate::types::{NUMERIC_PRECISION_MAX, PgType, field};
 
 pub(super) fn is_constant(expr: &Expr) -> bool {
     match expr {
@@ -60,7 +62,7 @@ pub(super) fn unified(scope: &Scope, function: ScalarFunction, schema: &DFSchema
     let target = common_type(function.args.iter(), schema);
     let args = with_type(scope, function.args, target.as_ref())?;
     let float = floating(args.iter(), schema);
-    let args = args.into_iter().map(|item| beside_float(scope, item, float.as_ref(), schema));
+    let args = args.into_iter().map(|item| beside(scope, item, float.as_ref(), schema));
     let args = args.collect::<Result<Vec<_>>>()?;
     let engine = function.func.inner().downcast_ref::<Unified>();
     let func = engine.map_or(&function.func, Unified::inner);
@@ -93,18 +95,15 @@ pub(in crate::plan) fn floating<'a>(mut exprs: impl Iterator<Item = &'a Expr>, s
     exprs.any(is_float).then_some(PgType::Float8)
 }
 
-/// A numeric beside a floating-point number is compared as one, too.
-pub(in crate::plan) fn beside_float(
-    scope: &Scope,
-    expr: Expr,
-    other: Option<&PgType>,
-    schema: &DFSchema,
-) -> Result<Expr> {
-    let float = matches!(other, Some(PgType::Float4 | PgType::Float8));
-    if !float || !matches!(pg_type(&expr, schema), Some(PgType::Numeric(_))) {
-        return Ok(expr);
-    }
-    Ok(cast(scope, Cast::new(Box::new(expr), DataType::Float64), schema)?.data)
+/// A numeric beside a floating-point number is compared as one, too; a local time beside a moment as the moment that it is
+/// in the session's zone.
+pub(in crate::plan) fn beside(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
+    let target = match (pg_type(&expr, schema), other) {
+        (Some(PgType::Numeric(_)), Some(PgType::Float4 | PgType::Float8)) => PgType::Float8,
+        (Some(PgType::Date | PgType::Timestamp), Some(PgType::Timestamptz)) => PgType::Timestamptz,
+        _ => return Ok(expr),
+    };
+    Ok(cast(scope, Cast::new_from_field(Box::new(expr), Arc::new(field("", &target, true))), schema)?.data)
 }
 
 /// The type that literals without one take beside these expressions: that of the first that is no text.
@@ -113,6 +112,25 @@ pub(in crate::plan) fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, sc
         .filter(|expr| !matches!(expr, Expr::Literal(ScalarValue::Null, _)))
         .filter_map(|expr| pg_type(expr, schema))
         .find(|pg| !pg.is_text() || *pg == PgType::Jsonb)
+}
+
+/// The type that holds all of some numbers that are of different types; `None`: they are not, or floats are among them.
+fn common_number<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
+    let (mut widest, mut scale, mut types) = (PgType::Int2, None, Vec::new());
+    for expr in exprs.filter(|expr| !is_unknown(expr)) {
+        let pg = pg_type(expr, schema)?;
+        match (&pg, expr.get_type(schema).ok()?) {
+            (PgType::Numeric(_), DataType::Decimal128(_, own)) => scale = scale.max(Some(own)),
+            (PgType::Int8, _) => widest = PgType::Int8,
+            (PgType::Int4, _) if widest == PgType::Int2 => widest = PgType::Int4,
+            (PgType::Int2 | PgType::Int4, _) => {}
+            _ => return None,
+        }
+        types.push(pg);
+    }
+    let differ = types.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
+    let target = scale.map_or(widest, |scale| PgType::Numeric(Some((NUMERIC_PRECISION_MAX, scale))));
+    differ.then_some(target)
 }
 
 /// The type that all of these expressions have that are not NULL.
@@ -190,10 +208,18 @@ pub(super) fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<T
     let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
     let float = floating(results.chain(case.else_expr.as_deref()), schema);
     for (_, then) in &mut case.when_then_expr {
-        **then = beside_float(scope, then.as_ref().clone(), float.as_ref(), schema)?;
+        **then = beside(scope, then.as_ref().clone(), float.as_ref(), schema)?;
     }
     if let Some(otherwise) = &mut case.else_expr {
-        **otherwise = beside_float(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
+        **otherwise = beside(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
+    }
+    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
+    if let Some(target) = common_number(results.chain(case.else_expr.as_deref()), schema) {
+        let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(case.else_expr.as_mut());
+        for result in results.filter(|result| !is_unknown(result)) {
+            let target = Cast::new_from_field(result.clone(), Arc::new(field("", &target, true)));
+            **result = cast(scope, target, schema)?.data;
+        }
     }
     let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
     let result = same_type(results.chain(case.else_expr.as_deref()), schema);
@@ -240,12 +266,15 @@ pub(super) fn beside_char(expr: Expr, own: Option<&PgType>, other: Option<&PgTyp
 
 pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let BinaryExpr { left, op, right } = binary;
+    let regex =
+        matches!(op, Operator::RegexMatch | Operator::RegexIMatch | Operator::RegexNotMatch | Operator::RegexNotIMatch);
+    let right = if regex { Box::new(regex_of(scope, *right, schema)?) } else { right };
     if op.supports_propagation() || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
         let (left_type, right_type) = (pg_type(&left, schema), pg_type(&right, schema));
         let left = untyped(scope, *left, right_type.as_ref())?;
         let right = untyped(scope, *right, left_type.as_ref())?;
-        let left = beside_float(scope, left, right_type.as_ref(), schema)?;
-        let right = beside_float(scope, right, left_type.as_ref(), schema)?;
+        let left = beside(scope, left, right_type.as_ref(), schema)?;
+        let right = beside(scope, right, left_type.as_ref(), schema)?;
         let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
         let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
         comparable(op, &left, &right, schema)?;
@@ -288,6 +317,14 @@ pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Re
         return Ok(Transformed::yes(without_scale(expr, schema)));
     }
     Ok(Transformed::no(expr))
+}
+
+/// A regular expression as the engine reads it.
+fn regex_of(scope: &Scope, pattern: Expr, schema: &DFSchema) -> Result<Expr> {
+    match PgFunction::named("regex_of") {
+        Some(function) => call(scope, &function, vec![pattern], schema),
+        None => Ok(pattern),
+    }
 }
 
 /// Refuses comparisons of an enumeration with anything else than itself. `42883`.

@@ -6,12 +6,16 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF, lit};
 
+use super::call::call;
 use super::pg_type;
+use crate::encode::DAY_US;
 use crate::error::{Plain, SqlError, SqlState};
+use crate::pg::function::PgFunction;
 use crate::pg::{ExactNumeric, FromText, KnownAs, Objects, ToInteger, ToText};
 use crate::plan::{Scope, arrays, records};
+use crate::setting::Zone;
 use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
 
 /// A value, which stays as it is, as one of a PostgreSQL type. A cast to the type that it has would be left out, and not
@@ -52,6 +56,9 @@ pub(in crate::plan) fn exact_numeric(value: Expr) -> Expr {
 
 /// Reads a literal as a type. A type without precision takes that of the text.
 pub(in crate::plan) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result<Expr> {
+    if let Some(now) = named_moment(scope, pg, text) {
+        return literal(scope, pg, &now);
+    }
     // Its padding means nothing.
     let text = if matches!(pg, PgType::Char(_)) { text.trim_end_matches(' ') } else { text };
     let declared = pg;
@@ -75,6 +82,30 @@ pub(in crate::plan) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result
     let metadata = (!field.metadata().is_empty())
         .then(|| datafusion::common::metadata::FieldMetadata::from(field.metadata().clone()));
     Ok(Expr::Literal(value, metadata))
+}
+
+/// What `now`, `today`, `tomorrow` and `yesterday` mean in this transaction, as the text of a date or time.
+fn named_moment(scope: &Scope, pg: &PgType, text: &str) -> Option<String> {
+    if !matches!(pg, PgType::Date | PgType::Timestamp | PgType::Timestamptz) {
+        return None;
+    }
+    let text = text.trim();
+    let days = [("yesterday", -1), ("today", 0), ("tomorrow", 1)];
+    let day = days.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, days)| *days);
+    if day.is_none() && !text.eq_ignore_ascii_case("now") {
+        return None;
+    }
+    scope.note_moment();
+    let micros = scope.ctx.transaction_start_us;
+    let offset = scope.ctx.settings.time_zone().offset_at(micros);
+    let local = micros + i64::from(offset) * 1_000_000;
+    let shown = match day {
+        Some(days) => (local.div_euclid(DAY_US) + days) * DAY_US,
+        None => local,
+    };
+    let shown = crate::encode::timestamp_text(shown, None);
+    // The hour that clocks show twice is told by its offset.
+    Some(if day.is_none() && *pg == PgType::Timestamptz { format!("{shown} {}", Zone::Fixed(offset)) } else { shown })
 }
 
 pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -118,6 +149,13 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
     if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) && source == target {
         return Ok(Transformed::no(Expr::Cast(cast)));
     }
+    if source == PgType::Jsonb
+        && is_scalar(&target)
+        && !matches!(cast.expr.as_ref(), Expr::Literal(..))
+        && let Some(open) = PgFunction::named("jsonb_scalar")
+    {
+        return Ok(Transformed::yes(of_jsonb(scope, &open, cast, target, schema)?));
+    }
     let function =
         |udf: ScalarUDF, argument: Expr| Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(udf), vec![argument]));
     let null = matches!(cast.expr.as_ref(), Expr::Placeholder(_))
@@ -148,7 +186,7 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
     }
     let zoned = |pg: &PgType| *pg == PgType::Timestamptz;
     let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp);
-    let elsewhere = scope.ctx.settings.time_zone() != crate::setting::Zone::UTC;
+    let elsewhere = scope.ctx.settings.time_zone() != Zone::UTC;
     if elsewhere && ((zoned(&source) && calendar(&target)) || (calendar(&source) && zoned(&target))) {
         return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, source, target)));
     }
@@ -179,6 +217,28 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
     })
 }
 
+/// Whether a type is one of those that JSON has, beside texts.
+fn is_scalar(pg: &PgType) -> bool {
+    matches!(pg, PgType::Bool | PgType::Float4 | PgType::Float8 | PgType::Numeric(_)) || is_whole(pg)
+}
+
+fn is_whole(pg: &PgType) -> bool {
+    matches!(pg, PgType::Int2 | PgType::Int4 | PgType::Int8)
+}
+
+/// The number or boolean that a jsonb value is. A number is rounded where it is to be whole.
+fn of_jsonb(scope: &Scope, open: &PgFunction, cast: Cast, target: PgType, schema: &DFSchema) -> Result<Expr> {
+    let text = call(scope, open, vec![*cast.expr, lit(target.without_modifier().to_string())], schema)?;
+    let whole = is_whole(&target);
+    let number = if whole { PgType::Numeric(None) } else { target };
+    let read = ScalarUDF::new_from_impl(FromText::new(number, Objects::style(&scope.ctx)));
+    let value = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(read), vec![text]));
+    if !whole {
+        return Ok(value);
+    }
+    Ok(self::cast(scope, Cast::new_from_field(Box::new(value), cast.field), schema)?.data)
+}
+
 /// Whether a cast is that of the value's text: of arrays whose elements are cast so, and of times with offsets.
 pub(super) fn goes_through_text(source: &PgType, target: &PgType) -> bool {
     let of_offsets = |pg: &PgType| matches!(pg, PgType::Time | PgType::Timetz | PgType::Timestamptz);
@@ -189,6 +249,7 @@ pub(super) fn goes_through_text(source: &PgType, target: &PgType) -> bool {
         }
         // Digits that binary fractions cannot say are not values of theirs.
         (PgType::Float4 | PgType::Float8, PgType::Numeric(None)) => true,
+        (PgType::Time, PgType::Interval) => true,
         (from, to) if *from == PgType::Timetz || *to == PgType::Timetz => {
             from != to && of_offsets(from) && of_offsets(to)
         }
@@ -214,22 +275,4 @@ pub(super) fn by_session_zone(scope: &Scope, expr: Expr, source: PgType, target:
     let from_text = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
     let text = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(to_text), vec![expr]));
     Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(from_text), vec![text]))
-}
-
-/// `date_part` and `date_trunc` see the session's local time.
-pub(super) fn local_time(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
-    let Some(moment) =
-        function.args.get_mut(1).filter(|argument| pg_type(argument, schema) == Some(PgType::Timestamptz))
-    else {
-        return Transformed::no(Expr::ScalarFunction(function));
-    };
-    let inner = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
-    *moment = by_session_zone(scope, inner, PgType::Timestamptz, PgType::Timestamp);
-    let truncates = function.func.name() == "date_trunc";
-    let expr = Expr::ScalarFunction(function);
-    Transformed::yes(if truncates {
-        by_session_zone(scope, expr, PgType::Timestamp, PgType::Timestamptz)
-    } else {
-        expr
-    })
 }

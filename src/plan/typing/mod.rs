@@ -3,6 +3,7 @@
 
 mod alike;
 mod bound;
+mod call;
 mod cast;
 mod results;
 mod suggest;
@@ -19,13 +20,14 @@ use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
 pub(super) use self::alike::{
-    agree, beside_float, common_type, floating, is_unknown, same_type, types_comparable, untyped, with_type,
+    agree, beside, common_type, floating, is_unknown, same_type, types_comparable, untyped, with_type,
 };
 use self::alike::{any_of, binary, case, is_constant, unified};
 use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
+use self::call::{call, engine_operator, open_call};
+use self::cast::output_text;
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
-use self::cast::{local_time, output_text};
 pub(super) use self::results::is_values_list;
 use self::results::{remember_results, unite, values_list};
 pub(super) use self::suggest::suggest;
@@ -33,7 +35,7 @@ use super::decorrelate::barrier;
 use crate::pg::{OUTPUT_TEXT, Unified, is_unbound};
 use crate::plan::records::nulls_apart;
 use crate::plan::{Scope, arrays, domain, records};
-use crate::types::{PgType, arrow_type, field, of_field};
+use crate::types::{PgType, arrow_type, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
 pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -171,14 +173,14 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::Between(Between { expr, negated, low, high }) => {
             let target = pg_type(&expr, schema);
             let (low, high) = (untyped(scope, *low, target.as_ref())?, untyped(scope, *high, target.as_ref())?);
-            let low = beside_float(scope, low, target.as_ref(), schema)?;
-            let high = beside_float(scope, high, target.as_ref(), schema)?;
+            let low = beside(scope, low, target.as_ref(), schema)?;
+            let high = beside(scope, high, target.as_ref(), schema)?;
             Transformed::yes(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
         }
         Expr::InList(InList { expr, list, negated }) => {
             let target = pg_type(&expr, schema);
             let list = with_type(scope, list, target.as_ref())?;
-            let list = list.into_iter().map(|item| beside_float(scope, item, target.as_ref(), schema));
+            let list = list.into_iter().map(|item| beside(scope, item, target.as_ref(), schema));
             let list = list.collect::<Result<Vec<_>>>()?;
             if list.iter().all(is_constant) || expr.is_volatile() {
                 Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
@@ -186,11 +188,17 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
                 any_of(scope, &expr, list, negated, schema)?
             }
         }
-        Expr::ScalarFunction(function) if matches!(function.func.name(), "date_part" | "date_trunc") => {
-            if scope.ctx.settings.time_zone() == crate::setting::Zone::UTC {
-                Transformed::no(Expr::ScalarFunction(function))
-            } else {
-                local_time(scope, function, schema)
+        Expr::ScalarFunction(function) if let Some(open) = open_call(&function) => {
+            let operands = match (engine_operator(&open), function.args.as_slice()) {
+                (Some(op), [left, right]) => Some((op, left.clone(), right.clone())),
+                _ => None,
+            };
+            match (call(scope, &open, function.args, schema), operands) {
+                (Err(_), Some((op, left, right))) => {
+                    let plain = BinaryExpr::new(Box::new(left), op, Box::new(right));
+                    Transformed::yes(binary(scope, plain, schema)?.data)
+                }
+                (called, _) => Transformed::yes(called?),
             }
         }
         Expr::AggregateFunction(aggregate) if matches!(aggregate.func.name(), "min" | "max") => {
@@ -204,18 +212,6 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
         Expr::WindowFunction(window) => over_window(window, schema)?,
-        // A date, and a literal, is a moment for AT TIME ZONE.
-        Expr::ScalarFunction(mut function) if function.func.name() == "timezone" => {
-            if let Some(moment) = function.args.get_mut(1)
-                && let Some(pg) = pg_type(moment, schema)
-                && (pg == PgType::Date || pg.is_text() && matches!(moment, Expr::Literal(..)))
-            {
-                let given = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
-                let target = Arc::new(field("", &PgType::Timestamptz, true));
-                *moment = cast(scope, Cast::new_from_field(Box::new(given), target), schema)?.data;
-            }
-            Transformed::yes(Expr::ScalarFunction(function))
-        }
         Expr::ScalarFunction(function) if arrays::applies_to(function.func.name()) => {
             arrays::function(scope, function, schema)?
         }

@@ -77,12 +77,12 @@ async fn a_query_sees_what_a_masked_copy_has() {
                 (Err(got), Err(wanted)) => {
                     assert_ne!(got.code, "XX000", "seed {seed}\n{world}{sql}");
                     // Which row it fails on first, and how, is up to the order of rows.
-                    let both_data = fallible && got.code.starts_with("22") && wanted.code.starts_with("22");
+                    let both_data = fallible && is_of_values(&got.code) && is_of_values(&wanted.code);
                     assert!(got.code == wanted.code || both_data, "seed {seed}\n{world}{sql}\n{got}\n{wanted}");
                     refused += 1;
                 }
                 (Ok(_), Err(error)) | (Err(error), Ok(_)) => {
-                    assert!(fallible && error.code.starts_with("22"), "seed {seed}\n{world}{sql}\n{error}");
+                    assert!(fallible && is_of_values(&error.code), "seed {seed}\n{world}{sql}\n{error}");
                     undecided += 1;
                 }
             }
@@ -92,6 +92,11 @@ async fn a_query_sees_what_a_masked_copy_has() {
         refused < answered && undecided * 20 < answered,
         "{answered} answered, {refused} refused by both, {undecided} failed in one order of evaluation only"
     );
+}
+
+/// Whether a SQLSTATE, or what begins with one, is that of a value that a function does not take; of `chr` it is 54000.
+fn is_of_values(code: &str) -> bool {
+    code.starts_with("22") || code.starts_with("54000")
 }
 
 /// Sends a statement, now in the simple protocol, now in the extended one.
@@ -125,7 +130,8 @@ async fn what_is_hidden_changes_nothing() {
             assert!(!said.starts_with("Err XX000"), "seed {seed}\n{world}{sql}");
             assert!(!also_said.to_lowercase().contains(CANARY), "seed {seed}\n{world}{sql}\n{also_said}");
             // Which of the visible rows it fails on first, and how, is up to the order of rows.
-            let both_data = fallible && [&said, &also_said].iter().all(|said| said.starts_with("Err 22"));
+            let both_data =
+                fallible && [&said, &also_said].iter().all(|said| said.strip_prefix("Err ").is_some_and(is_of_values));
             assert!(said == also_said || both_data, "seed {seed}\n{world}{sql}\n{said}\n{also_said}");
             *(if said.starts_with("Ok") { &mut answered } else { &mut refused }) += 1;
         }

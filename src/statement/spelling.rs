@@ -1,0 +1,113 @@
+//! What PostgreSQL spells in a way that sqlparser reads as something else, or not at all: tokens in the place of others.
+
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use super::text::{SyntaxError, Text};
+use crate::error::SqlState;
+
+/// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`. `42601` for letters right after a number.
+pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
+    let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    let mut rest = tokens.into_iter().peekable();
+    while let Some(token) = rest.next() {
+        match &token.token {
+            Token::HexStringLiteral(digits) => {
+                let begins = text.byte(token.span.start.line, token.span.start.column);
+                let is_number = begins.is_some_and(|at| text.sql().get(at..).is_some_and(|rest| rest.starts_with('0')));
+                if !is_number {
+                    let position = text.at(token.span.start);
+                    return Err(SyntaxError::Unsupported { feature: "a bit string".to_owned(), position });
+                }
+                let number = number(digits, 16).ok_or_else(|| junk(text, &token, &format!("0x{digits}")))?;
+                out.push(TokenWithSpan { token: Token::Number(number, false), ..token });
+            }
+            Token::SingleQuotedByteStringLiteral(_) => {
+                let position = text.at(token.span.start);
+                return Err(SyntaxError::Unsupported { feature: "a bit string".to_owned(), position });
+            }
+            Token::Number(digits, _) => {
+                let next = rest.peek().filter(|next| next.span.start == token.span.end);
+                let word = next.and_then(|next| match &next.token {
+                    Token::Word(word) if word.quote_style.is_none() => Some(word.value.clone()),
+                    _ => None,
+                });
+                let Some(word) = word else {
+                    out.push(token);
+                    continue;
+                };
+                let base = match word.get(..1).map(str::to_ascii_lowercase).as_deref() {
+                    Some("o") => 8,
+                    Some("b") => 2,
+                    Some("x") => 16,
+                    _ => 0,
+                };
+                let value = word.get(1..).filter(|_| digits == "0" && base > 0).and_then(|rest| number(rest, base));
+                let value = value.ok_or_else(|| junk(text, &token, &format!("{digits}{word}")))?;
+                out.push(TokenWithSpan { token: Token::Number(value, false), ..token });
+                rest.next();
+            }
+            Token::Word(word)
+                if word.quote_style.is_none()
+                    && word.value.eq_ignore_ascii_case("isnull")
+                    && out.last().is_some_and(ends_operand)
+                    && rest.peek().is_none_or(|next| !matches!(next.token, Token::LParen | Token::Period)) =>
+            {
+                out.push(TokenWithSpan { token: Token::make_keyword("IS"), span: token.span });
+                out.push(TokenWithSpan { token: Token::make_keyword("NULL"), span: token.span });
+            }
+            Token::Word(word) if word.keyword == Keyword::FROM && begins_trim(&out) => {
+                // Blanks are what is trimmed if nothing is said.
+                out.push(TokenWithSpan { token: Token::SingleQuotedString(" ".to_owned()), span: token.span });
+                out.push(token);
+            }
+            _ => out.push(token),
+        }
+    }
+    Ok(out)
+}
+
+/// The number that digits of a base are, in decimal.
+fn number(digits: &str, base: u32) -> Option<String> {
+    let separated = !digits.contains("__") && !digits.ends_with('_');
+    let digits: String = digits.chars().filter(|digit| *digit != '_').collect();
+    u128::from_str_radix(&digits, base).ok().filter(|_| separated).map(|number| number.to_string())
+}
+
+fn junk(text: &Text, token: &TokenWithSpan, near: &str) -> SyntaxError {
+    SyntaxError::Invalid {
+        message: format!("trailing junk after numeric literal at or near \"{near}\""),
+        code: SqlState::SYNTAX_ERROR,
+        position: text.at(token.span.start),
+    }
+}
+
+/// Whether a value ends with a token.
+fn ends_operand(token: &TokenWithSpan) -> bool {
+    match &token.token {
+        Token::Word(word) => {
+            word.quote_style.is_some()
+                || matches!(
+                    word.keyword,
+                    Keyword::NoKeyword | Keyword::NULL | Keyword::TRUE | Keyword::FALSE | Keyword::END
+                )
+        }
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::Placeholder(_) | Token::RParen | Token::RBracket => {
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Whether tokens end with `TRIM (`, and maybe a side.
+fn begins_trim(tokens: &[TokenWithSpan]) -> bool {
+    let keyword = |token: &TokenWithSpan| match &token.token {
+        Token::Word(word) => word.keyword,
+        _ => Keyword::NoKeyword,
+    };
+    let before = match tokens {
+        [before @ .., last] if matches!(keyword(last), Keyword::LEADING | Keyword::TRAILING | Keyword::BOTH) => before,
+        all => all,
+    };
+    matches!(before, [.., trim, open] if keyword(trim) == Keyword::TRIM && open.token == Token::LParen)
+}
