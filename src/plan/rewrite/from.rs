@@ -1,10 +1,14 @@
 //! Functions in FROM.
 
-use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart, SelectItem};
+use std::ops::ControlFlow;
 
+use sqlparser::ast::{self, Expr, Ident, ObjectName, ObjectNamePart, SelectItem, VisitMut, VisitorMut};
+
+use super::output::column_name;
 use super::session::session_call;
 use super::sets::column_of;
 use super::syntax::{cast, plain_query, select_from};
+use super::wildcard::ident as called;
 use super::{integer_literal, is_independent, unqualify};
 use crate::plan::Scope;
 use crate::types::PgType;
@@ -40,6 +44,79 @@ pub(super) fn raise_laterals(from: &mut Vec<ast::TableWithJoins>) {
         whole.joins.extend(table.joins);
     }
     from.insert(0, whole);
+}
+
+/// What a function in FROM goes by is its one value, where its rows have a column of another name: `e` in
+/// `jsonb_array_elements(…) e`.
+pub(super) fn values_of_functions(select: &mut ast::Select) {
+    let relations = select
+        .from
+        .iter()
+        .flat_map(|table| std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)));
+    let named = relations.filter_map(|factor| match factor {
+        ast::TableFactor::Table { name, args: Some(_), alias: Some(alias), .. }
+        | ast::TableFactor::Function { name, alias: Some(alias), .. }
+            if alias.columns.is_empty() =>
+        {
+            let function = name.to_string().to_lowercase();
+            let pg = match function.as_str() {
+                name if name.ends_with("_text") => "text",
+                name if name.starts_with("jsonb") => "jsonb",
+                _ => "json",
+            };
+            Some((called(&alias.name), column_of(&function)?, pg))
+        }
+        _ => None,
+    });
+    let mut values = Values(named.collect());
+    if values.0.is_empty() {
+        return;
+    }
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(value @ (Expr::Identifier(_) | Expr::CompoundIdentifier(_))) = item
+            && let Some(replaced) = values.of(value)
+        {
+            let alias = Ident::with_quote('"', column_name(value));
+            *item = SelectItem::ExprWithAlias { alias, expr: replaced };
+        }
+    }
+    let _flow = VisitMut::visit(&mut select.projection, &mut values);
+    let _flow = VisitMut::visit(&mut select.from, &mut values);
+    let _flow = VisitMut::visit(&mut select.selection, &mut values);
+    let _flow = VisitMut::visit(&mut select.group_by, &mut values);
+    let _flow = VisitMut::visit(&mut select.having, &mut values);
+}
+
+/// Names of functions' rows, with their column and its type, which the engine does not tell of what it unnests.
+struct Values(Vec<(String, &'static str, &'static str)>);
+
+impl Values {
+    fn of(&self, value: &Expr) -> Option<Expr> {
+        let (name, column) = match value {
+            Expr::Identifier(name) => (name, None),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [name, column] => (name, Some(called(column))),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let (_, own, pg) = self.0.iter().find(|(known, ..)| *known == called(name))?;
+        if column.is_some_and(|column| column != *own) {
+            return None;
+        }
+        Some(cast(Expr::CompoundIdentifier(vec![name.clone(), Ident::new(*own)]), pg))
+    }
+}
+
+impl VisitorMut for Values {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Some(value) = self.of(expr) {
+            *expr = value;
+        }
+        ControlFlow::Continue(())
+    }
 }
 
 /// Functions, `unnest` included, become what the engine calls one, or the rows they stand for.

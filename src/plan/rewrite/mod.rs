@@ -262,6 +262,7 @@ impl VisitorMut for Rewriter<'_> {
         let may_repeat = |name: &str| starred.as_ref().map_or(outermost, |names| names.contains(name));
         output::name_columns(&mut select.projection, may_repeat);
         sets::in_select(&mut select.projection);
+        from::values_of_functions(select);
         if let Err(error) = records::whole_rows(self.scope, select) {
             self.error = Some(error);
             return ControlFlow::Break(());

@@ -198,6 +198,11 @@ fn cut(value: &mut Expr, data_type: &ast::DataType) {
     }
     let text = std::mem::replace(value, number("0"));
     *value = call(Ident::new("left"), vec![cast(text, "text"), number(&length.to_string())]);
+    if matches!(data_type, ast::DataType::Char(_) | ast::DataType::Character(_)) {
+        // Its padding means nothing, and is not kept.
+        let text = std::mem::replace(value, number("0"));
+        *value = call(Ident::new("rtrim"), vec![text]);
+    }
 }
 
 /// Whether a value was cut already: a query may be rewritten again.
@@ -207,6 +212,9 @@ fn is_cut(value: &Expr) -> bool {
     matches!(
         (function_name(function).as_deref(), list.args.as_slice()),
         (Some("left"), [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Cast { .. })), _])
+    ) || matches!(
+        (function_name(function).as_deref(), list.args.as_slice()),
+        (Some("rtrim"), [FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))]) if is_cut(inner)
     )
 }
 

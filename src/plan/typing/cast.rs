@@ -190,7 +190,7 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
     if elsewhere && ((zoned(&source) && calendar(&target)) || (calendar(&source) && zoned(&target))) {
         return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, source, target)));
     }
-    Ok(match (source.is_text(), target.is_text()) {
+    Ok(match (source.is_text(), target.is_text() && !becomes_json(&source, &target)) {
         (true, false) => {
             let udf = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
             Transformed::yes(function(udf, *cast.expr))
@@ -215,6 +215,12 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
             _ => Transformed::no(Expr::Cast(cast)),
         },
     })
+}
+
+/// Whether a text is to be JSON, or JSON in normal form, and is not so yet.
+fn becomes_json(source: &PgType, target: &PgType) -> bool {
+    let to_json = matches!(target, PgType::Json | PgType::Jsonb) && source.is_text();
+    to_json && source != target && *source != PgType::Jsonb
 }
 
 /// Whether a type is one of those that JSON has, beside texts.
