@@ -185,29 +185,31 @@ fn plain_date(text: &str) -> Option<i64> {
     valid.then(|| days_from_civil(year, month, day))
 }
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
+/// The months, in English.
+pub const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-const DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+/// The days of a week, in English.
+pub const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// Reads a date with the month's name, such as `Jan 5, 2024` or `5-Jan-2024`; gives its day count and what follows.
 fn worded_date(text: &str, bc: bool) -> Option<Result<(i64, &str), Malformed>> {
     let named = |word: &str, names: &[&str]| {
-        let word = word.to_ascii_lowercase();
-        names
-            .iter()
-            .position(|name| word.len() >= 3 && (name.starts_with(&word) || word == "sept" && *name == "september"))
+        // Three letters are enough, and September may have four.
+        let word = if word.eq_ignore_ascii_case("sept") { "sep" } else { word };
+        let begins = |name: &&str| name.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word));
+        names.iter().position(|name| word.len() >= 3 && begins(name))
     };
     let (mut month, mut numbers, mut rest) = (None, Vec::new(), text);
     while month.is_none() || numbers.len() < 2 {

@@ -32,8 +32,8 @@ pub(crate) use array::{array_items, binary_dimensions, is_rectangular, text_dime
 pub(crate) use binary::write_field;
 pub(crate) use datetime::timestamp_text;
 pub use datetime::{
-    DAY_US, DAYS_1970_TO_2000, MICROS_1970_TO_2000, Malformed, civil, days_from_civil, month_length, parse_date,
-    parse_time, parse_timestamp,
+    DAY_US, DAYS, DAYS_1970_TO_2000, MICROS_1970_TO_2000, MONTHS, Malformed, civil, days_from_civil, month_length,
+    parse_date, parse_time, parse_timestamp,
 };
 pub(crate) use duckdb::duckdb_texts;
 pub(crate) use input::length_checked;

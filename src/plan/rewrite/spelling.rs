@@ -67,8 +67,14 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
             Expr::Value(_) if interval.last_field.is_some() => Some(cast(interval.value.as_ref().clone(), "interval")),
             _ => None,
         },
-        Expr::Like { negated, any: true, expr, pattern, escape_char } => {
-            let alternatives = items(pattern)?;
+        Expr::Like { negated, any, expr, pattern, escape_char } => {
+            let (patterns, op) = if *any {
+                (items(pattern)?, ast::BinaryOperator::Or)
+            } else {
+                let Expr::Function(function) = inside(pattern) else { return None };
+                let [list] = <[Expr; 1]>::try_from(arguments(function)).ok()?;
+                (items(&list).filter(|_| function_name(function).as_deref() == Some("all"))?, ast::BinaryOperator::And)
+            };
             let like = |pattern: Expr| Expr::Like {
                 negated: *negated,
                 any: false,
@@ -76,22 +82,7 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
                 pattern: Box::new(pattern),
                 escape_char: escape_char.clone(),
             };
-            joined(alternatives.into_iter().map(like), &ast::BinaryOperator::Or)
-        }
-        Expr::Like { negated, any: false, expr, pattern, escape_char } => {
-            let Expr::Function(function) = inside(pattern) else { return None };
-            if function_name(function).as_deref() != Some("all") {
-                return None;
-            }
-            let [list] = <[Expr; 1]>::try_from(arguments(function)).ok()?;
-            let like = |pattern: Expr| Expr::Like {
-                negated: *negated,
-                any: false,
-                expr: expr.clone(),
-                pattern: Box::new(pattern),
-                escape_char: escape_char.clone(),
-            };
-            joined(items(&list)?.into_iter().map(like), &ast::BinaryOperator::And)
+            joined(patterns.into_iter().map(like), &op)
         }
         Expr::Function(function) => other_name(function),
         Expr::Cast { kind: ast::CastKind::Cast | ast::CastKind::DoubleColon, expr: value, data_type, .. } => {

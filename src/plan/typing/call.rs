@@ -10,7 +10,7 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, ScalarUDF};
 use super::cast::{cast, literal, without_scale};
 use super::pg_type;
 use crate::error::SqlError;
-use crate::pg::function::{Asked, Overload, PgFunction, choose, overloads};
+use crate::pg::function::{Asked, NoChoice, Overload, PgFunction, choose, overloads};
 use crate::plan::Scope;
 use crate::types::{PgType, arrow_type, field, of_field};
 
@@ -38,8 +38,8 @@ pub(super) fn engine_operator(function: &PgFunction) -> Option<Operator> {
     })
 }
 
-/// The call of the overload that fits. `42883`, `42725`
-pub(super) fn call(scope: &Scope, function: &PgFunction, args: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+/// The place of the overload that fits. `42883`, `42725`
+pub(super) fn chosen(function: &PgFunction, args: &[Expr], schema: &DFSchema) -> Result<usize> {
     let fields = args.iter().map(|argument| Ok(argument.to_field(schema)?.1)).collect::<Result<Vec<_>>>()?;
     let asked: Vec<Asked<'_>> = args
         .iter()
@@ -53,9 +53,25 @@ pub(super) fn call(scope: &Scope, function: &PgFunction, args: Vec<Expr>, schema
             asked
         })
         .collect();
-    let all = overloads(function.name());
-    let place = choose(all, &asked).map_err(|none| SqlError::from(none.error(function.name(), &asked)))?;
-    let wanted = all.get(place).map(Overload::arguments).unwrap_or_default();
+    let none = |none: NoChoice| SqlError::from(none.error(function.name(), &asked)).into();
+    choose(overloads(function.name()), &asked).map_err(none)
+}
+
+/// The call of the overload that fits. `42883`, `42725`
+pub(super) fn call(scope: &Scope, function: &PgFunction, args: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+    let place = chosen(function, &args, schema)?;
+    call_of(scope, function, place, args, schema)
+}
+
+/// The call of one overload, with its arguments cast to its types.
+pub(super) fn call_of(
+    scope: &Scope,
+    function: &PgFunction,
+    place: usize,
+    args: Vec<Expr>,
+    schema: &DFSchema,
+) -> Result<Expr> {
+    let wanted = overloads(function.name()).get(place).map(Overload::arguments).unwrap_or_default();
     let args = args.into_iter().zip(wanted).map(|(argument, pg)| as_argument(scope, argument, pg, schema));
     let args = args.collect::<Result<Vec<_>>>()?;
     let chosen = ScalarUDF::new_from_impl(function.chosen(place, scope.ctx.settings.time_zone()));

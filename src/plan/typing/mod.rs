@@ -25,7 +25,7 @@ pub(super) use self::alike::{
 use self::alike::{any_of, binary, case, is_constant, unified};
 use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
-use self::call::{call, engine_operator, open_call};
+use self::call::{call_of, chosen, engine_operator, open_call};
 use self::cast::output_text;
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
 pub(super) use self::results::is_values_list;
@@ -189,16 +189,12 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             }
         }
         Expr::ScalarFunction(function) if let Some(open) = open_call(&function) => {
-            let operands = match (engine_operator(&open), function.args.as_slice()) {
-                (Some(op), [left, right]) => Some((op, left.clone(), right.clone())),
-                _ => None,
-            };
-            match (call(scope, &open, function.args, schema), operands) {
-                (Err(_), Some((op, left, right))) => {
-                    let plain = BinaryExpr::new(Box::new(left), op, Box::new(right));
+            match (chosen(&open, &function.args, schema), engine_operator(&open)) {
+                (Err(_), Some(op)) if let [left, right] = function.args.as_slice() => {
+                    let plain = BinaryExpr::new(Box::new(left.clone()), op, Box::new(right.clone()));
                     Transformed::yes(binary(scope, plain, schema)?.data)
                 }
-                (called, _) => Transformed::yes(called?),
+                (place, _) => Transformed::yes(call_of(scope, &open, place?, function.args, schema)?),
             }
         }
         Expr::AggregateFunction(aggregate) if matches!(aggregate.func.name(), "min" | "max") => {

@@ -1,8 +1,8 @@
 //! `to_timestamp` and `to_date`: what a pattern finds in a text.
 
 use super::calendar::{HOUR_US, JULIAN_1970, MINUTE_US, SECOND_US};
-use super::pattern::{DAYS, Field, Kind, MONTHS, Piece, ROMAN};
-use crate::encode::{DAY_US, civil, days_from_civil, month_length};
+use super::pattern::{Field, Kind, Piece, ROMAN};
+use crate::encode::{DAY_US, DAYS, MONTHS, civil, days_from_civil, month_length};
 use crate::error::{Plain, SqlState};
 
 /// What was found.

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::super::argument::Interval;
 use super::calendar::{HOUR_US, JULIAN_1970, MINUTE_US, Moment, SECOND_US};
-use super::pattern::{Case, DAYS, Field, Kind, MONTHS, Piece, ROMAN};
-use crate::encode::days_from_civil;
+use super::pattern::{Case, Field, Kind, Piece, ROMAN};
+use crate::encode::{DAYS, MONTHS, days_from_civil};
 use crate::error::{Plain, SqlState};
 use crate::setting::Zone;
 

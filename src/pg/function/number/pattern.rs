@@ -226,8 +226,8 @@ impl Pattern {
         let is_negative = rounded < 0;
         let all = format!("{:0width$}", rounded.unsigned_abs(), width = self.after + 1);
         let (whole, fraction) = all.split_at_checked(all.len() - self.after).unwrap_or((&all, ""));
-        let fits = whole.len() <= self.before.max(usize::from(whole != "0")) || (self.before == 0 && whole == "0");
-        let mut digits = if whole.len() > self.before && !(self.before == 0 && whole == "0") || !fits {
+        let is_bare_zero = self.before == 0 && whole == "0";
+        let mut digits = if whole.len() > self.before && !is_bare_zero {
             format!("{}.{}", "#".repeat(self.before), "#".repeat(self.after))
         } else if self.before == 0 {
             format!(".{fraction}")
