@@ -14,8 +14,7 @@ use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, Oper
 
 use super::Scope;
 use super::typing::{
-    agree, beside, common_type, floating, is_unknown, known_as, literal, pg_type, remembering, same_type,
-    types_comparable, untyped, with_type,
+    Place, alike, is_unknown, known_as, literal, pg_type, remembering, types_comparable, untyped,
 };
 use crate::pg::{ANY_EQUAL, ARRAY_FLATTENED, ARRAY_OF, ArrayAt, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
 use crate::types::{PgType, field, of_field};
@@ -117,14 +116,8 @@ fn any_equal(array: Expr, value: Expr) -> Result<Expr> {
 
 /// `ARRAY[…]`: literals without a type take that of the other items. `42804`, `42846`.
 fn made(scope: &Scope, items: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
-    agree(("ARRAY", "ARRAY"), items.iter(), schema)?;
-    let target = common_type(items.iter(), schema);
-    let items = with_type(scope, items, target.as_ref())?;
-    let float = floating(items.iter(), schema);
-    let items = items.into_iter().map(|item| beside(scope, item, float.as_ref(), schema));
-    let items = items.collect::<Result<Vec<_>>>()?;
-    let known = same_type(items.iter(), schema);
-    let nested = target.is_some_and(|pg| pg.element().is_some());
+    let (items, known) = alike(scope, Place("ARRAY", "ARRAY"), items, schema)?;
+    let nested = known.as_ref().is_some_and(|pg| pg.element().is_some());
     let array = Expr::ScalarFunction(ScalarFunction::new_udf(make_array_udf(), items));
     let array = if nested { of_arrays(array, false) } else { array };
     Ok(remembering(array, known.map(|pg| PgType::Array(Box::new(pg))), schema))

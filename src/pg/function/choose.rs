@@ -86,7 +86,7 @@ impl NoChoice {
 }
 
 /// Whether a value of one type stands for one of another without a cast being written.
-pub(super) fn is_implicit(from: &PgType, to: &PgType) -> bool {
+pub fn is_implicit(from: &PgType, to: &PgType) -> bool {
     let number = |pg: &PgType| match pg {
         PgType::Int2 => Some(0),
         PgType::Int4 => Some(1),
@@ -99,18 +99,22 @@ pub(super) fn is_implicit(from: &PgType, to: &PgType) -> bool {
     if let (Some(from), Some(to)) = (number(from), number(to)) {
         return from < to;
     }
+    let is_string = |pg: &PgType| matches!(pg, PgType::Text | PgType::Varchar(_) | PgType::Char(_));
     match (from, to) {
         (PgType::Date, PgType::Timestamp | PgType::Timestamptz)
         | (PgType::Timestamp, PgType::Timestamptz)
         | (PgType::Time, PgType::Interval | PgType::Timetz)
-        | (PgType::Varchar(_) | PgType::Char(_) | PgType::Name, PgType::Text) => true,
+        | (PgType::InternalChar | PgType::PgNodeTree | PgType::Name, PgType::Text) => true,
+        (from, to) if is_string(from) => is_string(to) || *to == PgType::Name,
+        (from, PgType::Oid) => number(from).is_some_and(|place| place < 3) || from.is_object_name(),
+        (from, to) if to.is_object_name() => number(from).is_some_and(|place| place < 3) || *from == PgType::Oid,
         (PgType::Array(from), PgType::Array(to)) => is_implicit(from, to),
         _ => false,
     }
 }
 
 /// Whether a type is the preferred one of its category.
-fn is_preferred(pg: &PgType) -> bool {
+pub fn is_preferred(pg: &PgType) -> bool {
     matches!(pg, PgType::Bool | PgType::Float8 | PgType::Text | PgType::Timestamptz | PgType::Interval | PgType::Oid)
 }
 

@@ -30,7 +30,7 @@ use datafusion::logical_expr::{
 };
 
 use self::argument::{Argument, Column, Given, Returned};
-pub use self::choose::{Asked, NoChoice, choose};
+pub use self::choose::{Asked, NoChoice, choose, is_implicit, is_preferred};
 use crate::error::{Plain, SqlError};
 use crate::setting::Zone;
 use crate::types::{NUMERIC_PRECISION_MAX, PgType, field, of_field};

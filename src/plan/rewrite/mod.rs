@@ -31,6 +31,7 @@ pub(super) use self::wildcard::called;
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
+use crate::pg::function::is_implicit;
 use crate::pg::{ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
 use crate::types::{PgType, from_sql};
 
@@ -458,39 +459,62 @@ fn output_arguments(function: &mut ast::Function) {
     }
 }
 
-/// Literals of a VALUES list have the type that another value of their column is cast to.
+/// Literals of a VALUES list have the type that the other values of their column say, and what says another type is cast to
+/// the one that holds all: the engine looks at values one by one.
 fn values_alike(body: &mut ast::SetExpr) {
     let ast::SetExpr::Values(values) = body else { return };
     let width = values.rows.first().map_or(0, |row| row.content.len());
     for index in 0..width {
-        let types = values.rows.iter().filter_map(|row| match row.content.get(index) {
-            Some(Expr::Cast { data_type, .. }) => Some(data_type.clone()),
-            _ => None,
-        });
-        let Some(data_type) = types.into_iter().next() else { continue };
-        let literals = values.rows.iter_mut().filter_map(|row| row.content.get_mut(index));
-        for literal in literals.filter(|value| is_untyped(value, &data_type)) {
-            let given = std::mem::replace(literal, string(""));
-            *literal = Expr::Cast {
-                kind: ast::CastKind::Cast,
-                expr: Box::new(given),
-                data_type: data_type.clone(),
-                array: false,
-                format: None,
+        let column = || values.rows.iter().filter_map(|row| row.content.get(index));
+        let said: Vec<PgType> = column().filter_map(said_type).collect();
+        let is_wider = |pg: &PgType, common: &PgType| is_implicit(common, pg) && !is_implicit(pg, common);
+        let wider = |common: PgType, pg: &PgType| if is_wider(pg, &common) { pg.clone() } else { common };
+        let Some(first) = said.first() else { continue };
+        let common = said.iter().fold(first.clone(), wider);
+        let is_number = |value: &Expr| matches!(value, Expr::Value(literal) if matches!(literal.value, Value::Number(..)));
+        let is_null = |value: &Expr| matches!(value, Expr::Value(literal) if literal.value == Value::Null);
+        // The engine knows how to bring numbers together.
+        let is_numeric = |pg: &PgType| matches!(pg, PgType::Numeric(_));
+        let is_alike = said.iter().all(|pg| *pg == common || is_numeric(pg) && is_numeric(&common));
+        if column().all(|value| is_number(value) || is_null(value))
+            || is_alike && column().all(|value| said_type(value).is_some() && !is_number(value))
+        {
+            continue;
+        }
+        let target = if is_alike { common } else { common.without_modifier() };
+        let becomes = |pg: &PgType| is_implicit(pg, &target) || pg.without_modifier() == target.without_modifier();
+        for value in values.rows.iter_mut().filter_map(|row| row.content.get_mut(index)) {
+            let wanted = match said_type(value) {
+                Some(said) => becomes(&said) && (said != target || is_number(value)),
+                None => is_untyped(value, &target) && !(is_numeric(&target) && is_null(value)),
             };
+            if wanted {
+                *value = cast(std::mem::replace(value, string("")), &target.typname());
+            }
         }
     }
 }
 
-/// Whether a value is a literal without a type of its own beside one of a type.
-fn is_untyped(value: &Expr, beside: &ast::DataType) -> bool {
+/// Whether a value is a literal that takes its type from what it stands beside. A modifier is not one for all.
+fn is_untyped(value: &Expr, beside: &PgType) -> bool {
     let Expr::Value(literal) = value else { return false };
-    // A modifier is not one for all.
-    let Ok(pg) = from_sql(beside) else { return false };
-    match &literal.value {
-        Value::Null | Value::SingleQuotedString(_) => pg == pg.without_modifier() && !matches!(pg, PgType::Char(_)),
-        Value::Number(..) => pg == PgType::Numeric(None),
-        _ => false,
+    let is_plain = *beside == beside.without_modifier() && !matches!(beside, PgType::Char(_));
+    matches!(literal.value, Value::Null | Value::SingleQuotedString(_)) && is_plain
+}
+
+/// The type that a cast or a literal says.
+fn said_type(value: &Expr) -> Option<PgType> {
+    match value {
+        Expr::Cast { data_type, .. } => from_sql(data_type).ok(),
+        Expr::TypedString(typed) => from_sql(&typed.data_type).ok(),
+        Expr::Value(literal) => match &literal.value {
+            Value::Number(digits, _) if digits.parse::<i32>().is_ok() => Some(PgType::Int4),
+            Value::Number(digits, _) if digits.parse::<i64>().is_ok() => Some(PgType::Int8),
+            Value::Number(..) => Some(PgType::Numeric(None)),
+            Value::Boolean(_) => Some(PgType::Bool),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

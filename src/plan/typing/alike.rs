@@ -10,12 +10,13 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, 
 
 use super::call::call;
 use super::cast::{cast, literal, remembering, without_scale};
+use super::common::{Place, alike};
 use super::pg_type;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::pg::function::PgFunction;
 use crate::pg::{CheckedArithmetic, NestedCompare, ShiftedDate, Unified, rows_comparable};
 use crate::plan::{Scope, records};
-use crate::types::{NUMERIC_PRECISION_MAX, PgType, field};
+use crate::types::{PgType, field};
 
 pub(super) fn is_constant(expr: &Expr) -> bool {
     match expr {
@@ -46,27 +47,26 @@ pub(super) fn any_of(
     Ok(Transformed::yes(whole.unwrap_or_else(|| lit(negated))))
 }
 
-/// COALESCE and its like: all of one type.
+/// COALESCE and its like: all of one type. `42804`, `42846`, `42883`
 pub(super) fn unified(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let name = function.func.name().to_uppercase();
     if matches!(name.as_str(), "GREATEST" | "LEAST") {
         records::refuse_extreme(&name, &function.args, schema)?;
     }
-    if name == "NULLIF" {
-        if let [left, right] = function.args.as_slice() {
-            comparable(Operator::Eq, left, right, schema)?;
+    let (args, result) = match <[Expr; 2]>::try_from(function.args) {
+        Ok([left, right]) if name == "NULLIF" => {
+            let (left, right) = beside_each_other(scope, left, right, schema)?;
+            comparable(Operator::Eq, &left, &right, schema)?;
+            // Equality is that of texts.
+            let text = |pg| if matches!(pg, PgType::Varchar(_)) { PgType::Text } else { pg };
+            let result = pg_type(&left, schema).map(text);
+            (vec![left, right], result)
         }
-    } else {
-        agree((&name, &name), function.args.iter(), schema)?;
-    }
-    let target = common_type(function.args.iter(), schema);
-    let args = with_type(scope, function.args, target.as_ref())?;
-    let float = floating(args.iter(), schema);
-    let args = args.into_iter().map(|item| beside(scope, item, float.as_ref(), schema));
-    let args = args.collect::<Result<Vec<_>>>()?;
+        Ok(args) => alike(scope, Place(&name, &name), args.into(), schema)?,
+        Err(args) => alike(scope, Place(&name, &name), args, schema)?,
+    };
     let engine = function.func.inner().downcast_ref::<Unified>();
     let func = engine.map_or(&function.func, Unified::inner);
-    let result = same_type(args.iter(), schema);
     let call = Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(func), args));
     Ok(Transformed::yes(remembering(call, result, schema)))
 }
@@ -89,12 +89,6 @@ pub(in crate::plan) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType
     }
 }
 
-/// `float8`, if one of these expressions is a floating-point number.
-pub(in crate::plan) fn floating<'a>(mut exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
-    let is_float = |expr: &Expr| matches!(pg_type(expr, schema), Some(PgType::Float4 | PgType::Float8));
-    exprs.any(is_float).then_some(PgType::Float8)
-}
-
 /// A numeric beside a floating-point number is compared as one, too; a local time beside a moment as the moment that it is
 /// in the session's zone.
 pub(in crate::plan) fn beside(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
@@ -106,84 +100,20 @@ pub(in crate::plan) fn beside(scope: &Scope, expr: Expr, other: Option<&PgType>,
     Ok(cast(scope, Cast::new_from_field(Box::new(expr), Arc::new(field("", &target, true))), schema)?.data)
 }
 
-/// The type that literals without one take beside these expressions: that of the first that is no text.
-pub(in crate::plan) fn common_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
-    exprs
-        .filter(|expr| !matches!(expr, Expr::Literal(ScalarValue::Null, _)))
-        .filter_map(|expr| pg_type(expr, schema))
-        .find(|pg| !pg.is_text() || *pg == PgType::Jsonb)
-}
-
-/// The type that holds all of some numbers that are of different types; `None`: they are not, or floats are among them.
-fn common_number<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
-    let (mut widest, mut scale, mut types) = (PgType::Int2, None, Vec::new());
-    for expr in exprs.filter(|expr| !is_unknown(expr)) {
-        let pg = pg_type(expr, schema)?;
-        match (&pg, expr.get_type(schema).ok()?) {
-            (PgType::Numeric(_), DataType::Decimal128(_, own)) => scale = scale.max(Some(own)),
-            (PgType::Int8, _) => widest = PgType::Int8,
-            (PgType::Int4, _) if widest == PgType::Int2 => widest = PgType::Int4,
-            (PgType::Int2 | PgType::Int4, _) => {}
-            _ => return None,
-        }
-        types.push(pg);
-    }
-    let differ = types.windows(2).any(|pair| matches!(pair, [a, b] if a != b));
-    let target = scale.map_or(widest, |scale| PgType::Numeric(Some((NUMERIC_PRECISION_MAX, scale))));
-    differ.then_some(target)
-}
-
-/// The type that all of these expressions have that are not NULL.
-pub(in crate::plan) fn same_type<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Option<PgType> {
-    let mut types = exprs
-        .filter(|expr| !matches!(expr, Expr::Literal(value, _) if value.is_null()))
-        .map(|expr| pg_type(expr, schema));
-    let first = types.next()??;
-    types.all(|pg| pg.as_ref() == Some(&first)).then_some(first)
+/// Two values that are compared with each other, each as what the other makes of it.
+fn beside_each_other(scope: &Scope, left: Expr, right: Expr, schema: &DFSchema) -> Result<(Expr, Expr)> {
+    let (left_type, right_type) = (pg_type(&left, schema), pg_type(&right, schema));
+    let left = untyped(scope, left, right_type.as_ref())?;
+    let right = untyped(scope, right, left_type.as_ref())?;
+    Ok((beside(scope, left, right_type.as_ref(), schema)?, beside(scope, right, left_type.as_ref(), schema)?))
 }
 
 pub(in crate::plan) fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option<&PgType>) -> Result<Vec<Expr>> {
     exprs.into_iter().map(|expr| untyped(scope, expr, target)).collect()
 }
 
-/// Refuses values of different enumerations, or of one and of another type, where all are to be of one type. `of`: what
-/// PostgreSQL calls it where types differ in kind, and where they do not. `42804`, `42846`.
-pub(in crate::plan) fn agree<'a>(
-    of: (&str, &str),
-    exprs: impl Iterator<Item = &'a Expr>,
-    schema: &DFSchema,
-) -> Result<()> {
-    let text = |expr: &Expr| matches!(expr, Expr::Literal(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_), _));
-    let known = exprs.filter(|expr| !text(expr) && !is_unknown(expr));
-    types_agree(of, known.filter_map(|expr| pg_type(expr, schema)))
-}
-
-pub(super) fn types_agree(of: (&str, &str), types: impl Iterator<Item = PgType>) -> Result<()> {
-    let mut first: Option<PgType> = None;
-    for pg in types.filter(|pg| *pg != PgType::Unknown) {
-        let Some(first) = &first else {
-            first = Some(pg);
-            continue;
-        };
-        let made = first.is_made() || pg.is_made();
-        let kinds = |pg: &PgType| (pg.category(), pg.element().is_some());
-        let error = if kinds(first) != kinds(&pg) {
-            let message = format!("{} types {first} and {pg} cannot be matched", of.0);
-            Plain::new(SqlState::DATATYPE_MISMATCH, message)
-        } else if made && *first != pg {
-            Plain::new(SqlState::CANNOT_COERCE, format!("{} could not convert type {pg} to {first}", of.1))
-        } else {
-            continue;
-        };
-        return Err(SqlError::from(error).into());
-    }
-    Ok(())
-}
-
-/// CASE: literals without a type take that of what they stand beside.
+/// CASE: all results are of one type, and what is compared of that of what it is compared with. `42804`, `42846`
 pub(super) fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let thens = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    agree(("CASE", "CASE/WHEN"), case.else_expr.as_deref().into_iter().chain(thens), schema)?;
     if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
         for (when, _) in &mut case.when_then_expr {
             **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
@@ -196,34 +126,15 @@ pub(super) fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<T
             }
         }
     }
-    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    if let Some(target) = common_type(results.chain(case.else_expr.as_deref()), schema) {
-        for (_, then) in &mut case.when_then_expr {
-            **then = untyped(scope, then.as_ref().clone(), Some(&target))?;
-        }
-        if let Some(otherwise) = &mut case.else_expr {
-            **otherwise = untyped(scope, otherwise.as_ref().clone(), Some(&target))?;
-        }
+    // PostgreSQL looks at ELSE first.
+    let mut slots: Vec<&mut Box<Expr>> = case.else_expr.as_mut().into_iter().collect();
+    slots.extend(case.when_then_expr.iter_mut().map(|(_, then)| then));
+    let results = slots.iter_mut().map(|slot| std::mem::replace(slot.as_mut(), Expr::Literal(ScalarValue::Null, None)));
+    let (results, common) = alike(scope, Place("CASE", "CASE/WHEN"), results.collect(), schema)?;
+    for (slot, result) in slots.into_iter().zip(results) {
+        **slot = result;
     }
-    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    let float = floating(results.chain(case.else_expr.as_deref()), schema);
-    for (_, then) in &mut case.when_then_expr {
-        **then = beside(scope, then.as_ref().clone(), float.as_ref(), schema)?;
-    }
-    if let Some(otherwise) = &mut case.else_expr {
-        **otherwise = beside(scope, otherwise.as_ref().clone(), float.as_ref(), schema)?;
-    }
-    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    if let Some(target) = common_number(results.chain(case.else_expr.as_deref()), schema) {
-        let results = case.when_then_expr.iter_mut().map(|(_, then)| then).chain(case.else_expr.as_mut());
-        for result in results.filter(|result| !is_unknown(result)) {
-            let target = Cast::new_from_field(result.clone(), Arc::new(field("", &target, true)));
-            **result = cast(scope, target, schema)?.data;
-        }
-    }
-    let results = case.when_then_expr.iter().map(|(_, then)| then.as_ref());
-    let result = same_type(results.chain(case.else_expr.as_deref()), schema);
-    let whole = remembering(Expr::Case(case), result, schema);
+    let whole = remembering(Expr::Case(case), common, schema);
     Ok(Transformed::yes(if matches!(whole.get_type(schema), Ok(DataType::Boolean)) { guarding(whole) } else { whole }))
 }
 
@@ -271,10 +182,7 @@ pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Re
     let right = if regex { Box::new(regex_of(scope, *right, schema)?) } else { right };
     if op.supports_propagation() || matches!(op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom) {
         let (left_type, right_type) = (pg_type(&left, schema), pg_type(&right, schema));
-        let left = untyped(scope, *left, right_type.as_ref())?;
-        let right = untyped(scope, *right, left_type.as_ref())?;
-        let left = beside(scope, left, right_type.as_ref(), schema)?;
-        let right = beside(scope, right, left_type.as_ref(), schema)?;
+        let (left, right) = beside_each_other(scope, *left, *right, schema)?;
         let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
         let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
         comparable(op, &left, &right, schema)?;

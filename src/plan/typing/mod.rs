@@ -5,6 +5,7 @@ mod alike;
 mod bound;
 mod call;
 mod cast;
+mod common;
 mod results;
 mod suggest;
 
@@ -19,15 +20,14 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
-pub(super) use self::alike::{
-    agree, beside, common_type, floating, is_unknown, same_type, types_comparable, untyped, with_type,
-};
+pub(super) use self::alike::{beside, is_unknown, types_comparable, untyped, with_type};
 use self::alike::{any_of, binary, case, is_constant, unified};
 use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
 use self::call::{call_of, chosen, engine_operator, open_call};
 use self::cast::output_text;
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
+pub(super) use self::common::{Place, alike};
 pub(super) use self::results::is_values_list;
 use self::results::{remember_results, unite, values_list};
 pub(super) use self::suggest::suggest;
@@ -65,7 +65,7 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         mapped.map_data(|node| match node {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
-            LogicalPlan::Values(values) => values_list(values.values),
+            LogicalPlan::Values(values) => values_list(scope, values.values),
             LogicalPlan::Union(union) => unite(scope, union),
             LogicalPlan::Sort(sort) => Ok(LogicalPlan::Sort(nulls_apart(sort)?)),
             other => other.recompute_schema().and_then(remember_results).and_then(arrays::unnested),

@@ -7,52 +7,59 @@ use arrow::datatypes::Field;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, Union};
 
-use super::alike::{types_agree, untyped};
 use super::cast::known_as;
+use super::common::{Common, Place, alike, brought_to, common, is_open};
 use super::pg_type;
 use crate::plan::{Scope, arrays};
 use crate::types::{PgType, of_field};
 
-/// UNION: literals without a type take that of the other rows. `42804`, `42846`.
+/// UNION: all rows are of one type in each column. `42804`, `42846`.
 pub(super) fn unite(scope: &Scope, union: Union) -> Result<LogicalPlan> {
-    let mut inputs: Vec<LogicalPlan> = union.inputs.iter().map(|input| input.as_ref().clone()).collect();
+    let mut commons = Vec::new();
     for column in 0..union.schema.fields().len() {
-        let known = |input: &LogicalPlan| {
-            let pg = of_field(input.schema().fields().get(column)?);
-            (selected_literal(input, column).is_none() && pg != PgType::Unknown).then_some(pg)
-        };
-        let types: Vec<PgType> = inputs.iter().filter_map(known).collect();
-        types_agree(("UNION", "UNION"), types.iter().cloned())?;
-        let Some(target) = types.iter().find(|pg| !pg.is_text()) else { continue };
-        for input in &mut inputs {
-            let Some(literal) = selected_literal(input, column).cloned() else { continue };
-            let LogicalPlan::Projection(projection) = input else { continue };
-            let mut exprs = projection.expr.clone();
-            if let Some(expr) = exprs.get_mut(column) {
-                let name = expr.schema_name().to_string();
-                *expr = untyped(scope, literal, Some(target))?.alias(name);
-            }
-            *input = LogicalPlan::Projection(Projection::try_new(exprs, Arc::clone(&projection.input))?);
-        }
+        let known = union.inputs.iter().filter(|input| selected_literal(input, column).is_none());
+        let known = known.filter_map(|input| input.schema().fields().get(column).cloned());
+        commons.push(common(Place("UNION", "UNION"), known)?);
     }
-    let inputs = inputs.into_iter().map(Arc::new).collect();
-    LogicalPlan::Union(Union { inputs, schema: union.schema }).recompute_schema()
+    let inputs = union.inputs.into_iter().map(|input| with_columns_as(scope, input, &commons));
+    // The engine does not recompute a union's schema.
+    Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs.collect::<Result<_>>()?)?))
 }
 
-/// The text that a query selects as it is, in the place of a column.
+/// The rows of a query with each column brought to a type, where there is one.
+fn with_columns_as(scope: &Scope, input: Arc<LogicalPlan>, commons: &[Option<Common>]) -> Result<Arc<LogicalPlan>> {
+    let schema = input.schema();
+    let own = schema.columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
+    let mut exprs = own.clone();
+    for (column, (expr, common)) in exprs.iter_mut().zip(commons).enumerate() {
+        let Some(common) = common else { continue };
+        let value = selected_literal(&input, column).unwrap_or(expr).clone();
+        let brought = brought_to(scope, common, value, schema)?;
+        if brought != *expr {
+            *expr = brought.alias(schema.field(column).name());
+        }
+    }
+    if exprs == own {
+        return Ok(input);
+    }
+    Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, input)?)))
+}
+
+/// The literal of no type that a query selects in the place of a column.
 pub(super) fn selected_literal(plan: &LogicalPlan, column: usize) -> Option<&Expr> {
     let LogicalPlan::Projection(projection) = plan else { return None };
     let mut expr = projection.expr.get(column)?;
     while let Expr::Alias(alias) = expr {
         expr = &alias.expr;
     }
-    matches!(expr, Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)), None)).then_some(expr)
+    is_open(expr).then_some(expr)
 }
 
 /// A VALUES list. What PostgreSQL knows of its columns is said of them above it: the engine wants the same said of all values
 /// of one column, and forgets it of those that it computes ahead.
-pub(super) fn values_list(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
+pub(super) fn values_list(scope: &Scope, rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
     let empty = DFSchema::empty();
+    let mut rows = with_common_types(scope, rows)?;
     let mut known: Vec<Option<PgType>> = vec![None; rows.first().map_or(0, Vec::len)];
     for row in &mut rows {
         for (value, known) in row.iter_mut().zip(&mut known) {
@@ -83,6 +90,21 @@ pub(super) fn values_list(mut rows: Vec<Vec<Expr>>) -> Result<LogicalPlan> {
     });
     let columns: Vec<Expr> = columns.collect();
     LogicalPlanBuilder::from(list).project(columns)?.build()
+}
+
+/// The rows of a VALUES list with all values of a column of one type. `42804`, `42846`.
+fn with_common_types(scope: &Scope, rows: Vec<Vec<Expr>>) -> Result<Vec<Vec<Expr>>> {
+    let mut columns: Vec<Vec<Expr>> = rows.first().map(|row| vec![Vec::new(); row.len()]).unwrap_or_default();
+    let height = rows.len();
+    for row in rows {
+        row.into_iter().zip(&mut columns).for_each(|(value, column)| column.push(value));
+    }
+    let mut rows = vec![Vec::new(); height];
+    for column in columns {
+        let (column, _) = alike(scope, Place("VALUES", "VALUES"), column, &DFSchema::empty())?;
+        column.into_iter().zip(&mut rows).for_each(|(value, row)| row.push(value));
+    }
+    Ok(rows)
 }
 
 /// Whether a plan is a VALUES list.

@@ -3,9 +3,9 @@
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
-use super::alike::common_type;
+use super::common::{Place, common, is_open};
 use super::pg_type;
 use crate::pg::{ANY_EQUAL, Unified};
 use crate::types::PgType;
@@ -46,8 +46,11 @@ pub(in crate::plan) fn suggest(plan: &LogicalPlan, types: &mut Vec<Option<PgType
 
 pub(super) fn suggest_alike(exprs: &[&Expr], schema: &DFSchema, types: &mut Vec<Option<PgType>>) {
     let others = || exprs.iter().copied().filter(|expr| !matches!(expr, Expr::Placeholder(_)));
+    let fields = others().filter(|expr| !is_open(expr)).filter_map(|expr| Some(expr.to_field(schema).ok()?.1));
+    // What does not agree is refused when it is brought together.
+    let common = common(Place("", ""), fields).unwrap_or_default().map(|common| common.pg);
     let first = || others().find_map(|expr| pg_type(expr, schema));
-    if let Some(pg) = common_type(others(), schema).or_else(first) {
+    if let Some(pg) = common.or_else(first) {
         for expr in exprs {
             suggest_one(expr, &pg, types);
         }
