@@ -179,31 +179,45 @@ impl ScalarUDFImpl for KnownAs {
     }
 }
 
-/// Stands for a value as its type's output function gives it, until its type is known.
+/// A value as its type's output function gives it.
 pub const OUTPUT_TEXT: &str = "output_text";
+/// `pg_typeof`: the type of a value, as `regtype`.
+pub const TYPE_OF: &str = "pg_typeof";
 
-/// The function of that name, to be replaced.
+/// Stands for what is told of a value by its type, until that is known: it is replaced then.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct OutputText(Signature);
+pub struct ToldByType {
+    name: &'static str,
+    result: PgType,
+    signature: Signature,
+}
 
-impl Default for OutputText {
-    fn default() -> Self {
-        Self(Signature::any(1, Volatility::Immutable))
+impl ToldByType {
+    /// All of them.
+    pub fn all() -> [Self; 2] {
+        [(OUTPUT_TEXT, PgType::Text), (TYPE_OF, PgType::Regtype)].map(|(name, result)| Self {
+            name,
+            result,
+            signature: Signature::any(1, Volatility::Immutable),
+        })
     }
 }
 
-impl ScalarUDFImpl for OutputText {
+impl ScalarUDFImpl for ToldByType {
     fn name(&self) -> &'static str {
-        OUTPUT_TEXT
+        self.name
     }
     fn signature(&self) -> &Signature {
-        &self.0
+        &self.signature
     }
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8View)
+        Ok(arrow_type(&self.result))
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.name, &self.result, true)))
     }
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        exec_err!("{OUTPUT_TEXT} was not replaced")
+        exec_err!("{} was not replaced", self.name)
     }
 }
 

@@ -26,7 +26,7 @@ pub use array::{
 };
 pub use bytes::BytesPlanner;
 pub use compare::NestedCompare;
-pub use convert::{FromText, KnownAs, OUTPUT_TEXT, OutputText, ToText, always_the_same, one};
+pub use convert::{FromText, KnownAs, OUTPUT_TEXT, TYPE_OF, ToText, ToldByType, always_the_same, one};
 pub use dimensions::{
     ARRAY_AT, ARRAY_FLATTENED, ArrayAt, Flattened, OfArrays, WithDimensions, dimension_functions, rectangular,
 };

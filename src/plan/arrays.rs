@@ -13,9 +13,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when};
 
 use super::Scope;
-use super::typing::{
-    Place, alike, is_unknown, known_as, literal, pg_type, remembering, types_comparable, untyped,
-};
+use super::typing::{Place, alike, is_unknown, known_as, literal, pg_type, remembering, types_comparable, untyped};
 use crate::pg::{ANY_EQUAL, ARRAY_FLATTENED, ARRAY_OF, ArrayAt, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
 use crate::types::{PgType, field, of_field};
 

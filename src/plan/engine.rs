@@ -24,7 +24,7 @@ use super::opaque::{HideOrderings, KeepFilters};
 use crate::error::SqlError;
 use crate::pg::function::{OperatorPlanner, functions};
 use crate::pg::{
-    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, BytesPlanner, IntervalPlanner, OutputText, Subscripts,
+    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, BytesPlanner, IntervalPlanner, Subscripts, ToldByType,
     UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, placeholder_functions, record_functions,
     volatile_functions,
 };
@@ -89,12 +89,12 @@ impl Engine {
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
             ScalarUDF::new_from_impl(Subscripts::default()),
-            ScalarUDF::new_from_impl(OutputText::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];
         for function in placeholder_functions()
             .into_iter()
             .chain(own)
+            .chain(ToldByType::all().map(ScalarUDF::new_from_impl))
             .chain(json_functions())
             .chain(mask_functions())
             .chain(record_functions())

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array,
-    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, ListBuilder,
+    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray,
     PrimitiveBuilder, StringViewArray, StringViewBuilder, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
@@ -15,7 +16,7 @@ use arrow::datatypes::{
 
 use crate::encode::Numeric;
 use crate::error::{Plain, SqlError, SqlState, internal};
-use crate::types::{PgType, arrow_type, item};
+use crate::types::{PgType, arrow_type};
 
 /// A type of which a function may have an argument.
 pub(super) trait Argument: 'static {
@@ -33,6 +34,7 @@ pub(super) trait Argument: 'static {
 
 /// A type of which a function may have its result.
 pub(super) trait Returned: Sized {
+    /// What collects its values.
     type Builder;
 
     fn pg() -> PgType;
@@ -50,10 +52,10 @@ pub(super) struct Date(pub(super) i32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Time(pub(super) i64);
 /// A local time, as microseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) struct Timestamp(pub(super) i64);
 /// A moment, as microseconds since 1970 in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 pub(super) struct Timestamptz(pub(super) i64);
 /// An interval.
 pub(super) type Interval = IntervalMonthDayNano;
@@ -246,30 +248,6 @@ macro_rules! json {
                 Ok(Arc::new(builder.finish()))
             }
         }
-
-        impl Returned for Vec<$returned> {
-            type Builder = ListBuilder<StringViewBuilder>;
-
-            fn pg() -> PgType {
-                PgType::Array(Box::new(PgType::$pg))
-            }
-            fn builder(rows: usize) -> Self::Builder {
-                ListBuilder::with_capacity(StringViewBuilder::new(), rows).with_field(item(&PgType::$pg))
-            }
-            fn append(self, to: &mut Self::Builder, _: &DataType) -> Result<(), Plain> {
-                for value in self {
-                    to.values().append_value(value.0);
-                }
-                to.append(true);
-                Ok(())
-            }
-            fn append_null(to: &mut Self::Builder) {
-                to.append_null();
-            }
-            fn finish(mut builder: Self::Builder, _: &DataType) -> Result<ArrayRef, SqlError> {
-                Ok(Arc::new(builder.finish()))
-            }
-        }
     };
 }
 
@@ -313,28 +291,49 @@ impl Returned for Vec<u8> {
     }
 }
 
-/// An array of texts, some of which may be NULL.
-impl Returned for Vec<Option<String>> {
-    type Builder = ListBuilder<StringViewBuilder>;
+/// The values of arrays, one array after the other.
+pub(super) struct Lists<R: Returned> {
+    values: R::Builder,
+    /// How many values there are, and how many each array has.
+    len: usize,
+    lengths: Vec<usize>,
+    valid: Vec<bool>,
+}
+
+/// An array.
+impl<R: Returned> Returned for Vec<R> {
+    type Builder = Lists<R>;
 
     fn pg() -> PgType {
-        PgType::Array(Box::new(PgType::Text))
+        PgType::Array(Box::new(R::pg()))
     }
     fn builder(rows: usize) -> Self::Builder {
-        ListBuilder::with_capacity(StringViewBuilder::new(), rows).with_field(item(&PgType::Text))
+        Lists { values: R::builder(0), len: 0, lengths: Vec::with_capacity(rows), valid: Vec::with_capacity(rows) }
     }
-    fn append(self, to: &mut Self::Builder, _: &DataType) -> Result<(), Plain> {
-        for value in self {
-            to.values().append_option(value);
+    fn append(self, to: &mut Self::Builder, data_type: &DataType) -> Result<(), Plain> {
+        let DataType::List(item) = data_type else {
+            return Err(Plain::new(SqlState::INTERNAL_ERROR, "an array as a result of another type"));
+        };
+        to.len += self.len();
+        if i32::try_from(to.len).is_err() {
+            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many values in arrays"));
         }
-        to.append(true);
-        Ok(())
+        to.lengths.push(self.len());
+        to.valid.push(true);
+        self.into_iter().try_for_each(|value| value.append(&mut to.values, item.data_type()))
     }
     fn append_null(to: &mut Self::Builder) {
-        to.append_null();
+        to.lengths.push(0);
+        to.valid.push(false);
     }
-    fn finish(mut builder: Self::Builder, _: &DataType) -> Result<ArrayRef, SqlError> {
-        Ok(Arc::new(builder.finish()))
+    fn finish(builder: Self::Builder, data_type: &DataType) -> Result<ArrayRef, SqlError> {
+        let DataType::List(item) = data_type else {
+            return Err(internal("an array as a result of another type").into());
+        };
+        let values = R::finish(builder.values, item.data_type())?;
+        let offsets = OffsetBuffer::from_lengths(builder.lengths);
+        let lists = ListArray::try_new(Arc::clone(item), offsets, values, Some(NullBuffer::from(builder.valid)));
+        Ok(Arc::new(lists.map_err(SqlError::from_arrow)?))
     }
 }
 

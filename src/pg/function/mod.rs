@@ -9,6 +9,7 @@ mod choose;
 mod date;
 mod json;
 mod number;
+mod series;
 mod string;
 
 use std::any::Any;
@@ -89,7 +90,7 @@ impl Overload {
     }
 
     fn result(&self, name: &str, asked: &[Asked<'_>]) -> FieldRef {
-        if self.result != PgType::Numeric(None) {
+        if self.result.base() != &PgType::Numeric(None) {
             return Arc::new(field(name, &self.result, true));
         }
         let (scale, all_shown) = match self.scale {
@@ -98,6 +99,13 @@ impl Overload {
         };
         let data_type = DataType::Decimal128(NUMERIC_PRECISION_MAX, scale);
         let pg = if all_shown { PgType::Numeric(Some((NUMERIC_PRECISION_MAX, scale))) } else { PgType::Numeric(None) };
+        if self.result.element().is_some() {
+            return Arc::new(field(
+                name,
+                &PgType::Array(Box::new(PgType::Numeric(Some((NUMERIC_PRECISION_MAX, scale))))),
+                true,
+            ));
+        }
         Arc::new(field(name, &pg, true).with_data_type(data_type))
     }
 }

@@ -124,10 +124,7 @@ pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
     if let ast::TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } = factor {
         unqualify(name);
         let series = name.to_string().eq_ignore_ascii_case("generate_series") && !*with_ordinality;
-        let constant = args.args.iter().all(|argument| {
-            matches!(argument, ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) if is_constant(expr))
-        });
-        if series && constant {
+        if series && is_of_literals(args) {
             // The engine has a table function that makes the numbers as they are read.
             let shown = alias.get_or_insert_with(|| named("generate_series"));
             if shown.columns.is_empty() {
@@ -185,10 +182,7 @@ pub(super) fn function(scope: &Scope, factor: &mut ast::TableFactor) {
 /// The engine's series are of bigint; those between integers are of integer.
 pub(super) fn narrow_series(factor: &mut ast::TableFactor) {
     let ast::TableFactor::Table { args: Some(args), alias, .. } = factor else { return };
-    let narrow = args.args.iter().all(|argument| match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => integer_literal(expr) == Some(PgType::Int4),
-        _ => false,
-    });
+    let narrow = literals(args).all(|literal| literal == Some(PgType::Int4));
     let Some(shown) = alias.take_if(|_| narrow) else { return };
     let columns = vec![ast::TableAliasColumnDef::from_name("value")];
     *alias = Some(ast::TableAlias { columns, ..named("generate_series") });
@@ -205,11 +199,15 @@ fn derived(rows: ast::SetExpr, alias: ast::TableAlias) -> ast::TableFactor {
     ast::TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None }
 }
 
-/// Whether an expression needs no row: literals and their signs.
-fn is_constant(expr: &Expr) -> bool {
-    match expr {
-        Expr::Value(_) => true,
-        Expr::UnaryOp { expr, .. } | Expr::Nested(expr) => is_constant(expr),
-        _ => false,
-    }
+fn literals(args: &ast::TableFunctionArgs) -> impl Iterator<Item = Option<PgType>> {
+    args.args.iter().map(|argument| match argument {
+        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => integer_literal(expr),
+        _ => None,
+    })
+}
+
+/// Whether a series is between literal integers, by steps that are none but zero.
+fn is_of_literals(args: &ast::TableFunctionArgs) -> bool {
+    let step = args.args.get(2).map(|step| step.to_string());
+    matches!(args.args.len(), 2 | 3) && literals(args).all(|literal| literal.is_some()) && step.as_deref() != Some("0")
 }

@@ -5,6 +5,7 @@ mod arrays;
 mod dates;
 mod from;
 mod grouping;
+mod merged;
 mod output;
 mod precedence;
 mod records;
@@ -172,27 +173,6 @@ impl Rewriter<'_> {
     }
 }
 
-/// Refuses joins whose merged columns the engine takes from the left side, where PostgreSQL takes them from either.
-fn merged_columns(table: &ast::TableWithJoins) -> Option<SqlError> {
-    use ast::{JoinConstraint as C, JoinOperator as J};
-    let own = table.joins.iter().any(|join| {
-        matches!(
-            &join.join_operator,
-            J::Right(C::Using(_) | C::Natural)
-                | J::RightOuter(C::Using(_) | C::Natural)
-                | J::FullOuter(C::Using(_) | C::Natural)
-        )
-    });
-    if own {
-        return Some(crate::error::unsupported("RIGHT or FULL JOIN with USING or NATURAL").into());
-    }
-    let mut factors = std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation));
-    factors.find_map(|factor| match factor {
-        ast::TableFactor::NestedJoin { table_with_joins, .. } => merged_columns(table_with_joins),
-        _ => None,
-    })
-}
-
 /// The type of an integer literal.
 fn integer_literal(expr: &Expr) -> Option<PgType> {
     match expr {
@@ -221,6 +201,10 @@ impl VisitorMut for Rewriter<'_> {
         let named = query.with.iter().flat_map(|with| &with.cte_tables);
         self.with.extend(named.map(|table| wildcard::ident(&table.alias.name)));
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
+            if let Err(refusal) = merged::columns(self.scope, select, query.order_by.as_mut(), &self.with) {
+                self.error = Some(refusal.into());
+                return ControlFlow::Break(());
+            }
             grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
         }
         if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
@@ -247,10 +231,6 @@ impl VisitorMut for Rewriter<'_> {
         }
         for condition in select.selection.iter().chain(&select.having) {
             self.suggest(condition, &PgType::Bool);
-        }
-        if let Some(refusal) = select.from.iter().find_map(merged_columns) {
-            self.error = Some(refusal);
-            return ControlFlow::Break(());
         }
         from::raise_laterals(&mut select.from);
         qualify_wildcards(select);
@@ -471,7 +451,8 @@ fn values_alike(body: &mut ast::SetExpr) {
         let wider = |common: PgType, pg: &PgType| if is_wider(pg, &common) { pg.clone() } else { common };
         let Some(first) = said.first() else { continue };
         let common = said.iter().fold(first.clone(), wider);
-        let is_number = |value: &Expr| matches!(value, Expr::Value(literal) if matches!(literal.value, Value::Number(..)));
+        let is_number =
+            |value: &Expr| matches!(value, Expr::Value(literal) if matches!(literal.value, Value::Number(..)));
         let is_null = |value: &Expr| matches!(value, Expr::Value(literal) if literal.value == Value::Null);
         // The engine knows how to bring numbers together.
         let is_numeric = |pg: &PgType| matches!(pg, PgType::Numeric(_));

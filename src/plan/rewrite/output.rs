@@ -1,11 +1,14 @@
 //! Names of output columns.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, SelectItem};
 use sqlparser::tokenizer::Span;
 
+use super::function_name;
 use super::session::is_session_word;
+use super::sets::returns_set;
 use super::syntax::inside;
 use crate::name::fold;
 use crate::types::from_sql;
@@ -28,6 +31,11 @@ pub(in crate::plan) fn numbered(name: &str, number: usize) -> String {
 pub(super) fn name_columns(items: &mut [SelectItem], may_repeat: impl Fn(&str) -> bool) {
     let several = items.len() > 1;
     let wildcard = items.iter().any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let unnests = items.iter().any(|item| {
+        let returns = |expr: &Expr| matches!(expr, Expr::Function(function) if function_name(function).is_some_and(|name| name == "unnest" || returns_set(&name)));
+        let found = ast::visit_expressions(item, |expr| if returns(expr) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        found.is_break()
+    });
     let mut taken: HashSet<String> = HashSet::new();
     let mut unique = |name: String, mark: bool| -> Ident {
         let mut candidate = if mark { format!("{name}{UNIQUE}0") } else { name.clone() };
@@ -54,7 +62,9 @@ pub(super) fn name_columns(items: &mut [SelectItem], may_repeat: impl Fn(&str) -
                     }
                     *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
                 } else {
-                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: unique(name, false) };
+                    // The engine unnests below, where the column itself goes by its name.
+                    let mark = unnests && matches!(expr, Expr::CompoundFieldAccess { .. });
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: unique(name, mark) };
                 }
             }
             SelectItem::ExprWithAlias { alias, .. } => {
@@ -80,12 +90,12 @@ fn figure(expr: &Expr) -> Option<String> {
             ObjectNamePart::Identifier(name) => ident(name),
             ObjectNamePart::Function(_) => return None,
         },
-        Expr::CompoundFieldAccess { access_chain, .. } => {
+        Expr::CompoundFieldAccess { root, access_chain } => {
             let name = access_chain.iter().rev().find_map(|access| match access {
                 ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(ident(name)),
                 _ => None,
             });
-            return name;
+            return name.or_else(|| figure(root));
         }
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return figure(inner),
         Expr::Cast { expr: inner, data_type, .. } => {

@@ -26,7 +26,7 @@ pub(super) fn names(scope: &Scope, select: &Select) -> Option<HashSet<String>> {
 }
 
 /// The columns of FROM, or of one table in it.
-fn of_from(scope: &Scope, select: &Select, table: Option<&str>) -> Option<Vec<String>> {
+pub(super) fn of_from(scope: &Scope, select: &Select, table: Option<&str>) -> Option<Vec<String>> {
     let mut names = Vec::new();
     for from in &select.from {
         for factor in std::iter::once(&from.relation).chain(from.joins.iter().map(|join| &join.relation)) {
@@ -45,9 +45,9 @@ pub(super) fn ident(ident: &ast::Ident) -> String {
 /// What a table goes by.
 pub(in crate::plan) fn called(factor: &TableFactor) -> Option<String> {
     match factor {
-        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
-            Some(ident(&alias.name))
-        }
+        TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::Function { alias: Some(alias), .. } => Some(ident(&alias.name)),
         TableFactor::Table { name, alias: None, .. } => Some(query::qualified(name)?.name),
         _ => None,
     }

@@ -9,6 +9,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, ScalarUDF, lit};
 
 use super::call::call;
+use super::common::is_open;
 use super::pg_type;
 use crate::encode::DAY_US;
 use crate::error::{Plain, SqlError, SqlState};
@@ -273,6 +274,12 @@ pub(super) fn output_text(scope: &Scope, mut function: ScalarFunction, schema: &
         }
         _ => value,
     }
+}
+
+/// The type of a value, as a `regtype`.
+pub(super) fn type_of(scope: &Scope, value: Option<&Expr>, schema: &DFSchema) -> Result<Expr> {
+    let known = value.filter(|value| !is_open(value)).and_then(|value| pg_type(value, schema));
+    literal(scope, &PgType::Regtype, &known.unwrap_or(PgType::Unknown).without_modifier().to_string())
 }
 
 /// A cast between local and absolute time, by the session's time zone: through the text, which has it.

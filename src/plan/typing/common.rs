@@ -92,7 +92,8 @@ fn same_kind(pg: &PgType) -> (char, bool) {
 
 /// A common type with the scale that decimals of different scales need.
 fn of_decimals(pg: PgType, known: &[(PgType, FieldRef)]) -> Common {
-    let is_alike = known.windows(2).all(|pair| matches!(pair, [(a, x), (b, y)] if a == b && x.data_type() == y.data_type()));
+    let is_alike =
+        known.windows(2).all(|pair| matches!(pair, [(a, x), (b, y)] if a == b && x.data_type() == y.data_type()));
     if is_alike || !matches!(pg, PgType::Numeric(_)) {
         return Common { pg, scale: None };
     }

@@ -20,19 +20,19 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
-pub(super) use self::alike::{beside, is_unknown, types_comparable, untyped, with_type};
 use self::alike::{any_of, binary, case, is_constant, unified};
+pub(super) use self::alike::{beside, is_unknown, types_comparable, untyped, with_type};
 use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
 use self::call::{call_of, chosen, engine_operator, open_call};
-use self::cast::output_text;
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
+use self::cast::{output_text, type_of};
 pub(super) use self::common::{Place, alike};
 pub(super) use self::results::is_values_list;
 use self::results::{remember_results, unite, values_list};
 pub(super) use self::suggest::suggest;
 use super::decorrelate::barrier;
-use crate::pg::{OUTPUT_TEXT, Unified, is_unbound};
+use crate::pg::{OUTPUT_TEXT, TYPE_OF, Unified, is_unbound};
 use crate::plan::records::nulls_apart;
 use crate::plan::{Scope, arrays, domain, records};
 use crate::types::{PgType, arrow_type, of_field};
@@ -201,6 +201,13 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
             records::refuse_extreme(aggregate.func.name(), &aggregate.params.args, schema)?;
             Transformed::no(Expr::AggregateFunction(aggregate))
         }
+        // What the engine makes of `(array_agg(x))[1]` counts in its own integers.
+        Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "nth_value" => {
+            if let Some(Expr::Literal(place @ ScalarValue::Int32(Some(_)), _)) = aggregate.params.args.get_mut(1) {
+                *place = place.cast_to(&DataType::Int64)?;
+            }
+            Transformed::yes(Expr::AggregateFunction(aggregate))
+        }
         // A sum of bigint is numeric: it does not wrap around.
         Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "sum" => {
             let widened = widen_bigint(&mut aggregate.params.args, schema)?;
@@ -235,6 +242,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::Case(of) => case(scope, of, schema)?,
         Expr::ScalarFunction(function) if function.func.name() == OUTPUT_TEXT => {
             Transformed::yes(output_text(scope, function, schema))
+        }
+        Expr::ScalarFunction(function) if function.func.name() == TYPE_OF => {
+            Transformed::yes(type_of(scope, function.args.first(), schema)?)
         }
         Expr::ScalarFunction(function) if is_unbound(&function.func) => {
             Transformed::yes(if function.func.name().starts_with("enum_") {

@@ -17,6 +17,7 @@ use self::read::Read;
 use self::show::Shown;
 pub(super) use self::show::ordinal;
 use super::argument::{Date, Interval, Text, Time, Timestamp, Timestamptz};
+use super::series::series;
 use super::{Asked, Call, Overload, f1, f2, f3, f4, f6, f7};
 use crate::encode::{DAY_US, days_from_civil, month_length};
 use crate::error::{Plain, SqlState};
@@ -32,6 +33,7 @@ pub(super) fn functions() -> Vec<Named> {
     all.extend(arithmetic());
     all.extend(intervals());
     all.extend(patterns());
+    all.extend(days());
     all
 }
 
@@ -202,6 +204,32 @@ fn made_of_parts() -> Vec<Named> {
             }),
         ),
         ("to_timestamp", f1::<f64, _>(|_, seconds| interval::of_epoch(seconds).map(Timestamptz))),
+    ]
+}
+
+/// `generate_series`.
+fn days() -> Vec<Named> {
+    fn moments(start: Timestamptz, stop: Timestamptz, by: Interval, zone: Zone) -> Result<Vec<Timestamptz>, Plain> {
+        series(start, stop, key(by).cmp(&0), |at| shifted_in(at, by, zone).map(Some))
+    }
+    vec![
+        (
+            "generate_series",
+            f3::<Timestamp, Timestamp, Interval, _>(|_, start, stop, by| {
+                series(start, stop, key(by).cmp(&0), |at| shifted(at, by).map(Some))
+            }),
+        ),
+        (
+            "generate_series",
+            f3::<Timestamptz, Timestamptz, Interval, _>(|call, start, stop, by| moments(start, stop, by, call.zone))
+                .zoned(),
+        ),
+        (
+            "generate_series",
+            f4::<Timestamptz, Timestamptz, Interval, Text, _>(|call, start, stop, by, zone| {
+                moments(start, stop, by, named(call, zone)?)
+            }),
+        ),
     ]
 }
 

@@ -3,11 +3,14 @@
 mod degrees;
 mod pattern;
 
+use std::cmp::Ordering;
+
 use arrow::datatypes::i256;
 
 use self::pattern::Pattern;
 use super::argument::Text;
-use super::{Asked, Call, Overload, f1, f2, f4};
+use super::series::series;
+use super::{Asked, Call, Overload, f1, f2, f3, f4};
 use crate::encode::Numeric;
 use crate::error::{Plain, SqlState};
 
@@ -21,6 +24,7 @@ pub(super) fn functions() -> Vec<Named> {
     all.extend(whole_numbers());
     all.extend(floats());
     all.extend(patterns());
+    all.extend(runs());
     all
 }
 
@@ -70,10 +74,54 @@ fn toward(value: Numeric, up: bool) -> Numeric {
     let cut = cut(value, 0).unwrap_or(value);
     let step = 10_i128.pow(u32::try_from(value.scale).unwrap_or(0));
     match cut.value.cmp(&value.value) {
-        std::cmp::Ordering::Less if up => Numeric { value: cut.value + step, ..value },
-        std::cmp::Ordering::Greater if !up => Numeric { value: cut.value - step, ..value },
+        Ordering::Less if up => Numeric { value: cut.value + step, ..value },
+        Ordering::Greater if !up => Numeric { value: cut.value - step, ..value },
         _ => cut,
     }
+}
+
+/// `generate_series`.
+fn runs() -> Vec<Named> {
+    vec![
+        ("generate_series", f2::<i32, i32, _>(|_, start, stop| whole_numbers_to(start, stop, 1))),
+        ("generate_series", f3::<i32, i32, i32, _>(|_, start, stop, step| whole_numbers_to(start, stop, step))),
+        (
+            "generate_series",
+            f2::<i64, i64, _>(|_, start, stop| series(start, stop, Ordering::Greater, |at| Ok(at.checked_add(1)))),
+        ),
+        (
+            "generate_series",
+            f3::<i64, i64, i64, _>(|_, start, stop, step| {
+                series(start, stop, step.cmp(&0), |at| Ok(at.checked_add(step)))
+            }),
+        ),
+        (
+            "generate_series",
+            f2::<Numeric, Numeric, _>(|_, start, stop| numerics(start, stop, Numeric { value: 1, scale: 0 }))
+                .scale(longest),
+        ),
+        (
+            "generate_series",
+            f3::<Numeric, Numeric, Numeric, _>(|_, start, stop, step| numerics(start, stop, step)).scale(longest),
+        ),
+    ]
+}
+
+fn whole_numbers_to(start: i32, stop: i32, step: i32) -> Result<Vec<i32>, Plain> {
+    series(start, stop, step.cmp(&0), |at| Ok(at.checked_add(step)))
+}
+
+/// As many digits after the point as the argument that has most.
+fn longest(asked: &[Asked<'_>]) -> i8 {
+    asked.iter().filter_map(|argument| argument.numeric).map(|(scale, _)| scale).max().unwrap_or(0)
+}
+
+fn numerics(start: Numeric, stop: Numeric, step: Numeric) -> Result<Vec<Numeric>, Plain> {
+    let scale = start.scale.max(stop.scale).max(step.scale);
+    let digits = |of: Numeric| of.rescale(scale).ok_or_else(|| out_of_range("numeric"));
+    let (start, stop, step) = (digits(start)?, digits(stop)?, digits(step)?);
+    let values = series(start, stop, step.cmp(&0), |at| Ok(at.checked_add(step)))?;
+    Ok(values.into_iter().map(|value| Numeric { value, scale }).collect())
 }
 
 fn rounding() -> Vec<Named> {
@@ -315,9 +363,9 @@ fn absolute() -> Vec<Named> {
 
 /// `width_bucket`: by how the value lies to both bounds, and these to each other.
 fn bucket(
-    low: std::cmp::Ordering,
-    high: std::cmp::Ordering,
-    bounds: std::cmp::Ordering,
+    low: Ordering,
+    high: Ordering,
+    bounds: Ordering,
     count: i32,
     place: impl FnOnce() -> Option<i32>,
 ) -> Result<i32, Plain> {
@@ -326,9 +374,9 @@ fn bucket(
         return Err(refused("count must be greater than zero"));
     }
     let (low, high) = match bounds {
-        std::cmp::Ordering::Equal => return Err(refused("lower bound cannot equal upper bound")),
-        std::cmp::Ordering::Less => (low, high),
-        std::cmp::Ordering::Greater => (low.reverse(), high.reverse()),
+        Ordering::Equal => return Err(refused("lower bound cannot equal upper bound")),
+        Ordering::Less => (low, high),
+        Ordering::Greater => (low.reverse(), high.reverse()),
     };
     if low.is_lt() {
         return Ok(0);
