@@ -244,6 +244,14 @@ fn describe_plan(text: &str) -> Description {
         return Description::new(SqlState::UNDEFINED_FUNCTION, message)
             .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
     }
+    if let Some((_, rest)) = text.split_once("Function '")
+        && let Some((name, reasons)) = rest.split_once("' failed to match any signature")
+        && let Some(given) = reasons.rsplit("(DataType: ").next().and_then(|given| given.split(')').next())
+    {
+        let message = format!("function {name}({}) does not exist", type_word(given));
+        return Description::new(SqlState::UNDEFINED_FUNCTION, message)
+            .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
+    }
     if text.starts_with("LIMIT must be >=") {
         return Description::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative");
     }

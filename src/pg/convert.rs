@@ -184,6 +184,39 @@ pub const OUTPUT_TEXT: &str = "output_text";
 /// `pg_typeof`: the type of a value, as `regtype`.
 pub const TYPE_OF: &str = "pg_typeof";
 
+/// `told_apart(cast, 'type')`: the cast. The engine's name for it says the type.
+pub const TOLD_APART: &str = "told_apart";
+
+/// Stands for its first argument while a query is bound.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ToldApart(Signature);
+
+impl Default for ToldApart {
+    fn default() -> Self {
+        Self(Signature::any(2, Volatility::Immutable))
+    }
+}
+
+impl ScalarUDFImpl for ToldApart {
+    fn name(&self) -> &'static str {
+        TOLD_APART
+    }
+    fn signature(&self) -> &Signature {
+        &self.0
+    }
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        Ok(arguments.first().cloned().unwrap_or(DataType::Null))
+    }
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        args.arg_fields
+            .first()
+            .map_or_else(|| exec_err!("{TOLD_APART} has two arguments"), |field| Ok(Arc::clone(field)))
+    }
+    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        exec_err!("{TOLD_APART} was not replaced")
+    }
+}
+
 /// Stands for what is told of a value by its type, until that is known: it is replaced then.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ToldByType {

@@ -61,6 +61,11 @@ impl Scaled {
     }
 }
 
+/// An interval by a number. `22008`, `22012`
+pub(super) fn divided(interval: IntervalMonthDayNano, by: f64) -> std::result::Result<IntervalMonthDayNano, Plain> {
+    Scaled::new(true).one(interval, by)
+}
+
 /// To microseconds, so that what binary fractions cannot say does not count.
 fn rounded(value: f64) -> f64 {
     (value * MICROS_PER_SECOND).round_ties_even() / MICROS_PER_SECOND

@@ -12,6 +12,7 @@ mod json;
 mod mask;
 mod mask_path;
 mod numeric;
+mod ordered_set;
 mod record;
 mod sequence;
 mod single_value;
@@ -26,7 +27,9 @@ pub use array::{
 };
 pub use bytes::BytesPlanner;
 pub use compare::NestedCompare;
-pub use convert::{FromText, KnownAs, OUTPUT_TEXT, TYPE_OF, ToText, ToldByType, always_the_same, one};
+pub use convert::{
+    FromText, KnownAs, OUTPUT_TEXT, TOLD_APART, TYPE_OF, ToText, ToldApart, ToldByType, always_the_same, one,
+};
 pub use dimensions::{
     ARRAY_AT, ARRAY_FLATTENED, ArrayAt, Flattened, OfArrays, WithDimensions, dimension_functions, rectangular,
 };
@@ -35,6 +38,7 @@ pub use json::json_functions;
 pub use mask::{MASK_HASH, mask_functions, mask_hash};
 pub use mask_path::{part_at, part_type, with_parts};
 pub use numeric::ExactNumeric;
+pub use ordered_set::{SORTED_MODE, SORTED_PERCENTILE, ordered_set_functions};
 pub use record::{
     MakeRow, NAMED_ROW, ROW, ROW_ATTRIBUTE, ROW_WITH, RowAttribute, RowTest, attribute, record_functions,
     rows_comparable,

@@ -24,9 +24,9 @@ use super::opaque::{HideOrderings, KeepFilters};
 use crate::error::SqlError;
 use crate::pg::function::{OperatorPlanner, functions};
 use crate::pg::{
-    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, BytesPlanner, IntervalPlanner, Subscripts, ToldByType,
-    UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, placeholder_functions, record_functions,
-    volatile_functions,
+    ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, BytesPlanner, IntervalPlanner, Subscripts, ToldApart,
+    ToldByType, UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, ordered_set_functions,
+    placeholder_functions, record_functions, volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -89,6 +89,7 @@ impl Engine {
             ScalarUDF::new_from_impl(Bound::lower()),
             ScalarUDF::new_from_impl(Bound::upper()),
             ScalarUDF::new_from_impl(Subscripts::default()),
+            ScalarUDF::new_from_impl(ToldApart::default()),
             ScalarUDF::new_from_impl(ArrayMark::new(UNTYPED_ARRAY)),
         ];
         for function in placeholder_functions()
@@ -97,6 +98,7 @@ impl Engine {
             .chain(ToldByType::all().map(ScalarUDF::new_from_impl))
             .chain(json_functions())
             .chain(mask_functions())
+            .chain(ordered_set_functions())
             .chain(record_functions())
             .chain(dimension_functions())
             .chain(volatile_functions())

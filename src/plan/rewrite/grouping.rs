@@ -6,17 +6,12 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{self, Expr, GroupByExpr, Select, SelectItem, TableFactor, Visit, Visitor};
 
-use super::wildcard::{called, ident};
+use super::wildcard::{With, called, ident};
 use crate::catalog::{Constraint, Relation};
 use crate::plan::{Scope, query};
 
 /// Adds to the keys of a query what follows from them. `with`: names of WITH, which may hide tables.
-pub(super) fn by_primary_keys(
-    scope: &Scope,
-    select: &mut Select,
-    order_by: Option<&ast::OrderBy>,
-    with: &HashSet<String>,
-) {
+pub(super) fn by_primary_keys(scope: &Scope, select: &mut Select, order_by: Option<&ast::OrderBy>, with: &With) {
     let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else { return };
     if keys.is_empty() || !modifiers.is_empty() {
         return;
@@ -72,11 +67,11 @@ fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
 }
 
 /// The tables of FROM, by what they go by.
-fn tables<'a>(scope: &'a Scope, select: &Select, with: &HashSet<String>) -> Vec<(String, &'a Relation)> {
+fn tables<'a>(scope: &'a Scope, select: &Select, with: &With) -> Vec<(String, &'a Relation)> {
     let found = factors(select).filter_map(|factor| {
         let TableFactor::Table { name, args: None, alias, .. } = factor else { return None };
         let name = query::qualified(name)?;
-        let hidden = name.schema.is_none() && with.contains(&name.name);
+        let hidden = name.schema.is_none() && with.contains_key(&name.name);
         let renamed = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
         let relation = scope.ctx.relation(&name).filter(|_| !hidden && !renamed)?.1;
         Some((called(factor)?, relation))

@@ -1,5 +1,6 @@
-//! Columns that RIGHT and FULL JOIN … USING merge: the engine takes them from the left side, PostgreSQL from the side that has
-//! a row.
+//! Columns that joins with USING or NATURAL merge. Wildcards show them once and first, as in PostgreSQL, and after RIGHT and
+//! FULL JOIN they come from the side that has a row: the engine takes them from the side whose name is first in the alphabet,
+//! and from the left.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -10,51 +11,55 @@ use sqlparser::ast::{
 
 use super::output::column_name;
 use super::syntax::call;
-use super::wildcard::{called, ident, of_factor, of_from};
-use crate::error::{Plain, unsupported};
-use crate::plan::Scope;
+use super::wildcard::{Sight, called, ident, merges, of_factor, of_from};
+use crate::error::{Plain, SqlState, unsupported};
 
-/// Says what merged columns are wherever a SELECT names them without a table. `with`: names of CTEs. `0A000` for what is
-/// merged by NATURAL, in parentheses, or more than once below a wildcard.
-pub(super) fn columns(
-    scope: &Scope,
-    select: &mut Select,
-    order_by: Option<&mut ast::OrderBy>,
-    with: &HashSet<String>,
-) -> Result<(), Plain> {
-    let mut merged = Merged { scope, columns: BTreeMap::new(), around: Vec::new() };
-    let mut kept = HashSet::new();
-    for table in &mut select.from {
-        kept.extend(merged.in_joins(table, with)?);
-    }
-    if merged.columns.is_empty() {
+/// Says what merged columns are wherever a SELECT names them without a table, and which columns its wildcard stands for.
+/// `0A000` for what RIGHT and FULL JOIN merge in parentheses, and for columns that cannot be told.
+pub(super) fn columns(sight: Sight<'_>, select: &mut Select, order_by: Option<&mut ast::OrderBy>) -> Result<(), Plain> {
+    let factors = select.from.iter().flat_map(|table| {
+        let joined = table.joins.iter().map(|join| &join.relation);
+        std::iter::once(&table.relation).chain(joined)
+    });
+    // What is not there is told of when the query is bound.
+    let is_missing = |factor: &ast::TableFactor| {
+        matches!(factor, ast::TableFactor::Table { args: None, .. }) && of_factor(sight, factor).is_none()
+    };
+    if !select.from.iter().any(merges) || factors.into_iter().any(is_missing) {
         return Ok(());
     }
-    for item in &mut select.projection {
+    let mut merged = Merged { sight, columns: BTreeMap::new(), around: Vec::new() };
+    let mut shown = Vec::new();
+    for table in &mut select.from {
+        shown.push(merged.in_joins(table)?);
+    }
+    let mut projection = Vec::new();
+    for item in std::mem::take(&mut select.projection) {
         match item {
             SelectItem::Wildcard(options) => {
-                if options.opt_replace.is_some() || merged.columns.keys().any(|name| !kept.contains(name)) {
-                    return Err(unsupported("a wildcard over columns that several joins merge"));
+                if options != ast::WildcardAdditionalOptions::default() {
+                    return Err(unsupported("a wildcard with options over columns that joins merge"));
                 }
-                let replace = merged.columns.iter().map(|(name, value)| {
-                    let column_name = Ident::with_quote('"', name);
-                    Box::new(ast::ReplaceSelectElement { expr: value.clone(), column_name, as_keyword: true })
+                for table in &shown {
+                    projection.extend(merged.wildcard(table)?);
+                }
+            }
+            SelectItem::UnnamedExpr(mut expr) => {
+                let (name, own) = (column_name(&expr), expr.clone());
+                let _flow = VisitMut::visit(&mut expr, &mut merged);
+                projection.push(if expr == own {
+                    SelectItem::UnnamedExpr(expr)
+                } else {
+                    SelectItem::ExprWithAlias { alias: Ident::with_quote('"', name), expr }
                 });
-                options.opt_replace = Some(ast::ReplaceSelectItem { items: replace.collect() });
             }
-            SelectItem::UnnamedExpr(expr) => {
-                let name = column_name(expr);
-                let own = expr.clone();
-                let _flow = VisitMut::visit(expr, &mut merged);
-                if *expr != own {
-                    *item = SelectItem::ExprWithAlias { alias: Ident::with_quote('"', name), expr: expr.clone() };
-                }
-            }
-            other => {
-                let _flow = VisitMut::visit(other, &mut merged);
+            mut other => {
+                let _flow = VisitMut::visit(&mut other, &mut merged);
+                projection.push(other);
             }
         }
     }
+    select.projection = projection;
     let outputs: HashSet<String> = select.projection.iter().filter_map(output_name).collect();
     let _flow = VisitMut::visit(&mut select.from, &mut merged);
     let _flow = VisitMut::visit(&mut select.selection, &mut merged);
@@ -77,91 +82,159 @@ fn output_name(item: &SelectItem) -> Option<String> {
     }
 }
 
-/// What is merged, by name, in the SELECT and around the subqueries that are visited.
+/// A table of FROM and what is known of its columns.
+struct Source {
+    /// What it goes by.
+    name: Option<String>,
+    columns: Option<Vec<String>>,
+    /// What the join on whose right it is merges.
+    merges: Vec<String>,
+}
+
+/// What RIGHT and FULL JOIN merge, by name, in the SELECT and around the subqueries that are visited.
 struct Merged<'a> {
-    scope: &'a Scope,
+    sight: Sight<'a>,
     columns: BTreeMap<String, Expr>,
     /// The columns in FROM of each subquery around the current expression; `None`: they are not known.
     around: Vec<Option<Vec<String>>>,
 }
 
 impl Merged<'_> {
-    /// Notes what the joins of one FROM item merge. Gives the names that its wildcard shows once, still by USING.
-    fn in_joins(&mut self, table: &mut ast::TableWithJoins, with: &HashSet<String>) -> Result<HashSet<String>, Plain> {
-        let mut kept = HashSet::new();
-        let mut left = vec![table.relation.clone()];
+    /// Notes what the joins of one FROM item merge, and gives its tables.
+    fn in_joins(&mut self, table: &mut ast::TableWithJoins) -> Result<Vec<Source>, Plain> {
+        let mut left = vec![self.source(&table.relation)?];
         for join in &mut table.joins {
-            if let ast::TableFactor::NestedJoin { table_with_joins, .. } = &join.relation {
-                refuse_in(table_with_joins)?;
-            }
-            let Some((takes_right, takes_left, constraint)) = sides(&mut join.join_operator) else {
-                left.push(join.relation.clone());
-                continue;
-            };
-            let names = match constraint {
-                JoinConstraint::Using(names) => names.iter().map(name_of).collect::<Option<Vec<_>>>(),
-                JoinConstraint::Natural if takes_right => None,
-                _ => Some(Vec::new()),
-            };
-            let names = names.ok_or_else(|| unsupported("NATURAL RIGHT or FULL JOIN"))?;
-            let again = names.iter().any(|name| self.columns.contains_key(name));
-            let mut conditions = Vec::new();
-            for name in names.iter().filter(|_| takes_right || again) {
-                let right = column(&join.relation, name)?;
-                let known = self.columns.get(name).cloned();
-                let on_left = known.map_or_else(|| self.owner(&left, name, with), Ok)?;
-                conditions.push(Expr::BinaryOp {
-                    left: Box::new(on_left.clone()),
-                    op: ast::BinaryOperator::Eq,
-                    right: Box::new(right.clone()),
-                });
-                let value = match (takes_left, takes_right) {
-                    (true, true) => call(Ident::new("coalesce"), vec![on_left, right]),
-                    (_, true) => right,
-                    _ => on_left,
+            let mut source = self.source(&join.relation)?;
+            if let Some((takes_right, takes_left, constraint)) = sides(&mut join.join_operator) {
+                source.merges = match constraint {
+                    JoinConstraint::Using(names) => names.iter().filter_map(name_of).collect(),
+                    JoinConstraint::Natural => in_common(&left, &source)?,
+                    _ => Vec::new(),
                 };
-                self.columns.insert(name.clone(), value);
-            }
-            if again {
-                names.iter().for_each(|name| {
-                    kept.remove(name);
-                });
-                let and = |left, right| Expr::BinaryOp {
-                    left: Box::new(left),
-                    op: ast::BinaryOperator::And,
-                    right: Box::new(right),
-                };
-                if let Some(condition) = conditions.into_iter().reduce(and) {
-                    *constraint = JoinConstraint::On(condition);
+                let again = source.merges.iter().any(|name| self.columns.contains_key(name));
+                let is_natural = matches!(constraint, JoinConstraint::Natural);
+                let mut conditions = Vec::new();
+                for name in source.merges.iter().filter(|_| takes_right || again) {
+                    let right = column(&source, name)?;
+                    let on_left = self.columns.get(name).cloned().map_or_else(|| owner(&left, name), Ok)?;
+                    conditions.push(Expr::BinaryOp {
+                        left: Box::new(on_left.clone()),
+                        op: ast::BinaryOperator::Eq,
+                        right: Box::new(right.clone()),
+                    });
+                    let value = match (takes_left, takes_right) {
+                        (true, true) => call(Ident::new("coalesce"), vec![on_left, right]),
+                        (_, true) => right,
+                        _ => on_left,
+                    };
+                    self.columns.insert(name.clone(), value);
                 }
-            } else if takes_right {
-                kept.extend(names);
+                if again {
+                    // The engine would compare the first of the columns that are merged.
+                    let and = |left, right| Expr::BinaryOp {
+                        left: Box::new(left),
+                        op: ast::BinaryOperator::And,
+                        right: Box::new(right),
+                    };
+                    if let Some(condition) = conditions.into_iter().reduce(and) {
+                        *constraint = JoinConstraint::On(condition);
+                    }
+                } else if is_natural && !source.merges.is_empty() {
+                    let names = source.merges.iter().map(|name| Ident::with_quote('"', name).into());
+                    *constraint = JoinConstraint::Using(names.collect());
+                }
             }
-            left.push(join.relation.clone());
+            left.push(source);
         }
-        if let ast::TableFactor::NestedJoin { table_with_joins, .. } = &table.relation {
-            refuse_in(table_with_joins)?;
-        }
-        Ok(kept)
+        Ok(left)
     }
 
-    /// The column of a name in the tables on the left of a join.
-    fn owner(&self, left: &[ast::TableFactor], name: &str, with: &HashSet<String>) -> Result<Expr, Plain> {
-        if let [one] = left {
-            return column(one, name);
+    fn source(&self, factor: &ast::TableFactor) -> Result<Source, Plain> {
+        if let ast::TableFactor::NestedJoin { table_with_joins, .. } = factor
+            && merges(table_with_joins)
+        {
+            return Err(unsupported("a join with USING or NATURAL in parentheses"));
         }
-        let unknown = || unsupported(format!("RIGHT or FULL JOIN with USING (\"{name}\") after other joins"));
-        let mut owners = Vec::new();
-        for factor in left {
-            let is_cte = called(factor).is_none_or(|table| with.contains(&table));
-            let names = of_factor(self.scope, factor).filter(|_| !is_cte).ok_or_else(unknown)?;
-            if names.iter().any(|known| known == name) {
-                owners.push(factor);
+        Ok(Source { name: called(factor), columns: of_factor(self.sight, factor), merges: Vec::new() })
+    }
+
+    /// What a wildcard stands for in one FROM item: what is merged, the last join's first, and what else each table has.
+    fn wildcard(&self, tables: &[Source]) -> Result<Vec<SelectItem>, Plain> {
+        let mut first: Vec<&String> = Vec::new();
+        for name in tables.iter().rev().flat_map(|table| &table.merges) {
+            if !first.contains(&name) {
+                first.push(name);
             }
         }
-        // What several have, joins before have merged, and an inner or left join's value is the left one.
-        owners.first().map_or_else(|| Err(unknown()), |owner| column(owner, name))
+        let mut items = Vec::new();
+        for name in &first {
+            items.push(match self.columns.get(*name) {
+                Some(value) => {
+                    SelectItem::ExprWithAlias { expr: value.clone(), alias: Ident::with_quote('"', name.as_str()) }
+                }
+                None => SelectItem::UnnamedExpr(owner(tables, name)?),
+            });
+        }
+        for (index, table) in tables.iter().enumerate() {
+            let mut excluded = Vec::new();
+            for name in &first {
+                if has(tables, index, name)? {
+                    excluded.push(ast::ObjectName::from(vec![Ident::with_quote('"', name.as_str())]));
+                }
+            }
+            if table.columns.as_ref().is_some_and(|columns| columns.iter().all(|column| first.contains(&column))) {
+                continue;
+            }
+            let name = table.name.as_ref().ok_or_else(|| unsupported("a wildcard over what has no name"))?;
+            let name = ast::ObjectName::from(vec![Ident::with_quote('"', name)]);
+            let options = ast::WildcardAdditionalOptions {
+                opt_exclude: (!excluded.is_empty()).then_some(ast::ExcludeSelectItem::Multiple(excluded)),
+                ..ast::WildcardAdditionalOptions::default()
+            };
+            let kind = ast::SelectItemQualifiedWildcardKind::ObjectName(name);
+            items.push(SelectItem::QualifiedWildcard(kind, options));
+        }
+        Ok(items)
     }
+}
+
+/// Whether a table has a column of a name that is merged.
+fn has(tables: &[Source], index: usize, name: &String) -> Result<bool, Plain> {
+    let table = tables.get(index);
+    if let Some(columns) = table.and_then(|table| table.columns.as_ref()) {
+        return Ok(columns.contains(name));
+    }
+    let place = tables.iter().position(|table| table.merges.contains(name));
+    if place == Some(index) || place == Some(1) && index == 0 || table.is_some_and(|table| table.merges.contains(name))
+    {
+        return Ok(true);
+    }
+    Err(unsupported(format!("merging columns \"{name}\" beside a table that may have one")))
+}
+
+/// The columns that NATURAL merges.
+fn in_common(left: &[Source], right: &Source) -> Result<Vec<String>, Plain> {
+    let unknown = || unsupported("NATURAL JOIN of what has no known columns");
+    let right = right.columns.as_ref().ok_or_else(unknown)?;
+    let mut common = Vec::new();
+    for table in left {
+        for name in table.columns.as_ref().ok_or_else(unknown)? {
+            if right.contains(name) && !common.contains(name) {
+                common.push(name.clone());
+            }
+        }
+    }
+    Ok(common)
+}
+
+/// The column of a name in the first table that has it. What others have, joins have merged with it.
+fn owner(tables: &[Source], name: &String) -> Result<Expr, Plain> {
+    for (index, table) in tables.iter().enumerate() {
+        if tables.len() == 1 || has(tables, index, name)? {
+            return column(table, name);
+        }
+    }
+    Err(Plain::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" specified in USING clause does not exist")))
 }
 
 impl VisitorMut for Merged<'_> {
@@ -169,7 +242,7 @@ impl VisitorMut for Merged<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         let names = match query.body.as_ref() {
-            ast::SetExpr::Select(select) if query.with.is_none() => of_from(self.scope, select, None),
+            ast::SetExpr::Select(select) if query.with.is_none() => of_from(self.sight, select, None),
             _ => None,
         };
         self.around.push(names);
@@ -215,25 +288,8 @@ fn name_of(name: &ast::ObjectName) -> Option<String> {
 }
 
 /// A column of a table, with the table's name.
-fn column(factor: &ast::TableFactor, name: &str) -> Result<Expr, Plain> {
-    let table = called(factor).ok_or_else(|| unsupported("RIGHT or FULL JOIN with USING of what has no name"))?;
+fn column(table: &Source, name: &str) -> Result<Expr, Plain> {
+    let missing = || unsupported("merged columns of what has no name");
+    let table = table.name.as_ref().ok_or_else(missing)?;
     Ok(Expr::CompoundIdentifier(vec![Ident::with_quote('"', table), Ident::with_quote('"', name)]))
-}
-
-fn refuse_in(table: &ast::TableWithJoins) -> Result<(), Plain> {
-    for join in &table.joins {
-        let merges = sides(&mut join.join_operator.clone()).is_some_and(|(takes_right, _, constraint)| {
-            takes_right && matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural)
-        });
-        if merges {
-            return Err(unsupported("RIGHT or FULL JOIN with USING or NATURAL in parentheses"));
-        }
-        if let ast::TableFactor::NestedJoin { table_with_joins, .. } = &join.relation {
-            refuse_in(table_with_joins)?;
-        }
-    }
-    match &table.relation {
-        ast::TableFactor::NestedJoin { table_with_joins, .. } => refuse_in(table_with_joins),
-        _ => Ok(()),
-    }
 }

@@ -2,6 +2,7 @@
 //! of the session, types of parameters that casts and literals tell.
 
 mod arrays;
+mod casts;
 mod dates;
 mod from;
 mod grouping;
@@ -16,7 +17,6 @@ mod spelling;
 mod syntax;
 mod wildcard;
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -29,6 +29,7 @@ pub(super) use self::sets::{composite, returns_set};
 pub(super) use self::syntax::{arguments, call, cast};
 use self::syntax::{inside, select_of, string};
 pub(super) use self::wildcard::called;
+use self::wildcard::{Sight, With};
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
@@ -48,7 +49,7 @@ fn function_name(function: &ast::Function) -> Option<String> {
 
 /// Rewrites a query in place. `types` receives the parameter types that its text tells.
 pub(super) fn query(scope: &Scope, query: &mut Query, types: &mut Vec<Option<PgType>>) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { scope, types, depth: 0, with: HashSet::new(), error: None };
+    let mut rewriter = Rewriter { scope, types, depth: 0, with: With::new(), around: Vec::new(), error: None };
     let _flow = VisitMut::visit(query, &mut rewriter);
     rewriter.error.map_or(Ok(()), Err)
 }
@@ -64,7 +65,7 @@ pub(super) fn typed_expression(
     expr: &mut Expr,
     types: &mut Vec<Option<PgType>>,
 ) -> Result<(), SqlError> {
-    let mut rewriter = Rewriter { scope, types, depth: 0, with: HashSet::new(), error: None };
+    let mut rewriter = Rewriter { scope, types, depth: 0, with: With::new(), around: Vec::new(), error: None };
     let _flow = VisitMut::visit(expr, &mut rewriter);
     match rewriter.error {
         Some(error) => Err(error),
@@ -77,12 +78,18 @@ struct Rewriter<'a> {
     types: &'a mut Vec<Option<PgType>>,
     /// How many queries the visited syntax is in.
     depth: usize,
-    /// Names of WITH so far.
-    with: HashSet<String>,
+    /// Names of WITH that are known here.
+    with: With,
+    /// Those that are known around each query that is being visited.
+    around: Vec<With>,
     error: Option<SqlError>,
 }
 
 impl Rewriter<'_> {
+    fn sight(&self) -> Sight<'_> {
+        Sight { scope: self.scope, with: &self.with }
+    }
+
     /// A parameter's type, unless it has one. Anything else than a parameter has a type of its own.
     fn suggest(&mut self, expr: &Expr, pg: &PgType) {
         let Some(index) = placeholder(expr) else { return };
@@ -191,6 +198,7 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
         self.depth -= 1;
+        self.with = self.around.pop().unwrap_or_default();
         ControlFlow::Continue(())
     }
 
@@ -198,12 +206,21 @@ impl VisitorMut for Rewriter<'_> {
         self.depth += 1;
         values_alike(&mut query.body);
         values_of_columns(&mut query.body);
-        let named = query.with.iter().flat_map(|with| &with.cte_tables);
-        self.with.extend(named.map(|table| wildcard::ident(&table.alias.name)));
+        let known = query.with.as_ref().map(|with| wildcard::of_with(self.sight(), with));
+        for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            let columns = known.as_ref().and_then(|known| known.get(&wildcard::ident(&table.alias.name)).cloned());
+            wildcard::complete(&mut table.alias, columns.flatten());
+        }
+        self.around.push(self.with.clone());
+        self.with.extend(known.into_iter().flatten());
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
-            if let Err(refusal) = merged::columns(self.scope, select, query.order_by.as_mut(), &self.with) {
+            let sight = Sight { scope: self.scope, with: &self.with };
+            if let Err(refusal) = merged::columns(sight, select, query.order_by.as_mut()) {
                 self.error = Some(refusal.into());
                 return ControlFlow::Break(());
+            }
+            if let Some(order_by) = &mut query.order_by {
+                casts::tell_apart_in_order(order_by, casts::repeated(select));
             }
             grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
         }
@@ -234,17 +251,19 @@ impl VisitorMut for Rewriter<'_> {
         }
         from::raise_laterals(&mut select.from);
         qualify_wildcards(select);
-        if let Err(error) = records::expand(self.scope, select) {
+        if let Err(error) = records::expand(self.sight(), select) {
             self.error = Some(error);
             return ControlFlow::Break(());
         }
-        let starred = wildcard::names(self.scope, select);
+        let starred = wildcard::names(self.sight(), select);
         let outermost = self.depth == 1;
         let may_repeat = |name: &str| starred.as_ref().map_or(outermost, |names| names.contains(name));
         output::name_columns(&mut select.projection, may_repeat);
+        let repeated = casts::repeated(select);
+        casts::tell_apart(select, repeated);
         sets::in_select(&mut select.projection);
         from::values_of_functions(select);
-        if let Err(error) = records::whole_rows(self.scope, select) {
+        if let Err(error) = records::whole_rows(self.sight(), select) {
             self.error = Some(error);
             return ControlFlow::Break(());
         }
@@ -258,6 +277,12 @@ impl VisitorMut for Rewriter<'_> {
 
     fn post_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
         from::narrow_series(factor);
+        let columns = wildcard::of_factor(self.sight(), factor);
+        if let ast::TableFactor::Table { alias: Some(alias), .. }
+        | ast::TableFactor::Derived { alias: Some(alias), .. } = factor
+        {
+            wildcard::complete(alias, columns);
+        }
         ControlFlow::Continue(())
     }
 

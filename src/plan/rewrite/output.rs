@@ -99,8 +99,12 @@ fn figure(expr: &Expr) -> Option<String> {
         }
         Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return figure(inner),
         Expr::Cast { expr: inner, data_type, .. } => {
-            return Some(inner.as_ref())
-                .filter(|inner| !matches!(inside(inner), Expr::Cast { .. } | Expr::Case { .. } | Expr::TypedString(_)))
+            let mut value = inside(inner);
+            while let Expr::Cast { expr, .. } = value {
+                value = inside(expr);
+            }
+            return Some(value)
+                .filter(|value| !matches!(value, Expr::Case { .. } | Expr::TypedString(_)))
                 .and_then(figure)
                 .or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
         }

@@ -6,10 +6,10 @@ use sqlparser::ast::{self, AccessExpr, Expr, Ident, Query, Select, SelectItem, T
 
 use super::rows::is_row;
 use super::syntax::{call, inside, string};
-use super::wildcard::{called, ident, of_factor};
+use super::wildcard::{Sight, called, ident, of_factor};
 use crate::error::{SqlError, unsupported};
 use crate::pg::{NAMED_ROW, ROW, ROW_ATTRIBUTE};
-use crate::plan::{Scope, query};
+use crate::plan::query;
 use crate::statement::ALL_COLUMNS;
 use crate::types::{PgType, from_sql};
 
@@ -60,7 +60,7 @@ fn further(root: Expr, chain: &[AccessExpr]) -> Expr {
 }
 
 /// `(row).*` in a select list as its columns. `0A000` for a row whose columns the text does not tell.
-pub(super) fn expand(scope: &Scope, select: &mut Select) -> Result<(), SqlError> {
+pub(super) fn expand(sight: Sight<'_>, select: &mut Select) -> Result<(), SqlError> {
     let row_of = |item: &SelectItem| match item {
         SelectItem::UnnamedExpr(Expr::CompoundFieldAccess { root, access_chain }) => match access_chain.as_slice() {
             [before @ .., AccessExpr::Dot(Expr::Identifier(last))]
@@ -81,7 +81,7 @@ pub(super) fn expand(scope: &Scope, select: &mut Select) -> Result<(), SqlError>
             items.push(item);
             continue;
         };
-        let names = columns_of(scope, select, &row).ok_or_else(|| {
+        let names = columns_of(sight, select, &row).ok_or_else(|| {
             SqlError::from(unsupported("(row).* of a row that is no column, table or value of a named type"))
         })?;
         items.extend(names.into_iter().map(|name| {
@@ -96,11 +96,11 @@ pub(super) fn expand(scope: &Scope, select: &mut Select) -> Result<(), SqlError>
 }
 
 /// The columns of a row that is a table's, a column's of a table, or cast to a type; `None`: it is something else.
-fn columns_of(scope: &Scope, select: &Select, row: &Expr) -> Option<Vec<String>> {
+fn columns_of(sight: Sight<'_>, select: &Select, row: &Expr) -> Option<Vec<String>> {
     let names = |pg: &PgType| Some(pg.attributes()?.iter().map(|attribute| attribute.name.clone()).collect());
     let (table, column) = match inside(row) {
         Expr::Cast { data_type, .. } => {
-            let (pg, _) = scope.ctx.named_type(&from_sql(data_type).ok()?).ok()?;
+            let (pg, _) = sight.scope.ctx.named_type(&from_sql(data_type).ok()?).ok()?;
             return names(&pg);
         }
         Expr::Identifier(column) => (None, ident(column)),
@@ -114,13 +114,13 @@ fn columns_of(scope: &Scope, select: &Select, row: &Expr) -> Option<Vec<String>>
     for factor in factors(select).filter(is_meant) {
         if let TableFactor::Table { name, args: None, alias, .. } = factor
             && alias.as_ref().is_none_or(|alias| alias.columns.is_empty())
-            && let Some(found) = scope.ctx.relation(&query::qualified(name)?)?.1.column(&column)
+            && let Some(found) = sight.scope.ctx.relation(&query::qualified(name)?)?.1.column(&column)
         {
             return names(&found.pg);
         }
     }
     let whole = factors(select).find(|factor| table.is_none() && called(factor).as_ref() == Some(&column))?;
-    of_factor(scope, whole)
+    of_factor(sight, whole)
 }
 
 fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
@@ -131,11 +131,11 @@ fn factors(select: &Select) -> impl Iterator<Item = &TableFactor> {
 }
 
 /// The name of a table of FROM where a value is meant is its whole row, unless a column has the name.
-pub(super) fn whole_rows(scope: &Scope, select: &mut Select) -> Result<(), SqlError> {
+pub(super) fn whole_rows(sight: Sight<'_>, select: &mut Select) -> Result<(), SqlError> {
     let mut tables = Vec::new();
     for factor in factors(select) {
         // Where the columns are not all known, a name may be one of them.
-        let (Some(name), Some(columns)) = (called(factor), of_factor(scope, factor)) else { return Ok(()) };
+        let (Some(name), Some(columns)) = (called(factor), of_factor(sight, factor)) else { return Ok(()) };
         tables.push((name, columns));
     }
     let is_column = |name: &String| tables.iter().any(|(_, columns)| columns.contains(name));

@@ -5,6 +5,7 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments
 use super::function_name;
 use super::syntax::{arguments, call, cast, inside, string};
 use crate::error::{Plain, unsupported};
+use crate::pg::{SORTED_MODE, SORTED_PERCENTILE};
 use crate::types::CHAR_LENGTH_MAX;
 
 fn named(name: &str, values: Vec<Expr>) -> Option<Expr> {
@@ -97,6 +98,9 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
 fn other_name(function: &ast::Function) -> Option<Expr> {
     match function_name(function).as_deref() {
         Some("every") => renamed(function, "bool_and"),
+        Some("avg") => named("average_of", vec![renamed(function, "sum")?, renamed(function, "count")?]),
+        Some("mode") => named(SORTED_MODE, vec![sorted(function)?]),
+        Some(name @ ("percentile_disc" | "percentile_cont")) => percentile(function, name == "percentile_disc"),
         Some("variance") => renamed(function, "var_samp"),
         // The engine's own of these names are about the first that is found.
         Some("array_remove") => renamed(function, "array_remove_all"),
@@ -132,6 +136,45 @@ pub(super) fn refused(expr: &Expr) -> Option<Plain> {
     let name = function_name(function)?;
     let ranks = matches!(name.as_str(), "rank" | "dense_rank" | "percent_rank" | "cume_dist");
     (ranks && !function.within_group.is_empty()).then(|| unsupported(format!("{name} as an aggregate")))
+}
+
+/// The values of a group in the order of WITHIN GROUP, as an array without NULL.
+fn sorted(function: &ast::Function) -> Option<Expr> {
+    let [order] = function.within_group.as_slice() else { return None };
+    let mut array = function.clone();
+    array.name = ast::ObjectName::from(vec![Ident::new("array_agg")]);
+    array.within_group.clear();
+    let FunctionArguments::List(list) = &mut array.args else { return None };
+    list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(order.expr.clone()))];
+    list.clauses = vec![ast::FunctionArgumentClause::OrderBy(vec![order.clone()])];
+    let is_there = Expr::IsNotNull(Box::new(order.expr.clone()));
+    array.filter = Some(Box::new(match array.filter.take() {
+        Some(filter) => joined([Expr::Nested(filter), is_there].into_iter(), &ast::BinaryOperator::And)?,
+        None => is_there,
+    }));
+    Some(Expr::Function(array))
+}
+
+/// `percentile_disc`, and either percentile of several fractions, which make an array.
+fn percentile(function: &ast::Function, discrete: bool) -> Option<Expr> {
+    let [fraction] = <[Expr; 1]>::try_from(arguments(function)).ok()?;
+    let one = |fraction: Expr| -> Option<Expr> {
+        if discrete {
+            return named(SORTED_PERCENTILE, vec![sorted(function)?, fraction]);
+        }
+        let mut one = function.clone();
+        let FunctionArguments::List(list) = &mut one.args else { return None };
+        list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(fraction))];
+        Some(Expr::Function(one))
+    };
+    match items(&fraction) {
+        Some(fractions) => {
+            let all = fractions.into_iter().map(one).collect::<Option<Vec<_>>>()?;
+            named(crate::pg::ARRAY_OF, all)
+        }
+        None if discrete => one(fraction),
+        None => None,
+    }
 }
 
 fn renamed(function: &ast::Function, name: &str) -> Option<Expr> {

@@ -44,7 +44,9 @@ pub(super) fn without_scale(expr: Expr, schema: &DFSchema) -> Expr {
     if pg_type(&expr, schema) == Some(PgType::Numeric(None)) {
         return expr;
     }
-    let field = field("", &PgType::Numeric(None), true).with_data_type(data_type);
+    // The engine's physical cast is as nullable as its field, whatever is cast.
+    let nullable = expr.nullable(schema).unwrap_or(true);
+    let field = field("", &PgType::Numeric(None), nullable).with_data_type(data_type);
     Expr::Cast(Cast::new_from_field(Box::new(expr), Arc::new(field)))
 }
 
@@ -208,9 +210,13 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
             (Ok(given), wanted) if given == *wanted && source != target => {
                 let mut metadata = cast.field.metadata().clone();
                 metadata.insert(TYPE_KEY.to_owned(), target.to_string());
-                // The engine's physical cast is as nullable as its field, whatever is cast.
                 let nullable = cast.expr.nullable(schema)?;
                 let field = Arc::new(cast.field.as_ref().clone().with_metadata(metadata).with_nullable(nullable));
+                Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, field)))
+            }
+            _ if !cast.field.metadata().is_empty() => {
+                let nullable = cast.expr.nullable(schema)?;
+                let field = Arc::new(cast.field.as_ref().clone().with_nullable(nullable));
                 Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, field)))
             }
             _ => Transformed::no(Expr::Cast(cast)),

@@ -32,7 +32,7 @@ pub(super) use self::results::is_values_list;
 use self::results::{remember_results, unite, values_list};
 pub(super) use self::suggest::suggest;
 use super::decorrelate::barrier;
-use crate::pg::{OUTPUT_TEXT, TYPE_OF, Unified, is_unbound};
+use crate::pg::{OUTPUT_TEXT, TOLD_APART, TYPE_OF, Unified, is_unbound};
 use crate::plan::records::nulls_apart;
 use crate::plan::{Scope, arrays, domain, records};
 use crate::types::{PgType, arrow_type, of_field};
@@ -242,6 +242,9 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Tr
         Expr::Case(of) => case(scope, of, schema)?,
         Expr::ScalarFunction(function) if function.func.name() == OUTPUT_TEXT => {
             Transformed::yes(output_text(scope, function, schema))
+        }
+        Expr::ScalarFunction(mut function) if function.func.name() == TOLD_APART && !function.args.is_empty() => {
+            Transformed::yes(function.args.swap_remove(0))
         }
         Expr::ScalarFunction(function) if function.func.name() == TYPE_OF => {
             Transformed::yes(type_of(scope, function.args.first(), schema)?)

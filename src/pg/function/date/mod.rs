@@ -21,6 +21,7 @@ use super::series::series;
 use super::{Asked, Call, Overload, f1, f2, f3, f4, f6, f7};
 use crate::encode::{DAY_US, days_from_civil, month_length};
 use crate::error::{Plain, SqlState};
+use crate::pg::interval::divided;
 use crate::setting::Zone;
 
 type Named = (&'static str, Overload);
@@ -340,6 +341,13 @@ fn arithmetic() -> Vec<Named> {
         ("+", f2::<Interval, Time, _>(|_, by, time| Ok(time_shifted(time, by)))),
         ("-", f2::<Time, Interval, _>(|_, time, by| Ok(time_shifted(time, negated(by)?)))),
         ("-", f2::<Time, Time, _>(|_, later, earlier| Ok(Interval::new(0, 0, (later.0 - earlier.0) * 1000)))),
+        (
+            "average_of",
+            f2::<Interval, i64, _>(|_, sum, count| {
+                #[expect(clippy::cast_precision_loss, reason = "so many rows are not told apart by a float")]
+                divided(sum, count as f64)
+            }),
+        ),
         ("date_add", f2::<Timestamptz, Interval, _>(|call, at, by| shifted_in(at, by, call.zone)).zoned()),
         ("date_add", f3::<Timestamptz, Interval, Text, _>(|call, at, by, zone| shifted_in(at, by, named(call, zone)?))),
         (

@@ -347,6 +347,27 @@ fn division() -> Vec<Named> {
             }),
         ),
         ("/", f2::<f64, f64, _>(|_, a, b| float_quotient(a, b))),
+        // `avg`, of a sum and a count.
+        (
+            "average_of",
+            f2::<i64, i64, _>(|_, sum, count| {
+                let of = |value: i64| Numeric { value: value.into(), scale: 0 };
+                quotient(of(sum), of(count))
+            })
+            .scale(quotient_digits),
+        ),
+        (
+            "average_of",
+            f2::<Numeric, i64, _>(|_, sum, count| quotient(sum, Numeric { value: count.into(), scale: 0 }))
+                .scale(quotient_digits),
+        ),
+        (
+            "average_of",
+            f2::<f64, i64, _>(|_, sum, count| {
+                #[expect(clippy::cast_precision_loss, reason = "so many rows are not told apart by a float")]
+                Ok(sum / count as f64)
+            }),
+        ),
     ]
 }
 
