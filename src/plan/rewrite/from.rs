@@ -208,6 +208,6 @@ fn literals(args: &ast::TableFunctionArgs) -> impl Iterator<Item = Option<PgType
 
 /// Whether a series is between literal integers, by steps that are none but zero.
 fn is_of_literals(args: &ast::TableFunctionArgs) -> bool {
-    let step = args.args.get(2).map(|step| step.to_string());
+    let step = args.args.get(2).map(ToString::to_string);
     matches!(args.args.len(), 2 | 3) && literals(args).all(|literal| literal.is_some()) && step.as_deref() != Some("0")
 }

@@ -24,26 +24,26 @@ pub(super) type With = BTreeMap<String, Option<Vec<String>>>;
 pub(super) fn names(sight: Sight<'_>, select: &Select) -> Option<HashSet<String>> {
     let mut names = HashSet::new();
     for item in &select.projection {
-        names.extend(of_wildcard(sight, select, item)?.unwrap_or_default());
+        names.extend(of_wildcard(sight, select, item)?);
     }
     Some(names)
 }
 
-/// The names of a wildcard, if an item is one.
-fn of_wildcard(sight: Sight<'_>, select: &Select, item: &SelectItem) -> Option<Option<Vec<String>>> {
+/// The names of a wildcard; none if an item is something else.
+fn of_wildcard(sight: Sight<'_>, select: &Select, item: &SelectItem) -> Option<Vec<String>> {
     let (mut names, options) = match item {
         SelectItem::Wildcard(options) => (of_from(sight, select, None)?, options),
         SelectItem::QualifiedWildcard(ast::SelectItemQualifiedWildcardKind::ObjectName(table), options) => {
             (of_from(sight, select, Some(&query::qualified(table)?.name))?, options)
         }
         SelectItem::QualifiedWildcard(..) => return None,
-        _ => return Some(None),
+        _ => return Some(Vec::new()),
     };
     if let Some(ast::ExcludeSelectItem::Multiple(excluded)) = &options.opt_exclude {
         let excluded: Vec<String> = excluded.iter().filter_map(|name| Some(query::qualified(name)?.name)).collect();
         names.retain(|name| !excluded.contains(name));
     }
-    Some(Some(names))
+    Some(names)
 }
 
 /// The columns of FROM, or of one table in it.
@@ -155,7 +155,8 @@ fn of_query(sight: Sight<'_>, query: &Query) -> Option<Vec<String>> {
             SelectItem::ExprWithAlias { alias, .. } => names.push(visible_name(&ident(alias)).to_owned()),
             // What joins merge is there once.
             SelectItem::Wildcard(_) if select.from.iter().any(merges) => return None,
-            wildcard => names.extend(of_wildcard(sight, select, wildcard)??),
+            SelectItem::ExprWithAliases { .. } => return None,
+            wildcard => names.extend(of_wildcard(sight, select, wildcard)?),
         }
     }
     Some(names)

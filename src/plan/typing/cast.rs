@@ -202,26 +202,30 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
             let udf = ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx)));
             Transformed::yes(function(udf, *cast.expr))
         }
-        _ => match (cast.expr.get_type(schema), cast.field.data_type()) {
-            (Ok(given), wanted) if let Some(rounding) = ToInteger::new(&given, wanted) => {
-                Transformed::yes(function(ScalarUDF::new_from_impl(rounding), *cast.expr))
-            }
-            // To another type of the same form: it is said, or the type of what is cast would show through.
-            (Ok(given), wanted) if given == *wanted && source != target => {
-                let mut metadata = cast.field.metadata().clone();
-                metadata.insert(TYPE_KEY.to_owned(), target.to_string());
-                let nullable = cast.expr.nullable(schema)?;
-                let field = Arc::new(cast.field.as_ref().clone().with_metadata(metadata).with_nullable(nullable));
-                Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, field)))
-            }
-            _ if !cast.field.metadata().is_empty() => {
-                let nullable = cast.expr.nullable(schema)?;
-                let field = Arc::new(cast.field.as_ref().clone().with_nullable(nullable));
-                Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, field)))
-            }
-            _ => Transformed::no(Expr::Cast(cast)),
-        },
+        _ => engine_cast(cast, &source, &target, schema)?,
     })
+}
+
+/// A cast that the engine does, or one between types that are the same to it.
+fn engine_cast(cast: Cast, source: &PgType, target: &PgType, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let given = cast.expr.get_type(schema);
+    if let Ok(given) = &given
+        && let Some(rounding) = ToInteger::new(given, cast.field.data_type())
+    {
+        let rounding = Arc::new(ScalarUDF::new_from_impl(rounding));
+        return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(rounding, vec![*cast.expr]))));
+    }
+    let mut metadata = cast.field.metadata().clone();
+    // To another type of the same form: it is said, or the type of what is cast would show through.
+    if given.is_ok_and(|given| given == *cast.field.data_type()) && source != target {
+        metadata.insert(TYPE_KEY.to_owned(), target.to_string());
+    } else if metadata.is_empty() {
+        return Ok(Transformed::no(Expr::Cast(cast)));
+    }
+    // The engine's physical cast is as nullable as its field, whatever is cast.
+    let nullable = cast.expr.nullable(schema)?;
+    let field = cast.field.as_ref().clone().with_metadata(metadata).with_nullable(nullable);
+    Ok(Transformed::yes(Expr::Cast(Cast::new_from_field(cast.expr, Arc::new(field)))))
 }
 
 /// Whether a text is to be JSON, or JSON in normal form, and is not so yet.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::metadata::FieldMetadata;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
 
@@ -47,7 +48,7 @@ pub(super) fn is_open(expr: &Expr) -> bool {
         Expr::Placeholder(placeholder) => placeholder.field.is_none(),
         Expr::Literal(value, metadata) => {
             let is_text = matches!(value, ScalarValue::Utf8(_) | ScalarValue::Utf8View(_));
-            value.is_null() || is_text && metadata.as_ref().is_none_or(|known| known.is_empty())
+            value.is_null() || is_text && metadata.as_ref().is_none_or(FieldMetadata::is_empty)
         }
         _ => false,
     }
