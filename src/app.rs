@@ -66,6 +66,7 @@ impl App {
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
             locks: Arc::default(),
+            activity: Arc::default(),
             audit: open_audit(config)?,
             login: Arc::new(config.wire.login()?),
         });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::activity::Activity;
 use crate::audit::Audit;
 use crate::catalog::{CatalogState, Column, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
 use crate::error::{Plain, SqlState};
@@ -105,6 +106,8 @@ pub struct Context {
     pub upkeep: Arc<UpkeepLog>,
     /// Where snapshots are listed.
     pub metastore: Arc<Metastore>,
+    /// Who is there, and what each does.
+    pub activity: Arc<Activity>,
     /// Where the audit trail is.
     pub audit: Arc<Audit>,
     /// Who may log in by which means.

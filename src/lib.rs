@@ -4,6 +4,7 @@
 //! (prove) → `execute` (effects) → `encode` → `wire`. Each arrow is a type; a stage accepts only the product of the
 //! stage before. The map is in `README.md` beside this file.
 
+pub mod activity;
 pub mod audit;
 pub mod encode;
 pub mod error;

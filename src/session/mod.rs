@@ -25,6 +25,7 @@ pub use prepared::{BoundValue, Portal, PortalRows, Prepared};
 pub use state::TransactionStatus;
 use state::{Open, lost_race, open_transaction};
 
+use crate::activity::Activity;
 use crate::audit::{Audit, Entry};
 use crate::catalog::CatalogState;
 use crate::context::{Assigned, Context, Drawn, resolve_search_path};
@@ -74,6 +75,8 @@ pub struct Shared {
     pub turns: Arc<Semaphore>,
     /// What open transactions have changed.
     pub locks: Arc<Locks>,
+    /// Who is there, and what each does.
+    pub activity: Arc<Activity>,
     /// Who did what.
     pub audit: Arc<Audit>,
     /// Who may log in by which means.
@@ -200,6 +203,16 @@ impl Session {
     /// Who logged in.
     pub fn login_role(&self) -> ObjectId {
         self.login_role
+    }
+
+    /// The client's address; empty: there is no client.
+    pub fn client(&self) -> &str {
+        &self.client
+    }
+
+    /// When the open transaction began, in microseconds since 1970.
+    pub fn transaction_start(&self) -> Option<i64> {
+        self.open.as_ref().map(|open| open.transaction.started_us)
     }
 
     /// Whose session it is: a client's, by its address.
@@ -507,6 +520,7 @@ impl Session {
             staged,
             upkeep: Arc::clone(self.shared.warehouse.upkeep()),
             metastore: Arc::clone(&self.shared.metastore),
+            activity: Arc::clone(&self.shared.activity),
             audit: Arc::clone(&self.shared.audit),
             login: Arc::clone(&self.shared.login),
             identity: self.identity.clone(),

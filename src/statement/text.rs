@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use sqlparser::tokenizer::Location;
 
 use super::redact::redacted;
+use crate::activity::Shown;
 use crate::error::{Report, SqlState};
 
 /// The text of a message with its line starts.
@@ -14,6 +15,12 @@ pub struct Text {
     /// Byte offset of each line.
     lines: Vec<usize>,
     redacted: OnceLock<String>,
+}
+
+impl Shown for Text {
+    fn shown(&self) -> &str {
+        self.redacted()
+    }
 }
 
 impl Text {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::datatypes::FieldRef;
+use chrono::Utc;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::sync::watch;
@@ -12,11 +13,12 @@ use super::link::{Fault, Link, Stop, Watch};
 use super::listen::Server;
 use super::message::{Message, violation};
 use super::reply::Bare;
+use crate::activity::{Backend, Doing, Shown};
 use crate::encode::{Format, RowEncoder};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::{CopyEncoder, CopyIn, Outcome};
 use crate::plan::Parameters;
-use crate::session::{Keeper, Run, Session};
+use crate::session::{Keeper, Run, Session, TransactionStatus};
 use crate::statement::{Command, Statement};
 
 /// Times a statement of its own transaction is run before a conflict becomes the client's.
@@ -28,8 +30,8 @@ pub(super) struct Connection {
     pub(super) session: Session,
     /// When it ends, whatever the client says; `None`: when he likes.
     until: Option<Instant>,
-    pid: i32,
-    key: Vec<u8>,
+    /// What others see of it.
+    backend: Backend,
     cancel: watch::Receiver<u64>,
     /// Values of reported settings that the client knows.
     reported: Vec<(&'static str, String)>,
@@ -59,17 +61,18 @@ impl Connection {
         pid: i32,
         key: Vec<u8>,
     ) -> Self {
-        let (_none, cancel) = watch::channel(0);
         let reported = session.reported();
-        Self { server, link, session, until, pid, key, cancel, reported, skipping: false }
+        let now_us = Utc::now().timestamp_micros();
+        let backend = Backend::new(pid, session.login_role(), session.client().to_owned(), key, now_us);
+        let cancel = backend.cancels();
+        Self { server, link, session, until, backend, cancel, reported, skipping: false }
     }
 
     /// Speaks until the client goes, breaks the protocol, or the server stops.
     pub(super) async fn run(mut self) {
-        match self.server.enter(self.pid, self.session.login_role(), std::mem::take(&mut self.key)) {
-            Ok(cancel) => {
-                self.cancel = cancel;
-                let _place = Place(Arc::clone(&self.server), self.pid);
+        match self.server.enter(&self.backend) {
+            Ok(()) => {
+                let _place = Place(Arc::clone(&self.server), self.backend.pid);
                 let ended = self.converse().await;
                 if let Err(Fault::Fatal(error)) = ended {
                     self.say_fatal(&error).await;
@@ -146,7 +149,7 @@ impl Connection {
     /// too long.
     async fn next_message(&mut self) -> Result<Result<Message, SqlError>, Fault> {
         let idle = self.session.settings().idle_in_transaction_timeout();
-        let idle = idle.filter(|_| self.session.status() != crate::session::TransactionStatus::Idle);
+        let idle = idle.filter(|_| self.session.status() != TransactionStatus::Idle);
         let too_long = async {
             match idle {
                 Some(limit) => tokio::time::sleep(limit).await,
@@ -168,6 +171,9 @@ impl Connection {
                 let error = Plain::new(SqlState::INVALID_AUTHORIZATION, "terminating connection because the token has expired");
                 Err(Fault::Fatal(error.hint("Connect again with a new token.").into()))
             }
+            () = self.backend.ended().cancelled() => {
+                Err(fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"))
+            }
             message = self.link.next(usize::MAX) => message,
             () = self.server.shutdown.cancelled() => {
                 Err(fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"))
@@ -186,9 +192,33 @@ impl Connection {
                 self.link.reply().parameter_status(name, value);
             }
         }
+        let application = now.iter().find(|(name, _)| *name == "application_name").map(|(_, value)| value.clone());
         self.reported = now;
         let status = self.session.status();
+        let transaction_us = self.session.transaction_start();
+        self.backend.set(|now| {
+            now.doing = match status {
+                TransactionStatus::Idle => Doing::Idle,
+                TransactionStatus::InTransaction => Doing::InTransaction,
+                TransactionStatus::Failed => Doing::Failed,
+            };
+            now.changed_us = Utc::now().timestamp_micros();
+            now.transaction_us = transaction_us;
+            now.application = application.unwrap_or_default();
+        });
         self.link.reply().ready(status);
+    }
+
+    /// Shows others that a statement runs.
+    fn begins(&self, statement: &Statement) {
+        let now_us = Utc::now().timestamp_micros();
+        let transaction_us = self.session.transaction_start().or(Some(now_us));
+        self.backend.set(|now| {
+            now.doing = Doing::Active;
+            (now.changed_us, now.statement_us) = (now_us, Some(now_us));
+            now.transaction_us = transaction_us;
+            now.statement = Some(Arc::clone(&statement.text) as Arc<dyn Shown>);
+        });
     }
 
     /// Tells the client of a failure and fails the transaction.
@@ -283,6 +313,7 @@ impl Connection {
     /// tried again if others were faster.
     pub(super) async fn perform(&mut self, run: Run<'_>, alone: bool, watch: &mut Watch) -> Result<Outcome, Stop> {
         let alone = alone && self.session.is_idle();
+        self.begins(run.statement);
         let mut attempt = 1;
         loop {
             let running = Box::pin(self.session.run_again(run));

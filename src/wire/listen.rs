@@ -1,15 +1,14 @@
 //! Accepting connections, and ending them when the server stops.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,9 +16,9 @@ use super::link::Link;
 use super::startup::{Accepted, serve};
 use super::throttle::Throttle;
 use super::tls::{TlsError, TlsFiles, TlsHolder};
+use crate::activity::Backend;
 use crate::error::{Plain, SqlError, SqlState, chain};
 use crate::login::Issuers;
-use crate::name::ObjectId;
 use crate::session::Shared;
 
 /// How long a client may take to log in.
@@ -70,16 +69,6 @@ pub(super) struct Server {
     connections: AtomicUsize,
     sockets: AtomicUsize,
     next_pid: AtomicI32,
-    connected: Mutex<HashMap<i32, Connected>>,
-}
-
-#[derive(Debug)]
-struct Connected {
-    /// Who logged in.
-    role: ObjectId,
-    /// What a cancel request must know.
-    key: Vec<u8>,
-    requests: watch::Sender<u64>,
 }
 
 impl Server {
@@ -88,39 +77,27 @@ impl Server {
     }
 
     /// A connection's place among those allowed, in all and for its role, or `53300`.
-    pub(super) fn enter(&self, pid: i32, role: ObjectId, key: Vec<u8>) -> Result<watch::Receiver<u64>, SqlError> {
+    pub(super) fn enter(&self, backend: &Backend) -> Result<(), SqlError> {
         if self.connections.fetch_add(1, Ordering::AcqRel) >= self.connections_max {
             self.connections.fetch_sub(1, Ordering::AcqRel);
             return Err(Plain::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already").into());
         }
         let head = self.shared.metastore.head();
-        let mut connected = self.connected();
-        if let Some(limited) = head.role(role)
-            && let Ok(most) = usize::try_from(limited.connection_limit)
-            && !limited.superuser
-            && connected.values().filter(|other| other.role == role).count() >= most
-        {
+        let role = head.role(backend.role);
+        let limited = role.filter(|role| !role.superuser);
+        let most = limited.and_then(|role| usize::try_from(role.connection_limit).ok());
+        if !self.shared.activity.enter(backend, most) {
             self.connections.fetch_sub(1, Ordering::AcqRel);
-            let message = format!("too many connections for role \"{}\"", limited.name);
+            let name = role.map_or("", |role| &role.name);
+            let message = format!("too many connections for role \"{name}\"");
             return Err(Plain::new(SqlState::TOO_MANY_CONNECTIONS, message).into());
         }
-        let (sender, receiver) = watch::channel(0);
-        connected.insert(pid, Connected { role, key, requests: sender });
-        Ok(receiver)
+        Ok(())
     }
 
     pub(super) fn leave(&self, pid: i32) {
-        self.connected().remove(&pid);
+        self.shared.activity.leave(pid);
         self.connections.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// A cancel request. A wrong key is ignored without a word.
-    pub(super) fn cancel(&self, pid: i32, key: &[u8]) {
-        if let Some(connected) = self.connected().get(&pid)
-            && subtle::ConstantTimeEq::ct_eq(connected.key.as_slice(), key).into()
-        {
-            connected.requests.send_modify(|count| *count += 1);
-        }
     }
 
     /// Puts in force what the files of rules, maps and certificates say now; if one has a fault, all stays.
@@ -141,10 +118,6 @@ impl Server {
                 }
             }
         }
-    }
-
-    fn connected(&self) -> std::sync::MutexGuard<'_, HashMap<i32, Connected>> {
-        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,7 +195,6 @@ impl Listener {
             connections: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
             next_pid: AtomicI32::new(1000),
-            connected: Mutex::default(),
         };
         Ok(Self { socket, local, server: Arc::new(server), tasks: TaskTracker::new() })
     }

@@ -157,7 +157,7 @@ async fn handshake(
             }
             CANCEL_REQUEST => {
                 let pid = reader.int4().map_err(Fault::Fatal)?;
-                server.cancel(pid, reader.all());
+                server.shared.activity.cancel(pid, reader.all());
                 link.shutdown().await;
                 return Ok(None);
             }

@@ -116,6 +116,55 @@ async fn running_statements_stop_when_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_seen_and_stopped_by_who_may() {
+    let server = Server::start().await;
+    let mut boss = server.connect().await;
+    boss.simple("CREATE ROLE ana LOGIN PASSWORD 'pw'; CREATE ROLE ben LOGIN PASSWORD 'pw'").await.unwrap();
+    boss.simple("CREATE TABLE t (a text); GRANT INSERT ON t TO ana").await.unwrap();
+    let mut ana = Client::connect(server.address, "ana", "pw").await.unwrap();
+    let mut ben = Client::connect(server.address, "ben", "pw").await.unwrap();
+    ana.simple("SET application_name = 'report'; BEGIN; SELECT 'secret'").await.unwrap();
+
+    let activity =
+        |pid: i32| format!("SELECT usename, application_name, state, query FROM pg_stat_activity WHERE pid = {pid}");
+    let row = |texts: [Option<&str>; 4]| texts.map(|text| text.map(ToOwned::to_owned)).to_vec();
+    let told = boss.simple(&activity(ana.pid)).await.unwrap();
+    let query = "SET application_name = ?; BEGIN; SELECT ?";
+    assert_eq!(told[0].rows, [row([Some("ana"), Some("report"), Some("idle in transaction"), Some(query)])]);
+    ana.simple("SELECT 1/0").await.unwrap_err();
+    let state = format!("SELECT state FROM pg_stat_activity WHERE pid = {}", ana.pid);
+    assert_eq!(boss.value(&state).await.as_deref(), Some("idle in transaction (aborted)"));
+    let hidden = ben.simple(&activity(ana.pid)).await.unwrap();
+    assert_eq!(hidden[0].rows, [row([Some("ana"), None, None, Some("<insufficient privilege>")])]);
+
+    let error = ben.simple(&format!("SELECT pg_cancel_backend({})", ana.pid)).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("42501", "permission denied to cancel query"));
+    let error = ben.simple(&format!("SELECT pg_terminate_backend({})", boss.pid)).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("42501", "permission denied to terminate process"));
+    assert_eq!(ben.value("SELECT pg_cancel_backend(-5)").await.as_deref(), Some("f"), "there is no such session");
+
+    ana.simple("ROLLBACK").await.unwrap();
+    ana.send_query("SELECT count(*) FROM generate_series(1, 1000000000000)").await;
+    while boss.value(&state).await.as_deref() != Some("active") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(boss.value(&format!("SELECT pg_cancel_backend({})", ana.pid)).await.as_deref(), Some("t"));
+    assert_eq!(ana.replies(&[]).await.unwrap_err().code, "57014");
+    assert_eq!(ana.value("SELECT 1").await.as_deref(), Some("1"));
+
+    boss.simple("GRANT pg_signal_backend, pg_read_all_stats TO ben").await.unwrap();
+    assert_eq!(ben.value(&state).await.as_deref(), Some("idle"));
+    ana.simple("BEGIN; INSERT INTO t VALUES ('lost')").await.unwrap();
+    assert_eq!(ben.value(&format!("SELECT pg_terminate_backend({})", ana.pid)).await.as_deref(), Some("t"));
+    assert_eq!(ana.replies(&[]).await.unwrap_err().code, "57P01");
+    let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {}", ana.pid);
+    while boss.value(&there).await.as_deref() != Some("0") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(boss.value("SELECT count(*) FROM t").await.as_deref(), Some("0"), "what was open is rolled back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damaged_messages_do_not_harm_the_server() {
     let server = Server::start().await;
     for (kind, body) in [(b'Q', b"SELECT 1".as_slice()), (b'P', b"x"), (b'B', b"\0"), (b'?', b""), (b'E', b"")] {

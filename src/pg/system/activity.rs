@@ -1,15 +1,18 @@
 //! What `pg_catalog` says of tables' rows and of VACUUM.
 
+use std::net::SocketAddr;
+
 use super::login;
 use super::objects;
 use super::relations;
 use super::rows::{Rows, row};
+use crate::activity::Doing;
 use crate::audit::{read, verify};
 use crate::catalog::{DATABASE_ID, DATABASE_NAME, Relation, RelationKind};
 use crate::context::Context;
 use crate::encode::parse_timestamp;
 use crate::error::{Plain, SqlError, SqlState, failed, internal};
-use crate::govern::predefined::AUDIT_READER;
+use crate::govern::predefined::{AUDIT_READER, READ_ALL_STATS};
 use crate::metastore::SnapshotRow;
 use crate::setting::Zone;
 
@@ -66,6 +69,57 @@ pub(super) fn tables(ctx: &Context, rows: &mut Rows) {
             done.automatic.count,
             done.manual.total_ms,
             done.automatic.total_ms,
+        ]);
+    }
+}
+
+/// `pg_stat_activity`. What sessions of others do is for `pg_read_all_stats`.
+pub(super) fn backends(ctx: &Context, rows: &mut Rows) {
+    let mut rows = rows.columns([
+        "datid",
+        "datname",
+        "pid",
+        "usesysid",
+        "usename",
+        "application_name",
+        "client_addr",
+        "client_port",
+        "backend_start",
+        "xact_start",
+        "query_start",
+        "state_change",
+        "wait_event_type",
+        "wait_event",
+        "state",
+        "query",
+        "backend_type",
+    ]);
+    for backend in ctx.activity.backends() {
+        let user = ctx.catalog.role(backend.role).map(|role| role.name.as_str());
+        let now = backend.now();
+        let seen = ctx.superuser || ctx.roles.contains(&backend.role) || ctx.roles.contains(&READ_ALL_STATS);
+        let peer = backend.client.parse::<SocketAddr>().ok();
+        let waits = seen && now.doing != Doing::Active;
+        let statement = now.statement.as_ref().map_or("", |statement| statement.shown());
+        rows.push(row![
+            DATABASE_ID.oid(),
+            DATABASE_NAME,
+            backend.pid,
+            backend.role.oid(),
+            user,
+            seen.then_some(now.application.as_str()),
+            peer.filter(|_| seen).map(|peer| peer.ip().to_string()),
+            // A socket of this machine has none.
+            Some(peer.map_or(-1, |peer| i32::from(peer.port()))).filter(|_| seen),
+            Some(backend.started_us).filter(|_| seen),
+            now.transaction_us.filter(|_| seen),
+            now.statement_us.filter(|_| seen),
+            Some(now.changed_us).filter(|_| seen),
+            waits.then_some("Client"),
+            waits.then_some("ClientRead"),
+            seen.then(|| now.doing.name()),
+            if seen { statement } else { "<insufficient privilege>" },
+            "client backend",
         ]);
     }
 }

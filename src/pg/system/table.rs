@@ -86,6 +86,7 @@ fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
         "pg_auth_members" => roles::auth_members(ctx, rows),
         "pg_authid" => roles::authid(ctx, rows),
         "pg_db_role_setting" => roles::settings_of_roles(ctx, rows),
+        "pg_stat_activity" => activity::backends(ctx, rows),
         "pg_stat_all_tables" => activity::tables(ctx, rows),
         "pg_stat_progress_vacuum" => activity::vacuums(ctx, rows),
         "pg_tag" => tags::tags(ctx, rows),

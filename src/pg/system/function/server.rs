@@ -3,11 +3,13 @@
 use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::definition::relation_of;
 use super::{Function, bigint, boolean, name, text};
+use crate::activity::Backend;
 use crate::catalog::TEMPORARY_SCHEMA;
 use crate::catalog::{DATABASE_ID, Relation};
 use crate::context::{Assignment, Context};
 use crate::error::{Plain, Report, SqlState};
 use crate::govern::Privilege;
+use crate::govern::predefined::SIGNAL_BACKEND;
 use crate::guard::{Reader, masks};
 use crate::name::ObjectId;
 use crate::pg::system::PG_CATALOG;
@@ -66,6 +68,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(true.into())
     })
     .volatile(),
+    Function::new("pg_cancel_backend", &[&[Int]], boolean, |ctx, arguments| {
+        Ok(signaled(ctx, arguments, "cancel query")?.inspect(Backend::cancel).is_some().into())
+    })
+    .volatile(),
+    Function::new("pg_terminate_backend", &[&[Int], &[Int, Int]], boolean, |ctx, arguments| {
+        Ok(signaled(ctx, arguments, "terminate process")?.inspect(Backend::end).is_some().into())
+    })
+    .volatile(),
     Function::new("pg_is_in_recovery", &[&[]], boolean, |_, _| Ok(false.into())),
     Function::new(
         "pg_my_temp_schema",
@@ -104,6 +114,31 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new("inet_server_port", &[&[]], || PgType::Int4, |_, _| Ok(Value::Null)),
     Function::new("inet_client_port", &[&[]], || PgType::Int4, |_, _| Ok(Value::Null)),
 ];
+
+/// The session of a number, if there is one, for who may stop what it does. `42501`
+fn signaled(ctx: &Context, arguments: &[Value], what: &str) -> Result<Option<Backend>, Plain> {
+    let [Value::Int(pid), ..] = arguments else { return Ok(None) };
+    let Some(backend) = i32::try_from(*pid).ok().and_then(|pid| ctx.activity.backend(pid)) else { return Ok(None) };
+    let is_superuser = ctx.catalog.role(backend.role).is_some_and(|role| role.superuser);
+    let may =
+        ctx.superuser || !is_superuser && (ctx.roles.contains(&backend.role) || ctx.roles.contains(&SIGNAL_BACKEND));
+    if may {
+        return Ok(Some(backend));
+    }
+    let (whose, act) = if what == "cancel query" {
+        ("query is being canceled", "cancel queries")
+    } else {
+        ("process is being terminated", "terminate processes")
+    };
+    let detail = if is_superuser {
+        format!("Only roles with the SUPERUSER attribute may {act} of roles with the SUPERUSER attribute.")
+    } else {
+        let role = "privileges of the \"pg_signal_backend\" role";
+        let verb = if what == "cancel query" { "cancel this query" } else { "terminate this process" };
+        format!("Only roles with privileges of the role whose {whose} or with {role} may {verb}.")
+    };
+    Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}")).detail(detail))
+}
 
 fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     let [name, value, local] = arguments else { return Ok(Value::Null) };
