@@ -1,6 +1,5 @@
 //! SELECT, VALUES, TABLE: from syntax to a logical plan over issued relations.
 
-use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -74,8 +73,6 @@ pub(super) fn bind(
     let logical = to_plan(&names, statement.clone(), types)?;
     let known = types.clone();
     typing::suggest(&logical, types).map_err(PlanError::Engine)?;
-    let found = logical.get_parameter_fields().map_err(PlanError::Engine)?;
-    infer(&found, types);
     let logical = if *types == known { logical } else { to_plan(&names, statement, types)? };
     typing::apply(scope, logical).map_err(PlanError::Engine)
 }
@@ -90,23 +87,6 @@ fn to_plan(names: &Names<'_>, statement: ast::Statement, types: &[Option<PgType>
 pub(super) fn sql_to_rel<'a>(names: &'a Names<'a>) -> SqlToRel<'a, Names<'a>> {
     let options = ParserOptions::new().with_parse_float_as_decimal(true).with_collect_spans(true);
     SqlToRel::new_with_options(names, options)
-}
-
-/// Fills in what binding found out.
-fn infer(found: &HashMap<String, Option<FieldRef>>, types: &mut Vec<Option<PgType>>) {
-    let found: BTreeMap<&String, &Option<FieldRef>> = found.iter().collect();
-    for (name, inferred) in found {
-        let Some(index) = name.strip_prefix('$').and_then(|n| n.parse::<usize>().ok()).and_then(|n| n.checked_sub(1))
-        else {
-            continue;
-        };
-        if types.len() <= index {
-            types.resize(index + 1, None);
-        }
-        if let Some(slot) = types.get_mut(index).filter(|slot| slot.is_none()) {
-            *slot = Some(inferred.as_ref().map_or(PgType::Text, |field| of_field(field)));
-        }
-    }
 }
 
 /// Puts the parameters' values in their places.

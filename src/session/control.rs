@@ -81,6 +81,10 @@ impl Session {
                 self.reset(None)?;
                 "DISCARD ALL"
             }
+            Command::Prepare(prepare) => {
+                self.prepare_by_name(prepare).await?;
+                "PREPARE"
+            }
             Command::Deallocate(Some(name)) => {
                 if self.prepared.remove(name).is_none() {
                     let message = format!("prepared statement \"{name}\" does not exist");
@@ -107,7 +111,9 @@ impl Session {
         let fields = match &statement.command {
             Command::Show(shown) => Some(self.shown(shown)?.0),
             Command::Fetch(fetch) if !fetch.skip => Some(self.cursor(&fetch.name)?.fields.clone()),
+            Command::Execute(execute) => self.prepared(&execute.name)?.description.fields.clone(),
             Command::Fetch(_)
+            | Command::Prepare(_)
             | Command::CloseCursor(_)
             | Command::Begin(_)
             | Command::SetTransaction(_)

@@ -238,6 +238,15 @@ impl Session {
 
     /// As [`Session::run`], with a plan that was made before.
     pub async fn run_again(&mut self, run: Run<'_>) -> Result<Outcome, SqlError> {
+        if let Command::Execute(execute) = &run.statement.command {
+            if self.is_failed() {
+                return Err(in_failed_transaction());
+            }
+            let (prepared, parameters) = self.executed(execute).await?;
+            let Some(statement) = &prepared.statement else { return Ok(Outcome::Done(String::new())) };
+            let run = Run { statement, parameters: &parameters, told: run.told, keeper: Some(&prepared.keeper) };
+            return Box::pin(self.run_again(run)).await;
+        }
         if !self.shared.audit.is_on() {
             return self.perform(&run).await;
         }

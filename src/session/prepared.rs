@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::FieldRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
 
 use super::kept::Keeper;
-use super::{STATEMENTS_MAX, Session, in_failed_transaction};
+use super::{Run, STATEMENTS_MAX, Session, in_failed_transaction};
 use crate::encode::{ColumnBuilder, Format, binary_dimensions, text_dimensions, utf8};
-use crate::error::{About, Plain, Report, SqlError, SqlState};
+use crate::error::{About, Plain, Report, SqlError, SqlState, internal};
+use crate::execute::Outcome;
 use crate::pg::FromText;
 use crate::plan::{Description, Parameters};
-use crate::statement::{Class, Statement, parse};
-use crate::types::PgType;
+use crate::statement::{Class, Execute, Prepare, Statement, parse};
+use crate::types::{PgType, arrow_type};
 
 /// A parsed statement under a name.
 #[derive(Debug)]
@@ -89,6 +92,72 @@ pub struct BoundValue<'a> {
 impl Session {
     /// Parse. `42601` for more than one statement, `42P05` for a name in use.
     pub async fn prepare(&mut self, name: &str, sql: &str, types: &[Option<PgType>]) -> Result<(), SqlError> {
+        let mut statements = parse(sql)?;
+        if statements.len() > 1 {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
+        }
+        self.keep_prepared(name, statements.pop(), types).await
+    }
+
+    /// PREPARE. `42P05` for a name in use, `42704` for a type that does not exist.
+    pub(super) async fn prepare_by_name(&mut self, prepare: &Prepare) -> Result<(), SqlError> {
+        let ctx = self.context();
+        let types = prepare.types.iter().map(|pg| Ok(Some(ctx.named_type(pg)?.0)));
+        let types = types.collect::<Result<Vec<_>, SqlError>>()?;
+        self.keep_prepared(&prepare.name, Some(prepare.statement.as_ref().clone()), &types).await
+    }
+
+    /// What EXECUTE runs, and with which parameters. `26000`, `42601` for a wrong number of them.
+    pub(super) async fn executed(&mut self, execute: &Execute) -> Result<(Arc<Prepared>, Parameters), SqlError> {
+        let prepared = Arc::clone(self.prepared(&execute.name)?);
+        let wanted = &prepared.description.parameters;
+        if wanted.len() != execute.arguments.len() {
+            let message = format!("wrong number of parameters for prepared statement \"{}\"", execute.name);
+            let detail = format!("Expected {} parameters but got {}.", wanted.len(), execute.arguments.len());
+            return Err(Plain::new(SqlState::SYNTAX_ERROR, message).detail(detail).into());
+        }
+        let types: Vec<PgType> = wanted.iter().map(|pg| self.as_of_now(pg)).collect();
+        let values = if types.is_empty() { Vec::new() } else { self.computed(&execute.arguments, &types).await? };
+        let types = types.into_iter().map(Some).collect();
+        Ok((prepared, Parameters { types, values: Some(values) }))
+    }
+
+    /// The values of expressions as those of some types.
+    async fn computed(&mut self, expressions: &[String], types: &[PgType]) -> Result<Vec<ScalarValue>, SqlError> {
+        let casts = expressions.iter().zip(types).map(|(value, pg)| format!("CAST({value} AS {pg})"));
+        let mut statements = parse(&format!("SELECT {}", casts.collect::<Vec<_>>().join(", ")))?;
+        let statement = statements.pop().ok_or_else(|| internal("parameters are no query"))?;
+        let parameters = Parameters::default();
+        let run = Run { statement: &statement, parameters: &parameters, told: None, keeper: None };
+        let Outcome::Rows { mut stream, .. } = Box::pin(self.perform(&run)).await? else {
+            return Err(internal("parameters have no rows").into());
+        };
+        while let Some(batch) = stream.next().await {
+            let batch = batch.map_err(SqlError::from_engine)?;
+            if batch.num_rows() > 0 {
+                let value = |(column, pg): (&ArrayRef, &PgType)| {
+                    let value = ScalarValue::try_from_array(column, 0)?;
+                    if matches!(pg, PgType::Numeric(_)) { Ok(value) } else { value.cast_to(&arrow_type(pg)) }
+                };
+                return batch
+                    .columns()
+                    .iter()
+                    .zip(types)
+                    .map(value)
+                    .collect::<Result<_, _>>()
+                    .map_err(SqlError::from_engine);
+            }
+        }
+        Err(internal("parameters have no row").into())
+    }
+
+    async fn keep_prepared(
+        &mut self,
+        name: &str,
+        statement: Option<Statement>,
+        types: &[Option<PgType>],
+    ) -> Result<(), SqlError> {
         if !name.is_empty() && self.prepared.contains_key(name) {
             let message = format!("prepared statement \"{name}\" already exists");
             return Err(Plain::new(SqlState::DUPLICATE_PREPARED_STATEMENT, message).into());
@@ -96,12 +165,6 @@ impl Session {
         if self.prepared.len() >= STATEMENTS_MAX {
             return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many prepared statements").into());
         }
-        let mut statements = parse(sql)?;
-        if statements.len() > 1 {
-            let message = "cannot insert multiple commands into a prepared statement";
-            return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
-        }
-        let statement = statements.pop();
         let (description, keeper) = match &statement {
             Some(statement) => self.describe(statement, types).await?,
             None if self.is_failed() => return Err(in_failed_transaction()),

@@ -82,6 +82,8 @@ impl Command {
             | Self::DiscardAll
             | Self::DiscardTemporary
             | Self::Deallocate(_)
+            | Self::Prepare(_)
+            | Self::Execute(_)
             | Self::Fetch(_)
             | Self::CloseCursor(_)
             | Self::SetTransaction(_) => Class::Session,
@@ -159,6 +161,8 @@ impl Command {
             | Self::DiscardAll
             | Self::DiscardTemporary
             | Self::Deallocate(_)
+            | Self::Prepare(_)
+            | Self::Execute(_)
             | Self::Fetch(_)
             | Self::CloseCursor(_)
             | Self::SetTransaction(_)
@@ -175,6 +179,9 @@ impl Command {
     pub(super) fn may_read_the_past(&self) -> bool {
         if let Self::Explain(explain) = self {
             return explain.statement.may_read_the_past();
+        }
+        if let Self::Prepare(prepare) = self {
+            return prepare.statement.command.may_read_the_past();
         }
         if let Self::Copy(copy) = self {
             return matches!(copy.source, super::CopySource::Query(_));
@@ -273,6 +280,8 @@ impl Command {
             Self::Reset(_) => "RESET",
             Self::DiscardAll => "DISCARD ALL",
             Self::DiscardTemporary => "DISCARD TEMP",
+            Self::Prepare(_) => "PREPARE",
+            Self::Execute(_) => "EXECUTE",
             Self::Deallocate(Some(_)) => "DEALLOCATE",
             Self::Deallocate(None) => "DEALLOCATE ALL",
             Self::Declare(_) => "DECLARE CURSOR",

@@ -79,6 +79,11 @@ impl<'a> Cursor<'a> {
         self.moments.iter().filter(|(token, _)| here.contains(token)).map(|(_, moment)| moment.clone()).collect()
     }
 
+    /// The whole message.
+    pub(super) fn text(&self) -> &'a Arc<Text> {
+        self.text
+    }
+
     pub(super) fn at_end(&self) -> bool {
         self.parser.peek_token_ref().token == Token::EOF
     }

@@ -17,6 +17,7 @@ mod merge;
 mod modify;
 mod past;
 mod policy;
+mod prepare;
 mod redact;
 mod role;
 mod sequence;
@@ -47,6 +48,7 @@ pub use policy::{
     AlterPolicy, AlterRlsPolicy, AttachMask, CreateMaskingPolicy, CreatePolicy, CreateRlsPolicy, DetachMask,
     OtherMasks, RlsChange,
 };
+pub use prepare::{Execute, Prepare};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner};
 pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
@@ -195,6 +197,10 @@ pub enum Command {
     DiscardAll,
     /// `DISCARD TEMP`: temporary tables and views are gone.
     DiscardTemporary,
+    /// `PREPARE`.
+    Prepare(Prepare),
+    /// `EXECUTE`.
+    Execute(Execute),
     /// `DEALLOCATE name`, or ALL.
     Deallocate(Option<String>),
     /// `DECLARE`: opens a cursor over a query.
@@ -252,7 +258,12 @@ pub fn parse(sql: &str) -> Result<Vec<Statement>, SyntaxError> {
             let feature = format!("the past in {}", command.tag());
             return Err(SyntaxError::Unsupported { feature, position: None });
         }
-        statements.push(Statement { text: Arc::clone(&text), command, parameters: cursor.parameters(), moments });
+        let mut statement = Statement { text: Arc::clone(&text), command, parameters: cursor.parameters(), moments };
+        if let Command::Prepare(prepare) = &mut statement.command {
+            prepare.statement.parameters = std::mem::take(&mut statement.parameters);
+            prepare.statement.moments = std::mem::take(&mut statement.moments);
+        }
+        statements.push(statement);
     }
 }
 
@@ -281,6 +292,12 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["merge"]) {
         return merge::parse(c);
+    }
+    if c.words(&["prepare"]) {
+        return prepare::prepare(c);
+    }
+    if c.words(&["execute"]) {
+        return prepare::execute(c);
     }
     if c.words(&["lock"]) {
         return lock::parse(c);

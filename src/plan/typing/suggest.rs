@@ -2,16 +2,17 @@
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 
 use super::common::{Place, common, is_open};
 use super::pg_type;
 use crate::pg::{ANY_EQUAL, Unified};
-use crate::types::PgType;
+use crate::types::{PgType, of_field};
 
-/// Types of parameters that the engine does not infer: in `value = ANY ($1)` that of an array of the value's type, among
-/// the results of CASE, COALESCE and their like that of the others.
+/// Types of parameters: in `value = ANY ($1)` that of an array of the value's type, among the results of CASE, COALESCE and
+/// their like that of the others, else what the engine infers somewhere; `text` where nothing tells.
 pub(in crate::plan) fn suggest(plan: &LogicalPlan, types: &mut Vec<Option<PgType>>) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         let schema = merge_schema(&node.inputs());
@@ -41,6 +42,24 @@ pub(in crate::plan) fn suggest(plan: &LogicalPlan, types: &mut Vec<Option<PgType
             })
         })
     })?;
+    let each = |found: &mut dyn FnMut(&Placeholder, &Expr)| {
+        plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                expr.apply(|expr| {
+                    if let Expr::Placeholder(placeholder) = expr {
+                        found(placeholder, expr);
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        })
+    };
+    each(&mut |placeholder, expr| {
+        if let Some(field) = &placeholder.field {
+            suggest_one(expr, &of_field(field), types);
+        }
+    })?;
+    each(&mut |_, expr| suggest_one(expr, &PgType::Text, types))?;
     Ok(())
 }
 

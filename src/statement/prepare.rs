@@ -1,0 +1,68 @@
+//! `PREPARE name [(type, …)] AS statement` and `EXECUTE name [(expression, …)]`.
+
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::text::SyntaxError;
+use super::{Command, Statement, command};
+use crate::types::PgType;
+
+/// `PREPARE`.
+#[derive(Clone, Debug)]
+pub struct Prepare {
+    /// The name it goes by.
+    pub name: String,
+    /// The types of the first parameters.
+    pub types: Vec<PgType>,
+    /// What is prepared: a query, INSERT, UPDATE, DELETE or MERGE.
+    pub statement: Box<Statement>,
+}
+
+/// `EXECUTE`.
+#[derive(Clone, Debug)]
+pub struct Execute {
+    /// The name of what is run.
+    pub name: String,
+    /// The values of its parameters, as text of expressions.
+    pub arguments: Vec<String>,
+}
+
+pub(super) fn prepare(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let name = c.ident()?;
+    let mut types = Vec::new();
+    if c.left_parenthesis() {
+        loop {
+            types.push(c.data_type()?);
+            if !c.comma() {
+                break;
+            }
+        }
+        c.expect_right_parenthesis()?;
+    }
+    c.expect_words(&["as"])?;
+    let unexpected = c.unexpected();
+    let command = command(c)?;
+    if !matches!(
+        command,
+        Command::Query(_) | Command::Insert(_) | Command::Modify(_) | Command::Merge(_) | Command::Parts(_)
+    ) {
+        return Err(unexpected);
+    }
+    let statement = Statement { text: Arc::clone(c.text()), command, parameters: 0, moments: Vec::new() };
+    Ok(Command::Prepare(Prepare { name, types, statement: Box::new(statement) }))
+}
+
+pub(super) fn execute(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let name = c.ident()?;
+    let mut arguments = Vec::new();
+    if c.left_parenthesis() {
+        loop {
+            arguments.push(c.expression()?.1);
+            if !c.comma() {
+                break;
+            }
+        }
+        c.expect_right_parenthesis()?;
+    }
+    Ok(Command::Execute(Execute { name, arguments }))
+}
