@@ -293,12 +293,6 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["merge"]) {
         return merge::parse(c);
     }
-    if c.words(&["prepare"]) {
-        return prepare::prepare(c);
-    }
-    if c.words(&["execute"]) {
-        return prepare::execute(c);
-    }
     if c.words(&["lock"]) {
         return lock::parse(c);
     }
@@ -371,8 +365,8 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["discard"]) {
         return setting::discard(c);
     }
-    if c.words(&["deallocate"]) {
-        return setting::deallocate(c);
+    if c.peek_any(&["prepare", "execute", "deallocate"]) {
+        return prepare::parse(c);
     }
     if c.words(&["declare"]) {
         return declare::declare(c, command);

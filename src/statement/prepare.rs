@@ -1,4 +1,4 @@
-//! `PREPARE name [(type, …)] AS statement` and `EXECUTE name [(expression, …)]`.
+//! `PREPARE name [(type, …)] AS statement`, `EXECUTE name [(expression, …)]` and `DEALLOCATE`.
 
 use std::sync::Arc;
 
@@ -27,7 +27,18 @@ pub struct Execute {
     pub arguments: Vec<String>,
 }
 
-pub(super) fn prepare(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["prepare"]) {
+        prepare(c)
+    } else if c.words(&["execute"]) {
+        execute(c)
+    } else {
+        c.expect_words(&["deallocate"])?;
+        deallocate(c)
+    }
+}
+
+fn prepare(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let name = c.ident()?;
     let mut types = Vec::new();
     if c.left_parenthesis() {
@@ -52,7 +63,7 @@ pub(super) fn prepare(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     Ok(Command::Prepare(Prepare { name, types, statement: Box::new(statement) }))
 }
 
-pub(super) fn execute(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+fn execute(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let name = c.ident()?;
     let mut arguments = Vec::new();
     if c.left_parenthesis() {
@@ -65,4 +76,9 @@ pub(super) fn execute(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         c.expect_right_parenthesis()?;
     }
     Ok(Command::Execute(Execute { name, arguments }))
+}
+
+fn deallocate(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let _noise = c.words(&["prepare"]);
+    Ok(Command::Deallocate(if c.words(&["all"]) { None } else { Some(c.ident()?) }))
 }

@@ -1,4 +1,4 @@
-//! SET, SHOW, RESET, DISCARD, DEALLOCATE.
+//! SET, SHOW, RESET, DISCARD.
 
 use super::cursor::Cursor;
 use super::text::SyntaxError;
@@ -186,9 +186,4 @@ pub(super) fn discard(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return Ok(Command::DiscardTemporary);
     }
     Err(c.unsupported_or_unexpected("DISCARD", &["plans", "sequences"]))
-}
-
-pub(super) fn deallocate(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
-    let _noise = c.words(&["prepare"]);
-    Ok(Command::Deallocate(if c.words(&["all"]) { None } else { Some(c.ident()?) }))
 }
