@@ -59,7 +59,7 @@ pub struct Now {
 }
 
 /// A client that has logged in.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Backend {
     /// Its number, which a cancel request names; not a process.
     pub pid: i32,
@@ -74,6 +74,12 @@ pub struct Backend {
     now: Arc<Mutex<Now>>,
     cancels: watch::Sender<u64>,
     ended: CancellationToken,
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend").field("pid", &self.pid).finish_non_exhaustive()
+    }
 }
 
 impl Backend {
@@ -128,8 +134,14 @@ impl Backend {
 }
 
 /// All clients of this server.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Activity(Mutex<BTreeMap<i32, Backend>>);
+
+impl fmt::Debug for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Activity")
+    }
+}
 
 impl Activity {
     /// Takes a client in unless `most` of its role are there already. Tells whether it was taken in.

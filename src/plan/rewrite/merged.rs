@@ -14,6 +14,22 @@ use super::syntax::call;
 use super::wildcard::{Sight, called, ident, merges, of_factor, of_from};
 use crate::error::{Plain, SqlState, unsupported};
 
+/// The same for each SELECT of a query.
+pub(super) fn in_body(
+    sight: Sight<'_>,
+    body: &mut ast::SetExpr,
+    order_by: Option<&mut ast::OrderBy>,
+) -> Result<(), Plain> {
+    match body {
+        ast::SetExpr::Select(select) => columns(sight, select, order_by),
+        ast::SetExpr::SetOperation { left, right, .. } => {
+            in_body(sight, left, None)?;
+            in_body(sight, right, None)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Says what merged columns are wherever a SELECT names them without a table, and which columns its wildcard stands for.
 /// `0A000` for what RIGHT and FULL JOIN merge in parentheses, and for columns that cannot be told.
 pub(super) fn columns(sight: Sight<'_>, select: &mut Select, order_by: Option<&mut ast::OrderBy>) -> Result<(), Plain> {
@@ -23,7 +39,9 @@ pub(super) fn columns(sight: Sight<'_>, select: &mut Select, order_by: Option<&m
     });
     // What is not there is told of when the query is bound.
     let is_missing = |factor: &ast::TableFactor| {
-        matches!(factor, ast::TableFactor::Table { args: None, .. }) && of_factor(sight, factor).is_none()
+        let ast::TableFactor::Table { name, args: None, .. } = factor else { return false };
+        let is_of_with = matches!(name_of(name), Some(name) if sight.with.contains_key(&name));
+        !is_of_with && of_factor(sight, factor).is_none()
     };
     if !select.from.iter().any(merges) || factors.into_iter().any(is_missing) {
         return Ok(());
@@ -114,9 +132,14 @@ impl Merged<'_> {
                 let again = source.merges.iter().any(|name| self.columns.contains_key(name));
                 let is_natural = matches!(constraint, JoinConstraint::Natural);
                 let mut conditions = Vec::new();
-                for name in source.merges.iter().filter(|_| takes_right || again) {
-                    let right = column(&source, name)?;
-                    let on_left = self.columns.get(name).cloned().map_or_else(|| owner(&left, name), Ok)?;
+                for name in &source.merges {
+                    let on_left = self.columns.get(name).cloned().map_or_else(|| owner(&left, name), Ok);
+                    let (on_left, right) = match (on_left, column(&source, name)) {
+                        (Ok(on_left), Ok(right)) => (on_left, right),
+                        // The left one is the engine's choice, too.
+                        _ if !takes_right && !again => continue,
+                        (Err(refusal), _) | (_, Err(refusal)) => return Err(refusal),
+                    };
                     conditions.push(Expr::BinaryOp {
                         left: Box::new(on_left.clone()),
                         op: ast::BinaryOperator::Eq,
@@ -151,9 +174,9 @@ impl Merged<'_> {
 
     fn source(&self, factor: &ast::TableFactor) -> Result<Source, Plain> {
         if let ast::TableFactor::NestedJoin { table_with_joins, .. } = factor
-            && merges(table_with_joins)
+            && takes_from_right(table_with_joins)
         {
-            return Err(unsupported("a join with USING or NATURAL in parentheses"));
+            return Err(unsupported("RIGHT or FULL JOIN with USING or NATURAL in parentheses"));
         }
         Ok(Source { name: called(factor), columns: of_factor(self.sight, factor), merges: Vec::new() })
     }
@@ -178,11 +201,12 @@ impl Merged<'_> {
         for (index, table) in tables.iter().enumerate() {
             let mut excluded = Vec::new();
             for name in &first {
-                if has(tables, index, name)? {
+                // What only has the same name is shown.
+                if table.merges.contains(*name) || owner_of(tables, name)? == index {
                     excluded.push(ast::ObjectName::from(vec![Ident::with_quote('"', name.as_str())]));
                 }
             }
-            if table.columns.as_ref().is_some_and(|columns| columns.iter().all(|column| first.contains(&column))) {
+            if table.columns.as_ref().is_some_and(|columns| columns.len() == excluded.len()) {
                 continue;
             }
             let name = table.name.as_ref().ok_or_else(|| unsupported("a wildcard over what has no name"))?;
@@ -229,12 +253,37 @@ fn in_common(left: &[Source], right: &Source) -> Result<Vec<String>, Plain> {
 
 /// The column of a name in the first table that has it. What others have, joins have merged with it.
 fn owner(tables: &[Source], name: &String) -> Result<Expr, Plain> {
-    for (index, table) in tables.iter().enumerate() {
-        if tables.len() == 1 || has(tables, index, name)? {
-            return column(table, name);
+    match tables {
+        [one] => column(one, name),
+        several => {
+            several.get(owner_of(several, name)?).map_or_else(|| Err(missing(name)), |owner| column(owner, name))
         }
     }
-    Err(Plain::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" specified in USING clause does not exist")))
+}
+
+fn owner_of(tables: &[Source], name: &String) -> Result<usize, Plain> {
+    for index in 0..tables.len() {
+        if has(tables, index, name)? {
+            return Ok(index);
+        }
+    }
+    Err(missing(name))
+}
+
+fn missing(name: &str) -> Plain {
+    Plain::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" specified in USING clause does not exist"))
+}
+
+/// Whether RIGHT or FULL JOIN merges columns in it.
+fn takes_from_right(table: &ast::TableWithJoins) -> bool {
+    let nested = |factor: &ast::TableFactor| matches!(factor, ast::TableFactor::NestedJoin { table_with_joins, .. } if takes_from_right(table_with_joins));
+    nested(&table.relation)
+        || table.joins.iter().any(|join| {
+            let merges = sides(&mut join.join_operator.clone()).is_some_and(|(takes_right, _, constraint)| {
+                takes_right && matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural)
+            });
+            merges || nested(&join.relation)
+        })
 }
 
 impl VisitorMut for Merged<'_> {

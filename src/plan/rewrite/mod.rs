@@ -213,12 +213,12 @@ impl VisitorMut for Rewriter<'_> {
         }
         self.around.push(self.with.clone());
         self.with.extend(known.into_iter().flatten());
+        let sight = Sight { scope: self.scope, with: &self.with };
+        if let Err(refusal) = merged::in_body(sight, &mut query.body, query.order_by.as_mut()) {
+            self.error = Some(refusal.into());
+            return ControlFlow::Break(());
+        }
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
-            let sight = Sight { scope: self.scope, with: &self.with };
-            if let Err(refusal) = merged::columns(sight, select, query.order_by.as_mut()) {
-                self.error = Some(refusal.into());
-                return ControlFlow::Break(());
-            }
             if let Some(order_by) = &mut query.order_by {
                 casts::tell_apart_in_order(order_by, casts::repeated(select));
             }

@@ -98,7 +98,13 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
 fn other_name(function: &ast::Function) -> Option<Expr> {
     match function_name(function).as_deref() {
         Some("every") => renamed(function, "bool_and"),
-        Some("avg") => named("average_of", vec![renamed(function, "sum")?, renamed(function, "count")?]),
+        Some("avg") => {
+            let mut unordered = function.clone();
+            if let FunctionArguments::List(list) = &mut unordered.args {
+                list.clauses.clear();
+            }
+            named("average_of", vec![renamed(&unordered, "sum")?, renamed(&unordered, "count")?])
+        }
         Some("mode") => named(SORTED_MODE, vec![sorted(function)?]),
         Some(name @ ("percentile_disc" | "percentile_cont")) => percentile(function, name == "percentile_disc"),
         Some("variance") => renamed(function, "var_samp"),

@@ -148,12 +148,19 @@ fn of_query(sight: Sight<'_>, query: &Query) -> Option<Vec<String>> {
             _ => return None,
         };
     };
+    // What joins merge is there once.
+    let mut merged = None;
+    if select.from.iter().any(merges) && select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_))) {
+        let mut said = select.as_ref().clone();
+        super::merged::columns(sight, &mut said, None).ok()?;
+        merged = Some(said);
+    }
+    let select = merged.as_ref().unwrap_or(select);
     let mut names = Vec::new();
     for item in &select.projection {
         match item {
             SelectItem::UnnamedExpr(expr) => names.push(column_name(expr)),
             SelectItem::ExprWithAlias { alias, .. } => names.push(visible_name(&ident(alias)).to_owned()),
-            // What joins merge is there once.
             SelectItem::Wildcard(_) if select.from.iter().any(merges) => return None,
             SelectItem::ExprWithAliases { .. } => return None,
             wildcard => names.extend(of_wildcard(sight, select, wildcard)?),
