@@ -194,6 +194,10 @@ fn describe(error: &DataFusionError) -> Description {
         DataFusionError::ObjectStore(inner) => describe_store(inner),
         DataFusionError::IoError(inner) => plain(SqlState::IO_ERROR, &format!("input/output error: {inner}")),
         DataFusionError::SQL(inner, _) => plain(SqlState::SYNTAX_ERROR, &inner.to_string()),
+        // It goes on with all that is in the expression, which may be a policy's or a mask's.
+        DataFusionError::NotImplemented(text) if text.starts_with("Physical plan does not support logical") => {
+            plain(SqlState::FEATURE_NOT_SUPPORTED, "an expression in this place is not supported")
+        }
         DataFusionError::NotImplemented(text) | DataFusionError::Substrait(text) => {
             plain(SqlState::FEATURE_NOT_SUPPORTED, first_line(text))
         }

@@ -2,22 +2,25 @@
 //! and aggregates over such casts would have the same name.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 
-use sqlparser::ast::{self, Expr, Ident, Query, Select, VisitMut, VisitorMut};
+use sqlparser::ast::{self, Expr, Ident, Select};
 
 use super::function_name;
-use super::syntax::{call, inside, string};
+use super::syntax::{call, inside, outside_subqueries, string};
 use crate::pg::TOLD_APART;
 
 /// Values that a SELECT casts to several types, or shows both cast and as they are.
 pub(super) fn repeated(select: &mut Select) -> HashSet<String> {
-    let mut found = Found::default();
-    let _flow = VisitMut::visit(&mut select.distinct, &mut found);
-    let _flow = VisitMut::visit(&mut select.projection, &mut found);
-    let _flow = VisitMut::visit(&mut select.group_by, &mut found);
-    let _flow = VisitMut::visit(&mut select.having, &mut found);
-    let Found { casts, seen, .. } = found;
+    // How often each value is cast to each type, and how often each column is there, cast or not.
+    let mut casts: HashMap<String, HashMap<String, usize>> = HashMap::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    each_expression(select, &mut |expr| {
+        if let Some((value, data_type)) = cast_of(expr) {
+            *casts.entry(value).or_default().entry(data_type).or_default() += 1;
+        } else if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+            *seen.entry(expr.to_string()).or_default() += 1;
+        }
+    });
     let is_repeated = |(value, types): (String, HashMap<String, usize>)| {
         let cast = types.values().sum::<usize>();
         (types.len() > 1 || seen.get(&value).is_some_and(|seen| *seen > cast)).then_some(value)
@@ -26,21 +29,33 @@ pub(super) fn repeated(select: &mut Select) -> HashSet<String> {
 }
 
 /// Gives the casts of some values names of their own.
-pub(super) fn tell_apart(select: &mut Select, repeated: HashSet<String>) {
-    if repeated.is_empty() {
-        return;
+pub(super) fn tell_apart(select: &mut Select, repeated: &HashSet<String>) {
+    if !repeated.is_empty() {
+        each_expression(select, &mut |expr| name(expr, repeated));
     }
-    let mut names = Named { repeated, depth: 0 };
-    let _flow = VisitMut::visit(&mut select.distinct, &mut names);
-    let _flow = VisitMut::visit(&mut select.projection, &mut names);
-    let _flow = VisitMut::visit(&mut select.group_by, &mut names);
-    let _flow = VisitMut::visit(&mut select.having, &mut names);
 }
 
 /// The same in the ORDER BY of the SELECT.
-pub(super) fn tell_apart_in_order(order_by: &mut ast::OrderBy, repeated: HashSet<String>) {
+pub(super) fn tell_apart_in_order(order_by: &mut ast::OrderBy, repeated: &HashSet<String>) {
     if !repeated.is_empty() {
-        let _flow = VisitMut::visit(order_by, &mut Named { repeated, depth: 0 });
+        outside_subqueries(order_by, &mut |expr| name(expr, repeated));
+    }
+}
+
+/// What may have casts by which the engine names columns, groups and aggregates.
+fn each_expression(select: &mut Select, visit: &mut impl FnMut(&mut Expr)) {
+    outside_subqueries(&mut select.distinct, visit);
+    outside_subqueries(&mut select.projection, visit);
+    outside_subqueries(&mut select.group_by, visit);
+    outside_subqueries(&mut select.having, visit);
+}
+
+fn name(expr: &mut Expr, repeated: &HashSet<String>) {
+    if let Some((value, data_type)) = cast_of(expr)
+        && (repeated.contains(&value) || is_told_apart(expr))
+    {
+        let cast = std::mem::replace(expr, string(""));
+        *expr = call(Ident::new(TOLD_APART), vec![cast, string(&data_type)]);
     }
 }
 
@@ -58,70 +73,4 @@ fn cast_of(expr: &Expr) -> Option<(String, String)> {
 fn is_told_apart(expr: &Expr) -> bool {
     let Expr::Cast { expr, .. } = expr else { return false };
     matches!(inside(expr), Expr::Function(function) if function_name(function).as_deref() == Some(TOLD_APART))
-}
-
-#[derive(Default)]
-struct Found {
-    /// How often each value is cast to each type.
-    casts: HashMap<String, HashMap<String, usize>>,
-    /// How often each column is there, cast or not.
-    seen: HashMap<String, usize>,
-    /// Subqueries around the current expression.
-    depth: usize,
-}
-
-impl VisitorMut for Found {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth > 0 {
-            return ControlFlow::Continue(());
-        }
-        if let Some((value, data_type)) = cast_of(expr) {
-            *self.casts.entry(value).or_default().entry(data_type).or_default() += 1;
-        } else if matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
-            *self.seen.entry(expr.to_string()).or_default() += 1;
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-struct Named {
-    repeated: HashSet<String>,
-    depth: usize,
-}
-
-impl VisitorMut for Named {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth == 0
-            && let Some((value, data_type)) = cast_of(expr)
-            && (self.repeated.contains(&value) || is_told_apart(expr))
-        {
-            let cast = std::mem::replace(expr, string(""));
-            *expr = call(Ident::new(TOLD_APART), vec![cast, string(&data_type)]);
-        }
-        ControlFlow::Continue(())
-    }
 }

@@ -14,7 +14,7 @@ use super::syntax::call;
 use super::wildcard::{Sight, called, ident, merges, of_factor, of_from};
 use crate::error::{Plain, SqlState, unsupported};
 
-/// The same for each SELECT of a query.
+/// Says in each SELECT of a query what its joins merge, as [`columns`] does for one.
 pub(super) fn in_body(
     sight: Sight<'_>,
     body: &mut ast::SetExpr,
@@ -109,7 +109,7 @@ struct Source {
     merges: Vec<String>,
 }
 
-/// What RIGHT and FULL JOIN merge, by name, in the SELECT and around the subqueries that are visited.
+/// What joins merge, by name, in the SELECT and around the subqueries that are visited.
 struct Merged<'a> {
     sight: Sight<'a>,
     columns: BTreeMap<String, Expr>,
@@ -229,8 +229,7 @@ fn has(tables: &[Source], index: usize, name: &String) -> Result<bool, Plain> {
         return Ok(columns.contains(name));
     }
     let place = tables.iter().position(|table| table.merges.contains(name));
-    if place == Some(index) || place == Some(1) && index == 0 || table.is_some_and(|table| table.merges.contains(name))
-    {
+    if place == Some(1) && index == 0 || table.is_some_and(|table| table.merges.contains(name)) {
         return Ok(true);
     }
     Err(unsupported(format!("merging columns \"{name}\" beside a table that may have one")))

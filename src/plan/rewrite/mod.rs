@@ -220,7 +220,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
             if let Some(order_by) = &mut query.order_by {
-                casts::tell_apart_in_order(order_by, casts::repeated(select));
+                casts::tell_apart_in_order(order_by, &casts::repeated(select));
             }
             grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
         }
@@ -260,7 +260,7 @@ impl VisitorMut for Rewriter<'_> {
         let may_repeat = |name: &str| starred.as_ref().map_or(outermost, |names| names.contains(name));
         output::name_columns(&mut select.projection, may_repeat);
         let repeated = casts::repeated(select);
-        casts::tell_apart(select, repeated);
+        casts::tell_apart(select, &repeated);
         sets::in_select(&mut select.projection);
         from::values_of_functions(select);
         if let Err(error) = records::whole_rows(self.sight(), select) {

@@ -1,11 +1,9 @@
 //! Set-returning functions: in the engine each makes an array.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{self, Expr, Ident, ObjectName, Query, SelectItem, VisitMut, VisitorMut};
+use sqlparser::ast::{self, Expr, Ident, ObjectName, SelectItem};
 
 use super::function_name;
-use super::syntax::{call, inside};
+use super::syntax::{call, inside, outside_subqueries};
 use crate::name::fold;
 
 /// Set-returning functions other than `unnest`: in the engine each makes an array.
@@ -70,59 +68,35 @@ pub(in crate::plan) fn composite(name: &str) -> &'static [&'static str] {
 
 /// Makes set-returning functions in a select list what the engine knows: the unnesting of an array.
 pub(super) fn in_select(items: &mut [SelectItem]) {
-    let mut sets = SetsInSelect { depth: 0 };
     for item in items {
         if let SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) = item {
-            let _flow = VisitMut::visit(expr, &mut sets);
+            outside_subqueries(expr, &mut unnest);
         }
     }
 }
 
-struct SetsInSelect {
-    /// Subqueries around the current expression.
-    depth: usize,
-}
-
-impl VisitorMut for SetsInSelect {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if self.depth > 0 {
-            return ControlFlow::Continue(());
+fn unnest(expr: &mut Expr) {
+    let unnested = match expr {
+        Expr::Function(function) if function_name(function).is_some_and(|name| SET_RETURNING.contains(&&*name)) => {
+            Some(expr.clone())
         }
-        let unnested = match expr {
-            Expr::Function(function) if function_name(function).is_some_and(|name| SET_RETURNING.contains(&&*name)) => {
-                Some(expr.clone())
+        // `(f(x)).column`
+        Expr::CompoundFieldAccess { root, access_chain } => match (inside(root), access_chain.as_slice()) {
+            (Expr::Function(function), [ast::AccessExpr::Dot(Expr::Identifier(column))]) => {
+                let name = function_name(function).unwrap_or_default();
+                let column = fold(&column.value);
+                composite(&name).contains(&column.as_str()).then(|| {
+                    let mut part = function.clone();
+                    let ident = Ident::with_quote('"', format!("{name}.{column}"));
+                    part.name = ObjectName::from(vec![ident]);
+                    Expr::Function(part)
+                })
             }
-            // `(f(x)).column`
-            Expr::CompoundFieldAccess { root, access_chain } => match (inside(root), access_chain.as_slice()) {
-                (Expr::Function(function), [ast::AccessExpr::Dot(Expr::Identifier(column))]) => {
-                    let name = function_name(function).unwrap_or_default();
-                    let column = fold(&column.value);
-                    composite(&name).contains(&column.as_str()).then(|| {
-                        let mut part = function.clone();
-                        let ident = Ident::with_quote('"', format!("{name}.{column}"));
-                        part.name = ObjectName::from(vec![ident]);
-                        Expr::Function(part)
-                    })
-                }
-                _ => None,
-            },
             _ => None,
-        };
-        if let Some(array) = unnested {
-            *expr = call(Ident::new("unnest"), vec![array]);
-        }
-        ControlFlow::Continue(())
+        },
+        _ => None,
+    };
+    if let Some(array) = unnested {
+        *expr = call(Ident::new("unnest"), vec![array]);
     }
 }

@@ -1,7 +1,10 @@
 //! Pieces of syntax: how they are made, and what is inside them.
 
+use std::ops::ControlFlow;
+
 use sqlparser::ast::{
-    self, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Value,
+    self, Expr, FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, Value, VisitMut,
+    VisitorMut,
 };
 use sqlparser::tokenizer::Span;
 
@@ -117,4 +120,36 @@ pub(super) fn inside(expr: &Expr) -> &Expr {
         Expr::Nested(inner) => inside(inner),
         other => other,
     }
+}
+
+/// Visits the expressions in some syntax, innermost first, but for those in subqueries.
+pub(super) fn outside_subqueries(syntax: &mut impl VisitMut, visit: &mut impl FnMut(&mut Expr)) {
+    struct Outside<'f, F> {
+        visit: &'f mut F,
+        /// Subqueries around the current expression.
+        depth: usize,
+    }
+
+    impl<F: FnMut(&mut Expr)> VisitorMut for Outside<'_, F> {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+            self.depth -= 1;
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if self.depth == 0 {
+                (self.visit)(expr);
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    let _flow = VisitMut::visit(syntax, &mut Outside { visit, depth: 0 });
 }
