@@ -30,6 +30,7 @@ mod login;
 mod lookup;
 mod metadata;
 mod model;
+mod nested;
 mod protocol;
 mod random;
 mod s3;

@@ -47,6 +47,11 @@ impl Objects {
 }
 
 impl ObjectNames for Objects {
+    fn known_from(&self) -> (usize, usize, i64) {
+        let (catalog, settings) = (Arc::as_ptr(&self.ctx.catalog), Arc::as_ptr(&self.ctx.settings));
+        (catalog.addr(), settings.addr(), self.ctx.user.0)
+    }
+
     fn name(&self, pg: &PgType, oid: u32) -> String {
         if oid == 0 {
             return "-".to_owned();

@@ -11,6 +11,7 @@ mod push;
 mod refs;
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -20,8 +21,8 @@ use datafusion::logical_expr::expr::{AggregateFunction, InSubquery, ScalarFuncti
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::{conjunction, merge_schema, split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, SortExpr, Subquery,
-    binary_expr, lit, when,
+    AggregateUDF, Expr, ExprSchemable, Join, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, SortExpr,
+    Subquery, binary_expr, lit, when,
 };
 
 pub use self::barrier::BarrierPlanner;
@@ -537,6 +538,9 @@ fn engine_can(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
     let own = merge_schema(&plan.inputs());
     let free = free(&subquery.subquery)?;
     let correlated = free.iter().any(|column| has(&own, column));
+    if correlated && mixes_names(&subquery.subquery)? {
+        return Ok(false);
+    }
     let filter = matches!(plan, LogicalPlan::Filter(_));
     Ok(match expr {
         // Of a query further out at most: a constant here.
@@ -550,7 +554,10 @@ fn engine_can(plan: &LogicalPlan, expr: &Expr) -> Result<bool> {
         Expr::InSubquery(within) => {
             let LogicalPlan::Filter(filter) = plan else { return Ok(false) };
             let conjunct = split_conjunction(&filter.predicate).contains(&expr);
-            let plain = !within.negated && simple(&subquery.subquery, false);
+            // Beside the column that is compared it keeps those that the condition asks for, cast or not by one name.
+            let alike = subquery.subquery.schema().fields().first().map(|field| field.data_type().clone())
+                == Some(within.expr.get_type(&own)?);
+            let plain = !within.negated && alike && simple(&subquery.subquery, false);
             conjunct && within.expr.any_column_refs() && (free.is_empty() || plain)
         }
         _ => filter && (free.is_empty() || simple(&subquery.subquery, false)),
@@ -569,7 +576,29 @@ fn simple_aggregate(plan: &LogicalPlan) -> bool {
     }
 }
 
-/// Outer columns only in filters (as `inner = outer`, if `equal`) that nothing but projections and inner joins is above.
+/// Whether columns of several relations go by one name where outer columns are compared: the engine pulls what compares
+/// them out of the subquery, where it knows columns by their names alone.
+fn mixes_names(plan: &LogicalPlan) -> Result<bool> {
+    let mut columns: HashSet<Column> = HashSet::new();
+    plan.apply(|node| {
+        if free(node)?.is_empty() {
+            return Ok(TreeNodeRecursion::Jump);
+        }
+        match node {
+            LogicalPlan::Filter(filter) => {
+                let correlated = split_conjunction(&filter.predicate).into_iter().filter(|expr| expr.contains_outer());
+                columns.extend(correlated.flat_map(Expr::column_refs).cloned());
+            }
+            LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => columns.extend(node.schema().columns()),
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let names: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    Ok(names.len() < columns.len())
+}
+
+/// Outer columns only in filters (as `column = outer`, if `equal`) that nothing but projections and inner joins is above.
 fn simple(plan: &LogicalPlan, equal: bool) -> bool {
     match plan {
         LogicalPlan::Filter(filter) => {
@@ -602,8 +631,8 @@ fn simple_conjunct(expr: &Expr, equal: bool) -> bool {
         Expr::BinaryExpr(binary) if binary.op == Operator::Eq => {
             let sides = [binary.left.as_ref(), binary.right.as_ref()];
             let outer_alone = |side: &&Expr| side.contains_outer() && !side.any_column_refs();
-            let inner_alone = |side: &&Expr| side.any_column_refs() && !side.contains_outer();
-            sides.iter().any(outer_alone) && sides.iter().any(inner_alone)
+            let inner_column = |side: &&Expr| matches!(side, Expr::Column(_));
+            sides.iter().any(outer_alone) && sides.iter().any(inner_column)
         }
         _ => false,
     }

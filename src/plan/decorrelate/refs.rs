@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
 
@@ -155,16 +156,19 @@ fn rename(plan: LogicalPlan, carried: &Carried) -> Result<LogicalPlan> {
         Ok(Transformed::yes(rename(child, &seen)?))
     })?;
     let own = merge_schema(&renamed.data.inputs());
+    let names = NamePreserver::new(&renamed.data);
     renamed
         .data
         .map_expressions(|expr| {
-            expr.transform_down(|expr| match expr {
+            let name = names.save(&expr);
+            let renamed = expr.transform_down(|expr| match expr {
                 Expr::OuterReferenceColumn(field, column) => Ok(match lookup(carried, &column) {
                     Some(other) => Transformed::yes(Expr::OuterReferenceColumn(field, other.clone())),
                     None => Transformed::no(Expr::OuterReferenceColumn(field, column)),
                 }),
                 other => rebind_subquery(other, carried, &own),
-            })
+            })?;
+            Ok(renamed.update_data(|expr| name.restore(expr)))
         })
         .map(|transformed| transformed.data)
 }

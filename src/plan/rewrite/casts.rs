@@ -3,10 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use sqlparser::ast::{self, Expr, Ident, Select};
+use sqlparser::ast::{self, Expr, GroupByExpr, Ident, Select, SelectItem, SetExpr, SetOperator, Value, With};
 
 use super::function_name;
-use super::syntax::{call, inside, outside_subqueries, string};
+use super::syntax::{call, inside, null, outside_subqueries, string};
 use crate::pg::TOLD_APART;
 
 /// Values that a SELECT casts to several types, or shows both cast and as they are.
@@ -21,11 +21,18 @@ pub(super) fn repeated(select: &mut Select) -> HashSet<String> {
             *seen.entry(expr.to_string()).or_default() += 1;
         }
     });
+    // What ROLLUP and its like compute becomes a column beside the one that is cast.
+    let by_sets = has_grouping_sets(&select.group_by);
     let is_repeated = |(value, types): (String, HashMap<String, usize>)| {
         let cast = types.values().sum::<usize>();
-        (types.len() > 1 || seen.get(&value).is_some_and(|seen| *seen > cast)).then_some(value)
+        (by_sets || types.len() > 1 || seen.get(&value).is_some_and(|seen| *seen > cast)).then_some(value)
     };
     casts.into_iter().filter_map(is_repeated).collect()
+}
+
+fn has_grouping_sets(group_by: &GroupByExpr) -> bool {
+    let GroupByExpr::Expressions(keys, _) = group_by else { return false };
+    keys.iter().any(|key| matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_)))
 }
 
 /// Gives the casts of some values names of their own.
@@ -48,6 +55,37 @@ fn each_expression(select: &mut Select, visit: &mut impl FnMut(&mut Expr)) {
     outside_subqueries(&mut select.projection, visit);
     outside_subqueries(&mut select.group_by, visit);
     outside_subqueries(&mut select.having, visit);
+}
+
+/// Marks what the recursive terms of WITH RECURSIVE compute: the engine casts it to the types of the first terms, and such a
+/// cast is not to be taken for one that is written there. A NULL in a first term is a text.
+pub(super) fn mark_recursive_terms(with: &mut With) {
+    for table in &mut with.cte_tables {
+        let SetExpr::SetOperation { op: SetOperator::Union, left, right, .. } = table.query.body.as_mut() else {
+            continue;
+        };
+        for expr in computed(left).filter(|expr| matches!(expr, Expr::Value(value) if value.value == Value::Null)) {
+            *expr = null("text");
+        }
+        for expr in computed(right) {
+            let written = std::mem::replace(expr, string(""));
+            *expr = call(Ident::new(TOLD_APART), vec![written, string("written")]);
+        }
+    }
+}
+
+/// What a SELECT shows besides columns.
+fn computed(query: &mut SetExpr) -> impl Iterator<Item = &mut Expr> {
+    let items = match query {
+        SetExpr::Select(select) => select.projection.as_mut_slice(),
+        _ => &mut [],
+    };
+    items.iter_mut().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) => {
+            (!matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))).then_some(expr)
+        }
+        _ => None,
+    })
 }
 
 fn name(expr: &mut Expr, repeated: &HashSet<String>) {

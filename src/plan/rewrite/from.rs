@@ -190,11 +190,11 @@ pub(super) fn narrow_series(factor: &mut ast::TableFactor) {
     *factor = derived(select_from(vec![SelectItem::UnnamedExpr(value)], factor.clone()), shown);
 }
 
-fn named(name: &str) -> ast::TableAlias {
+pub(super) fn named(name: &str) -> ast::TableAlias {
     ast::TableAlias { explicit: false, name: Ident::new(name), columns: vec![], at: None }
 }
 
-fn derived(rows: ast::SetExpr, alias: ast::TableAlias) -> ast::TableFactor {
+pub(super) fn derived(rows: ast::SetExpr, alias: ast::TableAlias) -> ast::TableFactor {
     let subquery = Box::new(plain_query(rows));
     ast::TableFactor::Derived { lateral: false, subquery, alias: Some(alias), sample: None }
 }

@@ -15,6 +15,7 @@ mod session;
 mod sets;
 mod spelling;
 mod syntax;
+mod values;
 mod wildcard;
 
 use std::ops::ControlFlow;
@@ -27,13 +28,12 @@ use sqlparser::ast::{
 pub(super) use self::output::{column_name, numbered, visible_name};
 pub(super) use self::sets::{composite, returns_set};
 pub(super) use self::syntax::{arguments, call, cast};
-use self::syntax::{inside, select_of, string};
+use self::syntax::{inside, string};
 pub(super) use self::wildcard::called;
 use self::wildcard::{Sight, With};
 use super::Scope;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
-use crate::pg::function::is_implicit;
 use crate::pg::{ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
 use crate::types::{PgType, from_sql};
 
@@ -196,7 +196,10 @@ fn integer_literal(expr: &Expr) -> Option<PgType> {
 impl VisitorMut for Rewriter<'_> {
     type Break = ();
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(with) = query.with.as_mut().filter(|with| with.recursive) {
+            casts::mark_recursive_terms(with);
+        }
         self.depth -= 1;
         self.with = self.around.pop().unwrap_or_default();
         ControlFlow::Continue(())
@@ -204,8 +207,11 @@ impl VisitorMut for Rewriter<'_> {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         self.depth += 1;
-        values_alike(&mut query.body);
-        values_of_columns(&mut query.body);
+        if let Err(error) = values::alike(&mut query.body) {
+            self.error = Some(error);
+            return ControlFlow::Break(());
+        }
+        values::as_union(&mut query.body);
         let known = query.with.as_ref().map(|with| wildcard::of_with(self.sight(), with));
         for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             let columns = known.as_ref().and_then(|known| known.get(&wildcard::ident(&table.alias.name)).cloned());
@@ -220,6 +226,7 @@ impl VisitorMut for Rewriter<'_> {
         }
         if let ast::SetExpr::Select(select) = query.body.as_mut() {
             if let Some(order_by) = &mut query.order_by {
+                output::hide_from_order(select, order_by);
                 casts::tell_apart_in_order(order_by, &casts::repeated(select));
             }
             grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
@@ -464,66 +471,6 @@ fn output_arguments(function: &mut ast::Function) {
     }
 }
 
-/// Literals of a VALUES list have the type that the other values of their column say, and what says another type is cast to
-/// the one that holds all: the engine looks at values one by one.
-fn values_alike(body: &mut ast::SetExpr) {
-    let ast::SetExpr::Values(values) = body else { return };
-    let width = values.rows.first().map_or(0, |row| row.content.len());
-    for index in 0..width {
-        let column = || values.rows.iter().filter_map(|row| row.content.get(index));
-        let said: Vec<PgType> = column().filter_map(said_type).collect();
-        let is_wider = |pg: &PgType, common: &PgType| is_implicit(common, pg) && !is_implicit(pg, common);
-        let wider = |common: PgType, pg: &PgType| if is_wider(pg, &common) { pg.clone() } else { common };
-        let Some(first) = said.first() else { continue };
-        let common = said.iter().fold(first.clone(), wider);
-        let is_number =
-            |value: &Expr| matches!(value, Expr::Value(literal) if matches!(literal.value, Value::Number(..)));
-        let is_null = |value: &Expr| matches!(value, Expr::Value(literal) if literal.value == Value::Null);
-        // The engine knows how to bring numbers together.
-        let is_numeric = |pg: &PgType| matches!(pg, PgType::Numeric(_));
-        let is_alike = said.iter().all(|pg| *pg == common || is_numeric(pg) && is_numeric(&common));
-        if column().all(|value| is_number(value) || is_null(value))
-            || is_alike && column().all(|value| said_type(value).is_some() && !is_number(value))
-        {
-            continue;
-        }
-        let target = if is_alike { common } else { common.without_modifier() };
-        let becomes = |pg: &PgType| is_implicit(pg, &target) || pg.without_modifier() == target.without_modifier();
-        for value in values.rows.iter_mut().filter_map(|row| row.content.get_mut(index)) {
-            let wanted = match said_type(value) {
-                Some(said) => becomes(&said) && (said != target || is_number(value)),
-                None => is_untyped(value, &target) && !(is_numeric(&target) && is_null(value)),
-            };
-            if wanted {
-                *value = cast(std::mem::replace(value, string("")), &target.typname());
-            }
-        }
-    }
-}
-
-/// Whether a value is a literal that takes its type from what it stands beside. A modifier is not one for all.
-fn is_untyped(value: &Expr, beside: &PgType) -> bool {
-    let Expr::Value(literal) = value else { return false };
-    let is_plain = *beside == beside.without_modifier() && !matches!(beside, PgType::Char(_));
-    matches!(literal.value, Value::Null | Value::SingleQuotedString(_)) && is_plain
-}
-
-/// The type that a cast or a literal says.
-fn said_type(value: &Expr) -> Option<PgType> {
-    match value {
-        Expr::Cast { data_type, .. } => from_sql(data_type).ok(),
-        Expr::TypedString(typed) => from_sql(&typed.data_type).ok(),
-        Expr::Value(literal) => match &literal.value {
-            Value::Number(digits, _) if digits.parse::<i32>().is_ok() => Some(PgType::Int4),
-            Value::Number(digits, _) if digits.parse::<i64>().is_ok() => Some(PgType::Int8),
-            Value::Number(..) => Some(PgType::Numeric(None)),
-            Value::Boolean(_) => Some(PgType::Bool),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
 /// The index of `$n`, from 0.
 pub(super) fn placeholder(expr: &Expr) -> Option<usize> {
     match expr {
@@ -603,31 +550,6 @@ fn is_independent(syntax: &impl ast::Visit) -> bool {
         _ => ControlFlow::Continue(()),
     })
     .is_continue()
-}
-
-/// VALUES with columns of other relations in them: the engine takes constants only, and types each row by itself.
-fn values_of_columns(body: &mut ast::SetExpr) {
-    let ast::SetExpr::Values(values) = body else { return };
-    if is_independent(values) {
-        return;
-    }
-    let row = |row: ast::Parens<Vec<Expr>>| {
-        let named = row.content.into_iter().enumerate().map(|(index, expr)| {
-            let alias = Ident::new(format!("column{}", index + 1));
-            SelectItem::ExprWithAlias { expr, alias }
-        });
-        select_of(named.collect())
-    };
-    let union = |left: ast::SetExpr, right: ast::SetExpr| ast::SetExpr::SetOperation {
-        op: ast::SetOperator::Union,
-        set_quantifier: ast::SetQuantifier::All,
-        left: Box::new(left),
-        right: Box::new(right),
-    };
-    let rows = std::mem::take(&mut values.rows);
-    if let Some(all) = rows.into_iter().map(row).reduce(union) {
-        *body = all;
-    }
 }
 
 /// `t.*` of a table that FROM names with its schema: the engine knows it by its whole name.

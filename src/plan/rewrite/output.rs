@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{self, Expr, Ident, ObjectNamePart, SelectItem};
+use sqlparser::ast::{self, Distinct, Expr, Ident, ObjectNamePart, OrderBy, OrderByKind, Select, SelectItem};
 use sqlparser::tokenizer::Span;
 
 use super::function_name;
 use super::session::is_session_word;
 use super::sets::returns_set;
-use super::syntax::inside;
+use super::syntax::{inside, outside_subqueries};
 use crate::name::fold;
 use crate::types::from_sql;
 
@@ -68,12 +68,57 @@ pub(super) fn name_columns(items: &mut [SelectItem], may_repeat: impl Fn(&str) -
                 }
             }
             SelectItem::ExprWithAlias { alias, .. } => {
-                let name = if alias.quote_style.is_some() { alias.value.clone() } else { fold(&alias.value) };
-                *alias = unique(name, false);
+                *alias = unique(folded(alias), false);
             }
             SelectItem::ExprWithAliases { .. } | SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {}
         }
     }
+}
+
+/// Lets expressions in ORDER BY find the columns of FROM: PostgreSQL looks for an output column only where ORDER BY or
+/// DISTINCT ON has its bare name, the engine everywhere.
+pub(super) fn hide_from_order(select: &mut Select, order_by: &mut OrderBy) {
+    let OrderByKind::Expressions(keys) = &mut order_by.kind else { return };
+    let mut mentioned: HashSet<String> = HashSet::new();
+    for key in keys.iter_mut().filter(|key| bare_name(&key.expr).is_none()) {
+        outside_subqueries(&mut key.expr, &mut |expr| mentioned.extend(bare_name(expr)));
+    }
+    for item in &mut select.projection {
+        let (expr, name) = match item {
+            SelectItem::UnnamedExpr(expr) => (&*expr, column_name(expr)),
+            SelectItem::ExprWithAlias { expr, alias } => (&*expr, folded(alias)),
+            _ => continue,
+        };
+        let is_that_column = match inside(expr) {
+            Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|column| folded(column) == name),
+            other => bare_name(other).is_some_and(|column| column == name),
+        };
+        if is_that_column || !mentioned.contains(&name) {
+            continue;
+        }
+        let hidden = Ident::with_quote('"', numbered(&name, 1));
+        let on = match &mut select.distinct {
+            Some(Distinct::On(on)) => on.as_mut_slice(),
+            _ => &mut [],
+        };
+        for key in keys.iter_mut().map(|key| &mut key.expr).chain(on) {
+            if bare_name(key).is_some_and(|key| key == name) {
+                *key = Expr::Identifier(hidden.clone());
+            }
+        }
+        *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: hidden };
+    }
+}
+
+fn bare_name(expr: &Expr) -> Option<String> {
+    match inside(expr) {
+        Expr::Identifier(name) => Some(folded(name)),
+        _ => None,
+    }
+}
+
+fn folded(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
 }
 
 /// PostgreSQL's `FigureColname`.
@@ -82,17 +127,16 @@ pub(in crate::plan) fn column_name(expr: &Expr) -> String {
 }
 
 fn figure(expr: &Expr) -> Option<String> {
-    let ident = |ident: &Ident| if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) };
     Some(match expr {
-        Expr::Identifier(name) => ident(name),
-        Expr::CompoundIdentifier(parts) => ident(parts.last()?),
+        Expr::Identifier(name) => folded(name),
+        Expr::CompoundIdentifier(parts) => folded(parts.last()?),
         Expr::Function(function) => match function.name.0.last()? {
-            ObjectNamePart::Identifier(name) => ident(name),
+            ObjectNamePart::Identifier(name) => folded(name),
             ObjectNamePart::Function(_) => return None,
         },
         Expr::CompoundFieldAccess { root, access_chain } => {
             let name = access_chain.iter().rev().find_map(|access| match access {
-                ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(ident(name)),
+                ast::AccessExpr::Dot(Expr::Identifier(name)) => Some(folded(name)),
                 _ => None,
             });
             return name.or_else(|| figure(root));
@@ -120,7 +164,7 @@ fn figure(expr: &Expr) -> Option<String> {
         Expr::Subquery(query) => match query.body.as_ref() {
             ast::SetExpr::Select(select) => match select.projection.first()? {
                 SelectItem::UnnamedExpr(expr) => return figure(expr),
-                SelectItem::ExprWithAlias { alias, .. } => ident(alias),
+                SelectItem::ExprWithAlias { alias, .. } => folded(alias),
                 _ => return None,
             },
             _ => return None,

@@ -29,6 +29,13 @@ pub(in crate::plan) struct Common {
     scale: Option<i8>,
 }
 
+impl Common {
+    /// Exactly a type.
+    pub(super) fn exactly(pg: PgType) -> Self {
+        Self { pg, scale: None }
+    }
+}
+
 /// Brings expressions to their common type, which is `None` if none of them has one of its own. `42804`, `42846`.
 pub(in crate::plan) fn alike(
     scope: &Scope,
@@ -96,7 +103,7 @@ fn of_decimals(pg: PgType, known: &[(PgType, FieldRef)]) -> Common {
     let is_alike =
         known.windows(2).all(|pair| matches!(pair, [(a, x), (b, y)] if a == b && x.data_type() == y.data_type()));
     if is_alike || !matches!(pg, PgType::Numeric(_)) {
-        return Common { pg, scale: None };
+        return Common::exactly(pg);
     }
     let scales = known.iter().map(|(_, field)| match field.data_type() {
         DataType::Decimal128(_, scale) => Some(*scale),
@@ -104,7 +111,7 @@ fn of_decimals(pg: PgType, known: &[(PgType, FieldRef)]) -> Common {
         _ => None,
     });
     let Some(scale) = scales.collect::<Option<Vec<i8>>>().and_then(|scales| scales.into_iter().max()) else {
-        return Common { pg, scale: None };
+        return Common::exactly(pg);
     };
     let shortest = known.iter().any(|(pg, _)| *pg == PgType::Numeric(None));
     let pg = if shortest { PgType::Numeric(None) } else { PgType::Numeric(Some((NUMERIC_PRECISION_MAX, scale))) };

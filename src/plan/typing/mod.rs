@@ -8,16 +8,14 @@ mod cast;
 mod common;
 mod results;
 mod suggest;
+mod walk;
 
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
-use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::expr::{Between, Exists, InList, InSubquery, SetComparison, WindowFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::{merge_schema, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
 use self::alike::{any_of, binary, case, is_constant, unified};
@@ -29,54 +27,20 @@ pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering}
 use self::cast::{output_text, type_of};
 pub(super) use self::common::{Place, alike};
 pub(super) use self::results::is_values_list;
-use self::results::{remember_results, unite, values_list};
 pub(super) use self::suggest::suggest;
-use super::decorrelate::barrier;
+use self::walk::Walk;
 use crate::pg::{OUTPUT_TEXT, TOLD_APART, TYPE_OF, Unified, is_unbound};
-use crate::plan::records::nulls_apart;
 use crate::plan::{Scope, arrays, domain, records};
 use crate::types::{PgType, arrow_type, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
 pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
-    // The columns of a recursive query keep the engine's types: its work table has been given them already.
-    let recursive = contains_recursion(&plan)?;
-    plan.transform_up_with_subqueries(|node| {
-        // A limit is counted in the engine's own integers.
-        if matches!(node, LogicalPlan::Limit(_)) {
-            return Ok(Transformed::no(node));
-        }
-        let mut schema = merge_schema(&node.inputs());
-        if let LogicalPlan::TableScan(scan) = &node {
-            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
-        }
-        let names = NamePreserver::new(&node);
-        let values = matches!(node, LogicalPlan::Values(_));
-        let keys = null_safe_keys(&node);
-        let mapped = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            let rewritten = expr.transform_up(|expr| rule(scope, expr, &schema, !recursive))?;
-            Ok(if values { rewritten } else { rewritten.update_data(|expr| name.restore(expr)) })
-        })?;
-        let mapped = if keys == NullSafe::Compared { mapped.map_data(compare_null_safely)? } else { mapped };
-        if keys == NullSafe::Joined {
-            // Or a later equality would become a key of the same, null-safe join.
-            return mapped.map_data(barrier);
-        }
-        mapped.map_data(|node| match node {
-            // Its schema is not recomputed: it is built anew, with a common type for each column.
-            LogicalPlan::Values(values) => values_list(scope, values.values),
-            LogicalPlan::Union(union) => unite(scope, union),
-            LogicalPlan::Sort(sort) => Ok(LogicalPlan::Sort(nulls_apart(sort)?)),
-            other => other.recompute_schema().and_then(remember_results).and_then(arrays::unnested),
-        })
-    })
-    .map(|transformed| transformed.data)
+    Walk::new(scope).plan(plan)
 }
 
 /// Applies the rules to one expression over a schema.
 pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    expr.transform_up(|expr| rule(scope, expr, schema, true))
+    expr.transform_up(|expr| rule(scope, expr, schema))
 }
 
 /// The same for one that may have subqueries: they are plans of their own.
@@ -99,65 +63,9 @@ pub(super) fn expression_with_subqueries(scope: &Scope, expr: Expr, schema: &DFS
     expression(scope, inner.data, schema).map(|transformed| transformed.data)
 }
 
-fn contains_recursion(plan: &LogicalPlan) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        found |= matches!(node, LogicalPlan::RecursiveQuery(_));
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
-}
-
-/// What becomes of IS NOT DISTINCT FROM between columns in a node.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NullSafe {
-    None,
-    /// A join by nothing else.
-    Joined,
-    /// A condition beside others: the engine would take all of them for null-safe.
-    Compared,
-}
-
-fn null_safe_keys(node: &LogicalPlan) -> NullSafe {
-    let condition = match node {
-        LogicalPlan::Filter(filter) => Some(&filter.predicate),
-        LogicalPlan::Join(join) => join.filter.as_ref(),
-        _ => None,
-    };
-    let is_null_safe = |expr: &Expr| {
-        matches!(expr, Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right })
-            if !left.column_refs().is_empty() && !right.column_refs().is_empty())
-    };
-    let conjuncts = condition.map(split_conjunction).unwrap_or_default();
-    if !conjuncts.iter().any(|expr| expr.exists(|expr| Ok(is_null_safe(expr))).unwrap_or(true)) {
-        NullSafe::None
-    } else if matches!(node, LogicalPlan::Join(join) if join.on.is_empty())
-        && conjuncts.iter().all(|expr| is_null_safe(expr))
-    {
-        NullSafe::Joined
-    } else {
-        NullSafe::Compared
-    }
-}
-
-/// IS NOT DISTINCT FROM between columns in a form that is no key of a join.
-fn compare_null_safely(node: LogicalPlan) -> Result<LogicalPlan> {
-    let compared = node.map_expressions(|expr| {
-        expr.transform_up(|expr| match expr {
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::IsNotDistinctFrom, right }) => {
-                let (null, equal) = ((*left).clone().is_null().and((*right).clone().is_null()), (*left).eq(*right));
-                Ok(Transformed::yes(coalesce(vec![equal, null])))
-            }
-            other => Ok(Transformed::no(other)),
-        })
-    });
-    compared.map(|transformed| transformed.data)
-}
-
-/// `narrow`: whether an integer literal takes the smallest type that holds it.
-fn rule(scope: &Scope, expr: Expr, schema: &DFSchema, narrow: bool) -> Result<Transformed<Expr>> {
+fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(match expr {
-        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) if narrow => match i32::try_from(value) {
+        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
             Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), metadata)),
             Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
         },

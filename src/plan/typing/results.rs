@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::Field;
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, Union};
 
 use super::cast::known_as;
 use super::common::{Common, Place, alike, brought_to, common, is_open};
 use super::pg_type;
+use crate::error::{Plain, SqlError, SqlState};
 use crate::plan::{Scope, arrays};
-use crate::types::{PgType, of_field};
+use crate::types::{NUMERIC_PRECISION_MAX, PgType, field, of_field};
 
 /// UNION: all rows are of one type in each column. `42804`, `42846`.
 pub(super) fn unite(scope: &Scope, union: Union) -> Result<LogicalPlan> {
@@ -43,6 +44,62 @@ fn with_columns_as(scope: &Scope, input: Arc<LogicalPlan>, commons: &[Option<Com
         return Ok(input);
     }
     Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, input)?)))
+}
+
+/// The rows of a recursive query's step with the types that its rows had before. `42804`.
+pub(super) fn as_before(scope: &Scope, name: &str, before: &LogicalPlan, step: LogicalPlan) -> Result<LogicalPlan> {
+    let mut commons = Vec::new();
+    for (column, own) in before.schema().fields().iter().enumerate() {
+        let next = step.schema().fields().get(column).filter(|_| selected_literal(&step, column).is_none());
+        let pg = of_field(own);
+        let both = std::iter::once(own).chain(next).cloned();
+        if let Some(common) = common(Place("UNION", "UNION"), both)?.filter(|common| common.pg != pg) {
+            let number = column + 1;
+            let overall = if is_numeric(&common.pg) { PgType::Numeric(None) } else { common.pg };
+            let message = format!(
+                "recursive query \"{name}\" column {number} has type {pg} in non-recursive term but type {overall} overall"
+            );
+            let refusal = Plain::new(SqlState::DATATYPE_MISMATCH, message)
+                .hint("Cast the output of the non-recursive term to the correct type.");
+            return Err(SqlError::from(refusal).into());
+        }
+        commons.push(Some(Common::exactly(pg)));
+    }
+    let step = Arc::unwrap_or_clone(with_columns_as(scope, Arc::new(step), &commons)?);
+    // A literal of no type is one of the engine's texts, of which there are several.
+    let columns = before.schema().fields().iter().zip(step.schema().columns()).map(|(own, column)| {
+        let name = column.name.clone();
+        Ok(Expr::Column(column).cast_to(own.data_type(), step.schema())?.alias(name))
+    });
+    let columns: Vec<Expr> = columns.collect::<Result<_>>()?;
+    LogicalPlanBuilder::from(step).project(columns)?.build()
+}
+
+fn is_numeric(pg: &PgType) -> bool {
+    matches!(pg, PgType::Numeric(_))
+}
+
+/// The first rows of a recursive query with decimals that have room for those of a step, where these are others: of any
+/// number of digits, if a step gives more of them.
+pub(super) fn with_room_for(step: &LogicalPlan, before: &LogicalPlan) -> Result<Option<LogicalPlan>> {
+    let mut widened = false;
+    let columns = before.schema().iter().zip(step.schema().fields()).map(|((qualifier, own), next)| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), own.name()));
+        let target = match (of_field(own), of_field(next)) {
+            (own, next) if own == next => return column,
+            (PgType::Numeric(Some((_, scale))), PgType::Numeric(Some((_, more)))) if more <= scale => {
+                PgType::Numeric(Some((NUMERIC_PRECISION_MAX, scale)))
+            }
+            (PgType::Numeric(_), PgType::Numeric(_)) => PgType::Numeric(None),
+            _ => return column,
+        };
+        widened = true;
+        let target = Arc::new(field(own.name(), &target, true));
+        Expr::Cast(Cast::new_from_field(Box::new(column), target)).alias_qualified(qualifier.cloned(), own.name())
+    });
+    let columns = columns.collect::<Vec<_>>();
+    let plan = LogicalPlanBuilder::from(before.clone()).project(columns)?.build()?;
+    Ok(widened.then_some(plan))
 }
 
 /// The literal of no type that a query selects in the place of a column.
@@ -82,7 +139,7 @@ pub(super) fn values_list(scope: &Scope, rows: Vec<Vec<Expr>>) -> Result<Logical
         return Ok(list);
     }
     let columns = list.schema().iter().zip(known).map(|((qualifier, shown), pg)| {
-        let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
+        let column = Expr::Column(Column::new(qualifier.cloned(), shown.name()));
         match pg.filter(|pg| *pg != of_field(shown)) {
             Some(pg) => known_as(column, pg).alias(shown.name()),
             None => column,
@@ -133,7 +190,7 @@ pub(super) fn remember_results(node: LogicalPlan) -> Result<LogicalPlan> {
         .schema()
         .iter()
         .map(|(qualifier, shown)| {
-            let column = Expr::Column(datafusion::common::Column::new(qualifier.cloned(), shown.name()));
+            let column = Expr::Column(Column::new(qualifier.cloned(), shown.name()));
             let pg = results.get(shown.name()).filter(|_| qualifier.is_none());
             let pg = pg.filter(|pg| **pg != of_field(shown) || pg.dimensions() > 1);
             match pg {
