@@ -204,6 +204,5 @@ async fn subqueries_have_the_rows_of_postgresql() {
             Err(error) => panic!("{sql}: {error}"),
         }
     }
-    println!("{answered} answered, {refused} refused");
     assert!(answered > cases * 4 / 5, "{answered} of {cases} answered, {refused} refused");
 }
