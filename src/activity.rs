@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::name::ObjectId;
+use crate::notification::{Mailbox, Notification};
 
 /// A statement's text, as others may see it.
 pub trait Shown: fmt::Debug + Send + Sync {
@@ -74,6 +75,7 @@ pub struct Backend {
     now: Arc<Mutex<Now>>,
     cancels: watch::Sender<u64>,
     ended: CancellationToken,
+    mailbox: Arc<Mailbox>,
 }
 
 impl fmt::Debug for Backend {
@@ -94,6 +96,7 @@ impl Backend {
             now: Arc::new(Mutex::new(Now { changed_us: started_us, ..Now::default() })),
             cancels: watch::channel(0).0,
             ended: CancellationToken::new(),
+            mailbox: Arc::default(),
         }
     }
 
@@ -117,6 +120,11 @@ impl Backend {
         &self.ended
     }
 
+    /// What others tell it.
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
     /// Cancels the statement that it runs.
     pub fn cancel(&self) {
         self.cancels.send_modify(|count| *count += 1);
@@ -134,8 +142,16 @@ impl Backend {
 }
 
 /// All clients of this server.
-#[derive(Default)]
-pub struct Activity(Mutex<BTreeMap<i32, Backend>>);
+pub struct Activity {
+    id: u64,
+    backends: Mutex<BTreeMap<i32, Backend>>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        Self { id: rand::random(), backends: Mutex::default() }
+    }
+}
 
 impl fmt::Debug for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,6 +169,21 @@ impl Activity {
             all.insert(backend.pid, backend.clone());
         }
         has_room
+    }
+
+    /// Tells this server apart from others.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Tells the clients of this server what one said on channels that they listen to.
+    pub fn tell(&self, notifications: &[Arc<Notification>]) {
+        self.lock().values().for_each(|backend| backend.mailbox.put(notifications));
+    }
+
+    /// Whether someone listens to a channel who has not read what he was told, so that there is no room for more.
+    pub fn is_deaf(&self, channel: &str) -> bool {
+        self.lock().values().any(|backend| backend.mailbox.is_full(channel))
     }
 
     /// A client went.
@@ -180,6 +211,6 @@ impl Activity {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<i32, Backend>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.backends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

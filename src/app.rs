@@ -15,6 +15,7 @@ use crate::config::{Config, StoreCredential, Wire};
 use crate::govern::PasswordVerifier;
 use crate::lake::{Lake, Location, bucket};
 use crate::metastore::{MetadataDatabase, Metastore};
+use crate::notification;
 use crate::plan::Engine;
 use crate::secret::MasterKeys;
 use crate::session::Shared;
@@ -94,7 +95,9 @@ impl App {
     /// Serves until shutdown, then lets connections finish what they are doing.
     pub async fn run(self) {
         let upkeep = tokio::spawn(upkeep::run(Arc::clone(&self.shared), self.shutdown.clone()));
+        let hears = tokio::spawn(notification::hear(Arc::clone(&self.shared), self.shutdown.clone()));
         self.listener.run(DRAIN).await;
+        hears.abort();
         if let Err(error) = upkeep.await {
             tracing::error!(%error, "upkeep ended badly");
         }

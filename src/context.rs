@@ -12,15 +12,25 @@ use crate::govern::{Acl, Privilege, PrivilegeSet};
 use crate::login::LoginFiles;
 use crate::metastore::{Metastore, Sequences};
 use crate::name::{ObjectId, QualifiedName};
+use crate::notification::Notification;
 use crate::setting::Settings;
 use crate::types::{PgType, type_of_oid};
 use crate::warehouse::{Staged, UpkeepLog};
 
-/// Settings on their way from a running statement to its session.
+/// What a running statement leaves to its session.
 #[derive(Debug, Default)]
-pub struct Assigned(Mutex<Vec<Assignment>>);
+pub struct Effects(Mutex<Vec<Effect>>);
 
-/// `set_config(name, value, local)`.
+/// One thing of it.
+#[derive(Debug)]
+pub enum Effect {
+    /// `set_config(name, value, local)`.
+    Assigned(Assignment),
+    /// `pg_notify(channel, payload)`.
+    Notified(Notification),
+}
+
+/// A new value of a setting.
 #[derive(Debug)]
 pub struct Assignment {
     /// The setting, spelled as the caller spelled it.
@@ -31,25 +41,38 @@ pub struct Assignment {
     pub local: bool,
 }
 
-/// Different settings that one statement may assign.
-const ASSIGNED_MAX: usize = 1_000;
+/// Different settings that one statement may assign, and notifications that it may send.
+const EFFECTS_MAX: usize = 100_000;
 
-impl Assigned {
-    /// Takes the place of an earlier assignment to the same setting. `54000` for too many settings.
-    pub fn add(&self, assignment: Assignment) -> Result<(), Plain> {
-        let mut assigned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        assigned.retain(|earlier| earlier.name != assignment.name || earlier.local != assignment.local);
-        if assigned.len() >= ASSIGNED_MAX {
-            let message = format!("too many settings in one statement (at most {ASSIGNED_MAX})");
+impl Effects {
+    /// Takes the place of an earlier assignment to the same setting, or of the same notification. `54000` for too many.
+    pub fn add(&self, effect: Effect) -> Result<(), Plain> {
+        let mut effects = self.lock();
+        match &effect {
+            Effect::Assigned(new) => effects.retain(
+                |earlier| !matches!(earlier, Effect::Assigned(old) if old.name == new.name && old.local == new.local),
+            ),
+            // The last one is looked at alone: all others, when the statement has ended.
+            Effect::Notified(new) if matches!(effects.last(), Some(Effect::Notified(last)) if last == new) => {
+                return Ok(());
+            }
+            Effect::Notified(_) => {}
+        }
+        if effects.len() >= EFFECTS_MAX {
+            let message = format!("too many settings or notifications in one statement (at most {EFFECTS_MAX})");
             return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
         }
-        assigned.push(assignment);
+        effects.push(effect);
         Ok(())
     }
 
-    /// What was assigned since the last call, in order; leaves nothing behind.
-    pub fn take(&self) -> Vec<Assignment> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// What there was since the last call, in order; leaves nothing behind.
+    pub fn take(&self) -> Vec<Effect> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Effect>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,8 +143,8 @@ pub struct Context {
     pub restarted: Arc<BTreeSet<ObjectId>>,
     /// The session's, as they were when the statement began.
     pub settings: Arc<Settings>,
-    /// Settings that the statement assigns while it runs (`set_config`); the session takes them over when it is done.
-    pub assigned: Arc<Assigned>,
+    /// What the statement leaves to its session, which takes it over when it is done.
+    pub effects: Arc<Effects>,
     /// What the session drew from sequences.
     pub drawn: Arc<Drawn>,
     /// Who logged in (or SET SESSION AUTHORIZATION).

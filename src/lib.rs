@@ -9,6 +9,7 @@ pub mod audit;
 pub mod encode;
 pub mod error;
 pub mod name;
+pub mod notification;
 pub mod secret;
 pub mod setting;
 pub mod tls;

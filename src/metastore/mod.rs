@@ -354,6 +354,16 @@ impl Metastore {
         self.store.db.is_shared()
     }
 
+    /// Tells the servers that share the database something.
+    pub async fn tell(&self, letters: Vec<String>) -> Result<(), MetastoreError> {
+        self.store.db.tell(letters).await
+    }
+
+    /// Hears what servers that share the database tell, its own words too. Ends when the connection does.
+    pub async fn hear(&self, heard: impl Fn(&str) + Send) -> Result<(), MetastoreError> {
+        self.store.db.hear(heard).await
+    }
+
     /// Tells of each new head.
     pub fn heads(&self) -> watch::Receiver<Arc<CatalogState>> {
         self.store.head.subscribe()

@@ -7,12 +7,14 @@ use arrow::datatypes::{FieldRef, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
+use super::state::open_transaction;
 use super::{Description, Session};
-use crate::context::Assignment;
+use crate::context::{Assignment, Effect};
 use crate::error::{Notice, Plain, SqlError, SqlState, unsupported};
 use crate::execute::Outcome;
 use crate::govern::can_set;
 use crate::name::ObjectId;
+use crate::notification::{Listening, Notification, letter};
 use crate::setting::{SETTINGS, find};
 use crate::statement::{Command, SetStatement, SetValue, Shown, Statement};
 use crate::types::{PgType, field};
@@ -73,6 +75,9 @@ impl Session {
                 self.prepared.clear();
                 self.portals.clear();
                 self.cursors.clear();
+                if let Some(backend) = self.shared.activity.backend(self.pid) {
+                    backend.mailbox().listen(Listening::ToNone);
+                }
                 self.drop_temporary().await;
                 self.drawn = Arc::default();
                 self.session_role = self.login_role;
@@ -80,6 +85,16 @@ impl Session {
                 self.roles_set(false);
                 self.reset(None)?;
                 "DISCARD ALL"
+            }
+            Command::Listen(listening) => {
+                self.begin_implicit();
+                open_transaction(&mut self.open)?.pending.listen(listening.clone());
+                command.tag()
+            }
+            Command::Notify(channel, payload) => {
+                self.begin_implicit();
+                self.notify_others(Notification::new(self.pid, channel, payload)?)?;
+                command.tag()
             }
             Command::Prepare(prepare) => {
                 self.prepare_by_name(prepare).await?;
@@ -126,18 +141,37 @@ impl Session {
             | Command::Reset(_)
             | Command::DiscardAll
             | Command::DiscardTemporary
-            | Command::Deallocate(_) => None,
+            | Command::Deallocate(_)
+            | Command::Listen(_)
+            | Command::Notify(..) => None,
             _ => return Ok(None),
         };
         Ok(Some(Description { parameters: vec![PgType::Text; statement.parameters], fields }))
     }
 
-    /// Takes over what the last statement assigned with `set_config`.
-    pub(super) fn take_assigned(&mut self) -> Result<(), SqlError> {
-        for Assignment { name, value, local } in self.assigned.take() {
-            self.set(&SetStatement { local, value: SetValue::Setting { name, value } })?;
+    /// Takes over what the last statement left: settings and notifications.
+    pub(super) fn take_effects(&mut self) -> Result<(), SqlError> {
+        for effect in self.effects.take() {
+            match effect {
+                Effect::Assigned(Assignment { name, value, local }) => {
+                    self.set(&SetStatement { local, value: SetValue::Setting { name, value } })?;
+                }
+                Effect::Notified(told) => self.notify_others(told)?,
+            }
         }
         Ok(())
+    }
+
+    /// NOTIFY, once the transaction commits. `54000` if someone does not listen any more, `22023`.
+    fn notify_others(&mut self, told: Notification) -> Result<(), SqlError> {
+        if self.shared.activity.is_deaf(&told.channel) {
+            let message = "too many notifications in the NOTIFY queue";
+            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
+        }
+        if self.shared.metastore.is_shared() {
+            letter(self.shared.activity.id(), &told)?;
+        }
+        open_transaction(&mut self.open)?.pending.tell(told)
     }
 
     fn set(&mut self, set: &SetStatement) -> Result<(), SqlError> {

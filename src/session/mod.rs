@@ -28,7 +28,7 @@ use state::{Open, lost_race, open_transaction};
 use crate::activity::Activity;
 use crate::audit::{Audit, Entry};
 use crate::catalog::CatalogState;
-use crate::context::{Assigned, Context, Drawn, resolve_search_path};
+use crate::context::{Context, Drawn, Effects, resolve_search_path};
 use crate::encode::{Style, parse_timestamp};
 use crate::error::{Notice, Plain, SqlError, SqlState};
 use crate::execute::{CopyIn, Outcome, Stores, execute};
@@ -103,7 +103,7 @@ pub struct Session {
     initial: Settings,
     open: Option<Open>,
     temporary: Arc<Temporary>,
-    assigned: Arc<Assigned>,
+    effects: Arc<Effects>,
     drawn: Arc<Drawn>,
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
@@ -183,7 +183,7 @@ impl Session {
             settings,
             open: None,
             temporary: Arc::default(),
-            assigned: Arc::default(),
+            effects: Arc::default(),
             drawn: Arc::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
@@ -258,7 +258,7 @@ impl Session {
 
     async fn perform(&mut self, run: &Run<'_>) -> Result<Outcome, SqlError> {
         let statement = run.statement;
-        self.take_assigned()?;
+        self.take_effects()?;
         self.admit(statement)?;
         if let (1.., None) = (statement.parameters, &run.parameters.values) {
             return Err(no_parameter(statement).into());
@@ -536,7 +536,7 @@ impl Session {
             own_sequences,
             restarted,
             settings,
-            assigned: Arc::clone(&self.assigned),
+            effects: Arc::clone(&self.effects),
             drawn: Arc::clone(&self.drawn),
             session_role: self.session_role,
             user: self.role,

@@ -1,11 +1,13 @@
 //! The transaction state machine: idle, in an implicit or explicit transaction, failed.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Session, in_failed_transaction};
+use super::{Session, Shared, in_failed_transaction};
 use crate::catalog::Namespace;
 use crate::error::{About, Notice, Plain, SqlError, SqlState, internal, unsupported};
 use crate::name::ObjectId;
+use crate::notification::{Listening, Notification, letter};
 use crate::setting::Settings;
 use crate::statement::{Class, Command, IsolationLevel, Statement, TransactionModes};
 use crate::transaction::{Held, Savepoint, Transaction};
@@ -38,6 +40,50 @@ pub(super) struct Open {
     roles_before: Roles,
     /// Points to go back to, the latest last.
     savepoints: Vec<Point>,
+    /// What is done once it commits.
+    pub(super) pending: Pending,
+}
+
+/// LISTEN, UNLISTEN and NOTIFY of a transaction, in order.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    listening: Vec<Listening>,
+    notifications: Vec<Arc<Notification>>,
+    /// Those that are there already.
+    known: HashSet<Arc<Notification>>,
+}
+
+impl Pending {
+    /// LISTEN or UNLISTEN.
+    pub(super) fn listen(&mut self, listening: Listening) {
+        self.listening.push(listening);
+    }
+
+    /// NOTIFY; the same again is told once. `54000` for too many.
+    pub(super) fn tell(&mut self, told: Notification) -> Result<(), SqlError> {
+        let told = Arc::new(told);
+        if self.known.contains(&told) {
+            return Ok(());
+        }
+        if self.notifications.len() >= NOTIFICATIONS_MAX {
+            let message = format!("too many notifications in one transaction (at most {NOTIFICATIONS_MAX})");
+            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
+        }
+        self.known.insert(Arc::clone(&told));
+        self.notifications.push(told);
+        Ok(())
+    }
+
+    fn len(&self) -> (usize, usize) {
+        (self.listening.len(), self.notifications.len())
+    }
+
+    fn truncate(&mut self, (listening, notifications): (usize, usize)) {
+        self.listening.truncate(listening);
+        for told in self.notifications.drain(notifications..) {
+            self.known.remove(&told);
+        }
+    }
 }
 
 impl Open {
@@ -57,12 +103,15 @@ struct Point {
     transaction: Savepoint,
     /// The place in the transaction's locks.
     locks: usize,
+    pending: (usize, usize),
     settings: (Settings, Settings),
     roles: (Roles, Roles),
 }
 
 /// Savepoints of one transaction.
 const SAVEPOINTS_MAX: usize = 10_000;
+/// Notifications of one transaction.
+const NOTIFICATIONS_MAX: usize = 100_000;
 
 /// The transaction of a statement that is running.
 pub(super) fn open_transaction(open: &mut Option<Open>) -> Result<&mut Open, SqlError> {
@@ -240,6 +289,7 @@ impl Session {
             before: self.lasting.clone(),
             roles_before: self.lasting_roles,
             savepoints: Vec::new(),
+            pending: Pending::default(),
         }
     }
 
@@ -313,6 +363,7 @@ impl Session {
         });
         let Some(open) = self.open.take() else { return Ok(()) };
         let author = open.transaction.catalog().role_name(self.role);
+        let pending = open.pending;
         let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
         match &done {
             Ok((resolved, temporary)) => {
@@ -327,6 +378,9 @@ impl Session {
             Err(_) => self.restore(open.before, open.roles_before),
         }
         self.show_roles();
+        if done.is_ok() {
+            tell(&self.shared, self.pid, pending).await;
+        }
         let done = done.map(|_resolved| ());
         self.audit_commit(done.as_ref().err().map(SqlError::sqlstate));
         done
@@ -355,6 +409,7 @@ impl Session {
     /// Undoes the transaction in progress, if there is one.
     pub async fn roll_back(&mut self) {
         self.portals.clear();
+        drop(self.effects.take());
         if let Some(open) = self.open.take() {
             // Held ones of earlier transactions stay.
             self.cursors.retain(|_, cursor| cursor.hold && cursor.committed);
@@ -382,7 +437,8 @@ impl Session {
             return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message).into());
         }
         let (transaction, locks) = (open.transaction.savepoint(), open.transaction.seal_locks());
-        open.savepoints.push(Point { name: name.to_owned(), transaction, locks, settings, roles });
+        let pending = open.pending.len();
+        open.savepoints.push(Point { name: name.to_owned(), transaction, locks, pending, settings, roles });
         Ok(())
     }
 
@@ -397,6 +453,7 @@ impl Session {
         let (settings, roles) = (point.settings.clone(), point.roles);
         open.transaction.roll_back_to(&point.transaction, &warehouse).await;
         open.transaction.release_locks(point.locks);
+        open.pending.truncate(point.pending);
         self.portals.clear();
         self.cursors.retain(|_, cursor| cursor.committed || cursor.savepoints <= index);
         (self.settings, self.lasting) = settings;
@@ -424,7 +481,7 @@ impl Session {
 
     /// A statement failed: so has its transaction.
     pub fn fail(&mut self) {
-        drop(self.assigned.take());
+        drop(self.effects.take());
         if let Some(open) = &mut self.open {
             open.failed = true;
             // What was done since the last savepoint can only be rolled back.
@@ -435,7 +492,7 @@ impl Session {
     /// Ends an implicit transaction, at the end of a message or at Sync: commits what succeeded, undoes what failed.
     pub async fn end_implicit(&mut self) -> Result<(), SqlError> {
         if !self.is_failed() {
-            self.take_assigned()?;
+            self.take_effects()?;
         }
         match &self.open {
             Some(open) if !open.explicit => {
@@ -447,6 +504,21 @@ impl Session {
                 }
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// What a transaction that has committed listens to and tells.
+async fn tell(shared: &Shared, pid: i32, pending: Pending) {
+    if let Some(backend) = shared.activity.backend(pid) {
+        pending.listening.into_iter().for_each(|listening| backend.mailbox().listen(listening));
+    }
+    shared.activity.tell(&pending.notifications);
+    if shared.metastore.is_shared() {
+        let own = shared.activity.id();
+        let letters = pending.notifications.iter().filter_map(|told| letter(own, told).ok());
+        if let Err(error) = shared.metastore.tell(letters.collect()).await {
+            tracing::warn!(cause = ?error, "other servers are not told of notifications");
         }
     }
 }

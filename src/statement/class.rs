@@ -5,6 +5,7 @@ use super::{
     AlterType, Command, DropKind, Explain, NewType, Owned, RlsChange, RowChange, SetStatement, SetTags, SetValue,
     TagMaskChange, TagsOf,
 };
+use crate::notification::Listening;
 
 /// What a command does, as far as a transaction's state decides by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +83,8 @@ impl Command {
             | Self::DiscardAll
             | Self::DiscardTemporary
             | Self::Deallocate(_)
+            | Self::Listen(_)
+            | Self::Notify(..)
             | Self::Prepare(_)
             | Self::Execute(_)
             | Self::Fetch(_)
@@ -161,6 +164,8 @@ impl Command {
             | Self::DiscardAll
             | Self::DiscardTemporary
             | Self::Deallocate(_)
+            | Self::Listen(_)
+            | Self::Notify(..)
             | Self::Prepare(_)
             | Self::Execute(_)
             | Self::Fetch(_)
@@ -280,6 +285,9 @@ impl Command {
             Self::Reset(_) => "RESET",
             Self::DiscardAll => "DISCARD ALL",
             Self::DiscardTemporary => "DISCARD TEMP",
+            Self::Listen(Listening::To(_)) => "LISTEN",
+            Self::Listen(_) => "UNLISTEN",
+            Self::Notify(..) => "NOTIFY",
             Self::Prepare(_) => "PREPARE",
             Self::Execute(_) => "EXECUTE",
             Self::Deallocate(Some(_)) => "DEALLOCATE",

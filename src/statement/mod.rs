@@ -66,6 +66,8 @@ pub use cursor::ALL_COLUMNS;
 pub use user_type::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
 pub use with::{Part, WithParts};
 
+use crate::notification::Listening;
+
 /// One statement of a message.
 #[derive(Clone, Debug)]
 pub struct Statement {
@@ -197,6 +199,10 @@ pub enum Command {
     DiscardAll,
     /// `DISCARD TEMP`: temporary tables and views are gone.
     DiscardTemporary,
+    /// `LISTEN` to a channel, or `UNLISTEN`.
+    Listen(Listening),
+    /// `NOTIFY` a channel, with what is said; perhaps nothing.
+    Notify(String, String),
     /// `PREPARE`.
     Prepare(Prepare),
     /// `EXECUTE`.
@@ -364,6 +370,9 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     }
     if c.words(&["discard"]) {
         return setting::discard(c);
+    }
+    if c.peek_any(&["listen", "unlisten", "notify"]) {
+        return setting::listen_or_notify(c);
     }
     if c.peek_any(&["prepare", "execute", "deallocate"]) {
         return prepare::parse(c);

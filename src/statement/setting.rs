@@ -1,8 +1,9 @@
-//! SET, SHOW, RESET, DISCARD.
+//! SET, SHOW, RESET, DISCARD, LISTEN, NOTIFY.
 
 use super::cursor::Cursor;
 use super::text::SyntaxError;
 use super::{Command, transaction};
+use crate::notification::Listening;
 
 /// `SET [SESSION | LOCAL] …`, but for SET TRANSACTION.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,4 +187,17 @@ pub(super) fn discard(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return Ok(Command::DiscardTemporary);
     }
     Err(c.unsupported_or_unexpected("DISCARD", &["plans", "sequences"]))
+}
+
+pub(super) fn listen_or_notify(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["listen"]) {
+        return Ok(Command::Listen(Listening::To(c.ident()?)));
+    }
+    if c.words(&["unlisten"]) {
+        return Ok(Command::Listen(if c.star() { Listening::ToNone } else { Listening::NoMoreTo(c.ident()?) }));
+    }
+    c.expect_words(&["notify"])?;
+    let channel = c.ident()?;
+    let payload = if c.comma() { c.string()? } else { String::new() };
+    Ok(Command::Notify(channel, payload))
 }

@@ -148,6 +148,18 @@ impl Connection {
     /// Waits for a message; ends the connection on shutdown, when the client's token has expired or when a transaction is idle for
     /// too long.
     async fn next_message(&mut self) -> Result<Result<Message, SqlError>, Fault> {
+        loop {
+            if let Some(message) = self.message_or_mail().await? {
+                return Ok(message);
+            }
+            self.notifications();
+            self.link.flush().await?;
+        }
+    }
+
+    /// `None`: others told something.
+    async fn message_or_mail(&mut self) -> Result<Option<Result<Message, SqlError>>, Fault> {
+        let listens = self.session.is_idle();
         let idle = self.session.settings().idle_in_transaction_timeout();
         let idle = idle.filter(|_| self.session.status() != TransactionStatus::Idle);
         let too_long = async {
@@ -174,7 +186,8 @@ impl Connection {
             () = self.backend.ended().cancelled() => {
                 Err(fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"))
             }
-            message = self.link.next(usize::MAX) => message,
+            message = self.link.next(usize::MAX) => message.map(Some),
+            () = self.backend.mailbox().arrived(), if listens => Ok(None),
             () = self.server.shutdown.cancelled() => {
                 Err(fatal(SqlState::ADMIN_SHUTDOWN, "terminating connection due to administrator command"))
             }
@@ -206,7 +219,17 @@ impl Connection {
             now.transaction_us = transaction_us;
             now.application = application.unwrap_or_default();
         });
+        if self.session.is_idle() {
+            self.notifications();
+        }
         self.link.reply().ready(status);
+    }
+
+    /// What others told since, for a client outside a transaction.
+    fn notifications(&mut self) {
+        for told in self.backend.mailbox().take() {
+            self.link.reply().notification(&told);
+        }
     }
 
     /// Shows others that a statement runs.

@@ -5,6 +5,7 @@ use bytes::BufMut;
 
 use crate::encode::Format;
 use crate::error::{Notice, Severity, SqlError};
+use crate::notification::Notification;
 use crate::session::TransactionStatus;
 use crate::types::{Origin, PgType, of_field};
 
@@ -52,6 +53,15 @@ impl Reply<'_> {
             for option in unknown {
                 string(out, option);
             }
+        });
+    }
+
+    /// What another client said on a channel.
+    pub(super) fn notification(&mut self, told: &Notification) {
+        self.message(b'A', |out| {
+            out.put_i32(told.pid);
+            string(out, &told.channel);
+            string(out, &told.payload);
         });
     }
 

@@ -197,3 +197,66 @@ async fn a_prepared_statement_meets_todays_rights() {
     user.send(b'S', &[]).await;
     assert_eq!(user.replies(&[]).await.unwrap_err().code, "42501");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_come_when_their_transaction_commits() {
+    let server = Server::start().await;
+    let (mut a, mut b) = (server.connect().await, server.connect().await);
+    let told = |payloads: &[&str], pid: i32| {
+        payloads.iter().map(|payload| ("news".to_owned(), (*payload).to_owned(), pid)).collect::<Vec<_>>()
+    };
+    a.simple("LISTEN news; LISTEN \"Other\"").await.unwrap();
+    let channels = "SELECT string_agg(c, ' ' ORDER BY c) FROM pg_listening_channels() AS c";
+    assert_eq!(a.value(channels).await.as_deref(), Some("Other news"));
+    // To one that asks nothing, at once.
+    b.simple("NOTIFY news, 'now'").await.unwrap();
+    assert_eq!(a.notification().await, ("news".to_owned(), "now".to_owned(), b.pid));
+    a.notifications.clear();
+    // The same once in a transaction, in order, without what was rolled back; from functions, too.
+    b.simple("BEGIN; NOTIFY news; NOTIFY elsewhere, 'x'; NOTIFY news, 'b'; SAVEPOINT s; NOTIFY news, 'lost'")
+        .await
+        .unwrap();
+    b.simple("SELECT pg_notify('news', 'lost too')").await.unwrap();
+    b.simple("ROLLBACK TO s; SELECT pg_notify('news', g::text) FROM generate_series(1, 2) AS g; NOTIFY news, 'b'")
+        .await
+        .unwrap();
+    a.simple("SELECT 1").await.unwrap();
+    assert_eq!(a.notifications, []);
+    b.simple("COMMIT").await.unwrap();
+    a.simple("SELECT 1").await.unwrap();
+    assert_eq!(a.notifications, told(&["", "b", "1", "2"], b.pid));
+    a.notifications.clear();
+    // What fails tells nothing, not even before it fails.
+    b.simple("NOTIFY news, 'lost'; SELECT 1/0").await.unwrap_err();
+    b.simple("BEGIN; NOTIFY news, 'lost'; ROLLBACK").await.unwrap();
+    b.simple("SELECT pg_notify('news', 'lost') || 1/(g - 1)::text FROM generate_series(1, 1) AS g").await.unwrap_err();
+    // In a transaction of his own the listener is not disturbed.
+    a.simple("BEGIN").await.unwrap();
+    b.extended("SELECT pg_notify($1, $2)", &[Some("news"), Some("found")]).await.unwrap();
+    a.simple("SELECT 1").await.unwrap();
+    assert_eq!(a.notifications, []);
+    a.simple("LISTEN later; NOTIFY news, 'own'; NOTIFY later, 'own'; COMMIT").await.unwrap();
+    let mut wanted = told(&["found"], b.pid);
+    wanted.extend(told(&["own"], a.pid));
+    wanted.push(("later".to_owned(), "own".to_owned(), a.pid));
+    assert_eq!(a.notifications, wanted);
+    a.notifications.clear();
+    // Not listening any more is done at the commit, too.
+    a.simple("BEGIN; UNLISTEN news; ROLLBACK").await.unwrap();
+    assert_eq!(a.value(channels).await.as_deref(), Some("Other later news"));
+    a.simple("UNLISTEN news; UNLISTEN nothing").await.unwrap();
+    assert_eq!(a.value(channels).await.as_deref(), Some("Other later"));
+    a.simple("DISCARD ALL").await.unwrap();
+    b.simple("NOTIFY news; NOTIFY later; NOTIFY \"Other\"").await.unwrap();
+    a.simple("SELECT 1").await.unwrap();
+    assert_eq!(a.notifications, []);
+    for (sql, message) in [
+        (format!("NOTIFY news, '{}'", "a".repeat(8000)), "payload string too long"),
+        ("SELECT pg_notify('', 'x')".to_owned(), "channel name cannot be empty"),
+        ("SELECT pg_notify(NULL, 'x')".to_owned(), "channel name cannot be empty"),
+        (format!("SELECT pg_notify('{}', 'x')", "a".repeat(64)), "channel name too long"),
+    ] {
+        let error = b.simple(&sql).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("22023", message));
+    }
+}

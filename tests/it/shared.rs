@@ -367,3 +367,41 @@ async fn one_of_them_looks_after_the_tables() {
         first.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notifications_reach_clients_of_other_servers() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    let (mut a, mut b) = (first.connect().await, second.connect().await);
+    a.simple("LISTEN news").await.unwrap();
+    // A server hears others soon after it has started, not at once.
+    let mut sent = 0;
+    let (_, heard, pid) = loop {
+        sent += 1;
+        b.simple(&format!("NOTIFY news, '{sent}'")).await.unwrap();
+        if let Ok(told) = tokio::time::timeout(std::time::Duration::from_millis(200), a.notification()).await {
+            break told;
+        }
+        assert!(sent < 100);
+    };
+    assert!(heard.parse::<i32>().unwrap() <= sent);
+    assert_eq!(pid, b.pid);
+    b.simple("BEGIN; NOTIFY news, 'lost'; ROLLBACK; NOTIFY news, 'last'").await.unwrap();
+    while a.notifications.last().unwrap().1 != "last" {
+        a.notification().await;
+    }
+    assert!(a.notifications.iter().all(|(_, payload, _)| payload != "lost"));
+    // One's own are told once.
+    let before = a.notifications.len();
+    a.simple("NOTIFY news, 'own'").await.unwrap();
+    b.simple("NOTIFY news, 'end'").await.unwrap();
+    while a.notifications.last().unwrap().1 != "end" {
+        a.notification().await;
+    }
+    assert_eq!(
+        a.notifications[before..].iter().map(|(_, payload, _)| payload.as_str()).collect::<Vec<_>>(),
+        ["own", "end"]
+    );
+    let long = format!("NOTIFY news, '{}'", "a".repeat(7990));
+    assert_eq!(b.simple(&long).await.unwrap_err().code, "22023");
+}

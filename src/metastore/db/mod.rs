@@ -267,6 +267,22 @@ impl Db {
         }
     }
 
+    /// Tells the servers that share it something.
+    pub(super) async fn tell(&self, letters: Vec<String>) -> Result<(), MetastoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(db) => db.tell(letters).await,
+        }
+    }
+
+    /// Hears what servers that share it tell, until the connection breaks.
+    pub(super) async fn hear(&self, heard: impl Fn(&str) + Send) -> Result<(), MetastoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(db) => db.hear(heard).await,
+        }
+    }
+
     /// Names of the tables that begin with `prefix`.
     pub(super) async fn tables_like(&self, prefix: &str) -> Result<Vec<String>, MetastoreError> {
         let sql = match self {

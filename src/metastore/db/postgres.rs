@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::TryStreamExt;
-use futures::future::try_join_all;
+use futures::future::{poll_fn, try_join_all};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Change, MetadataDatabase, Row, Value, check_rows, failed};
@@ -27,6 +28,8 @@ const WRITE_LOCK: i64 = 0x626f_6174_686f_7573;
 const UPKEEP_LOCK: i64 = 0x626f_6174_686f_7570;
 /// Key of the advisory lock of a server that starts: `boathous` and one.
 const START_LOCK: i64 = WRITE_LOCK + 1;
+/// The channel on which servers tell each other what their clients say.
+const CHANNEL: &str = "boathouse";
 /// How long to wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the database may be silent before the connection counts as broken.
@@ -221,6 +224,28 @@ impl Postgres {
         Ok(Alone { _session: session })
     }
 
+    pub(super) async fn tell(&self, letters: Vec<String>) -> Result<(), MetastoreError> {
+        let session = self.session(&self.quick).await?;
+        let Some(session) = session.as_ref() else { return Ok(()) };
+        let failed = |source| failed("NOTIFY", source);
+        for letter in letters {
+            session.client.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &letter]).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// On a connection of its own.
+    pub(super) async fn hear(&self, heard: impl Fn(&str) + Send) -> Result<(), MetastoreError> {
+        let failed_to_connect = |source| failed("connect to PostgreSQL", source);
+        if let Some(tls) = self.tls.clone() {
+            let (client, connection) = self.config.connect(tls).await.map_err(failed_to_connect)?;
+            listen(client, connection, heard).await
+        } else {
+            let (client, connection) = self.config.connect(NoTls).await.map_err(failed_to_connect)?;
+            listen(client, connection, heard).await
+        }
+    }
+
     /// Whether this server is the one that looks after the tables. It stays so until its connection breaks.
     pub(super) async fn leads(&self) -> Result<bool, MetastoreError> {
         let mut kept = self.upkeep.lock().await;
@@ -233,6 +258,37 @@ impl Postgres {
         let leads = row.map_err(|source| failed("take the lock of upkeep", source))?.get::<_, bool>(0);
         *kept = Some(session).filter(|_| leads);
         Ok(leads)
+    }
+}
+
+/// Listens to what servers tell each other while a connection lasts.
+async fn listen<S, T>(
+    client: Client,
+    mut connection: Connection<S, T>,
+    heard: impl Fn(&str) + Send,
+) -> Result<(), MetastoreError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let failed = |source| failed("LISTEN", source);
+    let sql = format!("LISTEN {CHANNEL}");
+    let mut asked = std::pin::pin!(client.batch_execute(&sql));
+    let mut answered = false;
+    loop {
+        let message = poll_fn(|context| connection.poll_message(context));
+        tokio::select! {
+            done = &mut asked, if !answered => {
+                done.map_err(failed)?;
+                answered = true;
+            }
+            message = message => match message {
+                Some(Ok(AsyncMessage::Notification(told))) => heard(told.payload()),
+                Some(Ok(_)) => {}
+                Some(Err(source)) => return Err(failed(source)),
+                None => return Ok(()),
+            }
+        }
     }
 }
 

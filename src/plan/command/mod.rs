@@ -189,6 +189,8 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::DiscardAll
         | Command::DiscardTemporary
         | Command::Deallocate(_)
+        | Command::Listen(_)
+        | Command::Notify(..)
         | Command::Prepare(_)
         | Command::Execute(_)
         | Command::Declare(_)

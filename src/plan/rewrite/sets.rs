@@ -16,6 +16,7 @@ const SET_RETURNING: &[&str] = &[
     "jsonb_array_elements",
     "jsonb_array_elements_text",
     "jsonb_object_keys",
+    "pg_listening_channels",
     "pg_partition_ancestors",
     "regexp_split_to_table",
     "string_to_table",

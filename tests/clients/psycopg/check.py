@@ -74,4 +74,9 @@ with psycopg.connect(sys.argv[1], autocommit=False) as connection:
         raise AssertionError("no error")
     except psycopg.errors.DivisionByZero:
         connection.rollback()
+with psycopg.connect(sys.argv[1], autocommit=True) as listener, psycopg.connect(sys.argv[1], autocommit=True) as other:
+    listener.execute("LISTEN news")
+    other.execute("NOTIFY news, 'x'")
+    told = next(listener.notifies(timeout=10))
+    assert (told.channel, told.payload, told.pid) == ("news", "x", other.info.backend_pid), told
 print("psycopg: ok")

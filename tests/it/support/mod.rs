@@ -143,6 +143,8 @@ pub(crate) struct Client {
     pub status: char,
     /// As ParameterStatus said.
     pub parameters: std::collections::HashMap<String, String>,
+    /// Channel, text and sender of each notification so far.
+    pub notifications: Vec<(String, String, i32)>,
 }
 
 /// The connection is broken.
@@ -168,6 +170,7 @@ impl Client {
             key: vec![],
             status: '?',
             parameters: std::collections::HashMap::new(),
+            notifications: vec![],
         };
         let mut body = BytesMut::new();
         body.put_i32(196_608);
@@ -351,6 +354,7 @@ impl Client {
                 b'd' => current.copy_out.extend_from_slice(&body),
                 b'S' => self.parameter_status(&body),
                 b'N' => current.notices.push(db_error(&body)),
+                b'A' => self.notified(&body),
                 b'E' => {
                     let said = db_error(&body);
                     if said.severity == "FATAL" {
@@ -366,6 +370,20 @@ impl Client {
                 other => panic!("message {:?}", char::from(other)),
             }
         }
+    }
+
+    /// Waits for the next notification while nothing is asked.
+    pub(crate) async fn notification(&mut self) -> (String, String, i32) {
+        let (kind, body) = self.receive().await.unwrap();
+        assert_eq!(char::from(kind), 'A');
+        self.notified(&body);
+        self.notifications.last().unwrap().clone()
+    }
+
+    fn notified(&mut self, body: &[u8]) {
+        let mut texts = body[4..].split(|byte| *byte == 0).map(|text| String::from_utf8(text.to_vec()).unwrap());
+        let (channel, payload) = (texts.next().unwrap(), texts.next().unwrap());
+        self.notifications.push((channel, payload, i32::from_be_bytes(body[..4].try_into().unwrap())));
     }
 
     /// The only value of a query's only row.

@@ -6,12 +6,13 @@ use super::{Function, bigint, boolean, name, text};
 use crate::activity::Backend;
 use crate::catalog::TEMPORARY_SCHEMA;
 use crate::catalog::{DATABASE_ID, Relation};
-use crate::context::{Assignment, Context};
+use crate::context::{Assignment, Context, Effect};
 use crate::error::{Plain, Report, SqlState};
 use crate::govern::Privilege;
 use crate::govern::predefined::SIGNAL_BACKEND;
 use crate::guard::{Reader, masks};
 use crate::name::ObjectId;
+use crate::notification::Notification;
 use crate::pg::system::PG_CATALOG;
 use crate::pg::system::value::Value;
 use crate::types::PgType;
@@ -43,6 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
     }),
     Function::new("set_config", &[&[Text, Text, Bool]], text, set_config).with_nulls().volatile(),
+    Function::new("pg_notify", &[&[Text, Text]], || PgType::Void, notify).with_nulls().volatile(),
     Function::new("pg_encoding_to_char", &[&[Int]], name, |_, arguments| {
         Ok(if matches!(arguments, [Value::Int(6)]) { "UTF8" } else { "" }.into())
     }),
@@ -140,6 +142,13 @@ fn signaled(ctx: &Context, arguments: &[Value], what: &str) -> Result<Option<Bac
     Err(Plain::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("permission denied to {what}")).detail(detail))
 }
 
+fn notify(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
+    let [channel, payload] = arguments else { return Ok(Value::Null) };
+    let told = Notification::new(ctx.backend_pid, channel.text(), payload.text())?;
+    ctx.effects.add(Effect::Notified(told))?;
+    Ok("".into())
+}
+
 fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     let [name, value, local] = arguments else { return Ok(Value::Null) };
     let (name, value) = (name.text().to_owned(), (!value.is_null()).then(|| value.text().to_owned()));
@@ -149,7 +158,8 @@ fn set_config(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
         Plain::new(error.sqlstate(), error.to_string())
     })?;
     let shown = next.show(&name).map(|(_, value)| value);
-    ctx.assigned.add(Assignment { name, value, local: matches!(local, Value::Bool(true)) })?;
+    let local = matches!(local, Value::Bool(true));
+    ctx.effects.add(Effect::Assigned(Assignment { name, value, local }))?;
     Ok(shown.into())
 }
 

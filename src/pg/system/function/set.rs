@@ -52,6 +52,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         || PgType::Array(Box::new(PgType::Regclass)),
         |_, _| Ok(Value::Items(vec![])),
     ),
+    Function::new("pg_listening_channels", &[&[]], texts, |ctx, _| {
+        let channels = ctx.activity.backend(ctx.backend_pid).map(|own| own.mailbox().channels());
+        Ok(Value::Items(channels.into_iter().flatten().map(Value::from).collect()))
+    }),
     Function::new("aclexplode.grantor", &[&[Array]], oids, |ctx, arguments| {
         acl(ctx, arguments, |grant| grant.grantor.into())
     }),
