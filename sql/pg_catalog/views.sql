@@ -74,3 +74,54 @@ WHERE schemaname NOT IN ('pg_catalog', 'information_schema');
 CREATE VIEW pg_stat_sys_tables AS
 SELECT * FROM pg_stat_all_tables
 WHERE schemaname IN ('pg_catalog', 'information_schema');
+
+-- What is there; nothing is counted.
+
+CREATE VIEW pg_stat_all_indexes AS
+SELECT c.oid AS relid, i.oid AS indexrelid, n.nspname AS schemaname, c.relname AS relname, i.relname AS indexrelname
+FROM pg_index x
+JOIN pg_class c ON c.oid = x.indrelid
+JOIN pg_class i ON i.oid = x.indexrelid
+LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm');
+
+CREATE VIEW pg_stat_user_indexes AS
+SELECT * FROM pg_stat_all_indexes
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema');
+
+CREATE VIEW pg_stat_sys_indexes AS
+SELECT * FROM pg_stat_all_indexes
+WHERE schemaname IN ('pg_catalog', 'information_schema');
+
+CREATE VIEW pg_statio_all_indexes AS
+SELECT relid, indexrelid, schemaname, relname, indexrelname FROM pg_stat_all_indexes;
+
+CREATE VIEW pg_statio_user_indexes AS
+SELECT * FROM pg_statio_all_indexes
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema');
+
+CREATE VIEW pg_statio_sys_indexes AS
+SELECT * FROM pg_statio_all_indexes
+WHERE schemaname IN ('pg_catalog', 'information_schema');
+
+CREATE VIEW pg_statio_all_tables AS
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname AS relname
+FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 't', 'm');
+
+CREATE VIEW pg_statio_user_tables AS
+SELECT * FROM pg_statio_all_tables
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema');
+
+CREATE VIEW pg_statio_sys_tables AS
+SELECT * FROM pg_statio_all_tables
+WHERE schemaname IN ('pg_catalog', 'information_schema');
+
+CREATE VIEW pg_statio_all_sequences AS
+SELECT c.oid AS relid, n.nspname AS schemaname, c.relname AS relname
+FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'S';
+
+CREATE VIEW pg_statio_user_sequences AS
+SELECT * FROM pg_statio_all_sequences
+WHERE schemaname NOT IN ('pg_catalog', 'information_schema');

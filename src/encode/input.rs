@@ -796,7 +796,33 @@ pub fn jsonb_text(value: &serde_json::Value) -> String {
                 .map(|(key, value)| format!("{}: {}", Value::String(key.clone()), jsonb_text(value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+        Value::Number(number) => plain_number(&number.to_string()),
+        Value::Null | Value::Bool(_) | Value::String(_) => value.to_string(),
+    }
+}
+
+/// The furthest that a number's point is moved to write it without an exponent.
+const EXPONENT_MAX: i64 = 1_000;
+
+/// A number without an exponent, and without zeros that say nothing: equal numbers are equal texts.
+fn plain_number(number: &str) -> String {
+    let (sign, unsigned) = number.strip_prefix('-').map_or(("", number), |unsigned| ("-", unsigned));
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let Some(exponent) = exponent.parse::<i64>().ok().filter(|exponent| exponent.abs() <= EXPONENT_MAX) else {
+        return number.to_owned();
+    };
+    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or(0));
+    let length = |digits: &str| i64::try_from(digits.len()).unwrap_or(i64::MAX);
+    let point = length(whole).saturating_add(exponent);
+    let padded = format!("{}{whole}{fraction}{}", zeros(-point), zeros(point - length(whole) - length(fraction)));
+    let (whole, fraction) = padded.split_at_checked(usize::try_from(point).unwrap_or(0)).unwrap_or((&padded, ""));
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    let whole = if whole.is_empty() { "0" } else { whole };
+    match fraction {
+        "" if whole == "0" => "0".to_owned(),
+        "" => format!("{sign}{whole}"),
+        fraction => format!("{sign}{whole}.{fraction}"),
     }
 }
 

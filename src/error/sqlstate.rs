@@ -56,6 +56,20 @@ impl SqlState {
     pub const CHARACTER_NOT_IN_REPERTOIRE: Self = Self("22021");
     /// A sequence that has come to its end.
     pub const SEQUENCE_LIMIT_EXCEEDED: Self = Self("2200H");
+    /// A text that is no date or time, in a JSON path.
+    pub const INVALID_ARGUMENT_FOR_SQL_JSON_DATETIME: Self = Self("22031");
+    /// An item of an array that is not there, or is asked for by what is no number, in a JSON path.
+    pub const INVALID_SQL_JSON_SUBSCRIPT: Self = Self("22033");
+    /// What is no number where a JSON path needs one.
+    pub const NON_NUMERIC_SQL_JSON_ITEM: Self = Self("22036");
+    /// Several items, or none, where a JSON path needs one.
+    pub const SINGLETON_SQL_JSON_ITEM_REQUIRED: Self = Self("22038");
+    /// What is no array where a JSON path needs one.
+    pub const SQL_JSON_ARRAY_NOT_FOUND: Self = Self("22039");
+    /// A key that an object does not have, in a JSON path.
+    pub const SQL_JSON_MEMBER_NOT_FOUND: Self = Self("2203A");
+    /// What is no object where a JSON path needs one.
+    pub const SQL_JSON_OBJECT_NOT_FOUND: Self = Self("2203C");
     /// A setting, an option or a function's argument with a value that it does not take.
     pub const INVALID_PARAMETER_VALUE: Self = Self("22023");
     /// A logarithm of what has none.

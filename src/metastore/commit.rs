@@ -878,7 +878,10 @@ fn check_names(head: &CatalogState, next: &CatalogState, changes: &[Change]) -> 
         let Change::Put(id, body) = change else { continue };
         let Some(key) = name_key(body) else { continue };
         let NameKey(namespace, name) = &key;
-        let taken_before = head.find(*namespace, name).is_some_and(|other| other != *id && next.entry(other).is_some());
+        // Unless it gave the name up, or is gone.
+        let has_it =
+            |other: ObjectId| next.entry(other).is_some_and(|entry| name_key(&entry.body).as_ref() == Some(&key));
+        let taken_before = head.find(*namespace, name).is_some_and(|other| other != *id && has_it(other));
         if taken_before || next.find(*namespace, name) != Some(*id) {
             let (kind, code) = match namespace {
                 Namespace::Schema => ("schema", SqlState::DUPLICATE_SCHEMA),

@@ -46,6 +46,25 @@ pub(super) fn applies_to(name: &str) -> bool {
         || GIVE_ITEMS.contains(&name)
 }
 
+/// Whether a function of an array takes items of it, too.
+pub(super) fn takes_items(name: &str) -> bool {
+    let others = [
+        "array_concat",
+        "array_resize",
+        "array_repeat",
+        "array_slice",
+        "array_element",
+        "array_to_string",
+        "array_length",
+    ];
+    name.starts_with("array_") && !others.contains(&name) && !compares(name)
+}
+
+/// Whether a function compares arrays of one type.
+pub(super) fn compares(name: &str) -> bool {
+    COMPARE_VALUES.contains(&name)
+}
+
 /// A call whose result has its PostgreSQL type.
 fn known(function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     let name = function.func.name();
@@ -163,11 +182,21 @@ pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchem
         "array_element" => Ok(item(function, schema)),
         name if name == ARRAY_FLATTENED || COMPARE_VALUES.contains(&name) => {
             let compares = name != ARRAY_FLATTENED;
-            let args = function.args.into_iter().map(|array| {
-                let pg = pg_type(&array, schema);
-                flattened(array, pg.as_ref())
+            let is_known =
+                |expr: &&Expr| !matches!(expr, Expr::ScalarFunction(mark) if mark.func.name() == UNTYPED_ARRAY);
+            let mut known = function.args.iter().filter(is_known).filter_map(|array| pg_type(array, schema));
+            let array = known.find(|pg| pg.element().is_some());
+            let args = function.args.into_iter().map(|value| {
+                let value = match (&value, &array) {
+                    (Expr::ScalarFunction(mark), Some(array)) if let Some(text) = untyped_array(mark) => {
+                        literal(scope, array, text)?
+                    }
+                    _ => untyped(scope, value, array.as_ref())?,
+                };
+                let pg = pg_type(&value, schema);
+                Ok(flattened(value, pg.as_ref()))
             });
-            let mut args: Vec<Expr> = args.collect();
+            let mut args: Vec<Expr> = args.collect::<Result<_>>()?;
             Ok(Transformed::yes(match args.pop() {
                 // An array of one dimension is what it is.
                 Some(array) if !compares => array,
@@ -209,6 +238,14 @@ fn item(function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
     Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(at, function.args)))
 }
 
+/// The text of a literal that is an array of no type.
+fn untyped_array(mark: &ScalarFunction) -> Option<&str> {
+    match mark.args.as_slice() {
+        [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] if mark.func.name() == UNTYPED_ARRAY => Some(text),
+        _ => None,
+    }
+}
+
 /// `value = ANY (array)`: what has no type of the two takes that of the other. `42883`.
 fn any(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Expr> {
     let Ok([array, value]) = <[Expr; 2]>::try_from(function.args) else {
@@ -219,10 +256,9 @@ fn any(scope: &Scope, function: ScalarFunction, schema: &DFSchema) -> Result<Exp
     let element = pg.as_ref().and_then(PgType::element).map(|element| element.base().clone());
     let own = pg_type(&value, schema).filter(|pg| pg.element().is_none());
     let array = match (&array, own) {
-        (Expr::ScalarFunction(mark), Some(own)) if mark.func.name() == UNTYPED_ARRAY => match mark.args.as_slice() {
-            [Expr::Literal(ScalarValue::Utf8(Some(text)), _)] => literal(scope, &PgType::Array(Box::new(own)), text)?,
-            _ => array,
-        },
+        (Expr::ScalarFunction(mark), Some(own)) if let Some(text) = untyped_array(mark) => {
+            literal(scope, &PgType::Array(Box::new(own)), text)?
+        }
         _ => array,
     };
     let value = untyped(scope, value, element.as_ref())?;

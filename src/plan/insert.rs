@@ -89,6 +89,7 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
         Some(source) => {
             let mut source = source.as_ref().clone();
             let width = typed_values(scope, &columns, insert.columns.is_empty(), &mut source)?;
+            suggest_selected(&source.body, &columns, &mut types);
             rewrite::query(scope, &mut source, &mut types)?;
             let bound = query::bind(scope, source, &mut types, vec![])?;
             let width = width.unwrap_or(bound.schema().fields().len());
@@ -263,6 +264,22 @@ fn typed_values(
         }
     }
     Ok(Some(width))
+}
+
+/// A parameter that a SELECT shows has the type of the column that it is inserted into.
+fn suggest_selected(body: &ast::SetExpr, columns: &[&Column], types: &mut Vec<Option<PgType>>) {
+    let ast::SetExpr::Select(select) = body else { return };
+    for (item, column) in select.projection.iter().zip(columns) {
+        let (ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) = item else { return };
+        if let Some(index) = rewrite::placeholder(expr) {
+            if types.len() <= index {
+                types.resize(index + 1, None);
+            }
+            if let Some(slot) = types.get_mut(index) {
+                slot.get_or_insert_with(|| column.pg.without_modifier());
+            }
+        }
+    }
 }
 
 /// The keyword in the place of a value.

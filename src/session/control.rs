@@ -16,7 +16,7 @@ use crate::govern::can_set;
 use crate::name::ObjectId;
 use crate::notification::{Listening, Notification, letter};
 use crate::setting::{SETTINGS, find};
-use crate::statement::{Command, SetStatement, SetValue, Shown, Statement};
+use crate::statement::{Command, IsolationLevel, SetStatement, SetValue, Shown, Statement, TransactionModes};
 use crate::types::{PgType, field};
 
 impl Session {
@@ -52,6 +52,10 @@ impl Session {
                 self.set(set)?;
                 "SET"
             }
+            Command::SetCharacteristics(modes) => {
+                self.set_characteristics(*modes)?;
+                "SET"
+            }
             Command::Reset(name) => {
                 self.reset(name.as_deref())?;
                 "RESET"
@@ -65,25 +69,7 @@ impl Session {
                 "DISCARD TEMP"
             }
             Command::DiscardAll => {
-                if self.open.is_some() {
-                    return Err(Plain::new(
-                        SqlState::ACTIVE_TRANSACTION,
-                        "DISCARD ALL cannot run inside a transaction block",
-                    )
-                    .into());
-                }
-                self.prepared.clear();
-                self.portals.clear();
-                self.cursors.clear();
-                if let Some(backend) = self.shared.activity.backend(self.pid) {
-                    backend.mailbox().listen(Listening::ToNone);
-                }
-                self.drop_temporary().await;
-                self.drawn = Arc::default();
-                self.session_role = self.login_role;
-                self.role = self.login_role;
-                self.roles_set(false);
-                self.reset(None)?;
+                self.discard_all().await?;
                 "DISCARD ALL"
             }
             Command::Listen(listening) => {
@@ -121,6 +107,27 @@ impl Session {
         Ok(Some(Outcome::Done(tag.to_owned())))
     }
 
+    /// DISCARD ALL. `25001` inside a transaction block.
+    async fn discard_all(&mut self) -> Result<(), SqlError> {
+        if self.open.is_some() {
+            return Err(
+                Plain::new(SqlState::ACTIVE_TRANSACTION, "DISCARD ALL cannot run inside a transaction block").into()
+            );
+        }
+        self.prepared.clear();
+        self.portals.clear();
+        self.cursors.clear();
+        if let Some(backend) = self.shared.activity.backend(self.pid) {
+            backend.mailbox().listen(Listening::ToNone);
+        }
+        self.drop_temporary().await;
+        self.drawn = Arc::default();
+        self.session_role = self.login_role;
+        self.role = self.login_role;
+        self.roles_set(false);
+        self.reset(None)
+    }
+
     /// What a statement about the session takes and gives; `None` if it is about data.
     pub(super) fn describe_control(&self, statement: &Statement) -> Result<Option<Description>, SqlError> {
         let fields = match &statement.command {
@@ -138,6 +145,7 @@ impl Session {
             | Command::RollbackTo(_)
             | Command::Release(_)
             | Command::Set(_)
+            | Command::SetCharacteristics(_)
             | Command::Reset(_)
             | Command::DiscardAll
             | Command::DiscardTemporary
@@ -172,6 +180,23 @@ impl Session {
             letter(self.shared.activity.id(), &told)?;
         }
         open_transaction(&mut self.open)?.pending.tell(told)
+    }
+
+    /// SET SESSION CHARACTERISTICS AS TRANSACTION: `default_transaction_isolation` and `default_transaction_read_only`.
+    fn set_characteristics(&mut self, modes: TransactionModes) -> Result<(), SqlError> {
+        let level = modes.isolation.map(|level| match level {
+            IsolationLevel::ReadCommitted => "read committed",
+            IsolationLevel::RepeatableRead => "repeatable read",
+            IsolationLevel::Serializable => "serializable",
+        });
+        let read_only = modes.read_only.map(|read_only| if read_only { "on" } else { "off" });
+        for (name, value) in [("default_transaction_isolation", level), ("default_transaction_read_only", read_only)] {
+            if let Some(value) = value {
+                let value = SetValue::Setting { name: name.to_owned(), value: Some(value.to_owned()) };
+                self.set(&SetStatement { local: false, value })?;
+            }
+        }
+        Ok(())
     }
 
     fn set(&mut self, set: &SetStatement) -> Result<(), SqlError> {

@@ -272,7 +272,7 @@ impl Session {
 
     fn new_open(&self, explicit: bool) -> Open {
         let isolation = match self.settings.show("default_transaction_isolation").map(|(_, value)| value).as_deref() {
-            Some("repeatable read" | "serializable") => IsolationLevel::RepeatableRead,
+            Some("repeatable read") => IsolationLevel::RepeatableRead,
             _ => IsolationLevel::ReadCommitted,
         };
         Open {

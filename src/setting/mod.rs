@@ -97,8 +97,20 @@ const ISOLATION: &[&str] = &["read committed", "repeatable read", "read uncommit
 /// All settings, sorted by name in lower case.
 pub static SETTINGS: &[Setting] = &[
     setting!("application_name", "", Kind::Text, "Sets the application name to be reported in statistics and logs."; report),
+    setting!(
+        "array_nulls",
+        "on",
+        Kind::Word(&["on"]),
+        "Enables input of NULL elements in arrays. Accepted for compatibility."
+    ),
     setting!("autovacuum", "on", Kind::Bool, "Starts VACUUM in the background for tables that need it.", System),
     setting!("bytea_output", "hex", Kind::Word(&["hex"]), "Sets the output format for bytea."),
+    setting!(
+        "check_function_bodies",
+        "on",
+        Kind::Bool,
+        "Checks routine bodies when they are made. Accepted for compatibility."
+    ),
     setting!("client_encoding", "UTF8", Kind::Encoding, "Sets the client's character set encoding."; report),
     setting!(
         "client_min_messages",
@@ -107,13 +119,50 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the message levels that are sent to the client."
     ),
     setting!(
+        "constraint_exclusion",
+        "partition",
+        Kind::Word(&["partition", "on", "off"]),
+        "Enables the planner to use constraints to optimize queries. Accepted for compatibility."
+    ),
+    setting!("cpu_tuple_cost", "0.01", Kind::Text, "Sets an estimate of the planner. Accepted for compatibility."),
+    setting!(
         "createrole_self_grant",
         "",
         Kind::Word(&["", "set", "inherit", "set, inherit", "set,inherit", "inherit, set", "inherit,set"]),
         "Sets whether a CREATEROLE user automatically grants the role to themselves, and with which options."
     ),
+    setting!(
+        "cursor_tuple_fraction",
+        "0.1",
+        Kind::Text,
+        "Sets an estimate of the planner. Accepted for compatibility."
+    ),
     setting!("DateStyle", "ISO, MDY", Kind::DateStyle, "Sets the display format for date and time values."; report),
+    setting!(
+        "default_statistics_target",
+        "100",
+        Kind::Int { min: 0, max: 10_000 },
+        "Sets a limit of the planner or of what it runs. Accepted for compatibility."
+    ),
     setting!("default_table_access_method", "heap", Kind::Text, "Sets the default table access method for new tables."),
+    setting!(
+        "default_tablespace",
+        "",
+        Kind::Word(&["", "pg_default"]),
+        "Sets the default tablespace to create tables in. Accepted for compatibility."
+    ),
+    setting!(
+        "default_text_search_config",
+        "pg_catalog.simple",
+        Kind::Text,
+        "Sets default text search configuration. Accepted for compatibility."
+    ),
+    setting!(
+        "default_transaction_deferrable",
+        "off",
+        Kind::Bool,
+        "Sets the default deferrable status of new transactions. Accepted for compatibility."
+    ),
     setting!(
         "default_transaction_isolation",
         "read committed",
@@ -121,12 +170,86 @@ pub static SETTINGS: &[Setting] = &[
         "Sets the transaction isolation level of each new transaction."
     ),
     setting!("default_transaction_read_only", "off", Kind::Bool, "Sets the default read-only status of new transactions."; report),
+    setting!("effective_cache_size", "4GB", Kind::Text, "Sets an amount of memory. Accepted for compatibility."),
+    setting!(
+        "effective_io_concurrency",
+        "16",
+        Kind::Int { min: 0, max: 1_000 },
+        "Sets a limit of the planner or of what it runs. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_bitmapscan",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of bitmapscan plans. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_hashagg",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of hashagg plans. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_hashjoin",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of hashjoin plans. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_indexonlyscan",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of indexonlyscan plans. Accepted for compatibility."
+    ),
     setting!("enable_indexscan", "on", Kind::Bool, "Enables the planner's use of index-scan plans."),
+    setting!(
+        "enable_material",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of material plans. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_memoize",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of memoize plans. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_mergejoin",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of mergejoin plans. Accepted for compatibility."
+    ),
+    setting!(
+        "enable_nestloop",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of nestloop plans. Accepted for compatibility."
+    ),
     setting!(
         "enable_partition_pruning",
         "on",
         Kind::Bool,
         "Enables plan-time and execution-time partition pruning, also by the least and greatest values of files."
+    ),
+    setting!(
+        "enable_seqscan",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of seqscan plans. Accepted for compatibility."
+    ),
+    setting!("enable_sort", "on", Kind::Bool, "Enables the planner's use of sort plans. Accepted for compatibility."),
+    setting!(
+        "enable_tidscan",
+        "on",
+        Kind::Bool,
+        "Enables the planner's use of tidscan plans. Accepted for compatibility."
+    ),
+    setting!(
+        "escape_string_warning",
+        "on",
+        Kind::Bool,
+        "Warns about backslash escapes in ordinary string literals. Accepted for compatibility."
     ),
     setting!(
         "extra_float_digits",
@@ -142,23 +265,47 @@ pub static SETTINGS: &[Setting] = &[
         System
     ),
     setting!(
+        "from_collapse_limit",
+        "8",
+        Kind::Int { min: 0, max: 2_147_483_647 },
+        "Sets a limit of the planner or of what it runs. Accepted for compatibility."
+    ),
+    setting!("geqo", "on", Kind::Bool, "Enables genetic query optimization. Accepted for compatibility."),
+    setting!(
         "idle_in_transaction_session_timeout",
         "0",
         Kind::Milliseconds { max: DAY_MS },
         "Sets the maximum allowed idle time between queries, when in a transaction."
+    ),
+    setting!(
+        "idle_session_timeout",
+        "0",
+        Kind::Word(&["0"]),
+        "Sets the maximum allowed idle time between queries, when not in a transaction: none can be set. Accepted for compatibility."
     ),
     setting!("in_hot_standby", "off", Kind::Bool, "Shows whether hot standby is currently active.", Internal; report),
     setting!("integer_datetimes", "on", Kind::Bool, "Shows whether datetimes are integer based.", Internal; report),
     setting!("IntervalStyle", "postgres", Kind::Word(&["postgres", "iso_8601"]), "Sets the display format for interval values."; report),
     setting!("is_superuser", "off", Kind::Bool, "Shows whether the current user is a superuser.", Internal; report),
     setting!("jit", "off", Kind::Bool, "Allow JIT compilation. Accepted for compatibility."),
+    setting!(
+        "join_collapse_limit",
+        "8",
+        Kind::Int { min: 0, max: 2_147_483_647 },
+        "Sets a limit of the planner or of what it runs. Accepted for compatibility."
+    ),
     setting!("lc_collate", "C", Kind::Text, "Shows the collation order locale.", Internal),
+    setting!("lc_messages", "C", Kind::Text, "Sets a locale; C is in force. Accepted for compatibility."),
+    setting!("lc_monetary", "C", Kind::Text, "Sets a locale; C is in force. Accepted for compatibility."),
+    setting!("lc_numeric", "C", Kind::Text, "Sets a locale; C is in force. Accepted for compatibility."),
+    setting!("lc_time", "C", Kind::Text, "Sets a locale; C is in force. Accepted for compatibility."),
     setting!(
         "lock_timeout",
         "0",
         Kind::Milliseconds { max: DAY_MS },
         "Sets the maximum allowed duration of any wait for a lock."
     ),
+    setting!("maintenance_work_mem", "64MB", Kind::Text, "Sets an amount of memory. Accepted for compatibility."),
     setting!(
         "max_identifier_length",
         "63",
@@ -174,11 +321,36 @@ pub static SETTINGS: &[Setting] = &[
         Internal
     ),
     setting!(
+        "max_parallel_maintenance_workers",
+        "2",
+        Kind::Int { min: 0, max: 1_024 },
+        "Sets a limit of the planner or of what it runs. Accepted for compatibility."
+    ),
+    setting!(
+        "max_parallel_workers_per_gather",
+        "2",
+        Kind::Int { min: 0, max: 1_024 },
+        "Sets a limit of the planner or of what it runs. Accepted for compatibility."
+    ),
+    setting!(
         "password_encryption",
         "scram-sha-256",
         Kind::Word(&["scram-sha-256", "argon2id"]),
         "Chooses the algorithm for encrypting passwords."
     ),
+    setting!(
+        "plan_cache_mode",
+        "auto",
+        Kind::Word(&["auto", "force_generic_plan", "force_custom_plan"]),
+        "Controls the planner's selection of custom or generic plan. Accepted for compatibility."
+    ),
+    setting!(
+        "quote_all_identifiers",
+        "off",
+        Kind::Word(&["off"]),
+        "Quotes all identifiers in SQL fragments. Accepted for compatibility."
+    ),
+    setting!("random_page_cost", "4", Kind::Text, "Sets an estimate of the planner. Accepted for compatibility."),
     setting!(
         "row_security",
         "on",
@@ -187,6 +359,7 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting!("scram_iterations", "4096", Kind::Int { min: 4096, max: 1_000_000 }, "Sets the iteration count for SCRAM secret generation."; report),
     setting!("search_path", "\"$user\", public", Kind::Names, "Sets the schema search order for names that are not schema-qualified."; report),
+    setting!("seq_page_cost", "1", Kind::Text, "Sets an estimate of the planner. Accepted for compatibility."),
     setting!("server_encoding", "UTF8", Kind::Encoding, "Shows the server (database) character set encoding.", Internal; report),
     setting!("server_version", "17.6", Kind::Text, "Shows the server version.", Internal; report),
     setting!(
@@ -197,6 +370,12 @@ pub static SETTINGS: &[Setting] = &[
         Internal
     ),
     setting!("session_authorization", "", Kind::Text, "Shows the session user's name.", Internal; report),
+    setting!(
+        "session_replication_role",
+        "origin",
+        Kind::Word(&["origin", "replica", "local"]),
+        "Sets the session's behavior for triggers and rewrite rules, of which there are none. Accepted for compatibility."
+    ),
     setting!(
         "snapshot_retention",
         "7d",
@@ -223,6 +402,37 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Milliseconds { max: DAY_MS },
         "Sets the maximum allowed duration of any statement."
     ),
+    setting!(
+        "synchronize_seqscans",
+        "on",
+        Kind::Bool,
+        "Enables synchronized sequential scans. Accepted for compatibility."
+    ),
+    setting!(
+        "synchronous_commit",
+        "on",
+        Kind::Word(&["on", "off", "local", "remote_write", "remote_apply"]),
+        "Sets the current transaction's synchronization level: commits are durable with every level. Accepted for compatibility."
+    ),
+    setting!(
+        "tcp_keepalives_count",
+        "0",
+        Kind::Int { min: 0, max: 2_147_483_647 },
+        "Sets TCP keepalives. Accepted for compatibility."
+    ),
+    setting!(
+        "tcp_keepalives_idle",
+        "0",
+        Kind::Int { min: 0, max: 2_147_483_647 },
+        "Sets TCP keepalives. Accepted for compatibility."
+    ),
+    setting!(
+        "tcp_keepalives_interval",
+        "0",
+        Kind::Int { min: 0, max: 2_147_483_647 },
+        "Sets TCP keepalives. Accepted for compatibility."
+    ),
+    setting!("temp_buffers", "8MB", Kind::Text, "Sets an amount of memory. Accepted for compatibility."),
     setting!("TimeZone", "UTC", Kind::TimeZone, "Sets the time zone for displaying and interpreting time stamps."; report),
     setting!(
         "transaction_isolation",
@@ -232,6 +442,19 @@ pub static SETTINGS: &[Setting] = &[
         Internal
     ),
     setting!("transaction_read_only", "off", Kind::Bool, "Shows the current transaction's read-only status.", Internal),
+    setting!(
+        "transaction_timeout",
+        "0",
+        Kind::Word(&["0"]),
+        "Sets the maximum allowed duration of any transaction: none can be set. Accepted for compatibility."
+    ),
+    setting!("work_mem", "4MB", Kind::Text, "Sets an amount of memory. Accepted for compatibility."),
+    setting!(
+        "xmloption",
+        "content",
+        Kind::Word(&["content", "document"]),
+        "Sets whether XML data is to be considered as documents or content fragments. Accepted for compatibility."
+    ),
 ];
 
 /// The definition of a setting, whatever the case of its name.

@@ -91,7 +91,10 @@ pub(super) fn canonical(setting: &Setting, value: &str) -> Result<String, Settin
         Kind::Word(words) => {
             let folded = fold(value.trim());
             // Values of our own kind of boolean settings that have one value only.
-            if words == ["on"] && boolean(value) == Some(false) || words == ["hex"] && folded == "escape" {
+            if words == ["on"] && boolean(value) == Some(false)
+                || words == ["hex"] && folded == "escape"
+                || setting.name == "default_transaction_isolation" && folded == "serializable"
+            {
                 return Err(unsupported());
             }
             let word = words.iter().find(|word| **word == folded || (**word == "on" && boolean(value) == Some(true)));

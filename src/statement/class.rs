@@ -78,6 +78,7 @@ impl Command {
             | Self::SetTags(_)
             | Self::TagMask(_) => Class::Write,
             Self::Set(_)
+            | Self::SetCharacteristics(_)
             | Self::Show(_)
             | Self::Reset(_)
             | Self::DiscardAll
@@ -159,6 +160,7 @@ impl Command {
             | Self::LockTable(_)
             | Self::Checkpoint
             | Self::Set(_)
+            | Self::SetCharacteristics(_)
             | Self::Show(_)
             | Self::Reset(_)
             | Self::DiscardAll
@@ -299,7 +301,7 @@ impl Command {
             Self::CloseCursor(None) => "CLOSE CURSOR ALL",
             Self::Begin(modes) if modes.start => "START TRANSACTION",
             Self::Begin(_) => "BEGIN",
-            Self::SetTransaction(_) => "SET",
+            Self::SetTransaction(_) | Self::SetCharacteristics(_) => "SET",
             Self::Commit => "COMMIT",
             Self::Rollback | Self::RollbackTo(_) => "ROLLBACK",
             Self::Savepoint(_) => "SAVEPOINT",

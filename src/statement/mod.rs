@@ -191,6 +191,8 @@ pub enum Command {
     TagMask(TagMaskChange),
     /// `SET` of a setting, of the role or of the session's user.
     Set(SetStatement),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION`: of the transactions to come.
+    SetCharacteristics(TransactionModes),
     /// `SHOW name`, or ALL.
     Show(Shown),
     /// `RESET name`, or ALL.

@@ -57,7 +57,7 @@ pub enum Shown {
 
 pub(super) fn set(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["session", "characteristics", "as", "transaction"]) {
-        return Err(c.unsupported("SET SESSION CHARACTERISTICS"));
+        return Ok(Command::SetCharacteristics(transaction::modes(c)?));
     }
     if c.words(&["transaction"]) {
         return Ok(Command::SetTransaction(transaction::modes(c)?));
@@ -74,7 +74,10 @@ pub(super) fn set(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         return Ok(Command::Set(SetStatement { local, value: SetValue::Role(value) }));
     }
     if c.words(&["time", "zone"]) {
+        // `INTERVAL '+02:00' HOUR TO MINUTE`
+        let is_interval = c.words(&["interval"]);
         let value = if c.words(&["default"]) || c.words(&["local"]) { None } else { Some(c.word_or_literal()?) };
+        let _fields = is_interval && c.words(&["hour", "to", "minute"]);
         return Ok(Command::Set(SetStatement {
             local,
             value: SetValue::Setting { name: "timezone".to_owned(), value },

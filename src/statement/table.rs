@@ -126,6 +126,8 @@ pub struct ColumnDefinition {
 pub struct IdentityOption {
     /// ALWAYS, BY DEFAULT or from the type `serial`.
     pub kind: IdentityKind,
+    /// `SEQUENCE NAME`; `None`: one after the table and the column.
+    pub name: Option<QualifiedName>,
     /// How the sequence counts.
     pub options: SequenceOptions,
 }
@@ -377,7 +379,8 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
         Some((_, pg)) => {
             column.pg = pg;
             column.not_null = true;
-            column.identity = Some(IdentityOption { kind: IdentityKind::Serial, options: SequenceOptions::default() });
+            column.identity =
+                Some(IdentityOption { kind: IdentityKind::Serial, name: None, options: SequenceOptions::default() });
         }
         None => column.pg = c.data_type()?,
     }
@@ -416,12 +419,15 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
 const COLUMN_CONSTRAINTS: &[&str] = &["constraint", "primary", "unique", "references", "check"];
 
 pub(super) fn identity(c: &mut Cursor<'_>, kind: IdentityKind) -> Result<IdentityOption, SyntaxError> {
-    let mut options = SequenceOptions::default();
+    let (mut name, mut options) = (None, SequenceOptions::default());
     if c.left_parenthesis() {
+        if c.words(&["sequence", "name"]) {
+            name = Some(c.qualified_name()?);
+        }
         options = SequenceOptions::parse(c)?;
         c.expect_right_parenthesis()?;
     }
-    Ok(IdentityOption { kind, options })
+    Ok(IdentityOption { kind, name, options })
 }
 
 pub(super) fn create_external(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

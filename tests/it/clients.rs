@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use crate::support::postgres::Postgres;
 use crate::support::{PASSWORD, Server};
 
 /// Runs a script of `tests/clients/` with the server's connection string and some arguments.
@@ -30,6 +31,93 @@ async fn psycopg() {
 async fn asyncpg() {
     let server = Server::start().await;
     python(&server, "asyncpg/check.py", &[]).await;
+}
+
+/// Runs a client's program, with the server in the environment as libpq has it.
+async fn program(server: &Server, command: &[&str], more: &[(&str, &str)]) {
+    let port = server.address.port().to_string();
+    let mut run = Command::new("timeout");
+    run.arg("600").args(command);
+    run.envs([("PGHOST", "127.0.0.1"), ("PGPORT", port.as_str()), ("PGUSER", "boathouse"), ("PGPASSWORD", PASSWORD)]);
+    run.envs([("PGDATABASE", "boathouse"), ("PGSSLMODE", "disable")]);
+    run.envs(more.iter().copied());
+    let output = tokio::task::spawn_blocking(move || run.output().unwrap()).await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&said));
+}
+
+fn installed(name: &str) -> String {
+    std::env::var(name).expect("run tests/run")
+}
+
+/// Of `tests/clients/`, in Python.
+async fn python_program(server: &Server, client: &str, more: &[(&str, &str)]) {
+    let script = format!("{}/tests/clients/{client}/check.py", env!("CARGO_MANIFEST_DIR"));
+    program(server, &[&installed("TEST_PYTHON"), &script], more).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psycopg2() {
+    python_program(&Server::start().await, "psycopg2", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg8000() {
+    python_program(&Server::start().await, "pg8000", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn adbc() {
+    python_program(&Server::start().await, "adbc", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pgcli() {
+    python_program(&Server::start().await, "pgcli", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psqlodbc() {
+    python_program(&Server::start().await, "odbc", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_fdw() {
+    let postgres = Postgres::start().await;
+    postgres.new_database().await;
+    let port = postgres.address.port().to_string();
+    let oracle = [
+        ("ORACLE_HOST", "127.0.0.1"),
+        ("ORACLE_PORT", port.as_str()),
+        ("ORACLE_USER", "boathouse"),
+        ("ORACLE_PASSWORD", PASSWORD),
+        ("ORACLE_DATABASE", "boathouse"),
+    ];
+    python_program(&Server::start().await, "postgres_fdw", &oracle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dbt() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dbt/check.py");
+    program(&Server::start().await, &[&installed("TEST_DBT_PYTHON"), script], &[]).await;
+}
+
+/// The drivers node-postgres and `postgres`, and ORMs and query builders over them.
+#[tokio::test(flavor = "multi_thread")]
+async fn node() {
+    let folder = installed("TEST_NODE_CLIENTS");
+    for client in ["pg", "postgres", "drizzle", "typeorm", "knex", "sequelize"] {
+        program(&Server::start().await, &["node", &format!("{folder}/{client}.mjs")], &[]).await;
+    }
+}
+
+/// The drivers pgx and `lib/pq`, and the ORM GORM.
+#[tokio::test(flavor = "multi_thread")]
+async fn go() {
+    let folder = installed("TEST_GO_CLIENTS");
+    for client in ["pgx", "pq", "gorm"] {
+        program(&Server::start().await, &[&format!("{folder}/{client}")], &[]).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -379,7 +379,7 @@ async fn notifications_reach_clients_of_other_servers() {
     let (_, heard, pid) = loop {
         sent += 1;
         b.simple(&format!("NOTIFY news, '{sent}'")).await.unwrap();
-        if let Ok(told) = tokio::time::timeout(std::time::Duration::from_millis(200), a.notification()).await {
+        if let Ok(told) = tokio::time::timeout(Duration::from_millis(200), a.notification()).await {
             break told;
         }
         assert!(sent < 100);

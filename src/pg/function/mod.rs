@@ -23,7 +23,8 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::functions_nested::concat::array_concat_udf;
+use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
@@ -176,6 +177,9 @@ pub struct OperatorPlanner;
 
 impl ExprPlanner for OperatorPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if let Some(joined) = arrays_joined(&expr, schema) {
+            return Ok(PlannerResult::Planned(joined));
+        }
         let Some(function) = PgFunction::named(&expr.op.to_string()) else { return Ok(PlannerResult::Original(expr)) };
         let (Ok((_, left)), Ok((_, right))) = (expr.left.to_field(schema), expr.right.to_field(schema)) else {
             return Ok(PlannerResult::Original(expr));
@@ -193,6 +197,25 @@ impl ExprPlanner for OperatorPlanner {
         let udf = Arc::new(ScalarUDF::new_from_impl(function));
         Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(udf, vec![expr.left, expr.right]))))
     }
+}
+
+/// `array || $1`: a parameter without a type is an array, too. The engine takes it for an item.
+fn arrays_joined(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
+    if expr.op.to_string() != "||" {
+        return None;
+    }
+    let as_other = |operand: &Expr, other: &Expr| {
+        let Expr::Placeholder(Placeholder { id, field: None }) = operand else { return None };
+        let (_, field) = other.to_field(schema).ok()?;
+        let is_array = matches!(field.data_type(), DataType::List(_));
+        is_array.then(|| Expr::Placeholder(Placeholder::new_with_field(id.clone(), Some(field))))
+    };
+    let (left, right) = (as_other(&expr.left, &expr.right), as_other(&expr.right, &expr.left));
+    if left.is_none() && right.is_none() {
+        return None;
+    }
+    let joined = vec![left.unwrap_or_else(|| expr.left.clone()), right.unwrap_or_else(|| expr.right.clone())];
+    Some(Expr::ScalarFunction(ScalarFunction::new_udf(array_concat_udf(), joined)))
 }
 
 /// A function in a plan.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{INFORMATION_SCHEMA, PG_CATALOG, objects, relation, relation_by_oid};
-use crate::catalog::Namespace;
+use crate::catalog::{DATABASE_NAME, Namespace};
 use crate::context::{Context, undefined_schema, undefined_table};
 use crate::encode::{ObjectNames, Style};
 use crate::error::{Plain, SqlState};
-use crate::name::{ObjectId, QualifiedName, quote};
+use crate::name::{ObjectId, QualifiedName, parse_qualified, quote};
 use crate::pg::system::types;
 use crate::types::PgType;
 
@@ -104,10 +104,22 @@ pub(super) fn schema_name(ctx: &Context, oid: u32) -> Option<String> {
     }
 }
 
+/// A relation's name, perhaps with the database's before it. `42602`, `0A000` for another database.
+fn in_this_database(text: &str) -> Result<QualifiedName, Plain> {
+    match parse_qualified(text).and_then(|parts| <[String; 3]>::try_from(parts).ok()) {
+        Some([database, schema, name]) if database == DATABASE_NAME => Ok(QualifiedName { schema: Some(schema), name }),
+        Some(parts) => {
+            let message = format!("cross-database references are not implemented: \"{}\"", parts.join("."));
+            Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+        }
+        None => QualifiedName::parse(text),
+    }
+}
+
 /// The object that a name stands for; `42P01`, `42704`, `3F000` or `42883` if there is none.
 fn object_oid(ctx: &Context, pg: &PgType, text: &str) -> Result<u32, Plain> {
     match pg {
-        PgType::Regclass => relation_oid(ctx, &QualifiedName::parse(text)?),
+        PgType::Regclass => relation_oid(ctx, &in_this_database(text)?),
         PgType::Regtype => {
             let unknown = || Plain::new(SqlState::UNDEFINED_OBJECT, format!("type \"{text}\" does not exist"));
             let pseudo = || {

@@ -385,7 +385,7 @@ impl Altered<'_> {
         }
         let sequence = sequence::of_column(self.id, column, &option.options)?;
         let id = ddl.new_id(self.scope);
-        let name = sequence_name(self.scope, table.schema, &table.name, &column.name);
+        let name = sequence_name(self.scope, table.schema, &table.name, &column.name, option)?;
         let mut relation = new_relation(self.scope, table.schema, &name, Vec::new(), RelationKind::Sequence(sequence));
         change_owner(&mut relation, table.owner);
         ddl.put(id, Body::Relation(relation));

@@ -2,13 +2,17 @@
 //! Whatever might be meant counts as meant.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{self, VisitMut, VisitorMut};
 
 use super::super::{PlanResult, Scope, query, with_changes};
 use super::DdlPlan;
-use crate::catalog::{Body, Change, Column, Relation, RelationKind};
+use crate::catalog::{Body, Change, Column, Relation, RelationKind, View};
 use crate::error::{Plain, SqlState};
 use crate::govern::RowPolicy;
 use crate::name::{ObjectId, QualifiedName};
+use crate::statement::parse_query;
 
 /// A table before and after a change.
 pub(super) struct Changed<'a> {
@@ -60,6 +64,13 @@ impl Changed<'_> {
                 }
                 Body::Relation(view) if self.is_read_by(view) => {
                     let RelationKind::View(definition) = &view.storage else { continue };
+                    if moved
+                        && any.is_empty()
+                        && let Some(follows) = self.following(&after, view, definition)?
+                    {
+                        ddl.changes.push(Change::Put(entry.id, Box::new(Body::Relation(follows))));
+                        continue;
+                    }
                     let text = &definition.query;
                     // Names of an inner query may become those of another table.
                     let nested = words(text).filter(|word| word == "select").count() > 1
@@ -95,6 +106,25 @@ impl Changed<'_> {
         query::relations_of(&view.query).iter().any(is_it)
     }
 
+    /// A view that reads the relation under its new name; `None` if its query cannot be made to.
+    fn following(&self, after: &Scope, view: &Relation, definition: &View) -> PlanResult<Option<Relation>> {
+        let Ok(mut query) = parse_query(&definition.query) else { return Ok(None) };
+        let inner = self.scope.ctx.as_role(view.owner).with_search_path(&definition.search_path);
+        let Some(schema) = self.scope.catalog().schema(self.new.schema) else { return Ok(None) };
+        let mut renaming = Renaming {
+            is_it: &|name| inner.relation(name).is_some_and(|(id, _)| id == self.id),
+            to: [&schema.name, &self.new.name],
+            within: Vec::new(),
+        };
+        let _flow = VisitMut::visit(query.as_mut(), &mut renaming);
+        if renaming.within.contains(&self.old.name) {
+            return Ok(None);
+        }
+        let definition = View { query: query.to_string(), ..definition.clone() };
+        let follows = Relation { storage: RelationKind::View(definition), ..view.clone() };
+        Ok(view_holds(after, &follows)?.then_some(follows))
+    }
+
     fn refused(&self, what: &str) -> super::super::PlanError {
         let gone = self.names(|old, new| new.is_none().then(|| vec![old.name.clone()]));
         let error = if gone.is_empty() {
@@ -107,6 +137,43 @@ impl Changed<'_> {
             Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
         };
         error.detail(what).hint("Drop or detach it first.").into()
+    }
+}
+
+/// Gives a relation of a query another name. What the query says of its columns stays true: it keeps the old name as its
+/// alias.
+struct Renaming<'a> {
+    is_it: &'a dyn Fn(&QualifiedName) -> bool,
+    /// Schema and name.
+    to: [&'a str; 2],
+    /// The names that the query's WITH gives.
+    within: Vec<String>,
+}
+
+impl VisitorMut for Renaming<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut ast::Query) -> ControlFlow<()> {
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.within.extend(tables.map(|table| query::folded(&table.alias.name)));
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
+        if let ast::TableFactor::Table { name, alias, args: None, .. } = factor
+            && let Some(old) = query::qualified(name)
+            && (self.is_it)(&old)
+        {
+            let quoted = |name: &str| ast::Ident::with_quote('"', name);
+            *name = ast::ObjectName::from(self.to.map(quoted).to_vec());
+            alias.get_or_insert_with(|| ast::TableAlias {
+                explicit: true,
+                name: quoted(&old.name),
+                columns: vec![],
+                at: None,
+            });
+        }
+        ControlFlow::Continue(())
     }
 }
 

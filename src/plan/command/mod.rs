@@ -184,6 +184,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Copy(_)
         | Command::CreateTableAs(_)
         | Command::Set(_)
+        | Command::SetCharacteristics(_)
         | Command::Show(_)
         | Command::Reset(_)
         | Command::DiscardAll

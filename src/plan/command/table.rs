@@ -24,7 +24,8 @@ use crate::lake::{Lake, Location};
 use crate::name::{ObjectId, QualifiedName};
 use crate::statement::{
     AlterKind, AlterTable, AlterTableAction, ColumnDefinition, Comment, CommentTarget, Condition, CreateCredential,
-    CreateExternalTable, CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, NewTable, Truncate,
+    CreateExternalTable, CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption,
+    NewTable, Truncate,
 };
 use crate::transaction::temporary_schema;
 use crate::types::{PgType, of_field};
@@ -203,7 +204,7 @@ pub(super) fn create_table(scope: &Scope, ddl: &mut DdlPlan, create: &CreateTabl
             }
             let sequence = sequence::of_column(id, column, &option.options)?;
             let sequence_id = ddl.new_id(scope);
-            let name = sequence_name(scope, schema, table, &column.name);
+            let name = sequence_name(scope, schema, table, &column.name, option)?;
             sequences
                 .push((sequence_id, new_relation(scope, schema, &name, Vec::new(), RelationKind::Sequence(sequence))));
             column.identity = Some(Identity { kind: option.kind, sequence: sequence_id });
@@ -269,9 +270,26 @@ pub(super) fn one_source(column: &Column, definition: &ColumnDefinition, table: 
     Err(Plain::new(SqlState::SYNTAX_ERROR, message).into())
 }
 
-pub(super) fn sequence_name(scope: &Scope, schema: ObjectId, table: &str, column: &str) -> String {
+/// The name of a column's own sequence. `42P07` for one that is asked for and taken, `0A000` for another schema than the
+/// table's.
+pub(super) fn sequence_name(
+    scope: &Scope,
+    schema: ObjectId,
+    table: &str,
+    column: &str,
+    option: &IdentityOption,
+) -> PlanResult<String> {
     let taken = |name: &str| scope.catalog().find(Namespace::Relation(schema), name).is_some();
-    numbered(&format!("{table}_{column}_seq"), taken)
+    let Some(wanted) = &option.name else { return Ok(numbered(&format!("{table}_{column}_seq"), taken)) };
+    let own = scope.catalog().schema(schema).map(|schema| &schema.name);
+    if wanted.schema.is_some() && wanted.schema.as_ref() != own {
+        return Err(unsupported("a column's sequence in another schema than its table").into());
+    }
+    if taken(&wanted.name) {
+        let message = format!("relation \"{}\" already exists", wanted.name);
+        return Err(Plain::new(SqlState::DUPLICATE_TABLE, message).into());
+    }
+    Ok(wanted.name.clone())
 }
 
 /// Looks up the type that a column was declared with. `42704`, and as [`storable`].

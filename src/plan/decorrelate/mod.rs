@@ -211,7 +211,7 @@ impl Decorrelator {
         if let LogicalPlan::Join(join) = &plan {
             // An inner join's condition is a filter.
             if join.join_type != JoinType::Inner {
-                return Err(SqlError::from(unsupported("this subquery in the condition of an outer join")).into());
+                return self.outer_join(&plan, join);
             }
             let condition = condition_of(join).unwrap_or_else(|| lit(true));
             let product =
@@ -244,6 +244,37 @@ impl Decorrelator {
         // The joined columns went through.
         let shown: Vec<Expr> = plan.schema().columns().into_iter().map(Expr::Column).collect();
         LogicalPlanBuilder::from(replaced).project(shown)?.build()
+    }
+
+    /// An outer join with subqueries in its condition, each over the side whose columns it asks for.
+    fn outer_join(&self, plan: &LogicalPlan, join: &Join) -> Result<LogicalPlan> {
+        let side = |plan: &LogicalPlan| Input { base: plan.clone(), joined: plan.clone() };
+        let (mut left, mut right) = (side(&join.left), side(&join.right));
+        let mut conditions = Vec::new();
+        for conjunct in condition_of(join).map(split_conjunction_owned).unwrap_or_default() {
+            if !Self::is_ours(plan, &conjunct) {
+                conditions.push(conjunct);
+                continue;
+            }
+            let asked = asked_by_subqueries(&conjunct)?;
+            let sees = |side: &Input| {
+                let own = merge_schema(&[&join.left, &join.right]);
+                asked.iter().filter(|column| has(&own, column)).all(|column| has(side.base.schema(), column))
+            };
+            let input = if sees(&left) {
+                &mut left
+            } else if sees(&right) {
+                &mut right
+            } else {
+                return Err(SqlError::from(unsupported("this subquery in the condition of an outer join")).into());
+            };
+            conditions.push(self.expression(plan, conjunct, input)?);
+        }
+        let shown: Vec<Expr> = join.schema.columns().into_iter().map(Expr::Column).collect();
+        LogicalPlanBuilder::from(barrier(left.joined)?)
+            .join_on(barrier(right.joined)?, join.join_type, conditions)?
+            .project(shown)?
+            .build()
     }
 
     fn is_ours(plan: &LogicalPlan, expr: &Expr) -> bool {
@@ -434,6 +465,21 @@ fn is_volatile(plan: &LogicalPlan) -> Result<bool> {
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     })?;
     Ok(found)
+}
+
+/// The columns around them that the subqueries of an expression ask for, and those that are compared with their rows.
+fn asked_by_subqueries(expr: &Expr) -> Result<Vec<Column>> {
+    let mut asked = Vec::new();
+    expr.apply(|expr| {
+        if let Some(subquery) = subquery_of(expr) {
+            asked.extend(free(&subquery.subquery)?);
+        }
+        if let Expr::InSubquery(InSubquery { expr, .. }) | Expr::SetComparison(SetComparison { expr, .. }) = expr {
+            asked.extend(expr.column_refs().into_iter().cloned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(asked)
 }
 
 /// The input of a node whose subqueries are replaced.

@@ -146,6 +146,12 @@ impl Rewriter<'_> {
                     | O::GtEq,
                 right,
             } => self.suggest_together([left.as_ref(), right].into_iter()),
+            Expr::BinaryOp { left, op: O::StringConcat, right }
+                if placeholder(left).is_some() && placeholder(right).is_some() =>
+            {
+                self.suggest(left, &PgType::Text);
+                self.suggest(right, &PgType::Text);
+            }
             Expr::Between { expr, low, high, .. } => {
                 self.suggest_together([expr.as_ref(), low].into_iter());
                 self.suggest_together([expr.as_ref(), high].into_iter());
@@ -231,7 +237,17 @@ impl VisitorMut for Rewriter<'_> {
             }
             grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
         }
-        if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+        if let Err(error) = fetch_as_limit(query) {
+            self.error = Some(error.into());
+            return ControlFlow::Break(());
+        }
+        if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
+            for count in limit.iter_mut().chain(offset.iter_mut().map(|offset| &mut offset.value)) {
+                if let Err(error) = as_count(count) {
+                    self.error = Some(error.into());
+                    return ControlFlow::Break(());
+                }
+            }
             let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
             counts.for_each(|count| self.suggest(count, &PgType::Int8));
         }
@@ -386,8 +402,11 @@ impl VisitorMut for Rewriter<'_> {
                 None
             }
             Expr::BinaryOp { left, op: ast::BinaryOperator::PGOverlap, right } => {
-                arrays::flatten(left);
-                arrays::flatten(right);
+                for side in [&mut *left, right] {
+                    if !mark_untyped_array(side) {
+                        arrays::flatten(side);
+                    }
+                }
                 Some(call(Ident::new("array_has_any"), vec![left.as_ref().clone(), right.as_ref().clone()]))
             }
             Expr::BinaryOp { op: op @ ast::BinaryOperator::PGCustomBinaryOperator(_), .. } => {
@@ -420,6 +439,16 @@ impl VisitorMut for Rewriter<'_> {
     }
 }
 
+/// Marks a literal without a type as an array. Tells whether it is one.
+fn mark_untyped_array(expr: &mut Expr) -> bool {
+    let is_text = matches!(inside(expr), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)));
+    if is_text {
+        let text = std::mem::replace(expr, string(""));
+        *expr = call(Ident::new(UNTYPED_ARRAY), vec![text]);
+    }
+    is_text
+}
+
 /// `value op ANY (array)` and `ALL`. `None`: it stays as it has become.
 fn quantified(expr: &mut Expr) -> Option<Expr> {
     let (Expr::AnyOp { right, .. } | Expr::AllOp { right, .. }) = expr else { return None };
@@ -432,10 +461,7 @@ fn quantified(expr: &mut Expr) -> Option<Expr> {
         let query = query.clone();
         **right = query;
     }
-    if matches!(inside(right), Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_))) {
-        let text = std::mem::replace(right.as_mut(), string(""));
-        **right = call(Ident::new(UNTYPED_ARRAY), vec![text]);
-    } else if placeholder(right).is_none() && !matches!(inside(right), Expr::Subquery(_)) {
+    if !mark_untyped_array(right) && placeholder(right).is_none() && !matches!(inside(right), Expr::Subquery(_)) {
         arrays::flatten(right);
     }
     match expr {
@@ -469,6 +495,37 @@ fn output_arguments(function: &mut ast::Function) {
             *value = call(Ident::new(OUTPUT_TEXT), vec![given]);
         }
     }
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`. `0A000` for WITH TIES.
+fn fetch_as_limit(query: &mut Query) -> Result<(), Plain> {
+    let Some(fetch) = query.fetch.take() else { return Ok(()) };
+    if fetch.with_ties || fetch.percent {
+        return Err(crate::error::unsupported("FETCH … WITH TIES, or of a percentage"));
+    }
+    let count = fetch.quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
+    match &mut query.limit_clause {
+        Some(ast::LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(count),
+        None => {
+            query.limit_clause =
+                Some(ast::LimitClause::LimitOffset { limit: Some(count), offset: None, limit_by: vec![] });
+        }
+        Some(_) => return Err(Plain::new(SqlState::SYNTAX_ERROR, "multiple LIMIT clauses not allowed")),
+    }
+    Ok(())
+}
+
+/// A literal of no type as a number of rows. `22P02`
+fn as_count(count: &mut Expr) -> Result<(), Plain> {
+    let Expr::Value(ast::ValueWithSpan { value, .. }) = count else { return Ok(()) };
+    if let Value::SingleQuotedString(text) = value {
+        let number: i64 = text.trim().parse().map_err(|_malformed| {
+            let message = format!("invalid input syntax for type bigint: \"{text}\"");
+            Plain::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+        })?;
+        *value = Value::Number(number.to_string(), false);
+    }
+    Ok(())
 }
 
 /// The index of `$n`, from 0.

@@ -3,8 +3,9 @@
 use sqlparser::ast::{self, Expr, Ident, ObjectName, SelectItem};
 
 use super::function_name;
-use super::syntax::{call, inside, outside_subqueries};
+use super::syntax::{call, inside, outside_subqueries, string};
 use crate::name::fold;
+use crate::pg::TOLD_APART;
 
 /// Set-returning functions other than `unnest`: in the engine each makes an array.
 const SET_RETURNING: &[&str] = &[
@@ -16,6 +17,7 @@ const SET_RETURNING: &[&str] = &[
     "jsonb_array_elements",
     "jsonb_array_elements_text",
     "jsonb_object_keys",
+    "jsonb_path_query",
     "pg_listening_channels",
     "pg_partition_ancestors",
     "regexp_split_to_table",
@@ -69,11 +71,30 @@ pub(in crate::plan) fn composite(name: &str) -> &'static [&'static str] {
 
 /// Makes set-returning functions in a select list what the engine knows: the unnesting of an array.
 pub(super) fn in_select(items: &mut [SelectItem]) {
+    let mut subqueries = 0;
     for item in items {
         if let SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) = item {
             outside_subqueries(expr, &mut unnest);
+            outside_subqueries(expr, &mut |expr| {
+                if let Expr::Function(function) = expr
+                    && function_name(function).is_some_and(|name| name == "unnest")
+                {
+                    tell_apart(function, &mut subqueries);
+                }
+            });
         }
     }
+}
+
+/// Subqueries in what is unnested: to the engine all of them go by one name, and so would the columns that it unnests.
+fn tell_apart(function: &mut ast::Function, count: &mut usize) {
+    outside_subqueries(&mut function.args, &mut |expr| {
+        if matches!(expr, Expr::Subquery(_)) {
+            *count += 1;
+            let subquery = std::mem::replace(expr, string(""));
+            *expr = call(Ident::new(TOLD_APART), vec![subquery, string(&count.to_string())]);
+        }
+    });
 }
 
 fn unnest(expr: &mut Expr) {

@@ -2,6 +2,7 @@
 //! (<https://www.postgresql.org/docs/18/functions-json.html>). Values of `jsonb` are text in normal form, and so are its parts.
 
 mod change;
+mod path;
 mod text;
 
 use self::text::{Kind, at_path, field, item, items, members, plain, quoted, unquoted};
@@ -18,6 +19,7 @@ pub(super) fn functions() -> Vec<Named> {
     all.extend(sets());
     all.extend(made());
     all.extend(change::functions());
+    all.extend(path::functions());
     all
 }
 
