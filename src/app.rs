@@ -23,6 +23,8 @@ use crate::upkeep;
 use crate::warehouse::Warehouse;
 use crate::wire::{Doors, Listener, TlsFiles};
 
+/// How long to wait until the metadata database is listened to again.
+const HEAR_AGAIN: Duration = Duration::from_secs(1);
 /// How long connections may take to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
 const SCRAM_ITERATIONS: u32 = 4096;
@@ -95,7 +97,7 @@ impl App {
     /// Serves until shutdown, then lets connections finish what they are doing.
     pub async fn run(self) {
         let upkeep = tokio::spawn(upkeep::run(Arc::clone(&self.shared), self.shutdown.clone()));
-        let hears = tokio::spawn(notification::hear(Arc::clone(&self.shared), self.shutdown.clone()));
+        let hears = tokio::spawn(hear(Arc::clone(&self.shared), self.shutdown.clone()));
         self.listener.run(DRAIN).await;
         hears.abort();
         if let Err(error) = upkeep.await {
@@ -105,6 +107,28 @@ impl App {
             && let Err(error) = self.shared.audit.record_durably(Entry::of_server("stop", String::new())).await
         {
             tracing::error!(%error, "the audit trail does not tell of the end");
+        }
+    }
+}
+
+/// Tells clients what clients of other servers said, until shutdown.
+async fn hear(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let own = shared.activity.id();
+    let heard = |letter: &str| match notification::read(letter) {
+        Ok((from, _)) if from == own => {}
+        Ok((_, told)) => shared.activity.tell(&[Arc::new(told)]),
+        Err(error) => tracing::warn!(%error, "a notification of another server cannot be read"),
+    };
+    while shared.metastore.is_shared() {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            broke = shared.metastore.hear(&heard) => {
+                tracing::warn!(cause = ?broke, "notifications of other servers are not heard");
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(HEAR_AGAIN) => {}
         }
     }
 }

@@ -3,14 +3,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 use crate::error::{Plain, SqlState};
-use crate::session::Shared;
 
 /// The longest name of a channel, in bytes.
 const CHANNEL_BYTES_MAX: usize = 63;
@@ -18,8 +15,6 @@ const CHANNEL_BYTES_MAX: usize = 63;
 const PAYLOAD_BYTES_MAX: usize = 7_999;
 /// Notifications that wait for one client until nobody may tell it more.
 const WAITING_MAX: usize = 100_000;
-/// How long to wait until the metadata database is listened to again.
-const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a client told those that listen to a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -151,24 +146,7 @@ pub fn letter(from: u64, told: &Notification) -> Result<String, Plain> {
     Ok(letter)
 }
 
-/// Tells clients what clients of other servers said, until shutdown.
-pub async fn hear(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let own = shared.activity.id();
-    let heard = |letter: &str| match serde_json::from_str::<Letter>(letter) {
-        Ok(letter) if letter.from == own => {}
-        Ok(letter) => shared.activity.tell(&[Arc::new(letter.told)]),
-        Err(error) => tracing::warn!(%error, "a notification of another server cannot be read"),
-    };
-    while shared.metastore.is_shared() {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            broke = shared.metastore.hear(&heard) => {
-                tracing::warn!(cause = ?broke, "notifications of other servers are not heard");
-            }
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(AGAIN) => {}
-        }
-    }
+/// The server that a letter is from, and what it tells.
+pub fn read(letter: &str) -> Result<(u64, Notification), serde_json::Error> {
+    serde_json::from_str(letter).map(|Letter { from, told }| (from, told))
 }

@@ -1,5 +1,7 @@
 //! VALUES lists: the engine looks at their values one by one.
 
+use std::mem::discriminant;
+
 use sqlparser::ast::{self, Expr, SetExpr, Value};
 
 use super::from::{derived, named};
@@ -96,15 +98,20 @@ const UNITED: usize = 100;
 pub(super) fn as_union(body: &mut SetExpr) {
     let SetExpr::Values(values) = body else { return };
     let is_computed = |value: &Expr| said_type(value).is_none() && !matches!(inside(value), Expr::Value(_));
-    let is_mixed =
-        (2..=UNITED).contains(&values.rows.len()) && values.rows.iter().any(|row| row.content.iter().any(is_computed));
+    let width = values.rows.first().map_or(0, |row| row.content.len());
+    let has_several_forms = |index: usize| {
+        let column = || values.rows.iter().filter_map(|row| row.content.get(index));
+        let mut forms = column().map(|value| discriminant(inside(value)));
+        let first = forms.next();
+        column().any(is_computed) && forms.any(|form| Some(form) != first)
+    };
+    let is_mixed = (2..=UNITED).contains(&values.rows.len()) && (0..width).any(has_several_forms);
     if !is_mixed && is_independent(values) {
         return;
     }
     let is_independent = is_independent(values);
     let rows = std::mem::take(&mut values.rows);
     let column = |index: usize| ast::Ident::new(format!("column{}", index + 1));
-    let width = rows.first().map_or(0, |row| row.content.len());
     let place = ast::Ident::with_quote('"', "place\u{1}");
     let row = |(number, row): (usize, ast::Parens<Vec<Expr>>)| {
         let named = row.content.into_iter().enumerate().map(|(index, expr)| (expr, column(index)));
