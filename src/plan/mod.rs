@@ -26,6 +26,7 @@ mod query;
 mod records;
 mod returning;
 mod rewrite;
+mod slices;
 mod type_names;
 mod typing;
 
