@@ -176,9 +176,12 @@ impl Activity {
         self.id
     }
 
-    /// Tells the clients of this server what one said on channels that they listen to.
+    /// Tells the clients of this server what one said on channels that they listen to. A client that does not read what it
+    /// was told, of which other servers do not know, is disconnected: it would miss this.
     pub fn tell(&self, notifications: &[Arc<Notification>]) {
-        self.lock().values().for_each(|backend| backend.mailbox.put(notifications));
+        for backend in self.lock().values().filter(|backend| !backend.mailbox.put(notifications)) {
+            backend.end();
+        }
     }
 
     /// Whether someone listens to a channel who has not read what he was told, so that there is no room for more.

@@ -41,7 +41,9 @@ pub struct Assignment {
     pub local: bool,
 }
 
-/// Different settings that one statement may assign, and notifications that it may send.
+/// Different settings that one statement may assign.
+const ASSIGNED_MAX: usize = 1_000;
+/// Notifications that one statement may send, settings included.
 const EFFECTS_MAX: usize = 100_000;
 
 impl Effects {
@@ -58,12 +60,17 @@ impl Effects {
             }
             Effect::Notified(_) => {}
         }
-        if effects.len() >= EFFECTS_MAX {
-            let message = format!("too many settings or notifications in one statement (at most {EFFECTS_MAX})");
-            return Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message));
-        }
-        effects.push(effect);
-        Ok(())
+        let assigned = || effects.iter().filter(|effect| matches!(effect, Effect::Assigned(_))).count();
+        let (what, most) = match &effect {
+            Effect::Assigned(_) if assigned() >= ASSIGNED_MAX => ("settings", ASSIGNED_MAX),
+            _ if effects.len() >= EFFECTS_MAX => ("notifications", EFFECTS_MAX),
+            _ => {
+                effects.push(effect);
+                return Ok(());
+            }
+        };
+        let message = format!("too many {what} in one statement (at most {most})");
+        Err(Plain::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message))
     }
 
     /// What there was since the last call, in order; leaves nothing behind.

@@ -112,15 +112,20 @@ impl Mailbox {
         content.waiting.len() >= WAITING_MAX && content.channels.contains(channel)
     }
 
-    /// Takes in what is told on the channels it listens to.
-    pub(crate) fn put(&self, notifications: &[Arc<Notification>]) {
+    /// Takes in what is told on the channels it listens to. `false`: too much waits already, and nothing is taken in.
+    pub(crate) fn put(&self, notifications: &[Arc<Notification>]) -> bool {
         let mut content = self.lock();
         let Content { channels, waiting } = &mut *content;
         let before = waiting.len();
-        waiting.extend(notifications.iter().filter(|told| channels.contains(&told.channel)).cloned());
+        let mut heard = notifications.iter().filter(|told| channels.contains(&told.channel)).peekable();
+        if before >= WAITING_MAX && heard.peek().is_some() {
+            return false;
+        }
+        waiting.extend(heard.cloned());
         if waiting.len() > before {
             self.came.notify_one();
         }
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {

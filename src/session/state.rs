@@ -510,6 +510,9 @@ impl Session {
 
 /// What a transaction that has committed listens to and tells.
 async fn tell(shared: &Shared, pid: i32, pending: Pending) {
+    if pending.len() == (0, 0) {
+        return;
+    }
     if let Some(backend) = shared.activity.backend(pid) {
         pending.listening.into_iter().for_each(|listening| backend.mailbox().listen(listening));
     }

@@ -1,5 +1,5 @@
-//! Views and row policies are kept as text, in which a changed table may mean something else: such changes are refused.
-//! Whatever might be meant counts as meant.
+//! Views and row policies are kept as text, in which a changed table may mean something else: such changes are refused, but
+//! that a view's text follows a relation to its new name. Whatever might be meant counts as meant.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
