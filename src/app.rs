@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -69,6 +71,7 @@ impl App {
             workers: parallelism,
             turns: Arc::new(Semaphore::new(parallelism.max(1))),
             locks: Arc::default(),
+            advisory: Arc::default(),
             activity: Arc::default(),
             audit: open_audit(config)?,
             login: Arc::new(config.wire.login()?),
@@ -241,8 +244,15 @@ fn generate_password() -> String {
         .collect()
 }
 
-/// Whether a server answers at an address.
+/// The request for encryption that PostgreSQL's clients may begin with: its length and its code.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
+
+/// Whether a server at an address answers what clients ask first.
 pub async fn is_healthy(address: &str) -> bool {
-    let attempt = tokio::net::TcpStream::connect(address);
-    tokio::time::timeout(Duration::from_secs(3), attempt).await.is_ok_and(|connected| connected.is_ok())
+    let ask = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&SSL_REQUEST).await?;
+        stream.read_u8().await
+    };
+    matches!(tokio::time::timeout(Duration::from_secs(3), ask).await, Ok(Ok(b'S' | b'N')))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::activity::Activity;
+use crate::advisory::AdvisoryLocks;
 use crate::audit::Audit;
 use crate::catalog::{CatalogState, Column, DomainUse, Namespace, Relation, Schema, TEMPORARY_SCHEMA, UserType};
 use crate::error::{Plain, SqlState};
@@ -28,6 +29,8 @@ pub enum Effect {
     Assigned(Assignment),
     /// `pg_notify(channel, payload)`.
     Notified(Notification),
+    /// A warning for the client.
+    Warned(SqlState, String),
 }
 
 /// A new value of a setting.
@@ -58,7 +61,7 @@ impl Effects {
             Effect::Notified(new) if matches!(effects.last(), Some(Effect::Notified(last)) if last == new) => {
                 return Ok(());
             }
-            Effect::Notified(_) => {}
+            Effect::Notified(_) | Effect::Warned(..) => {}
         }
         let assigned = || effects.iter().filter(|effect| matches!(effect, Effect::Assigned(_))).count();
         let (what, most) = match &effect {
@@ -152,6 +155,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// What the statement leaves to its session, which takes it over when it is done.
     pub effects: Arc<Effects>,
+    /// The session's advisory locks.
+    pub advisory: Arc<AdvisoryLocks>,
     /// What the session drew from sequences.
     pub drawn: Arc<Drawn>,
     /// Who logged in (or SET SESSION AUTHORIZATION).

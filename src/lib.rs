@@ -19,6 +19,7 @@ pub mod catalog;
 pub mod govern;
 pub mod metastore;
 
+pub mod advisory;
 pub mod context;
 pub mod guard;
 pub mod lake;

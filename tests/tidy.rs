@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["error", "name", "secret", "tls", "types", "setting", "encode", "audit", "notification", "activity"],
     &["govern", "catalog", "metastore"],
-    &["lake", "login", "warehouse", "context", "guard"],
+    &["lake", "login", "warehouse", "advisory", "context", "guard"],
     &["config"],
     &["pg", "transaction"],
     &["statement"],
@@ -42,8 +42,19 @@ const IMPORTERS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
 ];
 
-const TOP_LEVEL: &[&str] =
-    &["Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "docker", "sql", "src", "target", "tests", "boathouse-data"];
+const TOP_LEVEL: &[&str] = &[
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE",
+    "README.md",
+    "docker",
+    "docs",
+    "sql",
+    "src",
+    "target",
+    "tests",
+    "boathouse-data",
+];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();

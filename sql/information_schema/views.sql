@@ -61,7 +61,8 @@ SELECT current_database() AS table_catalog, n.nspname AS table_schema, c.relname
             END AS numeric_precision_radix,
        CASE WHEN a.atttypid IN (20, 21, 23) THEN 0
             WHEN a.atttypid = 1700 AND a.atttypmod > 0 THEN (a.atttypmod - 4) % 2048 END AS numeric_scale,
-       CASE WHEN a.atttypid = 1082 THEN 0 WHEN a.atttypid IN (1083, 1114, 1184, 1186, 1266) THEN 6 END AS datetime_precision,
+       CASE WHEN a.atttypid = 1082 THEN 0 WHEN a.atttypid IN (1083, 1114, 1184, 1186, 1266)
+            THEN CASE WHEN a.atttypmod < 0 THEN 6 ELSE a.atttypmod END END AS datetime_precision,
        CASE WHEN co.collname IS NOT NULL THEN current_database() END AS collation_catalog,
        CASE WHEN co.collname IS NOT NULL THEN 'pg_catalog' END AS collation_schema, co.collname AS collation_name,
        CASE WHEN a.domain_name IS NOT NULL THEN current_database() END AS domain_catalog, a.domain_schema, a.domain_name,

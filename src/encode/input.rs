@@ -18,6 +18,7 @@ use super::interval::parse_interval;
 use super::nested::rebuilt;
 use super::number::{Numeric, parse_bool, parse_numeric};
 use super::record::{record_fields, record_items};
+use super::rounding::seconds_rounded;
 use super::timetz::TimeTz;
 use super::{DAYS_1970_TO_2000, MICROS_1970_TO_2000};
 use crate::error::{Report, SqlState};
@@ -214,14 +215,14 @@ impl ColumnBuilder {
             (PgType::Record(None), _) => {
                 return Err(InputError::Unsupported("input of anonymous composite types".to_owned()));
             }
-            (PgType::Timestamptz, data_type) => {
+            (PgType::Timestamptz(_), data_type) => {
                 Builder::Timestamp(TimestampMicrosecondBuilder::with_capacity(capacity).with_data_type(data_type), true)
             }
             (PgType::Uuid, _) => Builder::Uuid(FixedSizeBinaryBuilder::with_capacity(capacity, 16)),
             (PgType::Enum(of), DataType::FixedSizeBinary(length)) => {
                 Builder::Enum(FixedSizeBinaryBuilder::with_capacity(capacity, length), Arc::clone(of))
             }
-            (PgType::Timetz, DataType::FixedSizeBinary(length)) => {
+            (PgType::Timetz(_), DataType::FixedSizeBinary(length)) => {
                 Builder::Timetz(FixedSizeBinaryBuilder::with_capacity(capacity, length))
             }
             (PgType::Named(name), _) => return Err(InputError::Unsupported(format!("a value of type {name} here"))),
@@ -352,7 +353,7 @@ impl ColumnBuilder {
                 PgType::Jsonb => {
                     each!(b, |text| without_zero(text).and_then(|text| json(text).map(|parsed| jsonb_text(&parsed))))
                 }
-                pg => each!(b, |text| without_zero(text).and_then(|text| limited(text, pg))),
+                pg => each!(b, |text| without_zero(text).and_then(|text| limited(text, pg, Surplus::Refused))),
             },
             Builder::Bytes(b) => each!(b, |text| bytea(text).ok_or_else(|| syntax(text))),
             Builder::Uuid(b) => fixed(b, texts, |text| {
@@ -552,7 +553,7 @@ impl ColumnBuilder {
 
     /// The column so far; the builder starts again empty.
     pub fn finish(&mut self) -> ArrayRef {
-        match &mut self.values {
+        let array: ArrayRef = match &mut self.values {
             Builder::Bool(b) => Arc::new(b.finish()),
             Builder::Int2(b) => Arc::new(b.finish()),
             Builder::Int4(b) => Arc::new(b.finish()),
@@ -581,7 +582,8 @@ impl ColumnBuilder {
                 ))
             }
             Builder::Row(rows) => rows.finish(&self.pg),
-        }
+        };
+        seconds_rounded(array, &self.pg)
     }
 }
 
@@ -672,27 +674,41 @@ fn fit(value: Numeric, precision: u8, scale: i8) -> Result<i128, InputError> {
     }
 }
 
-/// Holds text, also in arrays and rows, against the limit of its type. `22001`.
-pub(crate) fn length_checked(array: ArrayRef, pg: &PgType) -> Result<ArrayRef, InputError> {
-    if !has_limit(pg) {
+/// What becomes of a text beyond the limit of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Surplus {
+    /// It is an error, unless it is blanks.
+    Refused,
+    /// It goes.
+    Cut,
+}
+
+/// Holds texts against the limit of their type and rounds times to its digits, also in arrays and rows. `22001`.
+pub(crate) fn within_modifier(array: ArrayRef, pg: &PgType, surplus: Surplus) -> Result<ArrayRef, InputError> {
+    if !has_modifier(pg) {
         return Ok(array);
     }
-    let part = |pg: &PgType, array: &ArrayRef, _: &DataType| length_checked(Arc::clone(array), pg);
-    rebuilt(pg, &array, array.data_type(), &part, &within_limit)
+    let part = |pg: &PgType, array: &ArrayRef, _: &DataType| within_modifier(Arc::clone(array), pg, surplus);
+    rebuilt(pg, &array, array.data_type(), &part, &|pg, array| within_own_modifier(pg, array, surplus))
 }
 
-fn has_limit(pg: &PgType) -> bool {
-    matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_)) || pg.parts().any(has_limit)
+fn has_modifier(pg: &PgType) -> bool {
+    matches!(pg, PgType::Varchar(Some(_)) | PgType::Char(_))
+        || pg.second_digits().is_some()
+        || pg.parts().any(has_modifier)
 }
 
-fn within_limit(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, InputError> {
+fn within_own_modifier(pg: &PgType, array: &ArrayRef, surplus: Surplus) -> Result<ArrayRef, InputError> {
+    if pg.second_digits().is_some() {
+        return Ok(seconds_rounded(Arc::clone(array), pg));
+    }
     let Some(text) = array.as_string_view_opt() else { return Ok(Arc::clone(array)) };
     let mut changed = false;
     let mut builder = StringViewBuilder::with_capacity(text.len());
     for value in text {
         match value {
             Some(value) => {
-                let kept = limited(value, pg)?;
+                let kept = limited(value, pg, surplus)?;
                 changed |= kept.len() != value.len();
                 builder.append_value(kept);
             }
@@ -703,7 +719,7 @@ fn within_limit(pg: &PgType, array: &ArrayRef) -> Result<ArrayRef, InputError> {
 }
 
 /// Checks varchar's limit and drops char's padding. Surplus blanks are cut off without an error, as SQL wants.
-pub(crate) fn limited<'a>(text: &'a str, pg: &PgType) -> Result<&'a str, InputError> {
+pub(crate) fn limited<'a>(text: &'a str, pg: &PgType, more: Surplus) -> Result<&'a str, InputError> {
     let limit = match pg {
         PgType::Varchar(Some(limit)) | PgType::Char(limit) if *limit > 0 => {
             usize::try_from(*limit).unwrap_or(usize::MAX)
@@ -714,7 +730,7 @@ pub(crate) fn limited<'a>(text: &'a str, pg: &PgType) -> Result<&'a str, InputEr
     let within = match text.char_indices().nth(limit) {
         Some((at, _)) => {
             let (within, surplus) = text.split_at(at);
-            if surplus.bytes().any(|b| b != b' ') {
+            if more == Surplus::Refused && surplus.bytes().any(|b| b != b' ') {
                 return Err(InputError::TooLong { pg: pg.to_string() });
             }
             within

@@ -12,6 +12,7 @@ mod interval;
 mod nested;
 mod number;
 mod record;
+mod rounding;
 mod row;
 mod text;
 mod timetz;
@@ -36,8 +37,8 @@ pub use datetime::{
     parse_date, parse_time, parse_timestamp,
 };
 pub(crate) use duckdb::duckdb_texts;
-pub(crate) use input::length_checked;
 pub use input::{ColumnBuilder, InputError, jsonb_text, utf8};
+pub(crate) use input::{Surplus, within_modifier};
 pub use interval::parse_interval;
 pub(crate) use interval::write_stored as write_stored_interval;
 pub(crate) use nested::rebuilt;
@@ -201,7 +202,7 @@ impl Values {
             DataType::LargeBinary => Self::LargeBytes(take(array)?),
             DataType::FixedSizeBinary(16) if *pg == PgType::Uuid => Self::Uuid(take(array)?),
             DataType::FixedSizeBinary(_) if let PgType::Enum(of) = pg => Self::Enum(take(array)?, Arc::clone(of)),
-            DataType::FixedSizeBinary(_) if *pg == PgType::Timetz => Self::Timetz(take(array)?),
+            DataType::FixedSizeBinary(_) if matches!(pg, PgType::Timetz(_)) => Self::Timetz(take(array)?),
             DataType::Date32 => Self::Date(take(array)?),
             DataType::Time64(TimeUnit::Microsecond) => Self::Time(take(array)?),
             DataType::Timestamp(TimeUnit::Microsecond, None) => Self::Timestamp(take(array)?),

@@ -32,7 +32,7 @@ fn representable(pg: &PgType, text: &str) -> bool {
     match pg {
         PgType::Numeric(_) => text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b == b'.') && text.len() <= 38,
         // Arrow counts from 1970, PostgreSQL from 2000: the last 30 years do not fit.
-        PgType::Timestamp | PgType::Timestamptz => !text.starts_with("294276"),
+        PgType::Timestamp(_) | PgType::Timestamptz(_) => !text.starts_with("294276"),
         PgType::Interval => !text.contains("infinity"),
         PgType::Array(_) => !text.starts_with('[') && !text.contains("{{"),
         _ => true,

@@ -4,7 +4,8 @@
 use super::datetime::{DAY_US, Malformed, leading_date, parse_time, split_offset, write_offset, write_time, zone_of};
 use crate::setting::Zone;
 
-const BYTES: usize = 12;
+/// The length of a value.
+pub(super) const BYTES: usize = 12;
 /// The farthest offset from UTC, in seconds.
 const OFFSET_MAX: i32 = 16 * 3600 - 1;
 

@@ -26,6 +26,8 @@ impl SqlState {
     pub const PROTOCOL_VIOLATION: Self = Self("08P01");
     /// A commit of which the server cannot tell whether it happened.
     pub const TRANSACTION_RESOLUTION_UNKNOWN: Self = Self("08007");
+    /// A connection that what was promised depends on broke.
+    pub const CONNECTION_FAILURE: Self = Self("08006");
     // Class 0A
     /// Something of PostgreSQL's that this server does not do.
     pub const FEATURE_NOT_SUPPORTED: Self = Self("0A000");

@@ -520,6 +520,7 @@ fn is_simple_function(function: &ScalarFunction) -> bool {
             | "coalesce"
             | "domain_value"
             | "exact_numeric"
+            | "fitted"
             | "from_text"
             | "gen_random_uuid"
             | "known_as"

@@ -13,7 +13,7 @@ use datafusion::physical_plan::PhysicalExpr;
 use super::condition::Condition;
 use super::keys::Keys;
 use crate::catalog::{Column, Index, Relation};
-use crate::encode::{describe_row, length_checked};
+use crate::encode::{Surplus, describe_row, within_modifier};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies, sanitize};
@@ -134,7 +134,7 @@ impl RowChecks {
             } else {
                 cast(array, field.data_type()).map_err(arrow)?
             };
-            columns.push(length_checked(rectangular(array, &column.pg)?, &column.pg)?);
+            columns.push(within_modifier(rectangular(array, &column.pg)?, &column.pg, Surplus::Refused)?);
         }
         self.generate(&mut columns, batch.num_rows())?;
         for (index, rules) in &self.domains {
@@ -177,7 +177,7 @@ impl RowChecks {
             let value = value.map_err(|error| self.failure(error))?;
             let pairs = columns.get_mut(*index).zip(self.table.relation.columns.get(*index));
             let (place, column) = pairs.ok_or_else(|| internal("a generated column that is not there"))?;
-            *place = length_checked(value, &column.pg)?;
+            *place = within_modifier(value, &column.pg, Surplus::Refused)?;
         }
         Ok(())
     }

@@ -186,10 +186,10 @@ fn is_inlined(pg: &PgType) -> bool {
         | PgType::Char(_)
         | PgType::Bytea
         | PgType::Date
-        | PgType::Time
-        | PgType::Timetz
-        | PgType::Timestamp
-        | PgType::Timestamptz
+        | PgType::Time(_)
+        | PgType::Timetz(_)
+        | PgType::Timestamp(_)
+        | PgType::Timestamptz(_)
         | PgType::Interval
         | PgType::Uuid
         | PgType::Json

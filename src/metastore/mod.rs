@@ -26,7 +26,7 @@ use claims::{RecentClaims, Told, Verdict};
 use commit::Request;
 pub use commit::{Commit, CommitError, DeletedRows, Resolved, TableCommit};
 use db::Db;
-pub use db::MetadataDatabase;
+pub use db::{AdvisoryCall, AdvisoryConnection, AdvisoryKey, MetadataDatabase};
 pub use inline::InlinedInsert;
 use keys::Keys;
 pub use keys::NewKey;
@@ -94,6 +94,9 @@ pub enum MetastoreError {
     /// `55000`: secrets are not to be given up that can be opened.
     #[error("no secret is lost: the master key is there")]
     NothingLost,
+    /// `53300`: as many sessions as may have advisory locks in a shared database have some.
+    #[error("too many sessions with advisory locks (at most {0})")]
+    AdvisoryConnections(usize),
     /// `42704`: a snapshot that is not there.
     #[error("{0}")]
     NoSnapshot(String),
@@ -112,6 +115,7 @@ impl Report for MetastoreError {
                 SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE
             }
             Self::Directory { .. } | Self::Database { .. } => SqlState::IO_ERROR,
+            Self::AdvisoryConnections(_) => SqlState::TOO_MANY_CONNECTIONS,
             Self::NoSnapshot(_) => SqlState::UNDEFINED_OBJECT,
             Self::Secret(error) => error.sqlstate(),
             Self::Corrupt(_) => SqlState::INTERNAL_ERROR,
@@ -352,6 +356,11 @@ impl Metastore {
     /// Whether other servers may write to the same tables.
     pub fn is_shared(&self) -> bool {
         self.store.db.is_shared()
+    }
+
+    /// A connection for one session's advisory locks; `None`: the database is this server's alone.
+    pub async fn advisory_connection(&self) -> Result<Option<AdvisoryConnection>, MetastoreError> {
+        self.store.db.advisory().await
     }
 
     /// Tells the servers that share the database something.

@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::encode::{ColumnBuilder, InputError, Style, array_items, text_array};
+use crate::encode::{ColumnBuilder, InputError, Style, Surplus, array_items, text_array, within_modifier};
 use crate::error::SqlError;
 use crate::types::{PgType, arrow_type, field};
 
@@ -122,13 +122,15 @@ pub struct ToText {
 pub fn always_the_same(function: &ScalarUDF) -> Option<DataType> {
     let varies = |pg: &PgType| {
         let element = pg.element().unwrap_or(pg);
-        matches!(element, PgType::Date | PgType::Time | PgType::Timetz | PgType::Timestamp | PgType::Timestamptz)
-            || *element == PgType::Interval
+        matches!(
+            element,
+            PgType::Date | PgType::Time(_) | PgType::Timetz(_) | PgType::Timestamp(_) | PgType::Timestamptz(_)
+        ) || *element == PgType::Interval
             || matches!(element, PgType::Regclass | PgType::Regtype | PgType::Regproc)
             || matches!(element, PgType::Regnamespace | PgType::Regrole)
     };
     if let Some(cast) = function.inner().downcast_ref::<ToText>() {
-        return (!varies(&cast.source) || cast.source == PgType::Time).then_some(DataType::Utf8View);
+        return (!varies(&cast.source) || matches!(cast.source, PgType::Time(_))).then_some(DataType::Utf8View);
     }
     let cast = function.inner().downcast_ref::<FromText>()?;
     (!varies(&cast.pg)).then(|| arrow_type(&cast.pg))
@@ -176,6 +178,38 @@ impl ScalarUDFImpl for KnownAs {
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         args.args.into_iter().next().map_or_else(|| exec_err!("known_as has one argument"), Ok)
+    }
+}
+
+/// A value as one of a type of which it is but for the modifier, or an array of them: texts are cut, times rounded.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Fitted {
+    pg: PgType,
+    signature: Signature,
+}
+
+impl Fitted {
+    /// The cast to a type, from the same without its modifier.
+    pub fn new(pg: PgType) -> Self {
+        Self { pg, signature: Signature::any(1, Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Fitted {
+    fn name(&self) -> &'static str {
+        "fitted"
+    }
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(arrow_type(&self.pg))
+    }
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.name(), &self.pg, true)))
+    }
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        one(&args, |array| Ok(within_modifier(Arc::clone(array), &self.pg, Surplus::Cut).map_err(SqlError::from)?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! PostgreSQL's functions where the engine has none or another meaning.
 
+mod advisory;
 mod arithmetic;
 mod array;
 mod bytes;
@@ -16,10 +17,12 @@ mod ordered_set;
 mod record;
 mod sequence;
 mod single_value;
+mod sleep;
 pub mod system;
 mod unified;
 mod volatile;
 
+pub use advisory::{advisory_arguments, advisory_function, is_advisory};
 pub use arithmetic::{CheckedArithmetic, ShiftedDate, ToInteger};
 pub use array::{
     ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, HasNull, Subscripts, UNTYPED_ARRAY,
@@ -28,7 +31,7 @@ pub use array::{
 pub use bytes::BytesPlanner;
 pub use compare::NestedCompare;
 pub use convert::{
-    FromText, KnownAs, OUTPUT_TEXT, TOLD_APART, TYPE_OF, ToText, ToldApart, ToldByType, always_the_same, one,
+    Fitted, FromText, KnownAs, OUTPUT_TEXT, TOLD_APART, TYPE_OF, ToText, ToldApart, ToldByType, always_the_same, one,
 };
 pub use dimensions::{
     ARRAY_AT, ARRAY_FLATTENED, ArrayAt, Flattened, OfArrays, WithDimensions, dimension_functions, rectangular,
@@ -45,6 +48,7 @@ pub use record::{
 };
 pub use sequence::{LastValue, SequenceAction, SequenceFunction, is_unbound, placeholder_functions};
 pub use single_value::{SingleRow, SingleValue};
+pub use sleep::sleep_functions;
 pub use system::{Objects, SystemTable};
 pub use unified::Unified;
 pub use volatile::volatile_functions;

@@ -45,7 +45,7 @@ impl Drawn {
     fn pg(&self) -> PgType {
         match self.kind {
             Kind::Random | Kind::Ordered => PgType::Uuid,
-            Kind::Clock => PgType::Timestamptz,
+            Kind::Clock => PgType::Timestamptz(None),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::pg::function::{OperatorPlanner, functions};
 use crate::pg::{
     ARRAY_SUBQUERY, AnyEqual, ArrayMark, ArrayOf, Bound, BytesPlanner, IntervalPlanner, Subscripts, ToldApart,
     ToldByType, UNTYPED_ARRAY, dimension_functions, json_functions, mask_functions, ordered_set_functions,
-    placeholder_functions, record_functions, volatile_functions,
+    placeholder_functions, record_functions, sleep_functions, volatile_functions,
 };
 
 /// Consumers named when memory runs out.
@@ -104,6 +104,7 @@ impl Engine {
             .chain(record_functions())
             .chain(dimension_functions())
             .chain(volatile_functions())
+            .chain(sleep_functions())
             .chain(functions())
         {
             use datafusion::logical_expr::registry::FunctionRegistry;

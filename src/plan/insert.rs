@@ -260,7 +260,9 @@ fn typed_values(
                 }
                 std::mem::replace(value, ast::Expr::Identifier(ast::Ident::new("default")))
             };
-            *value = cast_to(inner, column)?;
+            // The engine takes a cast to text for one to the type of what is cast, of which each row may have another.
+            let text = PgType::Varchar(None);
+            *value = cast_as(inner, if column.pg == PgType::Text { &text } else { &column.pg })?;
         }
     }
     Ok(Some(width))
@@ -294,9 +296,9 @@ pub(super) fn cast_to(value: ast::Expr, column: &Column) -> PlanResult<ast::Expr
 
 /// The expression as a value of a type. What is too long for it is refused later, where a cast that somebody wrote cuts it.
 pub(super) fn cast_as(value: ast::Expr, pg: &PgType) -> PlanResult<ast::Expr> {
-    let of_any_length = match pg {
+    let of_any_length = match pg.base() {
         PgType::Varchar(_) | PgType::Char(_) => pg.unbounded(),
-        other => other.clone(),
+        _ => pg.clone(),
     };
     Ok(ast::Expr::Cast {
         kind: ast::CastKind::Cast,
@@ -422,8 +424,9 @@ pub(super) fn assigned(
     if column.pg == PgType::Numeric(None) && matches!(given.data_type(), DataType::Decimal128(..)) {
         return Ok(typing::exact_numeric(value));
     }
-    let cast = Expr::Cast(Cast::new_from_field(Box::new(value), Arc::new(field(&column.name, &column.pg, true))));
-    Ok(typing::expression(scope, cast, schema).map(|transformed| transformed.data)?)
+    // Not one that a statement says: what is too long is refused later.
+    let cast = Cast::new_from_field(Box::new(value), Arc::new(field(&column.name, &column.pg, true)));
+    Ok(typing::cast(scope, cast, schema).map(|transformed| transformed.data)?)
 }
 
 /// Arrays of one type have any number of dimensions in PostgreSQL; those of a column here as many as it was declared with.
@@ -458,8 +461,7 @@ pub(super) fn default_value(scope: &Scope, column: &Column) -> PlanResult<Expr> 
     let names = Names::new(scope, vec![]);
     let bound = query::sql_to_rel(&names).sql_to_expr(parsed, &empty, &mut PlannerContext::new())?;
     let bound = typing::expression(scope, bound, &empty)?.data;
-    let cast = Expr::Cast(Cast::new_from_field(Box::new(bound), target));
-    Ok(typing::expression(scope, cast, &empty)?.data)
+    Ok(typing::cast(scope, Cast::new_from_field(Box::new(bound), target), &empty)?.data)
 }
 
 /// A default's values for some rows.

@@ -29,6 +29,7 @@ mod rewrite;
 mod slices;
 mod type_names;
 mod typing;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

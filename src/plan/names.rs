@@ -25,7 +25,7 @@ use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::{ResultTable, ViewTable, masks};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::{self, SystemFunction, SystemRelation};
-use crate::pg::{MASK_HASH, SystemTable, Unified, mask_hash};
+use crate::pg::{MASK_HASH, SystemTable, Unified, advisory_function, mask_hash};
 use crate::statement::{AsOf, as_it_was};
 use crate::types::{field, from_sql};
 
@@ -125,7 +125,7 @@ impl<'a> Names<'a> {
     fn sequence_source(&self, id: ObjectId, sequence: &Sequence) -> Result<Arc<dyn TableSource>, SqlError> {
         let ctx = &self.scope.ctx;
         self.scope.note_moment();
-        let last = ctx.counter(id).last(id)?;
+        let last = ctx.counter(id).last(id)?.filter(|last| *last != sequence.before(sequence.start));
         let row = vec![lit(last.unwrap_or(sequence.start)), lit(0_i64), lit(last.is_some())];
         let named = ["last_value", "log_cnt", "is_called"].iter().enumerate();
         let named: Vec<Expr> = named.map(|(index, name)| ident(format!("column{}", index + 1)).alias(*name)).collect();
@@ -217,7 +217,8 @@ impl<'a> Names<'a> {
         let Some(query) = system::view_query(relation) else {
             return Ok(provider_as_source(Arc::new(SystemTable::new(relation, &scope.ctx))));
         };
-        let plan = query::system_view(&scope.with_path(&[]), relation, query)?;
+        // What it reads is found before anything of the search path, which tells how names are shown.
+        let plan = query::system_view(scope, relation, query)?;
         let schema = Arc::clone(plan.schema().inner());
         Ok(provider_as_source(Arc::new(ViewTable { relation: None, schema, plan, checked_as: scope.ctx.role })))
     }
@@ -263,6 +264,7 @@ impl ContextProvider for Names<'_> {
         }
         match SystemFunction::bind(name, &self.scope.ctx.as_role(self.scope.ctx.user)) {
             Some(function) => Some(Arc::new(ScalarUDF::new_from_impl(function))),
+            None if let Some(function) = advisory_function(name, &self.scope.ctx) => Some(Arc::new(function)),
             None => {
                 let function = self.state.scalar_functions().get(name).cloned()?;
                 Some(if Unified::applies_to(name) {

@@ -260,7 +260,8 @@ pub(super) fn refuse(bound: &Expr, what: &str) -> Result<(), SqlError> {
     let mut effect = None;
     let found = exists_within(bound, &mut |expr| {
         if let Expr::ScalarFunction(function) = expr {
-            effect = EFFECTS.iter().find(|name| **name == function.name());
+            let has_effect = EFFECTS.contains(&function.name()) || function.func.as_async().is_some();
+            effect = has_effect.then(|| function.name().to_owned());
         }
         effect.is_some()
     });
@@ -272,7 +273,7 @@ pub(super) fn refuse(bound: &Expr, what: &str) -> Result<(), SqlError> {
 }
 
 /// Functions that would carry values out of a policy.
-const EFFECTS: &[&str] = &["set_config", "nextval", "setval", "currval", "lastval"];
+const EFFECTS: &[&str] = &["set_config", "pg_notify", "nextval", "setval", "currval", "lastval"];
 
 /// Holds a condition to be boolean. `42804`, which names `clause`.
 pub(super) fn condition(bound: Expr, schema: &DFSchema, clause: &str) -> Result<Expr, SqlError> {

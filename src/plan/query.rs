@@ -14,10 +14,11 @@ use super::lock::{self, Locks};
 use super::modify::TARGET;
 use super::names::Names;
 use super::origin::with_origins;
-use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing};
+use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing, waiting};
 use crate::catalog::{Relation, View};
 use crate::error::{SqlError, SqlState, internal, unsupported};
 use crate::name::QualifiedName;
+use crate::pg::is_advisory;
 use crate::pg::system::{self, SystemRelation};
 pub(super) use crate::statement::folded;
 use crate::statement::{as_it_was, parse_query};
@@ -50,7 +51,8 @@ pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> Pla
     let mut query = query.clone();
     let mut types = parameters.types.clone();
     rewrite::query(scope, &mut query, &mut types)?;
-    let logical = bind(scope, query, &mut types, vec![])?;
+    let logical = bind_any(scope, query, &mut types, vec![])?;
+    waiting::refuse(&logical, true).map_err(PlanError::Engine)?;
     let logical = with_values(logical, &types, parameters)?;
     Ok(QueryPlan {
         fields: with_origins(scope, &logical, output(&logical)),
@@ -60,8 +62,22 @@ pub(super) fn plan(scope: &Scope, query: &Query, parameters: &Parameters) -> Pla
     })
 }
 
-/// Binds a rewritten query; parameters without a type get the one their surroundings suggest.
+/// Binds a rewritten query that is part of something else; parameters without a type get the one their surroundings suggest.
 pub(super) fn bind(
+    scope: &Scope,
+    query: Query,
+    types: &mut Vec<Option<PgType>>,
+    within: Vec<crate::name::ObjectId>,
+) -> PlanResult<LogicalPlan> {
+    let logical = bind_any(scope, query, types, within)?;
+    waiting::refuse(&logical, false).map_err(PlanError::Engine)?;
+    Ok(logical)
+}
+
+/// Times that a plan is bound to find out the types of parameters by one another.
+const PASSES_MAX: usize = 16;
+
+fn bind_any(
     scope: &Scope,
     query: Query,
     types: &mut Vec<Option<PgType>>,
@@ -70,10 +86,17 @@ pub(super) fn bind(
     check(&query, scope)?;
     let names = Names::new(scope, within);
     let statement = ast::Statement::Query(Box::new(query));
-    let logical = to_plan(&names, statement.clone(), types)?;
-    let known = types.clone();
-    typing::suggest(&logical, types).map_err(PlanError::Engine)?;
-    let logical = if *types == known { logical } else { to_plan(&names, statement, types)? };
+    let mut logical = to_plan(&names, statement.clone(), types)?;
+    let mut passes = 0;
+    while typing::has_open(&logical, types).map_err(PlanError::Engine)? {
+        passes += 1;
+        if passes < PASSES_MAX {
+            typing::note_parameters(scope, &logical, types).map_err(PlanError::Engine)?;
+        } else {
+            typing::suggest_rest(&logical, types).map_err(PlanError::Engine)?;
+        }
+        logical = to_plan(&names, statement.clone(), types)?;
+    }
     typing::apply(scope, logical).map_err(PlanError::Engine)
 }
 
@@ -298,6 +321,7 @@ impl Checker<'_> {
             || state.aggregate_functions().contains_key(&name)
             || state.window_functions().contains_key(&name)
             || system::is_system_function(&name)
+            || is_advisory(&name)
             || rewrite::returns_set(&name)
             || matches!(name.as_str(), "unnest" | "grouping" | "make_map" | "struct");
         if !known {

@@ -120,6 +120,7 @@ impl Session {
         if let Some(backend) = self.shared.activity.backend(self.pid) {
             backend.mailbox().listen(Listening::ToNone);
         }
+        self.advisory.release_all().await?;
         self.drop_temporary().await;
         self.drawn = Arc::default();
         self.session_role = self.login_role;
@@ -165,6 +166,7 @@ impl Session {
                     self.set(&SetStatement { local, value: SetValue::Setting { name, value } })?;
                 }
                 Effect::Notified(told) => self.notify_others(told)?,
+                Effect::Warned(code, message) => self.notify(Notice::warning(code, message)),
             }
         }
         Ok(())

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema};
-use arrow::record_batch::RecordBatch;
-use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 use tokio::sync::Mutex;
 
 use super::Session;
+use super::scroll::{Fetched, Rows};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::Outcome;
 use crate::statement::{Declare, Fetch};
@@ -29,47 +29,6 @@ pub(super) struct OpenCursor {
     pub(super) committed: bool,
     /// Savepoints that its transaction had when it was declared.
     pub(super) savepoints: usize,
-}
-
-struct Rows {
-    /// `None`: it has come to its end.
-    stream: Option<SendableRecordBatchStream>,
-    /// Rows that were read and not fetched yet.
-    rest: Option<RecordBatch>,
-    /// It gives no more rows.
-    failed: bool,
-}
-
-impl std::fmt::Debug for Rows {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Rows").field("rest", &self.rest.as_ref().map(RecordBatch::num_rows)).finish_non_exhaustive()
-    }
-}
-
-impl Rows {
-    /// Some of the next rows, at most `limit`; `None` at the end.
-    async fn next(&mut self, limit: u64) -> Result<Option<RecordBatch>, DataFusionError> {
-        let batch = loop {
-            if let Some(rest) = self.rest.take() {
-                break rest;
-            }
-            let Some(stream) = &mut self.stream else { return Ok(None) };
-            match stream.next().await.transpose().inspect_err(|_error| self.failed = true)? {
-                Some(batch) if batch.num_rows() > 0 => break batch,
-                Some(_empty) => {}
-                None => {
-                    self.stream = None;
-                    return Ok(None);
-                }
-            }
-        };
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        if batch.num_rows() <= limit {
-            return Ok(Some(batch));
-        }
-        self.rest = Some(batch.slice(limit, batch.num_rows() - limit));
-        Ok(Some(batch.slice(0, limit)))
-    }
 }
 
 impl Session {
@@ -92,7 +51,9 @@ impl Session {
 
     /// Keeps a query's rows for FETCH.
     pub(super) fn keep_cursor(&mut self, declare: &Declare, fields: Vec<FieldRef>, stream: SendableRecordBatchStream) {
-        let rows = Arc::new(Mutex::new(Rows { stream: Some(stream), rest: None, failed: false }));
+        let pool = &self.shared.engine.runtime().memory_pool;
+        let memory = declare.scroll.then(|| MemoryConsumer::new("scrolling cursor").register(pool));
+        let rows = Arc::new(Mutex::new(Rows::new(stream, memory)));
         let cursor =
             OpenCursor { fields, rows, hold: declare.hold, committed: false, savepoints: self.savepoint_count() };
         self.cursors.insert(declare.name.clone(), cursor);
@@ -103,37 +64,41 @@ impl Session {
         self.cursors.get(name).ok_or_else(|| no_cursor(name))
     }
 
-    /// The next rows of a cursor, or their number if they are passed over.
+    /// Moves a cursor: the rows that it meets, or their number if they are passed over. `34000`, `55000`.
     pub(super) async fn fetch_cursor(&mut self, fetch: &Fetch) -> Result<Outcome, SqlError> {
-        if self.cursor(&fetch.name)?.rows.lock().await.failed {
-            self.close_cursor(Some(&fetch.name))?;
-        }
         let cursor = self.cursor(&fetch.name)?;
-        let left = fetch.count.unwrap_or(u64::MAX);
-        if fetch.skip {
-            let mut rows = cursor.rows.lock().await;
-            let mut skipped = 0;
-            while skipped < left
-                && let Some(batch) = rows.next(left - skipped).await.map_err(SqlError::from_engine)?
-            {
-                skipped += batch.num_rows() as u64;
-            }
-            return Ok(Outcome::Done(format!("MOVE {skipped}")));
+        let mut rows = cursor.rows.lock().await;
+        if rows.failed {
+            let message = format!("portal \"{}\" cannot be run", fetch.name);
+            return Err(Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into());
         }
-        let rows = Arc::clone(&cursor.rows);
-        let batches = futures::stream::try_unfold((rows, left), |(rows, left)| async move {
-            if left == 0 {
-                return Ok(None);
-            }
-            let batch = rows.lock().await.next(left).await?;
-            Ok(batch.map(|batch| {
-                let left = left - batch.num_rows() as u64;
-                (batch, (rows, left))
-            }))
-        });
+        let fetched = rows.fetch(fetch.direction).await.map_err(SqlError::from_engine)?;
+        if fetch.skip {
+            let moved = match fetched {
+                Fetched::Rows(batches) => batches.iter().map(|batch| batch.num_rows() as u64).sum(),
+                Fetched::Next(count) => rows.skip(count).await.map_err(SqlError::from_engine)?,
+            };
+            return Ok(Outcome::Done(format!("MOVE {moved}")));
+        }
+        drop(rows);
         let fields = cursor.fields.clone();
         let schema = Arc::new(Schema::new(fields.clone()));
-        let stream = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
+        let stream: SendableRecordBatchStream = match fetched {
+            Fetched::Rows(batches) => {
+                Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches).map(Ok)))
+            }
+            Fetched::Next(count) => {
+                let next = |(rows, left): (Arc<Mutex<Rows>>, u64)| async move {
+                    let batch = if left == 0 { None } else { rows.lock().await.next(left).await? };
+                    Ok(batch.map(|batch| {
+                        let left = left - batch.num_rows() as u64;
+                        (batch, (rows, left))
+                    }))
+                };
+                let batches = futures::stream::try_unfold((Arc::clone(&cursor.rows), count), next);
+                Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+            }
+        };
         Ok(Outcome::Rows { fields, stream, tag: "FETCH" })
     }
 

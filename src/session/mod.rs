@@ -6,6 +6,7 @@ mod cursor;
 mod history;
 mod kept;
 mod prepared;
+mod scroll;
 mod state;
 
 use std::collections::{BTreeMap, HashMap};
@@ -26,6 +27,7 @@ pub use state::TransactionStatus;
 use state::{Open, lost_race, open_transaction};
 
 use crate::activity::Activity;
+use crate::advisory::{AdvisoryLocks, LocalLocks};
 use crate::audit::{Audit, Entry};
 use crate::catalog::CatalogState;
 use crate::context::{Context, Drawn, Effects, resolve_search_path};
@@ -75,6 +77,8 @@ pub struct Shared {
     pub turns: Arc<Semaphore>,
     /// What open transactions have changed.
     pub locks: Arc<Locks>,
+    /// Advisory locks, where no other server's sessions need to know of them.
+    pub advisory: Arc<LocalLocks>,
     /// Who is there, and what each does.
     pub activity: Arc<Activity>,
     /// Who did what.
@@ -104,6 +108,7 @@ pub struct Session {
     open: Option<Open>,
     temporary: Arc<Temporary>,
     effects: Arc<Effects>,
+    advisory: Arc<AdvisoryLocks>,
     drawn: Arc<Drawn>,
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
@@ -171,6 +176,7 @@ impl Session {
         for (name, value) in options {
             settings.set(name, Some(value))?;
         }
+        let advisory = Arc::new(AdvisoryLocks::new(pid, &shared.metastore, &shared.advisory));
         let mut session = Self {
             shared,
             pid,
@@ -184,6 +190,7 @@ impl Session {
             open: None,
             temporary: Arc::default(),
             effects: Arc::default(),
+            advisory,
             drawn: Arc::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
@@ -259,6 +266,7 @@ impl Session {
     async fn perform(&mut self, run: &Run<'_>) -> Result<Outcome, SqlError> {
         let statement = run.statement;
         self.take_effects()?;
+        self.advisory.still_there()?;
         self.admit(statement)?;
         if let (1.., None) = (statement.parameters, &run.parameters.values) {
             return Err(no_parameter(statement).into());
@@ -537,6 +545,7 @@ impl Session {
             restarted,
             settings,
             effects: Arc::clone(&self.effects),
+            advisory: Arc::clone(&self.advisory),
             drawn: Arc::clone(&self.drawn),
             session_role: self.session_role,
             user: self.role,

@@ -104,6 +104,8 @@ struct Point {
     /// The place in the transaction's locks.
     locks: usize,
     pending: (usize, usize),
+    /// How many advisory locks the transaction had.
+    advisory: usize,
     settings: (Settings, Settings),
     roles: (Roles, Roles),
 }
@@ -365,6 +367,7 @@ impl Session {
         let author = open.transaction.catalog().role_name(self.role);
         let pending = open.pending;
         let done = open.transaction.commit(&self.shared.metastore, &self.shared.warehouse, author).await;
+        self.advisory.truncate(0).await;
         match &done {
             Ok((resolved, temporary)) => {
                 self.temporary = Arc::clone(temporary);
@@ -417,6 +420,7 @@ impl Session {
             self.show_roles();
             open.transaction.rollback(&self.shared.warehouse).await;
         }
+        self.advisory.truncate(0).await;
     }
 
     fn restore(&mut self, settings: Settings, (session_role, role): Roles) {
@@ -431,6 +435,7 @@ impl Session {
     pub(super) fn savepoint(&mut self, name: &str) -> Result<(), SqlError> {
         let settings = (self.settings.clone(), self.lasting.clone());
         let roles = ((self.session_role, self.role), self.lasting_roles);
+        let advisory = self.advisory.in_transaction();
         let open = self.block("SAVEPOINT")?;
         if open.savepoints.len() >= SAVEPOINTS_MAX {
             let message = format!("too many savepoints in one transaction (at most {SAVEPOINTS_MAX})");
@@ -438,7 +443,7 @@ impl Session {
         }
         let (transaction, locks) = (open.transaction.savepoint(), open.transaction.seal_locks());
         let pending = open.pending.len();
-        open.savepoints.push(Point { name: name.to_owned(), transaction, locks, pending, settings, roles });
+        open.savepoints.push(Point { name: name.to_owned(), transaction, locks, pending, advisory, settings, roles });
         Ok(())
     }
 
@@ -454,11 +459,13 @@ impl Session {
         open.transaction.roll_back_to(&point.transaction, &warehouse).await;
         open.transaction.release_locks(point.locks);
         open.pending.truncate(point.pending);
+        let advisory = point.advisory;
         self.portals.clear();
         self.cursors.retain(|_, cursor| cursor.committed || cursor.savepoints <= index);
         (self.settings, self.lasting) = settings;
         ((self.session_role, self.role), self.lasting_roles) = roles;
         self.show_roles();
+        self.advisory.truncate(advisory).await;
         Ok(())
     }
 

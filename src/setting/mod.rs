@@ -556,9 +556,16 @@ impl Settings {
         }
     }
 
-    /// The value as SHOW prints it: as set, or the default.
+    /// The value as SHOW prints it: as set, or the default. What is one transaction's own is, outside of one, what the next one
+    /// begins with.
     pub fn value(&self, setting: &Setting) -> String {
-        self.values.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned())
+        let next = match setting.name {
+            "transaction_isolation" => "default_transaction_isolation",
+            "transaction_read_only" => "default_transaction_read_only",
+            own => own,
+        };
+        let set = self.values.get(setting.name).or_else(|| self.values.get(next));
+        set.cloned().unwrap_or_else(|| setting.default.to_owned())
     }
 
     fn text(&self, name: &str) -> String {

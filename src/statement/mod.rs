@@ -36,7 +36,7 @@ pub use alter::{AlterColumn, AlterKind, AlterTable, AlterTableAction};
 pub use constraint::{Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing};
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
-pub use declare::{Declare, Fetch};
+pub use declare::{Declare, Direction, Fetch};
 pub use grant::{AlterDefaultPrivileges, Grant, GrantObjects, GrantRole, Owned, PrivilegeItem};
 pub use layout::Layout;
 pub use lock::{LockMode, LockTable};

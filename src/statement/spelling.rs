@@ -6,7 +6,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 
-/// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`. `42601` for letters right after a number.
+/// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`; `FOR NO KEY UPDATE`, `FOR KEY SHARE`; `FROM ONLY table`. `42601` for letters right after a number.
 pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
@@ -56,6 +56,19 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
                 out.push(TokenWithSpan { token: Token::make_keyword("IS"), span: token.span });
                 out.push(TokenWithSpan { token: Token::make_keyword("NULL"), span: token.span });
             }
+            // No table has others that inherit from it.
+            Token::Word(word)
+                if word.quote_style.is_none()
+                    && word.value.eq_ignore_ascii_case("only")
+                    && out.last().is_some_and(|last| matches!(keyword(last), Keyword::FROM | Keyword::JOIN))
+                    && rest.peek().is_some_and(|next| matches!(next.token, Token::Word(_))) => {}
+            // Locks that leave more to others are taken for the next stronger ones.
+            Token::Word(word) if ends_weaker_lock(&out, word.keyword) => {
+                while out.last().is_some_and(|last| keyword(last) != Keyword::FOR) {
+                    out.pop();
+                }
+                out.push(token);
+            }
             Token::Word(word) if word.keyword == Keyword::FROM && begins_trim(&out) => {
                 // Blanks are what is trimmed if nothing is said.
                 out.push(TokenWithSpan { token: Token::SingleQuotedString(" ".to_owned()), span: token.span });
@@ -99,12 +112,27 @@ fn ends_operand(token: &TokenWithSpan) -> bool {
     }
 }
 
-/// Whether tokens end with `TRIM (`, and maybe a side.
-fn begins_trim(tokens: &[TokenWithSpan]) -> bool {
-    let keyword = |token: &TokenWithSpan| match &token.token {
+fn keyword(token: &TokenWithSpan) -> Keyword {
+    match &token.token {
         Token::Word(word) => word.keyword,
         _ => Keyword::NoKeyword,
-    };
+    }
+}
+
+/// Whether tokens end with `FOR NO KEY` before UPDATE, or with `FOR KEY` before SHARE.
+fn ends_weaker_lock(tokens: &[TokenWithSpan], last: Keyword) -> bool {
+    let is = |token: &TokenWithSpan, word: Keyword| keyword(token) == word;
+    match (tokens, last) {
+        ([.., begin, no, key], Keyword::UPDATE) => {
+            is(begin, Keyword::FOR) && is(no, Keyword::NO) && is(key, Keyword::KEY)
+        }
+        ([.., begin, key], Keyword::SHARE) => is(begin, Keyword::FOR) && is(key, Keyword::KEY),
+        _ => false,
+    }
+}
+
+/// Whether tokens end with `TRIM (`, and maybe a side.
+fn begins_trim(tokens: &[TokenWithSpan]) -> bool {
     let before = match tokens {
         [before @ .., last] if matches!(keyword(last), Keyword::LEADING | Keyword::TRAILING | Keyword::BOTH) => before,
         all => all,

@@ -32,14 +32,14 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         PgType::Numeric(None) => DataType::Decimal128(NUMERIC_PRECISION_MAX, 10),
         PgType::Bytea => DataType::BinaryView,
         PgType::Date => DataType::Date32,
-        PgType::Time => DataType::Time64(TimeUnit::Microsecond),
-        PgType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-        PgType::Timestamptz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        PgType::Time(_) => DataType::Time64(TimeUnit::Microsecond),
+        PgType::Timestamp(_) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        PgType::Timestamptz(_) => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         PgType::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
         PgType::Uuid => DataType::FixedSizeBinary(16),
         // Bytes in the order of the values.
         PgType::Enum(_) => DataType::FixedSizeBinary(ENUM_BYTES),
-        PgType::Timetz => DataType::FixedSizeBinary(TIMETZ_BYTES),
+        PgType::Timetz(_) => DataType::FixedSizeBinary(TIMETZ_BYTES),
         PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
             DataType::UInt32
         }
@@ -199,9 +199,9 @@ fn of_data_type(data_type: &DataType) -> PgType {
         | DataType::Decimal256(precision, scale) => PgType::Numeric(Some((*precision, *scale))),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => PgType::Bytea,
         DataType::Date32 => PgType::Date,
-        DataType::Time32(_) | DataType::Time64(_) => PgType::Time,
-        DataType::Date64 | DataType::Timestamp(_, None) => PgType::Timestamp,
-        DataType::Timestamp(_, Some(_)) => PgType::Timestamptz,
+        DataType::Time32(_) | DataType::Time64(_) => PgType::Time(None),
+        DataType::Date64 | DataType::Timestamp(_, None) => PgType::Timestamp(None),
+        DataType::Timestamp(_, Some(_)) => PgType::Timestamptz(None),
         DataType::Interval(_) | DataType::Duration(_) => PgType::Interval,
         DataType::List(element)
         | DataType::LargeList(element)
@@ -234,9 +234,9 @@ pub fn ducklake_type(pg: &PgType) -> String {
         },
         PgType::Bytea => "blob".to_owned(),
         PgType::Date => "date".to_owned(),
-        PgType::Time => "time".to_owned(),
-        PgType::Timestamp => "timestamp".to_owned(),
-        PgType::Timestamptz => "timestamptz".to_owned(),
+        PgType::Time(_) => "time".to_owned(),
+        PgType::Timestamp(_) => "timestamp".to_owned(),
+        PgType::Timestamptz(_) => "timestamptz".to_owned(),
         PgType::Uuid => "uuid".to_owned(),
         PgType::Json | PgType::Jsonb => "json".to_owned(),
         PgType::Array(_) | PgType::Int2vector | PgType::Oidvector => "list".to_owned(),
@@ -254,7 +254,7 @@ pub fn ducklake_type(pg: &PgType) -> String {
         | PgType::Aclitem
         | PgType::PgNodeTree
         | PgType::Void
-        | PgType::Timetz
+        | PgType::Timetz(_)
         | PgType::Enum(_)
         | PgType::Named(_)
         | PgType::Unknown => "varchar".to_owned(),

@@ -23,6 +23,9 @@ use crate::name::{ObjectId, QualifiedName, quote};
 /// The highest precision of a stored numeric.
 pub const NUMERIC_PRECISION_MAX: u8 = 38;
 
+/// The digits of a second that there are: microseconds.
+pub const SECOND_DIGITS_MAX: u8 = 6;
+
 /// A type a user can name or receive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PgType {
@@ -50,14 +53,15 @@ pub enum PgType {
     Bytea,
     /// A day: days since 1970.
     Date,
-    /// A time of day without a zone: microseconds since midnight.
-    Time,
+    /// A time of day without a zone: microseconds since midnight. With the digits of a second that are kept, as the three that
+    /// follow; without them all six are.
+    Time(Option<u8>),
     /// A time of day with an offset from UTC. In data files it is text.
-    Timetz,
+    Timetz(Option<u8>),
     /// A date and time without a zone: microseconds since 1970.
-    Timestamp,
+    Timestamp(Option<u8>),
     /// A point in time: microseconds since 1970, UTC. Printed in the session's zone.
-    Timestamptz,
+    Timestamptz(Option<u8>),
     /// Months, days and a time, kept apart from one another. In data files it is text.
     Interval,
     /// 16 bytes.
@@ -124,10 +128,10 @@ impl PgType {
         Self::Char(0),
         Self::Bytea,
         Self::Date,
-        Self::Time,
-        Self::Timetz,
-        Self::Timestamp,
-        Self::Timestamptz,
+        Self::Time(None),
+        Self::Timetz(None),
+        Self::Timestamp(None),
+        Self::Timestamptz(None),
         Self::Interval,
         Self::Uuid,
         Self::Json,
@@ -183,10 +187,10 @@ impl PgType {
             Self::Char(_) => (1042, 1014, -1),
             Self::Varchar(_) => (1043, 1015, -1),
             Self::Date => (1082, 1182, 4),
-            Self::Time => (1083, 1183, 8),
-            Self::Timetz => (1266, 1270, 12),
-            Self::Timestamp => (1114, 1115, 8),
-            Self::Timestamptz => (1184, 1185, 8),
+            Self::Time(_) => (1083, 1183, 8),
+            Self::Timetz(_) => (1266, 1270, 12),
+            Self::Timestamp(_) => (1114, 1115, 8),
+            Self::Timestamptz(_) => (1184, 1185, 8),
             Self::Interval => (1186, 1187, 16),
             Self::Numeric(_) => (1700, 1231, -1),
             Self::Regclass => (2205, 2210, 4),
@@ -218,7 +222,7 @@ impl PgType {
             Self::Varchar(Some(length)) => i32::try_from(*length).map_or(-1, |n| n + 4),
             Self::Char(length) if *length > 0 => i32::try_from(*length).map_or(-1, |n| n + 4),
             Self::Array(element) => element.typmod(),
-            _ => -1,
+            timed => timed.second_digits().map_or(-1, i32::from),
         }
     }
 
@@ -245,6 +249,27 @@ impl PgType {
             Self::Numeric(_) => Self::Numeric(None),
             Self::Varchar(_) => Self::Varchar(None),
             Self::Array(element) => Self::Array(Box::new(element.without_modifier())),
+            timed if timed.second_digits().is_some() => timed.with_second_digits(None),
+            other => other.clone(),
+        }
+    }
+
+    /// How many digits of a second a time keeps, if its type says so.
+    pub fn second_digits(&self) -> Option<u8> {
+        match self {
+            Self::Time(digits) | Self::Timetz(digits) | Self::Timestamp(digits) | Self::Timestamptz(digits) => *digits,
+            _ => None,
+        }
+    }
+
+    /// A time with another number of digits; any other type as it is.
+    #[must_use]
+    pub fn with_second_digits(&self, digits: Option<u8>) -> Self {
+        match self {
+            Self::Time(_) => Self::Time(digits),
+            Self::Timetz(_) => Self::Timetz(digits),
+            Self::Timestamp(_) => Self::Timestamp(digits),
+            Self::Timestamptz(_) => Self::Timestamptz(digits),
             other => other.clone(),
         }
     }
@@ -271,7 +296,7 @@ impl PgType {
             Self::Varchar(_) if typmod >= 4 => Self::Varchar(u32::try_from(typmod - 4).ok()),
             Self::Char(_) if typmod >= 4 => Self::Char(u32::try_from(typmod - 4).unwrap_or(1)),
             Self::Array(element) => Self::Array(Box::new(element.with_typmod(typmod))),
-            other => other,
+            timed => timed.with_second_digits(u8::try_from(typmod).ok()),
         }
     }
 
@@ -287,11 +312,11 @@ impl PgType {
             Self::Numeric(_) => "numeric".to_owned(),
             Self::Varchar(_) => "varchar".to_owned(),
             Self::Char(_) => "bpchar".to_owned(),
-            Self::Time => "time".to_owned(),
-            Self::Timestamp => "timestamp".to_owned(),
-            Self::Timestamptz => "timestamptz".to_owned(),
+            Self::Time(_) => "time".to_owned(),
+            Self::Timestamp(_) => "timestamp".to_owned(),
+            Self::Timestamptz(_) => "timestamptz".to_owned(),
             Self::InternalChar => "char".to_owned(),
-            Self::Timetz => "timetz".to_owned(),
+            Self::Timetz(_) => "timetz".to_owned(),
             Self::Array(_) => format!("_{}", self.base().typname()),
             Self::Enum(of) => of.name.clone(),
             Self::Composite(of) => of.name.clone(),
@@ -317,7 +342,7 @@ impl PgType {
             | Self::Regnamespace
             | Self::Regrole => 'N',
             Self::Text | Self::Varchar(_) | Self::Char(_) | Self::Name => 'S',
-            Self::Date | Self::Time | Self::Timetz | Self::Timestamp | Self::Timestamptz => 'D',
+            Self::Date | Self::Time(_) | Self::Timetz(_) | Self::Timestamp(_) | Self::Timestamptz(_) => 'D',
             Self::Enum(_) => 'E',
             Self::Composite(_) => 'C',
             Self::Interval => 'T',
@@ -412,10 +437,14 @@ impl fmt::Display for PgType {
             Self::Char(length) => return write!(f, "character({length})"),
             Self::Bytea => "bytea",
             Self::Date => "date",
-            Self::Time => "time without time zone",
-            Self::Timetz => "time with time zone",
-            Self::Timestamp => "timestamp without time zone",
-            Self::Timestamptz => "timestamp with time zone",
+            Self::Time(None) => "time without time zone",
+            Self::Timetz(None) => "time with time zone",
+            Self::Timestamp(None) => "timestamp without time zone",
+            Self::Timestamptz(None) => "timestamp with time zone",
+            Self::Time(Some(digits)) => return write!(f, "time({digits}) without time zone"),
+            Self::Timetz(Some(digits)) => return write!(f, "time({digits}) with time zone"),
+            Self::Timestamp(Some(digits)) => return write!(f, "timestamp({digits}) without time zone"),
+            Self::Timestamptz(Some(digits)) => return write!(f, "timestamp({digits}) with time zone"),
             Self::Interval => "interval",
             Self::Uuid => "uuid",
             Self::Json => "json",

@@ -6,7 +6,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
-use super::{CHAR_LENGTH_MAX, NUMERIC_PRECISION_MAX, PgType};
+use super::{CHAR_LENGTH_MAX, NUMERIC_PRECISION_MAX, PgType, SECOND_DIGITS_MAX};
 use crate::error::{Report, SqlState};
 use crate::name::{QualifiedName, fold};
 
@@ -71,23 +71,23 @@ pub fn from_sql(sql: &Sql) -> Result<PgType, TypeError> {
         Sql::Bytea => PgType::Bytea,
         Sql::Date => PgType::Date,
         Sql::Time(precision, zone) => {
-            microseconds("time", *precision)?;
+            let digits = precision.map(second_digits);
             match zone {
-                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => PgType::Time,
-                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => PgType::Timetz,
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => PgType::Time(digits),
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => PgType::Timetz(digits),
             }
         }
         Sql::Timestamp(precision, zone) => {
-            microseconds("timestamp", *precision)?;
+            let digits = precision.map(second_digits);
             match zone {
-                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => PgType::Timestamp,
-                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => PgType::Timestamptz,
+                TimezoneInfo::None | TimezoneInfo::WithoutTimeZone => PgType::Timestamp(digits),
+                TimezoneInfo::WithTimeZone | TimezoneInfo::Tz => PgType::Timestamptz(digits),
             }
         }
-        Sql::Interval { fields: None, precision } => {
-            microseconds("interval", *precision)?;
-            PgType::Interval
-        }
+        Sql::Interval { fields: None, precision } => match precision {
+            None | Some(6) => PgType::Interval,
+            Some(digits) => return Err(TypeError::Unsupported(format!("type interval({digits})"))),
+        },
         Sql::Uuid => PgType::Uuid,
         Sql::JSON => PgType::Json,
         Sql::JSONB => PgType::Jsonb,
@@ -129,6 +129,7 @@ pub fn from_sql(sql: &Sql) -> Result<PgType, TypeError> {
 /// Types the parser has no keyword for.
 fn named(name: &str, quoted: bool, modifiers: &[String]) -> Option<PgType> {
     let length = || modifiers.first().and_then(|n| n.parse::<u32>().ok());
+    let digits = || modifiers.first().and_then(|n| n.parse().ok()).map(second_digits);
     Some(match name {
         "bool" => PgType::Bool,
         "int2" => PgType::Int2,
@@ -136,13 +137,13 @@ fn named(name: &str, quoted: bool, modifiers: &[String]) -> Option<PgType> {
         "int8" => PgType::Int8,
         "float4" => PgType::Float4,
         "float8" => PgType::Float8,
-        "timestamptz" => PgType::Timestamptz,
-        "timestamp" => PgType::Timestamp,
+        "timestamptz" => PgType::Timestamptz(digits()),
+        "timestamp" => PgType::Timestamp(digits()),
         "numeric" => PgType::Numeric(None),
         "text" => PgType::Text,
         "date" => PgType::Date,
-        "time" => PgType::Time,
-        "timetz" => PgType::Timetz,
+        "time" => PgType::Time(digits()),
+        "timetz" => PgType::Timetz(digits()),
         "interval" => PgType::Interval,
         "uuid" => PgType::Uuid,
         "json" => PgType::Json,
@@ -198,9 +199,7 @@ fn character_length(length: &CharacterLength) -> Result<u32, TypeError> {
     }
 }
 
-fn microseconds(what: &str, precision: Option<u64>) -> Result<(), TypeError> {
-    match precision {
-        None | Some(6) => Ok(()),
-        Some(other) => Err(TypeError::Unsupported(format!("type {what}({other})"))),
-    }
+/// PostgreSQL, too, takes more digits than there are for all there are.
+fn second_digits(precision: u64) -> u8 {
+    u8::try_from(precision).map_or(SECOND_DIGITS_MAX, |digits| digits.min(SECOND_DIGITS_MAX))
 }

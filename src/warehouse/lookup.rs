@@ -42,9 +42,9 @@ fn has_equality(pg: &PgType) -> bool {
             | PgType::Char(_)
             | PgType::Bytea
             | PgType::Date
-            | PgType::Time
-            | PgType::Timestamp
-            | PgType::Timestamptz
+            | PgType::Time(_)
+            | PgType::Timestamp(_)
+            | PgType::Timestamptz(_)
             | PgType::Uuid
             | PgType::Enum(_)
     )

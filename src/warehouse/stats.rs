@@ -143,9 +143,9 @@ fn has_bounds(pg: &PgType) -> bool {
             | PgType::Int8
             | PgType::Numeric(_)
             | PgType::Date
-            | PgType::Time
-            | PgType::Timestamp
-            | PgType::Timestamptz
+            | PgType::Time(_)
+            | PgType::Timestamp(_)
+            | PgType::Timestamptz(_)
             | PgType::Text
             | PgType::Varchar(_)
     )

@@ -17,7 +17,7 @@ use crate::types::{PgType, field};
 
 /// Whether data files keep a column's values, or something in them, as text.
 pub(super) fn stored_as_text(pg: &PgType) -> bool {
-    matches!(pg, PgType::Interval | PgType::Timetz | PgType::Enum(_)) || pg.parts().any(stored_as_text)
+    matches!(pg, PgType::Interval | PgType::Timetz(_) | PgType::Enum(_)) || pg.parts().any(stored_as_text)
 }
 
 /// A column's field as data files have it.

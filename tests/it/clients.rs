@@ -6,6 +6,13 @@ use std::process::{Command, Stdio};
 use crate::support::postgres::Postgres;
 use crate::support::{PASSWORD, Server};
 
+/// A client has passed: `tests/clients/matrix.py` makes a table of all of them.
+fn passed(client: &str) {
+    if let Some(folder) = std::env::var_os("TEST_MATRIX") {
+        std::fs::write(std::path::Path::new(&folder).join(client), "").unwrap();
+    }
+}
+
 /// Runs a script of `tests/clients/` with the server's connection string and some arguments.
 async fn python(server: &Server, script: &str, arguments: &[&str]) {
     let python = std::env::var("TEST_PYTHON").expect("run tests/run");
@@ -19,6 +26,7 @@ async fn python(server: &Server, script: &str, arguments: &[&str]) {
         .args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    passed(script.split('/').next().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +62,7 @@ fn installed(name: &str) -> String {
 async fn python_program(server: &Server, client: &str, more: &[(&str, &str)]) {
     let script = format!("{}/tests/clients/{client}/check.py", env!("CARGO_MANIFEST_DIR"));
     program(server, &[&installed("TEST_PYTHON"), &script], more).await;
+    passed(client);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,8 +90,8 @@ async fn psqlodbc() {
     python_program(&Server::start().await, "odbc", &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_fdw() {
+/// In Python, with a real PostgreSQL beside the server.
+async fn program_with_postgres(client: &str) {
     let postgres = Postgres::start().await;
     postgres.new_database().await;
     let port = postgres.address.port().to_string();
@@ -93,13 +102,33 @@ async fn postgres_fdw() {
         ("ORACLE_PASSWORD", PASSWORD),
         ("ORACLE_DATABASE", "boathouse"),
     ];
-    python_program(&Server::start().await, "postgres_fdw", &oracle).await;
+    python_program(&Server::start().await, client, &oracle).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_fdw() {
+    program_with_postgres("postgres_fdw").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pg_dump() {
+    program_with_postgres("pg_dump").await;
+}
+
+/// What `docker/` says, without containers.
+#[test]
+fn docker() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docker/check.py");
+    let server = env!("CARGO_BIN_EXE_boathouse");
+    let run = Command::new("timeout").args(["600", &installed("TEST_PYTHON"), script, server]).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dbt() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dbt/check.py");
     program(&Server::start().await, &[&installed("TEST_DBT_PYTHON"), script], &[]).await;
+    passed("dbt");
 }
 
 /// The drivers node-postgres and `postgres`, and ORMs and query builders over them.
@@ -108,6 +137,7 @@ async fn node() {
     let folder = installed("TEST_NODE_CLIENTS");
     for client in ["pg", "postgres", "drizzle", "typeorm", "knex", "sequelize"] {
         program(&Server::start().await, &["node", &format!("{folder}/{client}.mjs")], &[]).await;
+        passed(client);
     }
 }
 
@@ -117,6 +147,18 @@ async fn go() {
     let folder = installed("TEST_GO_CLIENTS");
     for client in ["pgx", "pq", "gorm"] {
         program(&Server::start().await, &[&format!("{folder}/{client}")], &[]).await;
+        passed(client);
+    }
+}
+
+/// The driver pgjdbc, the pool `HikariCP` and the ORM Hibernate.
+#[tokio::test(flavor = "multi_thread")]
+async fn java() {
+    let folder = installed("TEST_JAVA_CLIENTS");
+    let path = format!("{folder}/classes:{folder}/lib/*");
+    for (client, class) in [("jdbc", "Jdbc"), ("hikari", "Pool"), ("hibernate", "Orm")] {
+        program(&Server::start().await, &["java", "-cp", &path, class], &[]).await;
+        passed(client);
     }
 }
 
@@ -151,37 +193,48 @@ async fn tpch_gives_duckdbs_answers_over_lake_and_warehouse() {
 }
 
 /// psql as the superuser of a server on this machine.
-fn psql_command(port: &str) -> Command {
-    let mut command = Command::new("psql");
+fn psql_command(program: &str, port: &str) -> Command {
+    let mut command = Command::new(program);
     command.args(["-X", "-h", "127.0.0.1", "-p", port, "-U", "boathouse", "-d", "boathouse"]);
     command.env("PGPASSWORD", PASSWORD);
     command
 }
 
-/// What psql 15's backslash commands show, compared with `catalog.out`. Its layout is psql's own, so another version is
-/// not held to it.
-#[tokio::test(flavor = "multi_thread")]
-async fn psql_shows_the_catalog() {
+/// What psql's backslash commands show, compared with what its version showed before.
+async fn psql_shows(program: &str, wanted: &str) {
     let server = Server::start().await;
     let lake = server.directory.path().join("lake/hive");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/psql");
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/lake/hive");
     assert!(Command::new("cp").args(["-r", data]).arg(&lake).status().unwrap().success());
     let location = format!("file://{}/", lake.display());
-    let wanted = std::fs::read_to_string(format!("{folder}/catalog.out")).unwrap().replace("${LAKE}", &location);
+    let wanted = format!("{folder}/{wanted}");
     let (port, script) = (server.address.port().to_string(), format!("{folder}/catalog.sql"));
-    let output = tokio::task::spawn_blocking(move || {
-        let variable = format!("lake={location}");
-        psql_command(&port).args(["-v", &variable, "-f", &script]).output().unwrap()
-    })
-    .await
-    .unwrap();
+    let mut command = psql_command(program, &port);
+    command.args(["-v", &format!("lake={location}"), "-f", &script]);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(err, "", "{out}");
+    let out = out.replace(&location, "${LAKE}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&wanted, &out).unwrap();
+    }
+    assert_eq!(out, std::fs::read_to_string(&wanted).unwrap());
+}
+
+/// Its layout is psql's own, so another version is not held to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_15_shows_the_catalog() {
     let version = Command::new("psql").arg("--version").output().unwrap();
     if String::from_utf8_lossy(&version.stdout).contains("(PostgreSQL) 15.") {
-        assert_eq!(out, wanted);
+        psql_shows("psql", "catalog.out").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn psql_18_shows_the_catalog() {
+    psql_shows(&format!("{}/bin/psql", installed("TEST_POSTGRES")), "catalog18.out").await;
+    passed("psql 18");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +252,7 @@ async fn psql() {
     let output = tokio::task::spawn_blocking(move || {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), script).unwrap();
-        let mut child = psql_command(&port)
+        let mut child = psql_command("psql", &port)
             .args(["-f", file.path().to_str().unwrap()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -223,6 +276,7 @@ async fn psql() {
         assert!(out.contains(part), "{part:?} is not in\n{out}\n{err}");
     }
     assert!(err.contains("column \"nope\" does not exist\nLINE 1: SELECT nope FROM s;\n               ^"), "{err}");
+    passed("psql");
 }
 
 /// The demo's tour shows what it promises, and psql runs the same file.
@@ -266,7 +320,7 @@ async fn tour() {
     let server = Server::start_with(|config, _| config.lake.allow = vec![format!("file://{data}")]).await;
     let port = server.address.port().to_string();
     let output = tokio::task::spawn_blocking(move || {
-        psql_command(&port)
+        psql_command("psql", &port)
             .args(["-v", &format!("lake=file://{data}")])
             .args(["-f", concat!(env!("CARGO_MANIFEST_DIR"), "/sql/example/tour.sql")])
             .output()

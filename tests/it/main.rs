@@ -21,6 +21,7 @@ mod catalog;
 mod clients;
 mod copy;
 mod crash;
+mod docs;
 mod expressions;
 mod hidden;
 mod interop;

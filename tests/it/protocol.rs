@@ -260,3 +260,45 @@ async fn notifications_come_when_their_transaction_commits() {
         assert_eq!((error.code.as_str(), error.message.as_str()), ("22023", message));
     }
 }
+
+/// Who waits for an advisory lock gets it when its holder gives it back or is gone; a circle is told.
+pub(crate) async fn advisory_locks_hold(first: &Server, second: &Server) {
+    let (mut a, mut b, mut c) = (first.connect().await, second.connect().await, second.connect().await);
+    a.simple("SELECT pg_advisory_lock(1)").await.unwrap();
+    assert_eq!(b.value("SELECT pg_try_advisory_lock_shared(1)").await.as_deref(), Some("f"));
+    b.send_query("SELECT pg_advisory_lock(1)").await;
+    c.simple("SELECT pg_advisory_lock(2)").await.unwrap();
+    // Time for the wait to begin: without it, less would be tried.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(a.value("SELECT pg_advisory_unlock(1)").await.as_deref(), Some("t"));
+    b.replies(b"").await.unwrap();
+    assert_eq!(a.value("SELECT pg_try_advisory_lock(1)").await.as_deref(), Some("f"));
+    // A cancelled wait leaves nothing behind.
+    a.simple("SET statement_timeout = 100").await.unwrap();
+    assert_eq!(a.simple("SELECT pg_advisory_lock(1)").await.unwrap_err().code, "57014");
+    a.simple("RESET statement_timeout").await.unwrap();
+    // c has 2 and wants 1, which b has; b wants 2.
+    c.send_query("SELECT pg_advisory_lock(1)").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // One of them fails, and with the end of its session gives way to the other.
+    let waits = async move { b.simple("SELECT pg_advisory_lock(2)").await.err().map(|error| error.code) };
+    let waited = async move { c.replies(b"").await.err().map(|error| error.code) };
+    let failed = [tokio::spawn(waits), tokio::spawn(waited)];
+    let mut codes = Vec::new();
+    for one in failed {
+        codes.extend(tokio::time::timeout(Duration::from_secs(20), one).await.expect("a circle ends").unwrap());
+    }
+    assert_eq!(codes, ["40P01"]);
+    let freed = async {
+        while a.value("SELECT pg_try_advisory_lock(2)").await.as_deref() != Some("t") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), freed).await.expect("what a session had is free when it is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advisory_locks_are_waited_for() {
+    let server = Server::start().await;
+    advisory_locks_hold(&server, &server).await;
+}

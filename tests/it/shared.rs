@@ -405,3 +405,31 @@ async fn notifications_reach_clients_of_other_servers() {
     let long = format!("NOTIFY news, '{}'", "a".repeat(7990));
     assert_eq!(b.simple(&long).await.unwrap_err().code, "22023");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn advisory_locks_are_those_of_all_servers() {
+    let fleet = Fleet::start().await;
+    let (first, second) = (fleet.server().await, fleet.server().await);
+    crate::protocol::advisory_locks_hold(&first, &second).await;
+    let mut a = first.connect().await;
+    // Those by which servers take turns.
+    fails(&mut a, &format!("SELECT pg_try_advisory_lock({})", 0x626f_6174_686f_7573_i64), "0A000").await;
+    // The connection that had a lock is gone: the session is told, once.
+    a.simple("SELECT pg_advisory_lock(5)").await.unwrap();
+    let mut metadata = connect(fleet.postgres.address.port()).await;
+    metadata
+        .simple(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'boathouse' AND query LIKE '%advisory_lock((5)%'",
+        )
+        .await
+        .unwrap();
+    let told = async {
+        loop {
+            if let Err(error) = a.simple("SELECT 1").await {
+                break error.code;
+            }
+        }
+    };
+    assert_eq!(tokio::time::timeout(Duration::from_secs(20), told).await.unwrap(), "08006");
+    is(&mut a, "SELECT pg_try_advisory_lock(5)", "t").await;
+}

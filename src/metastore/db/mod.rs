@@ -1,12 +1,14 @@
 //! A few verbs over the metadata database, so that every statement is written once for all engines. `$1 … $n` are its
 //! placeholders, first named in this order (SQLite counts them so); [`Value`] are its only types.
 
+mod advisory;
 mod postgres;
 mod sqlite;
 
 use std::borrow::Cow;
 use std::path::Path;
 
+pub use advisory::{AdvisoryCall, AdvisoryConnection, AdvisoryKey};
 use postgres::Postgres;
 use sqlite::Sqlite;
 
@@ -264,6 +266,14 @@ impl Db {
         match self {
             Self::Sqlite(_) => Ok(true),
             Self::Postgres(db) => db.leads().await,
+        }
+    }
+
+    /// A connection for one session's advisory locks; `None`: no other server's sessions need to know of them.
+    pub(super) async fn advisory(&self) -> Result<Option<AdvisoryConnection>, MetastoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(db) => db.advisory().await.map(Some),
         }
     }
 

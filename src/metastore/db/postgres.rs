@@ -12,22 +12,23 @@ use bytes::BytesMut;
 use futures::TryStreamExt;
 use futures::future::{poll_fn, try_join_all};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Semaphore};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::advisory::AdvisoryConnection;
 use super::{Change, MetadataDatabase, Row, Value, check_rows, failed};
 use crate::metastore::MetastoreError;
 use crate::tls::client_config;
 
 /// Key of the advisory lock of whoever writes: `boathous`.
-const WRITE_LOCK: i64 = 0x626f_6174_686f_7573;
+pub(super) const WRITE_LOCK: i64 = 0x626f_6174_686f_7573;
 /// Key of the advisory lock of the server that looks after the tables: `boathoup`.
-const UPKEEP_LOCK: i64 = 0x626f_6174_686f_7570;
+pub(super) const UPKEEP_LOCK: i64 = 0x626f_6174_686f_7570;
 /// Key of the advisory lock of a server that starts: `boathous` and one.
-const START_LOCK: i64 = WRITE_LOCK + 1;
+pub(super) const START_LOCK: i64 = WRITE_LOCK + 1;
 /// The channel on which servers tell each other what their clients say.
 const CHANNEL: &str = "boathouse";
 /// How long to wait for a connection.
@@ -36,6 +37,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long a server that has the turn may do nothing; then the database takes it away.
 const TURN_IDLE_MAX: Duration = Duration::from_secs(30);
+/// Sessions of one server that may have advisory locks at once: each has a connection of its own for them.
+const ADVISORY_MAX: usize = 32;
 /// Prepared statements that are kept.
 const STATEMENTS_MAX: usize = 200;
 /// Longer statements are not kept: their number of rows is never the same.
@@ -52,6 +55,8 @@ pub(in crate::metastore) struct Postgres {
     quick: Mutex<Option<Session>>,
     /// Has the lock of upkeep, if this server has it.
     upkeep: Mutex<Option<Session>>,
+    /// One for each connection that sessions may have for their advisory locks.
+    advisory: Arc<Semaphore>,
 }
 
 /// While it lasts, no other server starts.
@@ -126,6 +131,7 @@ impl Postgres {
             reader: Mutex::default(),
             quick: Mutex::default(),
             upkeep: Mutex::default(),
+            advisory: Arc::new(Semaphore::new(ADVISORY_MAX)),
         };
         drop(db.session(&db.writer).await?);
         Ok(db)
@@ -214,6 +220,16 @@ impl Postgres {
             Err(_) if broken => ask(&mut *self.session(kept).await?, sql, values).await,
             answer => answer,
         }
+    }
+
+    /// A connection for one session's advisory locks.
+    pub(super) async fn advisory(&self) -> Result<AdvisoryConnection, MetastoreError> {
+        let permit = Arc::clone(&self.advisory).try_acquire_owned();
+        let permit = permit.map_err(|_none_left| MetastoreError::AdvisoryConnections(ADVISORY_MAX))?;
+        let session = self.connect().await?;
+        let sql = "SET statement_timeout = 0; SET lock_timeout = 0";
+        session.client.batch_execute(sql).await.map_err(|source| failed(sql, source))?;
+        Ok(AdvisoryConnection::new(session.client, self.tls.clone(), permit))
     }
 
     /// A session that has the lock of those that start.

@@ -75,13 +75,13 @@ pub(super) struct JsonbText(pub(super) String);
 pub(super) struct Bytea;
 
 macro_rules! primitive {
-    ($rust:ty, $pg:ident, $column:ty, $arrow:ty, $of:expr, $native:expr) => {
+    ($rust:ty, $pg:expr, $column:ty, $arrow:ty, $of:expr, $native:expr) => {
         impl Argument for $rust {
             type Of<'a> = Self;
             type Column = $column;
 
             fn pg() -> PgType {
-                PgType::$pg
+                $pg
             }
             fn get(column: &Self::Column, row: usize) -> Self {
                 $of(column.value(row))
@@ -92,7 +92,7 @@ macro_rules! primitive {
             type Builder = PrimitiveBuilder<$arrow>;
 
             fn pg() -> PgType {
-                PgType::$pg
+                $pg
             }
             fn builder(rows: usize) -> Self::Builder {
                 PrimitiveBuilder::with_capacity(rows)
@@ -111,16 +111,16 @@ macro_rules! primitive {
     };
 }
 
-primitive!(i16, Int2, Int16Array, Int16Type, |value| value, |value| value);
-primitive!(i32, Int4, Int32Array, Int32Type, |value| value, |value| value);
-primitive!(i64, Int8, Int64Array, Int64Type, |value| value, |value| value);
-primitive!(f32, Float4, Float32Array, Float32Type, |value| value, |value| value);
-primitive!(f64, Float8, Float64Array, Float64Type, |value| value, |value| value);
-primitive!(Date, Date, Date32Array, Date32Type, Date, |date: Date| date.0);
-primitive!(Time, Time, Time64MicrosecondArray, Time64MicrosecondType, Time, |time: Time| time.0);
+primitive!(i16, PgType::Int2, Int16Array, Int16Type, |value| value, |value| value);
+primitive!(i32, PgType::Int4, Int32Array, Int32Type, |value| value, |value| value);
+primitive!(i64, PgType::Int8, Int64Array, Int64Type, |value| value, |value| value);
+primitive!(f32, PgType::Float4, Float32Array, Float32Type, |value| value, |value| value);
+primitive!(f64, PgType::Float8, Float64Array, Float64Type, |value| value, |value| value);
+primitive!(Date, PgType::Date, Date32Array, Date32Type, Date, |date: Date| date.0);
+primitive!(Time, PgType::Time(None), Time64MicrosecondArray, Time64MicrosecondType, Time, |time: Time| time.0);
 primitive!(
     Timestamp,
-    Timestamp,
+    PgType::Timestamp(None),
     TimestampMicrosecondArray,
     TimestampMicrosecondType,
     Timestamp,
@@ -128,13 +128,15 @@ primitive!(
 );
 primitive!(
     Timestamptz,
-    Timestamptz,
+    PgType::Timestamptz(None),
     TimestampMicrosecondArray,
     TimestampMicrosecondType,
     Timestamptz,
     |moment: Timestamptz| moment.0
 );
-primitive!(Interval, Interval, IntervalMonthDayNanoArray, IntervalMonthDayNanoType, |value| value, |value| value);
+primitive!(Interval, PgType::Interval, IntervalMonthDayNanoArray, IntervalMonthDayNanoType, |value| value, |value| {
+    value
+});
 
 impl Argument for bool {
     type Of<'a> = Self;

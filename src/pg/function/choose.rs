@@ -101,9 +101,9 @@ pub fn is_implicit(from: &PgType, to: &PgType) -> bool {
     }
     let is_string = |pg: &PgType| matches!(pg, PgType::Text | PgType::Varchar(_) | PgType::Char(_));
     match (from, to) {
-        (PgType::Date, PgType::Timestamp | PgType::Timestamptz)
-        | (PgType::Timestamp, PgType::Timestamptz)
-        | (PgType::Time, PgType::Interval | PgType::Timetz)
+        (PgType::Date, PgType::Timestamp(_) | PgType::Timestamptz(_))
+        | (PgType::Timestamp(_), PgType::Timestamptz(_))
+        | (PgType::Time(_), PgType::Interval | PgType::Timetz(_))
         | (PgType::InternalChar | PgType::PgNodeTree | PgType::Name, PgType::Text) => true,
         (from, to) if is_string(from) => is_string(to) || *to == PgType::Name,
         (from, PgType::Oid) => number(from).is_some_and(|place| place < 3) || from.is_object_name(),
@@ -115,7 +115,7 @@ pub fn is_implicit(from: &PgType, to: &PgType) -> bool {
 
 /// Whether a type is the preferred one of its category.
 pub fn is_preferred(pg: &PgType) -> bool {
-    matches!(pg, PgType::Bool | PgType::Float8 | PgType::Text | PgType::Timestamptz | PgType::Interval | PgType::Oid)
+    matches!(pg, PgType::Bool | PgType::Float8 | PgType::Text | PgType::Timestamptz(_) | PgType::Interval | PgType::Oid)
 }
 
 fn same(from: &PgType, to: &PgType) -> bool {

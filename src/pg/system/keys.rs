@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::deparse;
 use super::objects::{self, PG_CLASS_OID, visible};
 use super::rows::{Rows, row};
 use crate::catalog::{Column, Constraint, ConstraintKind, ForeignKey, Index, Relation};
@@ -240,7 +241,7 @@ fn names(table: &Relation, columns: &[i32]) -> String {
 pub(super) fn constraint_definition(ctx: &Context, oid: u32) -> Option<String> {
     let Some((_, table, constraint)) = find(ctx, oid) else { return types::domain_constraint_definition(ctx, oid) };
     Some(match &constraint.kind {
-        ConstraintKind::Check(check) => format!("CHECK (({}))", check.condition),
+        ConstraintKind::Check(check) => deparse::check(&check.condition),
         ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => {
             let index = ctx.catalog.relation(*index)?.as_index()?;
             let what = if kind(constraint) == 'p' { "PRIMARY KEY" } else { "UNIQUE" };

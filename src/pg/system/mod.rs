@@ -5,6 +5,7 @@
 //! PostgreSQL and ours too are queries over them (`sql/information_schema/`); all others are empty.
 
 mod activity;
+mod deparse;
 mod function;
 mod keys;
 mod login;
@@ -23,7 +24,7 @@ use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{Schema, SchemaRef};
 
-pub use function::{SystemFunction, is_system_function};
+pub use function::{SystemFunction, argument_types, is_system_function};
 pub use names::Objects;
 pub use objects::is_visible;
 pub use table::SystemTable;

@@ -1,21 +1,27 @@
 //! What `pg_catalog` says of schemas, relations, columns and what belongs to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
+
+use sqlparser::ast;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
 
 use super::rows::{Rows, row};
 use super::value::Value;
 use super::{
-    INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, keys, names, relations, schema_oid, types,
+    INFORMATION_SCHEMA, INFORMATION_SCHEMA_OID, PG_CATALOG, PG_CATALOG_OID, deparse, keys, names, relations,
+    schema_oid, types,
 };
 use crate::catalog::{
     BOOTSTRAP_ROLE, Column, Constraint, ConstraintKind, DATABASE_ID, IdentityKind, PUBLIC_SCHEMA, Relation,
-    RelationKind, Schema, TEMPORARY_SCHEMA, UserType,
+    RelationKind, Schema, TEMPORARY_SCHEMA, UserType, View,
 };
 use crate::context::Context;
 use crate::govern::predefined::SECURITY_ADMIN;
 use crate::govern::{Acl, Grantee};
-use crate::name::{ObjectId, quote};
+use crate::name::{ObjectId, QualifiedName, fold, quote};
 use crate::types::{Attribute, PgType};
 
 /// OIDs of the catalogs that other catalogs refer to (`classid` and its like).
@@ -23,6 +29,8 @@ pub(super) const PG_CLASS_OID: u32 = 1259;
 pub(super) const PG_NAMESPACE_OID: u32 = 2615;
 pub(super) const PG_POLICY_OID: u32 = 3256;
 const PG_AUTHID_OID: u32 = 1260;
+const PG_ATTRDEF_OID: u32 = 2604;
+const PG_REWRITE_OID: u32 = 2618;
 const PG_DATABASE_OID: u32 = 1262;
 const HEAP_OID: u32 = 2;
 const LAKE_WRAPPER_OID: u32 = 13_500;
@@ -325,7 +333,7 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
             };
             let own = OwnAttributes {
                 not_null: !column.nullable,
-                has_default: default_text(ctx, column).is_some(),
+                has_default: has_default(column),
                 identity,
                 generated,
                 acl: acl(ctx, column.acl.as_ref()),
@@ -402,8 +410,23 @@ pub(super) fn default_text(ctx: &Context, column: &Column) -> Option<String> {
             let name = names::relation_name(ctx, identity.sequence.oid())?;
             Some(format!("nextval({}::regclass)", crate::name::quote_literal(&name)))
         }
-        _ => column.generated.as_ref().map(|own| own.expression.clone()).or_else(|| column.default.clone()),
+        _ if let Some(own) = &column.generated => Some(own.expression.clone()),
+        _ => own_default(column).map(|default| match column.domain {
+            None => deparse::default(ctx, default, &column.pg),
+            Some(_) => default.to_owned(),
+        }),
     }
+}
+
+/// What DEFAULT says, unless it is nothing.
+fn own_default(column: &Column) -> Option<&str> {
+    column.default.as_deref().filter(|default| !default.trim().eq_ignore_ascii_case("null"))
+}
+
+/// Whether a column has a default, or is generated.
+fn has_default(column: &Column) -> bool {
+    let is_serial = column.identity.as_ref().is_some_and(|identity| identity.kind == IdentityKind::Serial);
+    is_serial || column.generated.is_some() || own_default(column).is_some()
 }
 
 pub(super) fn attrdef(ctx: &Context, rows: &mut Rows) {
@@ -459,7 +482,66 @@ pub(super) fn depend(ctx: &Context, rows: &mut Rows) {
             let kind = if identity { 'i' } else { 'a' };
             rows.push(row![PG_CLASS_OID, id.oid(), PG_CLASS_OID, table.oid(), column, kind]);
         }
+        if let RelationKind::View(view) = &relation.storage {
+            rows.push(row![PG_REWRITE_OID, id.oid(), PG_CLASS_OID, id.oid(), 0, 'i']);
+            for read in reads(ctx, view) {
+                rows.push(row![PG_REWRITE_OID, id.oid(), PG_CLASS_OID, read.oid(), 0, 'n']);
+            }
+        }
+        for column in relation.columns.iter().filter(|column| has_default(column)) {
+            let own = column_object_oid(id.oid(), column.id);
+            rows.push(row![PG_ATTRDEF_OID, own, PG_CLASS_OID, id.oid(), column.id, 'a']);
+            let serial = column.identity.as_ref().filter(|identity| identity.kind == IdentityKind::Serial);
+            let drawn = serial.map(|identity| identity.sequence).or_else(|| drawn_from(ctx, own_default(column)?));
+            if let Some(sequence) = drawn {
+                rows.push(row![PG_ATTRDEF_OID, own, PG_CLASS_OID, sequence.oid(), 0, 'n']);
+            }
+        }
     }
+}
+
+/// The sequence of a default `nextval('name'…)`.
+fn drawn_from(ctx: &Context, default: &str) -> Option<ObjectId> {
+    let name = default.trim_start().strip_prefix("nextval('")?.split_once('\'')?.0;
+    Some(ctx.relation(&QualifiedName::parse(name).ok()?)?.0)
+}
+
+/// The relations of the catalog that a view's query names.
+fn reads(ctx: &Context, view: &View) -> BTreeSet<ObjectId> {
+    #[derive(Default)]
+    struct Named {
+        relations: Vec<QualifiedName>,
+        of_with: HashSet<String>,
+    }
+
+    fn folded(ident: &ast::Ident) -> String {
+        if ident.quote_style.is_some() { ident.value.clone() } else { fold(&ident.value) }
+    }
+
+    impl ast::Visitor for Named {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+            let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+            self.of_with.extend(tables.map(|table| folded(&table.alias.name)));
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_relation(&mut self, name: &ast::ObjectName) -> ControlFlow<()> {
+            let mut parts = name.0.iter().rev().filter_map(ast::ObjectNamePart::as_ident).map(folded);
+            if let Some(name) = parts.next() {
+                self.relations.push(QualifiedName { schema: parts.next(), name });
+            }
+            ControlFlow::Continue(())
+        }
+    }
+
+    let Ok(parsed) = Parser::parse_sql(&PostgreSqlDialect {}, &view.query) else { return BTreeSet::new() };
+    let mut named = Named::default();
+    let _flow = ast::Visit::visit(&parsed, &mut named);
+    let ctx = ctx.clone().with_search_path(&view.search_path);
+    let own = named.relations.iter().filter(|name| name.schema.is_some() || !named.of_with.contains(&name.name));
+    own.filter_map(|name| Some(ctx.relation(name)?.0)).collect()
 }
 
 /// A comment on a relation or on one of its columns (0: the relation itself).

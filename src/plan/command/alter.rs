@@ -25,7 +25,7 @@ use crate::catalog::{
     Sequence, TEMPORARY_SCHEMA, TableStorage,
 };
 use crate::context::undefined_schema;
-use crate::encode::{Style, length_checked, scalar_text};
+use crate::encode::{Style, Surplus, scalar_text, within_modifier};
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::govern::Privilege;
 use crate::govern::predefined::SECURITY_ADMIN;
@@ -34,7 +34,7 @@ use crate::name::{ObjectId, quote};
 use crate::statement::{
     AlterColumn, AlterKind, AlterTable, AlterTableAction, ColumnDefinition, IdentityOption, SequenceOptions,
 };
-use crate::types::PgType;
+use crate::types::{PgType, SECOND_DIGITS_MAX};
 use crate::warehouse::initial;
 
 /// The catalog's changes, and the table's new rows if they have to be written again.
@@ -785,13 +785,13 @@ fn next_column_id(relation: &Relation) -> i32 {
 fn constant(scope: &Scope, value: &Expr, pg: &PgType) -> PlanResult<Option<String>> {
     let physical = scope.engine.physical_expr(value, &DFSchema::empty())?;
     let array = evaluate_default(&physical, 1)?;
-    let array = length_checked(array, pg).map_err(SqlError::from)?;
+    let array = within_modifier(array, pg, Surplus::Refused).map_err(SqlError::from)?;
     let value = ScalarValue::try_from_array(&array, 0)?;
     if value.is_null() {
         return Ok(None);
     }
     let text = scalar_text(&value, pg, &Style::utc()).map_err(internal)?;
-    let calendar = matches!(pg, PgType::Date | PgType::Timestamp | PgType::Timestamptz);
+    let calendar = matches!(pg, PgType::Date | PgType::Timestamp(_) | PgType::Timestamptz(_));
     if text.contains('\0') || calendar && (text.contains("BC") || text.contains("infinity")) {
         return Err(unsupported("this default of a new column").into());
     }
@@ -804,7 +804,7 @@ fn has_common_text(pg: &PgType) -> bool {
     matches!(
         pg,
         T::Bool | T::Int2 | T::Int4 | T::Int8 | T::Float4 | T::Float8 | T::Numeric(_) | T::Text | T::Varchar(_)
-    ) || matches!(pg, T::Date | T::Time | T::Timestamp | T::Timestamptz | T::Uuid | T::Json | T::Jsonb)
+    ) || matches!(pg, T::Date | T::Time(_) | T::Timestamp(_) | T::Timestamptz(_) | T::Uuid | T::Json | T::Jsonb)
 }
 
 /// Whether files with the old type can be read as the new one, and what they say of their values still holds.
@@ -815,6 +815,12 @@ fn is_widening(from: &PgType, to: &PgType) -> bool {
         (T::Text, T::Varchar(None)) => true,
         (T::Varchar(Some(from)), T::Varchar(Some(to))) => from <= to,
         (T::Numeric(Some((from, scale))), T::Numeric(Some((to, new_scale)))) => from <= to && scale == new_scale,
+        (T::Time(from), T::Time(to))
+        | (T::Timetz(from), T::Timetz(to))
+        | (T::Timestamp(from), T::Timestamp(to))
+        | (T::Timestamptz(from), T::Timestamptz(to)) => {
+            from.unwrap_or(SECOND_DIGITS_MAX) <= to.unwrap_or(SECOND_DIGITS_MAX)
+        }
         _ => from == to,
     }
 }

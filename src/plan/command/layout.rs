@@ -86,9 +86,9 @@ fn check_transform(transform: Transform, column: &Column) -> PlanResult<()> {
     let fits = match transform {
         Transform::Identity => is_ordered(pg) && !matches!(pg, PgType::Float4 | PgType::Float8 | PgType::Bytea),
         Transform::Year | Transform::Month | Transform::Day => {
-            matches!(pg, PgType::Date | PgType::Timestamp | PgType::Timestamptz)
+            matches!(pg, PgType::Date | PgType::Timestamp(_) | PgType::Timestamptz(_))
         }
-        Transform::Hour => matches!(pg, PgType::Timestamp | PgType::Timestamptz),
+        Transform::Hour => matches!(pg, PgType::Timestamp(_) | PgType::Timestamptz(_)),
         // Those whose hashes DuckDB and Iceberg agree on.
         Transform::Bucket(_) => match pg {
             PgType::Numeric(precision) => precision.is_some_and(|(precision, _)| precision <= 18),
@@ -124,9 +124,9 @@ fn is_ordered(pg: &PgType) -> bool {
             | PgType::Char(_)
             | PgType::Bytea
             | PgType::Date
-            | PgType::Time
-            | PgType::Timestamp
-            | PgType::Timestamptz
+            | PgType::Time(_)
+            | PgType::Timestamp(_)
+            | PgType::Timestamptz(_)
             | PgType::Uuid
     )
 }

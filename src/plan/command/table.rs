@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::generated;
 use super::super::insert::{InsertPlan, default_value, from_query};
-use super::super::{Parameters, PlanResult, Right, Scope, query, with_changes};
+use super::super::{Parameters, PlanError, PlanResult, Right, Scope, query, waiting, with_changes};
 use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
 use super::layout::lay_out;
@@ -314,10 +314,10 @@ pub(super) fn storable(pg: &PgType) -> PlanResult<()> {
         | PgType::Char(_)
         | PgType::Bytea
         | PgType::Date
-        | PgType::Time
-        | PgType::Timetz
-        | PgType::Timestamp
-        | PgType::Timestamptz
+        | PgType::Time(_)
+        | PgType::Timetz(_)
+        | PgType::Timestamp(_)
+        | PgType::Timestamptz(_)
         | PgType::Interval
         | PgType::Enum(_)
         | PgType::Uuid
@@ -424,6 +424,7 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
 
 pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView) -> PlanResult<()> {
     let bound = query::plan(scope, &create.query, &Parameters::default())?;
+    waiting::refuse(&bound.logical, false).map_err(PlanError::Engine)?;
     let named = query::relations_of(&create.source);
     let read = named.iter().filter_map(|name| scope.ctx.relation(name));
     let reads: Vec<ObjectId> =

@@ -15,6 +15,7 @@ mod session;
 mod sets;
 mod spelling;
 mod syntax;
+mod tableoid;
 mod values;
 mod wildcard;
 
@@ -180,6 +181,13 @@ impl Rewriter<'_> {
                     });
                     self.suggest_together(args);
                 }
+                if let FunctionArguments::List(list) = &function.args
+                    && let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(fraction))] = list.args.as_slice()
+                    && !function.within_group.is_empty()
+                    && name.starts_with("percentile_")
+                {
+                    self.suggest(fraction, &PgType::Float8);
+                }
             }
             _ => {}
         }
@@ -217,7 +225,7 @@ impl VisitorMut for Rewriter<'_> {
             self.error = Some(error);
             return ControlFlow::Break(());
         }
-        values::as_union(&mut query.body);
+        values::as_union(&mut query.body, self.depth == 1);
         let known = query.with.as_ref().map(|with| wildcard::of_with(self.sight(), with));
         for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             let columns = known.as_ref().and_then(|known| known.get(&wildcard::ident(&table.alias.name)).cloned());
@@ -293,6 +301,12 @@ impl VisitorMut for Rewriter<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        // After subqueries, which may have tables of the same names.
+        tableoid::resolve(self.sight(), select);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_table_factor(&mut self, factor: &mut ast::TableFactor) -> ControlFlow<()> {
         from::function(self.scope, factor);
         ControlFlow::Continue(())
@@ -323,7 +337,7 @@ impl VisitorMut for Rewriter<'_> {
                 Ok(pg) => {
                     // A name that stands for nothing is found out later.
                     if let Ok((pg, _)) = self.scope.ctx.named_type(&pg) {
-                        self.suggest(inner, &pg);
+                        self.suggest(inner, &pg.unbounded());
                     }
                 }
                 Err(error) => {

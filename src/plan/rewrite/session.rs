@@ -2,8 +2,9 @@
 
 use sqlparser::ast::{self, Expr, FunctionArguments, ObjectName, ObjectNamePart, Value};
 
-use super::syntax::{call, cast, null, typed};
+use super::syntax::{call, cast, cast_to, null, typed};
 use crate::name::fold;
+use crate::pg::system::is_system_schema;
 use crate::plan::Scope;
 use crate::setting::{SERVER_VERSION, Zone};
 
@@ -55,6 +56,10 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
         typed(pg, &value)
     };
     let first_schema = || {
+        let first = ctx.settings.search_path().into_iter().next();
+        if let Some(system) = first.filter(|name| is_system_schema(name)) {
+            return Some(system);
+        }
         ctx.creation_schema(&crate::name::QualifiedName::bare(String::new()))
             .ok()
             .map(|(_, schema)| schema.name.clone())
@@ -83,15 +88,18 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
         ("statement_timestamp", []) => timestamp(ctx.statement_start_us, true, false),
         ("localtimestamp", []) => timestamp(ctx.transaction_start_us, false, false),
         ("current_date", []) => timestamp(ctx.transaction_start_us, false, true),
-        // Microseconds are all the digits there are.
-        ("current_timestamp", [Expr::Value(digits)]) => {
-            timestamp(to_digits(ctx.transaction_start_us, digits)?, true, false)
-        }
-        ("localtimestamp", [Expr::Value(digits)]) => {
-            timestamp(to_digits(ctx.transaction_start_us, digits)?, false, false)
-        }
         ("current_time", []) => cast(timestamp(ctx.transaction_start_us, true, false), "timetz"),
         ("localtime", []) => cast(timestamp(ctx.transaction_start_us, false, false), "time"),
+        (name @ ("current_timestamp" | "localtimestamp" | "current_time" | "localtime"), [Expr::Value(digits)]) => {
+            let Value::Number(digits, _) = &digits.value else { return None };
+            let (digits, zone) = (Some(digits.parse().ok()?), name.starts_with("current"));
+            let zone = if zone { ast::TimezoneInfo::WithTimeZone } else { ast::TimezoneInfo::WithoutTimeZone };
+            let to = match name {
+                "current_timestamp" | "localtimestamp" => ast::DataType::Timestamp(digits, zone),
+                _ => ast::DataType::Time(digits, zone),
+            };
+            cast_to(session_call(scope, &function.name)?, to)
+        }
         ("current_setting", [Expr::Value(value), rest @ ..]) => {
             let Value::SingleQuotedString(setting) = &value.value else { return None };
             match (ctx.settings.show(setting), rest) {
@@ -102,11 +110,4 @@ pub(super) fn session_function(scope: &Scope, function: &ast::Function) -> Optio
         }
         _ => return None,
     })
-}
-
-/// A moment with so many digits of its seconds.
-fn to_digits(micros: i64, digits: &ast::ValueWithSpan) -> Option<i64> {
-    let Value::Number(digits, _) = &digits.value else { return None };
-    let unit = 10_i64.pow(6_u32.checked_sub(digits.parse().ok()?)?);
-    Some((micros + unit / 2).div_euclid(unit) * unit)
 }

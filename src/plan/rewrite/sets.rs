@@ -5,7 +5,7 @@ use sqlparser::ast::{self, Expr, Ident, ObjectName, SelectItem};
 use super::function_name;
 use super::syntax::{call, inside, outside_subqueries, string};
 use crate::name::fold;
-use crate::pg::TOLD_APART;
+use crate::pg::{NAMED_ROW, TOLD_APART};
 
 /// Set-returning functions other than `unnest`: in the engine each makes an array.
 const SET_RETURNING: &[&str] = &[
@@ -38,6 +38,8 @@ const COMPOSITES: &[(&str, &[&str])] = &[
     ("pg_options_to_table", &["option_name", "option_value"]),
     ("aclexplode", &["grantor", "grantee", "privilege_type", "is_grantable"]),
     ("_pg_expandarray", &["x", "n"]),
+    ("pg_get_sequence_data", &["last_value", "is_called"]),
+    ("pg_available_extensions", &["name", "default_version", "comment"]),
     (
         "policy_references",
         &[
@@ -75,6 +77,7 @@ pub(super) fn in_select(items: &mut [SelectItem]) {
     for item in items {
         if let SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) = item {
             outside_subqueries(expr, &mut unnest);
+            outside_subqueries(expr, &mut whole_row);
             outside_subqueries(expr, &mut |expr| {
                 if let Expr::Function(function) = expr
                     && function_name(function).is_some_and(|name| name == "unnest")
@@ -97,6 +100,28 @@ fn tell_apart(function: &mut ast::Function, count: &mut usize) {
     });
 }
 
+/// A function of several columns whose rows are values.
+fn whole_row(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let name = function_name(function).unwrap_or_default();
+    let columns = composite(&name);
+    if columns.is_empty() {
+        return;
+    }
+    let items = columns.iter().flat_map(|column| {
+        let array = column_of_rows(function, &name, column);
+        [string(column), call(Ident::new("unnest"), vec![array])]
+    });
+    *expr = call(Ident::new(NAMED_ROW), items.collect());
+}
+
+/// The array of one column of a function that has several.
+fn column_of_rows(function: &ast::Function, name: &str, column: &str) -> Expr {
+    let mut part = function.clone();
+    part.name = ObjectName::from(vec![Ident::with_quote('"', format!("{name}.{column}"))]);
+    Expr::Function(part)
+}
+
 fn unnest(expr: &mut Expr) {
     let unnested = match expr {
         Expr::Function(function) if function_name(function).is_some_and(|name| SET_RETURNING.contains(&&*name)) => {
@@ -107,12 +132,7 @@ fn unnest(expr: &mut Expr) {
             (Expr::Function(function), [ast::AccessExpr::Dot(Expr::Identifier(column))]) => {
                 let name = function_name(function).unwrap_or_default();
                 let column = fold(&column.value);
-                composite(&name).contains(&column.as_str()).then(|| {
-                    let mut part = function.clone();
-                    let ident = Ident::with_quote('"', format!("{name}.{column}"));
-                    part.name = ObjectName::from(vec![ident]);
-                    Expr::Function(part)
-                })
+                composite(&name).contains(&column.as_str()).then(|| column_of_rows(function, &name, &column))
             }
             _ => None,
         },

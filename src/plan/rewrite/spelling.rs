@@ -6,7 +6,6 @@ use super::function_name;
 use super::syntax::{arguments, call, cast, inside, string};
 use crate::error::{Plain, unsupported};
 use crate::pg::{SORTED_MODE, SORTED_PERCENTILE};
-use crate::types::CHAR_LENGTH_MAX;
 
 fn named(name: &str, values: Vec<Expr>) -> Option<Expr> {
     Some(call(Ident::new(name), values))
@@ -86,10 +85,6 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
             joined(patterns.into_iter().map(like), &op)
         }
         Expr::Function(function) => other_name(function),
-        Expr::Cast { kind: ast::CastKind::Cast | ast::CastKind::DoubleColon, expr: value, data_type, .. } => {
-            cut(value, data_type);
-            None
-        }
         _ => None,
     }
 }
@@ -218,44 +213,6 @@ fn unary(op: UnaryOperator, value: &Expr) -> Option<Expr> {
         UnaryOperator::BitwiseNot => named("~", vec![value.clone()]),
         _ => None,
     }
-}
-
-/// An explicit cast to a type of some length cuts what is longer.
-fn cut(value: &mut Expr, data_type: &ast::DataType) {
-    let (ast::DataType::Varchar(Some(length))
-    | ast::DataType::CharacterVarying(Some(length))
-    | ast::DataType::CharVarying(Some(length))
-    | ast::DataType::Char(Some(length))
-    | ast::DataType::Character(Some(length))) = data_type
-    else {
-        return;
-    };
-    let ast::CharacterLength::IntegerLength { length, .. } = length else { return };
-    let is_null = |value: &Value| matches!(value, Value::Placeholder(_) | Value::Null);
-    let stays = matches!(inside(value), Expr::Value(value) if is_null(&value.value)) || is_cut(value);
-    if stays || *length == u64::from(CHAR_LENGTH_MAX) {
-        return;
-    }
-    let text = std::mem::replace(value, number("0"));
-    *value = call(Ident::new("left"), vec![cast(text, "text"), number(&length.to_string())]);
-    if matches!(data_type, ast::DataType::Char(_) | ast::DataType::Character(_)) {
-        // Its padding means nothing, and is not kept.
-        let text = std::mem::replace(value, number("0"));
-        *value = call(Ident::new("rtrim"), vec![text]);
-    }
-}
-
-/// Whether a value was cut already: a query may be rewritten again.
-fn is_cut(value: &Expr) -> bool {
-    let Expr::Function(function) = value else { return false };
-    let FunctionArguments::List(list) = &function.args else { return false };
-    matches!(
-        (function_name(function).as_deref(), list.args.as_slice()),
-        (Some("left"), [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Cast { .. })), _])
-    ) || matches!(
-        (function_name(function).as_deref(), list.args.as_slice()),
-        (Some("rtrim"), [FunctionArg::Unnamed(FunctionArgExpr::Expr(inner))]) if is_cut(inner)
-    )
 }
 
 fn number(digits: &str) -> Expr {

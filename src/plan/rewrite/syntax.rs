@@ -30,12 +30,22 @@ pub(in crate::plan) fn call(name: Ident, arguments: Vec<Expr>) -> Expr {
 /// An expression with a type of this name around it.
 pub(in crate::plan) fn cast(expr: Expr, pg: &str) -> Expr {
     let name = ObjectName(vec![ObjectNamePart::Identifier(Ident::new(pg))]);
-    Expr::Cast {
-        kind: ast::CastKind::Cast,
-        expr: Box::new(expr),
-        data_type: ast::DataType::Custom(name, vec![]),
-        array: false,
-        format: None,
+    cast_to(expr, ast::DataType::Custom(name, vec![]))
+}
+
+/// An expression with a type around it.
+pub(super) fn cast_to(expr: Expr, data_type: ast::DataType) -> Expr {
+    Expr::Cast { kind: ast::CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// `CASE WHEN condition THEN value END`.
+pub(super) fn only_where(condition: Expr, value: Expr) -> Expr {
+    Expr::Case {
+        case_token: ast::helpers::attached_token::AttachedToken::empty(),
+        end_token: ast::helpers::attached_token::AttachedToken::empty(),
+        operand: None,
+        conditions: vec![ast::CaseWhen { condition, result: value }],
+        else_result: None,
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) fn alike(body: &mut SetExpr) -> Result<(), SqlError> {
         let is_wider = |pg: &PgType, common: &PgType| is_implicit(common, pg) && !is_implicit(pg, common);
         let wider = |common: PgType, pg: &PgType| if is_wider(pg, &common) { pg.clone() } else { common };
         let Some(first) = said.first() else { continue };
+        if differ_in_digits(&said) {
+            continue;
+        }
         if let Some(other) = said.iter().find(|pg| are_other(pg, first)) {
             let message = format!("VALUES types {first} and {other} cannot be matched");
             return Err(Plain::new(SqlState::DATATYPE_MISMATCH, message).into());
@@ -50,6 +53,11 @@ pub(super) fn alike(body: &mut SetExpr) -> Result<(), SqlError> {
         }
     }
     Ok(())
+}
+
+/// Whether types are times of which some keep fewer digits of a second than others.
+fn differ_in_digits(said: &[PgType]) -> bool {
+    said.iter().any(|pg| pg.second_digits().is_some()) && said.windows(2).any(|pair| matches!(pair, [a, b] if a != b))
 }
 
 /// Whether types are known to be of different kinds.
@@ -94,8 +102,9 @@ fn said_type(value: &Expr) -> Option<PgType> {
 const UNITED: usize = 100;
 
 /// VALUES with columns of other relations in them as a UNION: the engine takes constants only, and types each row by itself. So
-/// do a few rows with something computed beside what says a type.
-pub(super) fn as_union(body: &mut SetExpr) {
+/// do a few rows with something computed beside what says a type. Its rows are in the order of the list, but for those within a
+/// query whose columns they may name.
+pub(super) fn as_union(body: &mut SetExpr, is_outermost: bool) {
     let SetExpr::Values(values) = body else { return };
     let is_computed = |value: &Expr| said_type(value).is_none() && !matches!(inside(value), Expr::Value(_));
     let width = values.rows.first().map_or(0, |row| row.content.len());
@@ -103,19 +112,22 @@ pub(super) fn as_union(body: &mut SetExpr) {
         let column = || values.rows.iter().filter_map(|row| row.content.get(index));
         let mut forms = column().map(|value| discriminant(inside(value)));
         let first = forms.next();
-        column().any(is_computed) && forms.any(|form| Some(form) != first)
+        let is_timed = |value: &Expr| said_type(value).is_some_and(|pg| pg.second_digits().is_some());
+        let said: Vec<PgType> = column().filter_map(said_type).collect();
+        let with_literals = column().any(is_timed) && said.len() < column().count();
+        column().any(is_computed) && forms.any(|form| Some(form) != first) || differ_in_digits(&said) || with_literals
     };
     let is_mixed = (2..=UNITED).contains(&values.rows.len()) && (0..width).any(has_several_forms);
     if !is_mixed && is_independent(values) {
         return;
     }
-    let is_independent = is_independent(values);
+    let is_ordered = is_outermost || is_independent(values);
     let rows = std::mem::take(&mut values.rows);
     let column = |index: usize| ast::Ident::new(format!("column{}", index + 1));
     let place = ast::Ident::with_quote('"', "place\u{1}");
     let row = |(number, row): (usize, ast::Parens<Vec<Expr>>)| {
         let named = row.content.into_iter().enumerate().map(|(index, expr)| (expr, column(index)));
-        let placed = is_independent.then(|| (Expr::value(Value::Number(number.to_string(), false)), place.clone()));
+        let placed = is_ordered.then(|| (Expr::value(Value::Number(number.to_string(), false)), place.clone()));
         select_of(named.chain(placed).map(|(expr, alias)| ast::SelectItem::ExprWithAlias { expr, alias }).collect())
     };
     let union = |left: SetExpr, right: SetExpr| SetExpr::SetOperation {
@@ -125,11 +137,10 @@ pub(super) fn as_union(body: &mut SetExpr) {
         right: Box::new(right),
     };
     let Some(all) = rows.into_iter().enumerate().map(row).reduce(union) else { return };
-    if !is_independent {
+    if !is_ordered {
         *body = all;
         return;
     }
-    // In the order of the list.
     let shown = (0..width).map(|index| ast::SelectItem::UnnamedExpr(Expr::Identifier(column(index))));
     let mut ordered = plain_query(select_from(shown.collect(), derived(all, named("values"))));
     ordered.order_by = Some(ast::OrderBy {

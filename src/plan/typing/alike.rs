@@ -94,7 +94,7 @@ pub(in crate::plan) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType
 pub(in crate::plan) fn beside(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
     let target = match (pg_type(&expr, schema), other) {
         (Some(PgType::Numeric(_)), Some(PgType::Float4 | PgType::Float8)) => PgType::Float8,
-        (Some(PgType::Date | PgType::Timestamp), Some(PgType::Timestamptz)) => PgType::Timestamptz,
+        (Some(PgType::Date | PgType::Timestamp(_)), Some(PgType::Timestamptz(_))) => PgType::Timestamptz(None),
         _ => return Ok(expr),
     };
     Ok(cast(scope, Cast::new_from_field(Box::new(expr), Arc::new(field("", &target, true))), schema)?.data)

@@ -14,10 +14,10 @@ use super::pg_type;
 use crate::encode::DAY_US;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::pg::function::PgFunction;
-use crate::pg::{ExactNumeric, FromText, KnownAs, Objects, ToInteger, ToText};
+use crate::pg::{ExactNumeric, Fitted, FromText, KnownAs, Objects, ToInteger, ToText};
 use crate::plan::{Scope, arrays, records};
 use crate::setting::Zone;
-use crate::types::{PgType, TYPE_KEY, arrow_type, field, of_field};
+use crate::types::{CHAR_LENGTH_MAX, PgType, TYPE_KEY, arrow_type, field, of_field};
 
 /// A value, which stays as it is, as one of a PostgreSQL type. A cast to the type that it has would be left out, and not
 /// everywhere.
@@ -89,7 +89,7 @@ pub(in crate::plan) fn literal(scope: &Scope, pg: &PgType, text: &str) -> Result
 
 /// What `now`, `today`, `tomorrow` and `yesterday` mean in this transaction, as the text of a date or time.
 fn named_moment(scope: &Scope, pg: &PgType, text: &str) -> Option<String> {
-    if !matches!(pg, PgType::Date | PgType::Timestamp | PgType::Timestamptz) {
+    if !matches!(pg, PgType::Date | PgType::Timestamp(_) | PgType::Timestamptz(_)) {
         return None;
     }
     let text = text.trim();
@@ -108,7 +108,28 @@ fn named_moment(scope: &Scope, pg: &PgType, text: &str) -> Option<String> {
     };
     let shown = crate::encode::timestamp_text(shown, None);
     // The hour that clocks show twice is told by its offset.
-    Some(if day.is_none() && *pg == PgType::Timestamptz { format!("{shown} {}", Zone::Fixed(offset)) } else { shown })
+    Some(if day.is_none() && matches!(pg, PgType::Timestamptz(_)) {
+        format!("{shown} {}", Zone::Fixed(offset))
+    } else {
+        shown
+    })
+}
+
+/// A cast that a statement says: it cuts texts that are longer than those of the type.
+pub(super) fn explicit_cast(scope: &Scope, mut cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let target = of_field(&cast.field);
+    let is_limited = matches!(target.base(), PgType::Varchar(Some(_)) | PgType::Char(1..CHAR_LENGTH_MAX));
+    if !is_limited {
+        return self::cast(scope, cast, schema);
+    }
+    cast.field = Arc::new(field(cast.field.name(), &target.unbounded(), true));
+    let value = self::cast(scope, cast, schema)?.data;
+    Ok(Transformed::yes(fitted(value, target)))
+}
+
+fn fitted(value: Expr, target: PgType) -> Expr {
+    let function = Arc::new(ScalarUDF::new_from_impl(Fitted::new(target)));
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![value]))
 }
 
 pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -147,6 +168,16 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
     // A numeric without a scale has that of what it is made of.
     if target == PgType::Numeric(None) && matches!(cast.expr.get_type(schema), Ok(DataType::Decimal128(..))) {
         return Ok(Transformed::yes(without_scale(*cast.expr, schema)));
+    }
+    if target.base().second_digits().is_some() && source != target {
+        let plain = target.without_modifier();
+        let value = if source.without_modifier() == plain {
+            *cast.expr
+        } else {
+            let field = field(cast.field.name(), &plain, true);
+            self::cast(scope, Cast::new_from_field(cast.expr, Arc::new(field)), schema)?.data
+        };
+        return Ok(Transformed::yes(fitted(value, target)));
     }
     // What the client declared is cast like any other value; without a declaration it is of the type at once.
     if matches!(cast.expr.as_ref(), Expr::Placeholder(_)) && source == target {
@@ -187,8 +218,8 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
         let read = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
         return Ok(Transformed::yes(function(read, text)));
     }
-    let zoned = |pg: &PgType| *pg == PgType::Timestamptz;
-    let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp);
+    let zoned = |pg: &PgType| matches!(pg, PgType::Timestamptz(_));
+    let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp(_));
     let elsewhere = scope.ctx.settings.time_zone() != Zone::UTC;
     if elsewhere && ((zoned(&source) && calendar(&target)) || (calendar(&source) && zoned(&target))) {
         return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, source, target)));
@@ -216,8 +247,11 @@ fn engine_cast(cast: Cast, source: &PgType, target: &PgType, schema: &DFSchema) 
         return Ok(Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(rounding, vec![*cast.expr]))));
     }
     let mut metadata = cast.field.metadata().clone();
-    // To another type of the same form: it is said, or the type of what is cast would show through.
-    if given.is_ok_and(|given| given == *cast.field.data_type()) && source != target {
+    // To another type of the same form, or from a numeric without a scale: it is said, or the type of what is cast would show
+    // through.
+    if (given.is_ok_and(|given| given == *cast.field.data_type()) || *source == PgType::Numeric(None))
+        && source != target
+    {
         metadata.insert(TYPE_KEY.to_owned(), target.to_string());
     } else if metadata.is_empty() {
         return Ok(Transformed::no(Expr::Cast(cast)));
@@ -258,7 +292,7 @@ fn of_jsonb(scope: &Scope, open: &PgFunction, cast: Cast, target: PgType, schema
 
 /// Whether a cast is that of the value's text: of arrays whose elements are cast so, and of times with offsets.
 pub(super) fn goes_through_text(source: &PgType, target: &PgType) -> bool {
-    let of_offsets = |pg: &PgType| matches!(pg, PgType::Time | PgType::Timetz | PgType::Timestamptz);
+    let of_offsets = |pg: &PgType| matches!(pg, PgType::Time(_) | PgType::Timetz(_) | PgType::Timestamptz(_));
     match (source, target) {
         (PgType::Array(from), PgType::Array(to)) => {
             let texts = from.base().is_text() != to.base().is_text();
@@ -266,8 +300,8 @@ pub(super) fn goes_through_text(source: &PgType, target: &PgType) -> bool {
         }
         // Digits that binary fractions cannot say are not values of theirs.
         (PgType::Float4 | PgType::Float8, PgType::Numeric(None)) => true,
-        (PgType::Time, PgType::Interval) => true,
-        (from, to) if *from == PgType::Timetz || *to == PgType::Timetz => {
+        (PgType::Time(_), PgType::Interval) => true,
+        (from, to) if [from, to].iter().any(|pg| matches!(pg, PgType::Timetz(_))) => {
             from != to && of_offsets(from) && of_offsets(to)
         }
         _ => false,

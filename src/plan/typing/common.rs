@@ -44,7 +44,11 @@ pub(in crate::plan) fn alike(
     schema: &DFSchema,
 ) -> Result<(Vec<Expr>, Option<PgType>)> {
     let known = exprs.iter().filter(|expr| !is_open(expr)).filter_map(|expr| expr.to_field(schema).ok());
-    let Some(common) = common(place, known.map(|(_, field)| field))? else { return Ok((exprs, None)) };
+    let Some(mut common) = common(place, known.map(|(_, field)| field))? else { return Ok((exprs, None)) };
+    // A literal has no modifier.
+    if common.scale.is_none() && !matches!(common.pg.base(), PgType::Numeric(_)) && exprs.iter().any(is_open) {
+        common.pg = common.pg.without_modifier();
+    }
     let exprs = exprs.into_iter().map(|expr| brought_to(scope, &common, expr, schema)).collect::<Result<_>>()?;
     Ok((exprs, Some(common.pg)))
 }

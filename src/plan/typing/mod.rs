@@ -13,9 +13,10 @@ mod walk;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Exists, InList, InSubquery, SetComparison, WindowFunction};
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
 use self::alike::{any_of, binary, case, is_constant, unified};
@@ -24,13 +25,15 @@ use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
 use self::call::{call_of, chosen, engine_operator, open_call};
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
-use self::cast::{output_text, type_of};
+use self::cast::{explicit_cast, output_text, type_of};
 pub(super) use self::common::{Place, alike};
 pub(super) use self::results::is_values_list;
-pub(super) use self::suggest::suggest;
+use self::suggest::suggest;
+pub(super) use self::suggest::{has_open, suggest_rest};
 use self::walk::Walk;
+use crate::error::{SqlError, unsupported};
 use crate::pg::{OUTPUT_TEXT, TOLD_APART, TYPE_OF, Unified, is_unbound};
-use crate::plan::{Scope, arrays, domain, records};
+use crate::plan::{Scope, arrays, domain, records, waiting};
 use crate::types::{PgType, arrow_type, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
@@ -38,8 +41,25 @@ pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
     Walk::new(scope).plan(plan)
 }
 
+/// Notes types of parameters of a plan that have none yet: at least of one. Then the plan is to be made again.
+pub(super) fn note_parameters(scope: &Scope, plan: &LogicalPlan, types: &mut Vec<Option<PgType>>) -> Result<()> {
+    let known = types.clone();
+    let mut walk = Walk::noting(scope, std::mem::take(types));
+    // What is wrong without the types is looked at again with them.
+    let _typed = walk.plan(plan.clone());
+    *types = walk.into_types();
+    if *types == known {
+        plan.apply_with_subqueries(|node| {
+            suggest(node, &merge_schema(&node.inputs()), types)?;
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    if *types == known { suggest_rest(plan, types) } else { Ok(()) }
+}
+
 /// Applies the rules to one expression over a schema.
 pub(super) fn expression(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    waiting::refuse_in(&expr)?;
     expr.transform_up(|expr| rule(scope, expr, schema))
 }
 
@@ -64,18 +84,16 @@ pub(super) fn expression_with_subqueries(scope: &Scope, expr: Expr, schema: &DFS
 }
 
 fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    refuse_conditional_waits(&expr)?;
     Ok(match expr {
-        Expr::Literal(ScalarValue::Int64(Some(value)), metadata) => match i32::try_from(value) {
-            Ok(value) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(value)), metadata)),
-            Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(value)), metadata)),
-        },
+        expr if let Some(literal) = integer_literal(&expr) => Transformed::yes(literal),
         Expr::Cast(cast) => match domain::of_cast(&cast.field) {
             Some((id, field)) => {
                 let pg = of_field(&field);
                 let value = self::cast(scope, Cast::new_from_field(cast.expr, field), schema)?.data;
                 Transformed::yes(domain::held(scope, value, id, &pg)?)
             }
-            None => self::cast(scope, cast, schema)?,
+            None => explicit_cast(scope, cast, schema)?,
         },
         Expr::BinaryExpr(binary) => self::binary(scope, binary, schema)?,
         Expr::Between(Between { expr, negated, low, high }) => {
@@ -166,6 +184,40 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr
         }
         other => Transformed::no(other),
     })
+}
+
+/// Functions that wait are called first, whatever decides on their values. `0A000`
+fn refuse_conditional_waits(expr: &Expr) -> Result<()> {
+    match expr {
+        Expr::Case(of) => {
+            let conditions = of.when_then_expr.iter().skip(1).map(|(when, _)| when.as_ref());
+            let results = of.when_then_expr.iter().map(|(_, then)| then.as_ref()).chain(of.else_expr.as_deref());
+            refuse_waiting(conditions.chain(results))
+        }
+        Expr::BinaryExpr(binary) if binary.op.is_logic_operator() => {
+            refuse_waiting([binary.left.as_ref(), binary.right.as_ref()].into_iter())
+        }
+        Expr::ScalarFunction(function) if Unified::applies_to(function.func.name()) => {
+            refuse_waiting(function.args.iter())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_waiting<'e>(mut conditional: impl Iterator<Item = &'e Expr>) -> Result<()> {
+    let waits = |expr: &Expr| Ok(waiting::waits(expr));
+    let is_logic = |expr: &Expr| matches!(expr, Expr::BinaryExpr(binary) if binary.op.is_logic_operator());
+    if conditional.any(|expr| !is_logic(expr) && expr.exists(waits).unwrap_or(true)) {
+        return Err(SqlError::from(unsupported("a function that waits where a condition decides on it")).into());
+    }
+    Ok(())
+}
+
+/// An integer literal as PostgreSQL has it: of 32 bits, if it fits.
+fn integer_literal(expr: &Expr) -> Option<Expr> {
+    let Expr::Literal(ScalarValue::Int64(Some(value)), metadata) = expr else { return None };
+    let value = i32::try_from(*value).ok()?;
+    Some(Expr::Literal(ScalarValue::Int32(Some(value)), metadata.clone()))
 }
 
 fn over_window(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {

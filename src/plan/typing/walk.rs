@@ -18,10 +18,12 @@ use datafusion::logical_expr::{
 
 use super::results::{as_before, remember_results, unite, values_list, with_room_for};
 use super::rule;
+use super::suggest::suggest;
 use crate::pg::TOLD_APART;
 use crate::plan::decorrelate::{barrier, lateral_left};
 use crate::plan::records::nulls_apart;
 use crate::plan::{Scope, arrays};
+use crate::types::PgType;
 
 /// Applies the rules of typing to plans.
 pub(super) struct Walk<'a> {
@@ -30,11 +32,23 @@ pub(super) struct Walk<'a> {
     around: Vec<DFSchema>,
     /// The rows that recursive queries start each step from, by the names of those queries.
     work_tables: HashMap<String, SchemaRef>,
+    /// Types of parameters, where they are still to be found out.
+    types: Option<Vec<Option<PgType>>>,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(scope: &'a Scope) -> Self {
-        Self { scope, around: Vec::new(), work_tables: HashMap::new() }
+        Self { scope, around: Vec::new(), work_tables: HashMap::new(), types: None }
+    }
+
+    /// One that finds out which types parameters have, beside those of which it is known.
+    pub(super) fn noting(scope: &'a Scope, types: Vec<Option<PgType>>) -> Self {
+        Self { types: Some(types), ..Self::new(scope) }
+    }
+
+    /// The types of parameters.
+    pub(super) fn into_types(self) -> Vec<Option<PgType>> {
+        self.types.unwrap_or_default()
     }
 
     /// A plan after the rules.
@@ -80,7 +94,10 @@ impl<'a> Walk<'a> {
         })
     }
 
-    fn node(&self, node: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+    fn node(&mut self, node: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
+        if let Some(types) = &mut self.types {
+            suggest(&node, schema, types)?;
+        }
         let names = NamePreserver::new(&node);
         let values = matches!(node, LogicalPlan::Values(_));
         let keys = null_safe_keys(&node);

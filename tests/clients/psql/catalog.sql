@@ -1,3 +1,4 @@
+-- psql 18: the backslash commands that describe objects, roles, rights and settings.
 CREATE SCHEMA sales;
 CREATE TABLE t (id int NOT NULL, name varchar(10) DEFAULT 'x', n numeric(10,2), at timestamptz, i int GENERATED ALWAYS AS IDENTITY);
 COMMENT ON TABLE t IS 'a table';

@@ -1,3 +1,4 @@
+-- psql: connection, copy from the client, expanded and aligned output, several statements, positions of errors.
 \set ON_ERROR_STOP on
 \conninfo
 CREATE TABLE s (a int, b text);

@@ -173,8 +173,15 @@ fn format_type(ctx: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     if oid.int() == 0 {
         return Ok("-".into());
     }
+    // Of no known length it is SQL's type; of any, PostgreSQL's own.
+    let standard = match oid.oid() {
+        1042 if modifier.is_null() => Some("character"),
+        1014 if modifier.is_null() => Some("character[]"),
+        _ => None,
+    };
     let modifier = if modifier.is_null() { -1 } else { i32::try_from(modifier.int()).unwrap_or(-1) };
-    Ok(ctx.type_name(oid.oid(), modifier).map_or_else(|| "???".into(), Into::into))
+    let named = || ctx.type_name(oid.oid(), modifier).map_or_else(|| "???".into(), Into::into);
+    Ok(standard.map_or_else(named, Into::into))
 }
 
 /// A relation by name or OID, if the role may know of it. A system relation is none.

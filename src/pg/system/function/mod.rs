@@ -79,6 +79,15 @@ impl Function {
         self.variadic = true;
         self
     }
+
+    fn kinds(&self, count: usize) -> Option<Vec<Kind>> {
+        let fixed = self.arguments.iter().find(|kinds| kinds.len() == count);
+        let longer = || {
+            let last = self.arguments.last().filter(|last| self.variadic && last.len() < count)?;
+            Some(last.iter().copied().chain(std::iter::repeat_n(Kind::Text, count - last.len())).collect())
+        };
+        fixed.map(|kinds| kinds.to_vec()).or_else(longer)
+    }
 }
 
 fn functions() -> impl Iterator<Item = &'static Function> {
@@ -102,6 +111,19 @@ pub fn is_system_function(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// The types that a function's arguments have where nothing else tells, if it takes so many.
+pub fn argument_types(name: &str, count: usize) -> Option<Vec<PgType>> {
+    let kinds = find(name)?.kinds(count)?;
+    let types = kinds.into_iter().map(|kind| match kind {
+        Kind::Oid => PgType::Oid,
+        Kind::Int => PgType::Int4,
+        Kind::Bool => PgType::Bool,
+        Kind::Text | Kind::Object => PgType::Text,
+        Kind::Array => PgType::Array(Box::new(PgType::Text)),
+    });
+    Some(types.collect())
+}
+
 /// A function bound to the context of one statement.
 pub struct SystemFunction {
     function: &'static Function,
@@ -115,15 +137,6 @@ impl SystemFunction {
         let function = find(name)?;
         let volatility = if function.volatile { Volatility::Volatile } else { Volatility::Stable };
         Some(Self { function, ctx: Arc::new(ctx.clone()), signature: Signature::user_defined(volatility) })
-    }
-
-    fn kinds(&self, count: usize) -> Option<Vec<Kind>> {
-        let fixed = self.function.arguments.iter().find(|kinds| kinds.len() == count);
-        let longer = || {
-            let last = self.function.arguments.last().filter(|last| self.function.variadic && last.len() < count)?;
-            Some(last.iter().copied().chain(std::iter::repeat_n(Kind::Text, count - last.len())).collect())
-        };
-        fixed.map(|kinds| kinds.to_vec()).or_else(longer)
     }
 
     fn value(&self, arguments: &[Value]) -> Result<Value, Plain> {
@@ -178,7 +191,7 @@ impl ScalarUDFImpl for SystemFunction {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let Some(kinds) = self.kinds(given.len()) else {
+        let Some(kinds) = self.function.kinds(given.len()) else {
             return plan_err!("function {} does not take {} arguments", self.function.name, given.len());
         };
         let read_as = |(kind, given): (&Kind, &DataType)| match kind {

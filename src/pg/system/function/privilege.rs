@@ -1,13 +1,13 @@
 //! `has_*_privilege` and `pg_has_role`: the same rights that statements are checked with.
 
-use super::Kind::{Object, Text};
+use super::Kind::{Object, Oid, Text};
 use super::definition::known;
 use super::{Function, boolean};
 use crate::catalog::Relation;
 use crate::context::{Context, undefined_schema};
 use crate::error::{Plain, SqlState};
 use crate::govern::predefined::on_all_schemas;
-use crate::govern::{Privilege, can_set, is_member};
+use crate::govern::{Acl, Privilege, PrivilegeSet, can_set, is_member};
 use crate::name::{ObjectId, QualifiedName};
 use crate::pg::system::activity::may_read;
 use crate::pg::system::names::schema_name;
@@ -51,7 +51,41 @@ pub(super) static FUNCTIONS: &[Function] = &[
         on_object(ctx, arguments, superusers)
     }),
     Function::new("pg_has_role", ONE, boolean, has_role),
+    Function::new(
+        "acldefault",
+        &[&[Text, Oid]],
+        || PgType::Array(Box::new(PgType::Aclitem)),
+        |ctx, arguments| match arguments {
+            [kind, owner] => acl_default(ctx, kind.text(), owner.oid()),
+            _ => Ok(Value::Null),
+        },
+    ),
 ];
+
+/// What an owner and PUBLIC have of an object of a kind if nothing was said. `XX000` for a letter that is no kind.
+fn acl_default(ctx: &Context, kind: &str, owner: u32) -> Result<Value, Plain> {
+    use Privilege::{Connect, Create, Execute, Select, Temporary, Update, Usage};
+    let (owners, public): (PrivilegeSet, &[Privilege]) = match kind {
+        "c" => (PrivilegeSet::EMPTY, &[]),
+        "r" => (PrivilegeSet::table(), &[]),
+        "s" => (PrivilegeSet::sequence(), &[]),
+        "d" => (PrivilegeSet::database(), &[Temporary, Connect]),
+        "f" => (PrivilegeSet::of(&[Execute]), &[Execute]),
+        "l" | "T" => (PrivilegeSet::of(&[Usage]), &[Usage]),
+        "L" => (PrivilegeSet::of(&[Select, Update]), &[]),
+        "n" => (PrivilegeSet::schema(), &[]),
+        "t" => (PrivilegeSet::of(&[Create]), &[]),
+        "F" | "S" => (PrivilegeSet::of(&[Usage]), &[]),
+        _ => {
+            let message = format!("unrecognized object type abbreviation: {kind}");
+            return Err(Plain::new(SqlState::INTERNAL_ERROR, message));
+        }
+    };
+    let Some(owner) = ObjectId::from_oid(owner) else { return Ok(Value::Null) };
+    let mut acl = Acl::default_for(owner, owners, PrivilegeSet::of(public));
+    acl.0.retain(|item| !item.privileges.is_empty());
+    Ok(objects::acl_items(ctx, &acl).into())
+}
 
 /// A privilege that is asked for, and whether with its grant option.
 type Wanted = (Privilege, bool);
@@ -181,7 +215,7 @@ fn holds(who: &Context, id: ObjectId, relation: &Relation, columns: &[i32], (pri
         return who.relation_rights(id, relation).contains(privilege)
             || columns.any(|column| who.column_rights(id, column).contains(privilege));
     }
-    let grantable = |acl: &crate::govern::Acl| acl.grantable_by(&who.roles).contains(privilege);
+    let grantable = |acl: &Acl| acl.grantable_by(&who.roles).contains(privilege);
     who.owns(relation.owner)
         || grantable(&relation.effective_acl())
         || columns.any(|column| column.acl.as_ref().is_some_and(grantable))
@@ -217,7 +251,7 @@ fn on_database(_: &Context, who: &Context, object: &Value, wanted: &[Wanted]) ->
     Ok(any_of(who, database.owner, &database.acl.clone().unwrap_or_default(), wanted))
 }
 
-fn any_of(who: &Context, owner: ObjectId, acl: &crate::govern::Acl, wanted: &[Wanted]) -> Value {
+fn any_of(who: &Context, owner: ObjectId, acl: &Acl, wanted: &[Wanted]) -> Value {
     let held = |(privilege, option): &Wanted| {
         if *option {
             who.owns(owner) || acl.grantable_by(&who.roles).contains(*privilege)

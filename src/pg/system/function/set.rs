@@ -1,9 +1,11 @@
 //! Set-returning functions: each column is a function that makes an array of its values.
 
 use super::Function;
-use super::Kind::{Array, Oid};
+use super::Kind::{Array, Object, Oid};
+use super::definition::relation_of;
+use crate::catalog::{RelationKind, Sequence};
 use crate::context::Context;
-use crate::error::Plain;
+use crate::error::{Plain, Report};
 use crate::govern::Privilege;
 use crate::name::{ObjectId, parse_qualified};
 use crate::pg::system::value::Value;
@@ -52,6 +54,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         || PgType::Array(Box::new(PgType::Regclass)),
         |_, _| Ok(Value::Items(vec![])),
     ),
+    Function::new(
+        "pg_get_sequence_data.last_value",
+        &[&[Object]],
+        || PgType::Array(Box::new(PgType::Int8)),
+        |ctx, arguments| sequence_data(ctx, arguments, |sequence, last| last.unwrap_or(sequence.start).into()),
+    ),
+    Function::new(
+        "pg_get_sequence_data.is_called",
+        &[&[Object]],
+        || PgType::Array(Box::new(PgType::Bool)),
+        |ctx, arguments| sequence_data(ctx, arguments, |_, last| last.is_some().into()),
+    ),
+    Function::new("pg_available_extensions.name", &[&[]], texts, |_, _| Ok(Value::Items(vec![]))),
+    Function::new("pg_available_extensions.default_version", &[&[]], texts, |_, _| Ok(Value::Items(vec![]))),
+    Function::new("pg_available_extensions.comment", &[&[]], texts, |_, _| Ok(Value::Items(vec![]))),
     Function::new("pg_listening_channels", &[&[]], texts, |ctx, _| {
         let channels = ctx.activity.backend(ctx.backend_pid).map(|own| own.mailbox().channels());
         Ok(Value::Items(channels.into_iter().flatten().map(Value::from).collect()))
@@ -78,6 +95,22 @@ fn items(arguments: &[Value]) -> &[Value] {
         Some(Value::Items(items)) => items,
         _ => &[],
     }
+}
+
+/// Of a sequence that may be read; NULL of any other.
+fn sequence_data(
+    ctx: &Context,
+    arguments: &[Value],
+    part: fn(&Sequence, Option<i64>) -> Value,
+) -> Result<Value, Plain> {
+    let found = arguments.first().and_then(|object| relation_of(ctx, object));
+    let readable = found.filter(|(id, relation)| ctx.relation_rights(*id, relation).contains(Privilege::Select));
+    let Some((id, RelationKind::Sequence(sequence))) = readable.map(|(id, relation)| (id, &relation.storage)) else {
+        return Ok(Value::Items(vec![Value::Null]));
+    };
+    let last = ctx.counter(id).last(id).map_err(|error| Plain::new(error.sqlstate(), error.to_string()))?;
+    let called = last.filter(|last| *last != sequence.before(sequence.start));
+    Ok(Value::Items(vec![part(sequence, called)]))
 }
 
 /// One column of the list of key words.
