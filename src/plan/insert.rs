@@ -88,8 +88,8 @@ pub(super) fn plan(scope: &Scope, insert: &ast::Insert, parameters: &Parameters)
         None => (LogicalPlanBuilder::empty(true).build()?, Vec::new()),
         Some(source) => {
             let mut source = source.as_ref().clone();
-            let width = typed_values(scope, &columns, insert.columns.is_empty(), &mut source)?;
             suggest_selected(&source.body, &columns, &mut types);
+            let width = typed_values(scope, &columns, insert.columns.is_empty(), &mut source)?;
             rewrite::query(scope, &mut source, &mut types)?;
             let bound = query::bind(scope, source, &mut types, vec![])?;
             let width = width.unwrap_or(bound.schema().fields().len());
@@ -268,18 +268,31 @@ fn typed_values(
     Ok(Some(width))
 }
 
-/// A parameter that a SELECT shows has the type of the column that it is inserted into.
+/// A parameter that a SELECT shows, or a VALUES list has, has the type of the column that it is inserted into.
 fn suggest_selected(body: &ast::SetExpr, columns: &[&Column], types: &mut Vec<Option<PgType>>) {
-    let ast::SetExpr::Select(select) = body else { return };
-    for (item, column) in select.projection.iter().zip(columns) {
-        let (ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. }) = item else { return };
-        if let Some(index) = rewrite::placeholder(expr) {
-            if types.len() <= index {
-                types.resize(index + 1, None);
-            }
-            if let Some(slot) = types.get_mut(index) {
-                slot.get_or_insert_with(|| column.pg.without_modifier());
-            }
+    let shown = |item: &ast::SelectItem| match item {
+        ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+        _ => None,
+    };
+    let rows: Vec<Vec<Option<ast::Expr>>> = match body {
+        ast::SetExpr::Select(select) => vec![select.projection.iter().map(shown).collect()],
+        ast::SetExpr::Values(values) => {
+            let is_parameter = |value: &&ast::Expr| rewrite::placeholder(value).is_some();
+            values
+                .rows
+                .iter()
+                .map(|row| row.content.iter().map(|value| Some(value).filter(is_parameter).cloned()).collect())
+                .collect()
+        }
+        _ => return,
+    };
+    for (expr, column) in rows.iter().flat_map(|row| row.iter().zip(columns)) {
+        let Some(index) = expr.as_ref().and_then(rewrite::placeholder) else { continue };
+        if types.len() <= index {
+            types.resize(index + 1, None);
+        }
+        if let Some(slot) = types.get_mut(index) {
+            slot.get_or_insert_with(|| column.pg.unbounded());
         }
     }
 }
