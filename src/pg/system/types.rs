@@ -258,7 +258,7 @@ pub(super) fn domain_constraints(ctx: &Context, rows: &mut Rows) {
 pub(super) fn domain_constraint_definition(ctx: &Context, oid: u32) -> Option<String> {
     let all = visible(ctx).filter_map(|(id, user_type)| Some((id, user_type.as_domain()?)));
     let found = all.flat_map(|(id, domain)| checks(id, domain)).find(|(known, ..)| *known == oid);
-    found.map(|(_, _, condition)| deparse::check(&condition))
+    found.map(|(_, _, condition)| deparse::check(condition))
 }
 
 /// What COMMENT ON said of a type.
