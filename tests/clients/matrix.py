@@ -102,7 +102,8 @@ def row(name, version, file):
 def main():
     passed = {path.name for path in pathlib.Path(os.environ["TEST_MATRIX"]).iterdir()}
     missing = [name for name, *_ in CLIENTS if name not in passed]
-    unknown = passed - {name for name, *_ in CLIENTS}
+    # TPC-H is no client: its queries come by psycopg.
+    unknown = passed - {name for name, *_ in CLIENTS} - {"tpch"}
     assert not missing and not unknown, f"without a result: {missing}; without a row: {sorted(unknown)}"
     table = "\n".join(["| client | version | passes | asks in vain |", "|---|---|---|---|", *(row(*client) for client in CLIENTS)])
     print(table)
