@@ -61,6 +61,7 @@ CLIENTS = [
     ("alembic", python("alembic"), "alembic/check.py"),
     ("django", python("django"), "django/check.py"),
     ("dbt", other_python("TEST_DBT_PYTHON", "dbt-postgres"), "dbt/check.py"),
+    ("superset", other_python("TEST_SUPERSET_PYTHON", "apache-superset"), "superset/check.py"),
     ("pgcli", python("pgcli"), "pgcli/check.py"),
     ("odbc", debian("odbc-postgresql"), "odbc/check.py"),
     ("jdbc", maven("postgresql"), "java/Jdbc.java"),

@@ -131,6 +131,18 @@ async fn dbt() {
     passed("dbt");
 }
 
+/// Superset in Chromium; its screenshots are left in `superset/` of cargo's folder for tests.
+#[tokio::test(flavor = "multi_thread")]
+async fn superset() {
+    let server = Server::start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/superset/check.py");
+    let lake = server.directory.path().join("lake");
+    let screenshots = concat!(env!("CARGO_TARGET_TMPDIR"), "/superset");
+    let more = [("LAKE", lake.to_str().unwrap()), ("ARTIFACTS", screenshots)];
+    program(&server, &[&installed("TEST_SUPERSET_PYTHON"), script], &more).await;
+    passed("superset");
+}
+
 /// The drivers node-postgres and `postgres`, and ORMs and query builders over them.
 #[tokio::test(flavor = "multi_thread")]
 async fn node() {
