@@ -1,7 +1,7 @@
 //! The life of a connection after start-up: messages in, replies out.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::FieldRef;
 use chrono::Utc;
@@ -9,7 +9,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 use tokio::sync::watch;
 
-use super::link::{Fault, Link, Stop, Watch};
+use super::link::{Fault, Link, Stop, Watch, terminated};
 use super::listen::Server;
 use super::message::{Message, violation};
 use super::reply::Bare;
@@ -21,6 +21,8 @@ use crate::plan::Parameters;
 use crate::session::{Keeper, Run, Session, TransactionStatus};
 use crate::statement::{Command, Statement};
 
+/// How long a client may take to read why its connection ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Times a statement of its own transaction is run before a conflict becomes the client's.
 const COMMIT_ATTEMPTS_MAX: u32 = 100;
 
@@ -84,14 +86,25 @@ impl Connection {
         self.link.shutdown().await;
     }
 
+    /// The last message, for a client that reads.
     async fn say_fatal(&mut self, error: &SqlError) {
         self.link.reply().error("FATAL", error);
-        let _gone = self.link.flush().await;
+        let _gone = tokio::time::timeout(FAREWELL, self.link.flush()).await;
+    }
+
+    /// Sends what has gathered. A client that does not read can still be told to go.
+    pub(super) async fn flush(&mut self) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            done = self.link.flush() => done,
+            () = self.backend.ended().cancelled() => Err(terminated()),
+            () = self.server.shutdown.cancelled() => Err(terminated()),
+        }
     }
 
     async fn converse(&mut self) -> Result<(), Fault> {
         self.ready();
-        self.link.flush().await?;
+        self.flush().await?;
         loop {
             let message = match self.next_message().await? {
                 Ok(message) => message,
@@ -99,7 +112,7 @@ impl Connection {
                     // Extended-protocol errors skip to Sync; everything else is answered at once.
                     self.report(&error);
                     self.skipping = true;
-                    self.link.flush().await?;
+                    self.flush().await?;
                     continue;
                 }
             };
@@ -111,7 +124,7 @@ impl Connection {
                 Message::Query(sql) => {
                     self.query(&sql).await?;
                     self.ready();
-                    self.link.flush().await?;
+                    self.flush().await?;
                 }
                 Message::Sync => {
                     self.skipping = false;
@@ -119,14 +132,14 @@ impl Connection {
                         self.report(&error);
                     }
                     self.ready();
-                    self.link.flush().await?;
+                    self.flush().await?;
                 }
-                Message::Flush => self.link.flush().await?,
+                Message::Flush => self.flush().await?,
                 Message::FunctionCall => {
                     let error = SqlError::from(crate::error::unsupported("the function call protocol"));
                     self.report(&error);
                     self.ready();
-                    self.link.flush().await?;
+                    self.flush().await?;
                 }
                 // What is left of a COPY that failed.
                 Message::CopyData(_) | Message::CopyDone | Message::CopyFail(_) => {}
@@ -138,7 +151,7 @@ impl Connection {
                 | Message::Close(..) => {
                     self.extended(message).await?;
                     if self.link.is_full() {
-                        self.link.flush().await?;
+                        self.flush().await?;
                     }
                 }
             }
@@ -153,7 +166,7 @@ impl Connection {
                 return Ok(message);
             }
             self.notifications();
-            self.link.flush().await?;
+            self.flush().await?;
         }
     }
 
@@ -264,7 +277,7 @@ impl Connection {
 
     pub(super) fn watch(&self) -> Watch {
         let deadline = self.session.settings().statement_timeout().map(|timeout| Instant::now() + timeout);
-        Watch::new(&self.cancel, deadline)
+        Watch::new(&self.cancel, deadline, self.backend.ended())
     }
 
     /// A simple query: all its statements are parsed, then each runs and answers in turn.
@@ -292,7 +305,7 @@ impl Connection {
                     self.notices();
                     self.link.reply().command_complete(&tag);
                     if self.link.is_full() {
-                        self.link.flush().await?;
+                        self.flush().await?;
                     }
                 }
                 Err(Stop::Statement(error)) => {
@@ -451,7 +464,7 @@ impl Connection {
 
     async fn copy_in(&mut self, mut copy: CopyIn, watch: &mut Watch) -> Result<String, Stop> {
         self.link.reply().copy_response(b'G', copy.is_binary(), copy.columns());
-        self.link.flush().await?;
+        self.flush().await?;
         loop {
             match self.link.next(usize::MAX).await?? {
                 Message::CopyData(data) => {

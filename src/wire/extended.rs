@@ -24,7 +24,7 @@ impl Connection {
                 self.report(&error);
                 self.skipping = true;
                 // At once, as PostgreSQL does: asyncpg waits for it before it sends its Sync.
-                self.link.flush().await
+                self.flush().await
             }
             Err(Stop::Connection(fault)) => Err(fault),
         }

@@ -8,6 +8,7 @@ use bytes::{Buf, BytesMut};
 use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::message::{Message, decode, violation};
 use super::reply::Reply;
@@ -46,12 +47,14 @@ pub(super) struct Link {
     io: Box<dyn Socket>,
     read: BytesMut,
     pub(super) write: Vec<u8>,
+    /// How much of it is sent already: a flush may have been stopped on its way.
+    sent: usize,
 }
 
 impl Link {
     /// With an empty buffer: bytes from before TLS must not be taken for bytes under TLS.
     pub(super) fn new(io: Box<dyn Socket>) -> Self {
-        Self { io, read: BytesMut::new(), write: Vec::new() }
+        Self { io, read: BytesMut::new(), write: Vec::new(), sent: 0 }
     }
 
     pub(super) fn into_io(self) -> Box<dyn Socket> {
@@ -108,12 +111,17 @@ impl Link {
         self.read.first() == Some(&kind)
     }
 
+    /// Sends what has gathered. If it is dropped before its end, the next one goes on where it was.
     pub(super) async fn flush(&mut self) -> Result<(), Fault> {
-        if !self.write.is_empty() {
-            self.io.write_all(&self.write).await?;
-            self.write.clear();
-            self.write.shrink_to(4 * OUTPUT_BYTES);
+        while let Some(rest) = self.write.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.io.write(rest).await? {
+                0 => return Err(Fault::Closed),
+                sent => self.sent += sent,
+            }
         }
+        self.write.clear();
+        self.write.shrink_to(4 * OUTPUT_BYTES);
+        self.sent = 0;
         self.io.flush().await?;
         Ok(())
     }
@@ -128,12 +136,20 @@ impl Link {
     }
 }
 
+/// Somebody ends the connection.
+pub(super) fn terminated() -> Fault {
+    let message = "terminating connection due to administrator command";
+    Fault::Fatal(Plain::new(SqlState::ADMIN_SHUTDOWN, message).into())
+}
+
 /// What can stop a statement from outside.
 pub(super) struct Watch {
     cancel: watch::Receiver<u64>,
     /// Cancel requests before the statement do not count.
     before: u64,
     deadline: Option<Instant>,
+    /// Whether somebody ends the connection.
+    ended: CancellationToken,
 }
 
 /// A statement that was stopped, or a client that went away meanwhile.
@@ -156,13 +172,13 @@ impl From<Fault> for Stop {
 }
 
 impl Watch {
-    pub(super) fn new(cancel: &watch::Receiver<u64>, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(cancel: &watch::Receiver<u64>, deadline: Option<Instant>, ended: &CancellationToken) -> Self {
         let before = *cancel.borrow();
-        Self { cancel: cancel.clone(), before, deadline }
+        Self { cancel: cancel.clone(), before, deadline, ended: ended.clone() }
     }
 
-    async fn stopped(&mut self) -> SqlError {
-        let canceled = |message: &str| SqlError::from(Plain::new(SqlState::QUERY_CANCELED, message));
+    async fn stopped(&mut self) -> Stop {
+        let canceled = |message: &str| SqlError::from(Plain::new(SqlState::QUERY_CANCELED, message)).into();
         let before = self.before;
         let requested = self.cancel.wait_for(|count| *count != before);
         let late = async {
@@ -172,6 +188,8 @@ impl Watch {
             }
         };
         tokio::select! {
+            biased;
+            () = self.ended.cancelled() => terminated().into(),
             _ = requested => canceled("canceling statement due to user request"),
             () = late => canceled("canceling statement due to statement timeout"),
         }
@@ -186,7 +204,7 @@ impl Watch {
             let ahead = link.read.len() < AHEAD_BYTES;
             tokio::select! {
                 biased;
-                error = self.stopped() => return Err(Stop::Statement(error)),
+                stop = self.stopped() => return Err(stop),
                 done = &mut work => {
                     return done.map_err(|panic| {
                         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
@@ -202,7 +220,7 @@ impl Watch {
     pub(super) async fn flush(&mut self, link: &mut Link) -> Result<(), Stop> {
         tokio::select! {
             biased;
-            error = self.stopped() => Err(Stop::Connection(Fault::Fatal(error))),
+            stop = self.stopped() => Err(stop),
             done = link.flush() => Ok(done?),
         }
     }

@@ -115,6 +115,42 @@ async fn running_statements_stop_when_told() {
     assert_eq!(client.value("SELECT 1").await.as_deref(), Some("1"));
 }
 
+/// The client reads nothing until the statement was stopped: what is half sent then is sent to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_stop_between_messages() {
+    let server = Server::start().await;
+    let mut boss = server.connect().await;
+    let long = "SELECT repeat('x', 50), g FROM generate_series(1, 5000000) AS a(g)";
+    for long in [long.to_owned(), format!("COPY ({long}) TO STDOUT")] {
+        let mut client = server.connect().await;
+        client.send_query(&long).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        boss.simple(&format!("SELECT pg_cancel_backend({})", client.pid)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let error = client.replies(&[]).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("57014", "canceling statement due to user request"));
+        assert_eq!(client.value("SELECT 1").await.as_deref(), Some("1"));
+
+        client.simple("SET statement_timeout = '300ms'").await.unwrap();
+        client.send_query(&long).await;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let error = client.replies(&[]).await.unwrap_err();
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("57014", "canceling statement due to statement timeout")
+        );
+        client.simple("SET statement_timeout = 0").await.unwrap();
+
+        client.send_query(&long).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        boss.simple(&format!("SELECT pg_terminate_backend({})", client.pid)).await.unwrap();
+        let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {}", client.pid);
+        while boss.value(&there).await.as_deref() != Some("0") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_seen_and_stopped_by_who_may() {
     let server = Server::start().await;
