@@ -332,7 +332,7 @@ pub(super) fn zone_of(offset: &str, zone: Zone) -> Result<Zone, Malformed> {
     match offset {
         "" => Ok(zone),
         "Z" | "z" => Ok(Zone::UTC),
-        other => Zone::parse(&colon(other)).ok_or(Malformed::Syntax),
+        other => Zone::offset(&colon(other)).or_else(|| Zone::named(other)).ok_or(Malformed::Syntax),
     }
 }
 
@@ -400,8 +400,15 @@ pub fn month_length(year: i64, month: u32) -> u32 {
     }
 }
 
-/// Reads a time of day: microseconds since midnight. An offset counts for nothing.
+/// Reads a time of day: microseconds since midnight. A day before it and an offset count for nothing.
 pub(super) fn parse_local_time(text: &str) -> Result<i64, Malformed> {
+    let text = match leading_date(text.trim()) {
+        Ok((_, time)) if !time.is_empty() => time,
+        _ => text,
+    };
+    if text.trim().eq_ignore_ascii_case("allballs") {
+        return Ok(0);
+    }
     let (time, offset) = split_offset(text.trim());
     let (afternoon, offset) = half_day(offset);
     zone_of(offset, Zone::UTC)?;

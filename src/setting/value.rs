@@ -114,9 +114,9 @@ pub(super) fn canonical(setting: &Setting, value: &str) -> Result<String, Settin
             .map(|name| if name == "$user" { "\"$user\"".to_owned() } else { quote(name) })
             .collect::<Vec<_>>()
             .join(", ")),
-        Kind::TimeZone => match Zone::parse(value) {
-            Some(zone) => Ok(zone.to_string()),
-            None => Err(invalid("names of the IANA time zone database, UTC, or an offset such as +02".to_owned())),
+        Kind::TimeZone => match Zone::setting(value) {
+            Some(zone) => Ok(zone),
+            None => Err(invalid("names of the IANA time zone database, UTC, or hours east of Greenwich".to_owned())),
         },
         Kind::DateStyle => {
             let mut order = "MDY";

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
-use chrono::{DateTime, LocalResult, NaiveDateTime, Offset, TimeZone, Utc};
+use chrono::{DateTime, Datelike, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use chrono_tz::{OffsetName, Tz};
 
 /// A session's time zone.
@@ -19,32 +20,63 @@ impl Zone {
     /// Coordinated universal time.
     pub const UTC: Self = Self::Named(Tz::UTC);
 
-    /// Reads a zone's name in any case, or an offset east of Greenwich such as `+05:30`. `None` if it is neither.
+    /// Reads what the setting takes: hours east of Greenwich as a number, or [what else names a zone](Self::named).
     pub fn parse(text: &str) -> Option<Self> {
+        match f64::from_str(text.trim()) {
+            #[expect(clippy::cast_possible_truncation, reason = "it is less than a week")]
+            Ok(hours) => (hours.abs() < HOURS_MAX).then_some(Self::Fixed((hours * 3600.0).round() as i32)),
+            Err(_no_number) => Self::named(text),
+        }
+    }
+
+    /// Reads a zone's name in any case, an abbreviation, or POSIX's form, whose hours are west: `UTC+04:43`, `<+02>-02`, `-02:00`.
+    /// `None` if it is none of these, as is a rule for summer time.
+    pub fn named(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(zone) = chrono_tz::TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(text)) {
             return Some(Self::Named(*zone));
         }
-        let (sign, digits) = match text.split_at_checked(1)? {
-            ("+", digits) => (1, digits),
-            ("-", digits) => (-1, digits),
-            _ => return None,
+        if let Some((_, seconds)) = ABBREVIATIONS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
+            return Some(Self::Fixed(*seconds));
+        }
+        let west = match text.strip_prefix('<') {
+            Some(quoted) => quoted.split_once('>')?.1,
+            None => text.trim_start_matches(|letter: char| letter.is_ascii_alphabetic()),
         };
-        let mut parts = digits.split(':');
-        let hours = i32::from_str(parts.next()?).ok().filter(|hours| (0..=15).contains(hours))?;
-        let minutes = parts
-            .next()
-            .map_or(Some(0), |part| i32::from_str(part).ok())
-            .filter(|minutes| (0..60).contains(minutes))?;
-        let seconds = parts
-            .next()
-            .map_or(Some(0), |part| i32::from_str(part).ok())
-            .filter(|seconds| (0..60).contains(seconds))?;
-        parts.next().is_none().then_some(Self::Fixed(sign * (hours * 3600 + minutes * 60 + seconds)))
+        match distance(west)? {
+            seconds if seconds % 60 == 0 => Some(Self::Fixed(-seconds)),
+            _ => None,
+        }
+    }
+
+    /// Reads an offset as values have it, east of Greenwich: `+05:30`.
+    pub fn offset(text: &str) -> Option<Self> {
+        text.starts_with(['+', '-']).then(|| distance(text).map(Self::Fixed))?
+    }
+
+    /// The zone as the setting says it; of what is no name, in POSIX's form.
+    pub fn setting(text: &str) -> Option<String> {
+        Some(match Self::parse(text)? {
+            Self::Named(zone) => zone.name().to_owned(),
+            zone @ Self::Fixed(_) if f64::from_str(text.trim()).is_ok() => zone.posix(),
+            Self::Fixed(_) => text.trim().to_ascii_uppercase(),
+        })
+    }
+
+    /// A fixed offset in POSIX's form, named after itself: `<+02>-02`.
+    pub fn posix(self) -> String {
+        match self {
+            Self::Named(zone) => zone.name().to_owned(),
+            Self::Fixed(east) => {
+                let west = Self::Fixed(-east).to_string();
+                format!("<{self}>{}", if east == 0 { "-00" } else { &west })
+            }
+        }
     }
 
     /// Seconds east of Greenwich at a moment given in microseconds since 1970.
     pub fn offset_at(self, micros: i64) -> i32 {
+        let micros = known_year(micros);
         match self {
             Self::Fixed(seconds) => seconds,
             Self::Named(Tz::UTC) => 0,
@@ -72,7 +104,8 @@ impl Zone {
             Self::Fixed(seconds) => seconds,
             Self::Named(Tz::UTC) => 0,
             Self::Named(zone) => {
-                let local: NaiveDateTime = DateTime::<Utc>::from_timestamp_micros(local_micros)?.naive_utc();
+                let local = known_year(local_micros);
+                let local: NaiveDateTime = DateTime::<Utc>::from_timestamp_micros(local)?.naive_utc();
                 match zone.offset_from_local_datetime(&local) {
                     LocalResult::Single(offset) | LocalResult::Ambiguous(_, offset) => offset.fix().local_minus_utc(),
                     LocalResult::None => self.offset_at(local_micros.checked_sub(86_400_000_000)?),
@@ -81,6 +114,54 @@ impl Zone {
         };
         local_micros.checked_sub(i64::from(offset) * 1_000_000)
     }
+}
+
+/// More hours are no offset.
+const HOURS_MAX: f64 = 168.0;
+
+/// Abbreviations, with seconds east of Greenwich.
+static ABBREVIATIONS: LazyLock<Vec<(&str, i32)>> = LazyLock::new(|| {
+    let lines = include_str!("../../sql/pg_catalog/timezone_abbreviations.tsv").lines().skip(2);
+    lines
+        .filter_map(|line| {
+            let mut fields = line.split('\t');
+            Some((fields.next()?, fields.next()?.parse().ok()?))
+        })
+        .collect()
+});
+
+/// Seconds of `[+|-]hours[:minutes[:seconds]]`.
+fn distance(text: &str) -> Option<i32> {
+    let (sign, digits) = match text.split_at_checked(1)? {
+        ("+", digits) => (1, digits),
+        ("-", digits) => (-1, digits),
+        _ => (1, text),
+    };
+    let part = |part: &str, below: i32| {
+        let is_number = part.bytes().all(|digit| digit.is_ascii_digit());
+        i32::from_str(part).ok().filter(|number| is_number && *number < below)
+    };
+    let mut parts = digits.split(':');
+    let hours = part(parts.next()?, 168)?;
+    let minutes = parts.next().map_or(Some(0), |minutes| part(minutes, 60))?;
+    let seconds = parts.next().map_or(Some(0), |seconds| part(seconds, 60))?;
+    parts.next().is_none().then_some(sign * (hours * 3600 + minutes * 60 + seconds))
+}
+
+/// Moments until when the zone database says what clocks show: 2090.
+const KNOWN_MICROS: i64 = 3_786_912_000_000_000;
+
+/// The same moment in an earlier year with the same calendar, if the zone database does not go so far: rules for summer time are by
+/// weekdays, and calendars come again within 28 years.
+fn known_year(micros: i64) -> i64 {
+    let Some(moment) = DateTime::<Utc>::from_timestamp_micros(micros).filter(|_| micros >= KNOWN_MICROS) else {
+        return micros;
+    };
+    let calendar = |year: i32| NaiveDate::from_yo_opt(year, 1).map(|first| (first.weekday(), first.leap_year()));
+    let alike = (2060..2088).find(|year| calendar(*year) == calendar(moment.year()));
+    let days = |year: i32| NaiveDate::from_yo_opt(year, 1).map(|first| i64::from(first.num_days_from_ce()));
+    let apart = alike.and_then(|alike| Some(days(moment.year())? - days(alike)?));
+    micros - apart.unwrap_or_default() * 86_400_000_000
 }
 
 impl fmt::Display for Zone {

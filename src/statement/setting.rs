@@ -3,7 +3,9 @@
 use super::cursor::Cursor;
 use super::text::SyntaxError;
 use super::{Command, transaction};
+use crate::name::QualifiedName;
 use crate::notification::Listening;
+use crate::setting::Zone;
 
 /// `SET [SESSION | LOCAL] …`, but for SET TRANSACTION.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,15 @@ pub enum SetValue {
     Role(Option<String>),
     /// SET SESSION AUTHORIZATION; `None`: DEFAULT.
     SessionAuthorization(Option<String>),
+}
+
+/// `SET CONSTRAINTS`. Foreign keys alone may be deferred, and these are not enforced: when they would be checked is the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetConstraints {
+    /// Of constraints; none: ALL.
+    pub names: Vec<QualifiedName>,
+    /// DEFERRED; else IMMEDIATE.
+    pub deferred: bool,
 }
 
 /// `ALTER SYSTEM`: for the whole server, and after a restart, too.
@@ -62,6 +73,14 @@ pub(super) fn set(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["transaction"]) {
         return Ok(Command::SetTransaction(transaction::modes(c)?));
     }
+    if c.words(&["constraints"]) {
+        let names = if c.words(&["all"]) { Vec::new() } else { c.list(Cursor::qualified_name)? };
+        let deferred = c.words(&["deferred"]);
+        if !deferred {
+            c.expect_words(&["immediate"])?;
+        }
+        return Ok(Command::SetConstraints(SetConstraints { names, deferred }));
+    }
     let local = c.words(&["local"]);
     if c.words(&["session", "authorization"]) {
         let value = if c.words(&["default"]) { None } else { Some(c.word_or_literal()?) };
@@ -78,6 +97,8 @@ pub(super) fn set(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         let is_interval = c.words(&["interval"]);
         let value = if c.words(&["default"]) || c.words(&["local"]) { None } else { Some(c.word_or_literal()?) };
         let _fields = is_interval && c.words(&["hour", "to", "minute"]);
+        let east = |value: String| Zone::offset(&value).map_or(value, Zone::posix);
+        let value = if is_interval { value.map(east) } else { value };
         return Ok(Command::Set(SetStatement {
             local,
             value: SetValue::Setting { name: "timezone".to_owned(), value },

@@ -251,17 +251,9 @@ fn moment(local: Timestamp, zone: Zone) -> Result<Timestamptz, Plain> {
 fn named(call: &Call, name: &str) -> Result<Zone, Plain> {
     let zone = call.once(name, |name| {
         let missing = || Plain::new(SqlState::INVALID_PARAMETER_VALUE, format!("time zone \"{name}\" not recognized"));
-        Zone::parse(name).ok_or_else(missing)
+        Zone::named(name).ok_or_else(missing)
     });
     zone.map(|zone| *zone)
-}
-
-/// A zone by its name, as AT TIME ZONE takes it: offsets count west of Greenwich, as in POSIX.
-fn posix(call: &Call, name: &str) -> Result<Zone, Plain> {
-    Ok(match named(call, name)? {
-        Zone::Fixed(east) => Zone::Fixed(-east),
-        zone @ Zone::Named(_) => zone,
-    })
 }
 
 /// A zone by its distance from UTC. `22023`
@@ -358,8 +350,8 @@ fn arithmetic() -> Vec<Named> {
             "date_subtract",
             f3::<Timestamptz, Interval, Text, _>(|call, at, by, zone| shifted_in(at, negated(by)?, named(call, zone)?)),
         ),
-        ("timezone", f2::<Text, Timestamp, _>(|call, zone, at| moment(at, posix(call, zone)?))),
-        ("timezone", f2::<Text, Timestamptz, _>(|call, zone, at| Ok(local(at, posix(call, zone)?)))),
+        ("timezone", f2::<Text, Timestamp, _>(|call, zone, at| moment(at, named(call, zone)?))),
+        ("timezone", f2::<Text, Timestamptz, _>(|call, zone, at| Ok(local(at, named(call, zone)?)))),
         ("timezone", f2::<Interval, Timestamp, _>(|_, zone, at| moment(at, offset(zone)?))),
         ("timezone", f2::<Interval, Timestamptz, _>(|_, zone, at| Ok(local(at, offset(zone)?)))),
         ("overlaps", overlapping::<Timestamp>()),
