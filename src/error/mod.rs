@@ -61,8 +61,17 @@ pub struct SqlError {
     id: Uuid,
     context: Option<String>,
     position: Option<usize>,
-    /// A string literal of the statement that it is about, until its position is known.
-    literal: Option<Arc<str>>,
+    /// What of the statement it is about, until its position is known.
+    about: Option<Written>,
+}
+
+/// A part of a statement, by what is written there.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// A string literal of a value.
+    Literal(Arc<str>),
+    /// A name.
+    Name(Arc<str>),
 }
 
 impl SqlError {
@@ -104,15 +113,22 @@ impl SqlError {
     /// The error of a string literal in the statement.
     #[must_use]
     pub fn of_literal(mut self, value: &str) -> Self {
-        self.literal.get_or_insert_with(|| value.into());
+        self.about.get_or_insert_with(|| Written::Literal(value.into()));
         self
     }
 
-    /// With the position of the literal it is about, which `find` tells.
+    /// The error of a name in the statement.
     #[must_use]
-    pub fn located(mut self, find: impl FnOnce(&str) -> Option<usize>) -> Self {
+    pub fn of_name(mut self, name: &str) -> Self {
+        self.about.get_or_insert_with(|| Written::Name(name.into()));
+        self
+    }
+
+    /// With the position of what it is about, which `find` tells.
+    #[must_use]
+    pub fn located(mut self, find: impl FnOnce(&Written) -> Option<usize>) -> Self {
         if self.position().is_none() {
-            self.position = self.literal.as_deref().and_then(find);
+            self.position = self.about.as_ref().and_then(find);
         }
         self
     }
@@ -151,7 +167,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 impl<E: Report> From<E> for SqlError {
     fn from(report: E) -> Self {
-        Self { report: Arc::new(report), id: Uuid::now_v7(), context: None, position: None, literal: None }
+        Self { report: Arc::new(report), id: Uuid::now_v7(), context: None, position: None, about: None }
     }
 }
 

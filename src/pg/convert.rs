@@ -193,6 +193,18 @@ impl Fitted {
     pub fn new(pg: PgType) -> Self {
         Self { pg, signature: Signature::any(1, Volatility::Immutable) }
     }
+
+    /// The type, with as many dimensions as a value has that may be an array.
+    fn of(&self, mut value: Option<&DataType>) -> PgType {
+        if self.pg.element().is_none() {
+            return self.pg.clone();
+        }
+        let mut dimensions = 0;
+        while let Some(DataType::List(item)) = value {
+            (value, dimensions) = (Some(item.data_type()), dimensions + 1);
+        }
+        self.pg.with_dimensions(dimensions.max(1))
+    }
 }
 
 impl ScalarUDFImpl for Fitted {
@@ -205,11 +217,14 @@ impl ScalarUDFImpl for Fitted {
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(arrow_type(&self.pg))
     }
-    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        Ok(Arc::new(field(self.name(), &self.pg, true)))
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        Ok(Arc::new(field(self.name(), &self.of(args.arg_fields.first().map(|field| field.data_type())), true)))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        one(&args, |array| Ok(within_modifier(Arc::clone(array), &self.pg, Surplus::Cut).map_err(SqlError::from)?))
+        one(&args, |array| {
+            Ok(within_modifier(Arc::clone(array), &self.of(Some(array.data_type())), Surplus::Cut)
+                .map_err(SqlError::from)?)
+        })
     }
 }
 

@@ -38,7 +38,7 @@ pub fn dimension_functions() -> Vec<ScalarUDF> {
     ]
 }
 
-/// `array[i][j]`: NULL outside of the array, and where there are not as many subscripts as dimensions.
+/// `array[i][j]`: NULL outside of the array, and where there are not as many subscripts as dimensions. Of a document, it is replaced.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ArrayAt {
     signature: Signature,
@@ -59,6 +59,9 @@ impl ScalarUDFImpl for ArrayAt {
     }
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let Some((array, subscripts)) = given.split_first() else { return plan_err!("an array is expected") };
+        if !matches!(array, DataType::List(_) | DataType::Null) {
+            return Ok(given.to_vec());
+        }
         Ok(std::iter::once(array.clone()).chain(subscripts.iter().map(|_| DataType::Int64)).collect())
     }
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -69,6 +72,13 @@ impl ScalarUDFImpl for ArrayAt {
         let pg = of_field(array);
         let base = match pg.element() {
             Some(element) => element.base(),
+            None if let DataType::Map(entries, _) = array.data_type()
+                && let DataType::Struct(pair) = entries.data_type()
+                && let [_, value] = pair.as_ref() =>
+            {
+                return Ok(Arc::new(value.as_ref().clone().with_name(self.name()).with_nullable(true)));
+            }
+            None if pg == PgType::Jsonb => &PgType::Jsonb,
             None if *array.data_type() == DataType::Null => &PgType::Text,
             None => {
                 let message = format!("cannot subscript type {pg} because it does not support subscripting");
@@ -81,7 +91,11 @@ impl ScalarUDFImpl for ArrayAt {
         }
         let own = field(self.name(), base, true);
         // As the values are: a numeric without a scale has that of its array.
-        Ok(Arc::new(if *inner == DataType::Null { own } else { own.with_data_type(inner.clone()) }))
+        Ok(Arc::new(if *inner == DataType::Null || *base == PgType::Jsonb {
+            own
+        } else {
+            own.with_data_type(inner.clone())
+        }))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let constant = args.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));

@@ -16,7 +16,7 @@ use sqlparser::ast::BinaryOperator;
 
 use crate::error::{Plain, SqlError, SqlState};
 
-const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
+pub(super) const INTERVAL: DataType = DataType::Interval(IntervalUnit::MonthDayNano);
 const DAYS_PER_MONTH: f64 = 30.0;
 const SECONDS_PER_DAY: f64 = 86_400.0;
 const MICROS_PER_SECOND: f64 = 1_000_000.0;
@@ -64,6 +64,17 @@ impl Scaled {
 /// An interval by a number. `22008`, `22012`
 pub(super) fn divided(interval: IntervalMonthDayNano, by: f64) -> std::result::Result<IntervalMonthDayNano, Plain> {
     Scaled::new(true).one(interval, by)
+}
+
+/// What lies some of the way from an interval to another one. `22008`
+pub(super) fn between(
+    from: IntervalMonthDayNano,
+    to: IntervalMonthDayNano,
+    way: f64,
+) -> std::result::Result<IntervalMonthDayNano, Plain> {
+    let out_of_range = || Plain::new(SqlState::DATETIME_FIELD_OVERFLOW, "interval out of range");
+    let whole = to.checked_sub(from).ok_or_else(out_of_range)?;
+    Scaled::new(false).one(whole, way)?.checked_add(from).ok_or_else(out_of_range)
 }
 
 /// To microseconds, so that what binary fractions cannot say does not count.

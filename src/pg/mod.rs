@@ -41,7 +41,7 @@ pub use json::json_functions;
 pub use mask::{MASK_HASH, mask_functions, mask_hash};
 pub use mask_path::{part_at, part_type, with_parts};
 pub use numeric::ExactNumeric;
-pub use ordered_set::{SORTED_MODE, SORTED_PERCENTILE, ordered_set_functions};
+pub use ordered_set::{SORTED_INTERPOLATION, SORTED_MODE, SORTED_PERCENTILE, ordered_set_functions};
 pub use record::{
     MakeRow, NAMED_ROW, ROW, ROW_ATTRIBUTE, ROW_WITH, RowAttribute, RowTest, attribute, record_functions,
     rows_comparable,

@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use arrow::array::Array;
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
+use datafusion::functions::core::get_field as get_field_udf;
 use datafusion::functions_nested::array_compact::array_compact_udf;
 use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::functions_nested::expr_fn::cardinality;
 use datafusion::functions_nested::make_array::make_array_udf;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Cast, Expr, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when};
+use datafusion::logical_expr::{
+    Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, ScalarUDF, lit, when,
+};
 
 use super::Scope;
 use super::typing::{Place, alike, is_unknown, known_as, literal, pg_type, remembering, types_comparable, untyped};
-use crate::pg::{ANY_EQUAL, ARRAY_FLATTENED, ARRAY_OF, ArrayAt, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
+use crate::pg::function::PgFunction;
+use crate::pg::{ANY_EQUAL, ARRAY_AT, ARRAY_FLATTENED, ARRAY_OF, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
 use crate::types::{PgType, field, of_field};
 
 /// Functions whose result is an array of the type of the first argument that is one.
@@ -33,14 +38,14 @@ const GIVE_ARRAYS: &[&str] = &[
     "array_sort",
 ];
 /// Functions whose result is an item of their first argument.
-const GIVE_ITEMS: &[&str] = &["array_any_value", "array_element", "array_max", "array_min"];
+const GIVE_ITEMS: &[&str] = &["array_any_value", "array_max", "array_min"];
 
 /// Functions that look at the values of their arguments, whatever their dimensions.
 const COMPARE_VALUES: &[&str] = &["array_has_all", "array_has_any"];
 
 /// Whether a function is one of arrays.
 pub(super) fn applies_to(name: &str) -> bool {
-    matches!(name, ANY_EQUAL | ARRAY_OF | ARRAY_FLATTENED)
+    matches!(name, ANY_EQUAL | ARRAY_AT | ARRAY_OF | ARRAY_FLATTENED)
         || COMPARE_VALUES.contains(&name)
         || GIVE_ARRAYS.contains(&name)
         || GIVE_ITEMS.contains(&name)
@@ -179,7 +184,7 @@ pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchem
     match function.func.name() {
         ARRAY_OF => made(scope, function.args, schema).map(Transformed::yes),
         ANY_EQUAL => any(scope, function, schema).map(Transformed::yes),
-        "array_element" => Ok(item(function, schema)),
+        ARRAY_AT => item(scope, function, schema),
         name if name == ARRAY_FLATTENED || COMPARE_VALUES.contains(&name) => {
             let compares = name != ARRAY_FLATTENED;
             let is_known =
@@ -228,14 +233,25 @@ fn without_nulls_equal(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Result<Expr
     when(unknown, lit(ScalarValue::Boolean(None))).otherwise(holds)
 }
 
-/// `array[i]`, which begins at 0 in the catalogs' vectors. What is no array is the engine's to look into.
-fn item(function: ScalarFunction, schema: &DFSchema) -> Transformed<Expr> {
-    let array = function.args.first().and_then(|array| pg_type(array, schema));
-    if function.args.len() != 2 || array.as_ref().and_then(PgType::element).is_none() {
-        return known(function, schema);
+/// What subscripts are of: items of arrays, or values in documents.
+fn item(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    if function.args.first().and_then(|document| pg_type(document, schema)) != Some(PgType::Jsonb) {
+        return Ok(Transformed::no(Expr::ScalarFunction(function)));
     }
-    let at = Arc::new(ScalarUDF::new_from_impl(ArrayAt::default()));
-    Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(at, function.args)))
+    let steps = function.args.split_off(1);
+    let [document] = <[Expr; 1]>::try_from(function.args).or_else(|_| plan_err!("a subscript is of one document"))?;
+    if let DataType::Map(..) = document.get_type(schema)? {
+        let part = |of, step| Expr::ScalarFunction(ScalarFunction::new_udf(get_field_udf(), vec![of, step]));
+        return Ok(Transformed::yes(steps.into_iter().fold(document, part)));
+    }
+    let text = Arc::new(field("", &PgType::Text, true));
+    let steps = steps.into_iter().map(|step| {
+        let step = untyped(scope, step, Some(&PgType::Text))?;
+        Ok(super::typing::cast(scope, Cast::new_from_field(Box::new(step), Arc::clone(&text)), schema)?.data)
+    });
+    let path = made(scope, steps.collect::<Result<_>>()?, schema)?;
+    let Some(at_path) = PgFunction::named("#>") else { return plan_err!("documents have no paths") };
+    super::typing::call(scope, &at_path, vec![document, path], schema).map(Transformed::yes)
 }
 
 /// The text of a literal that is an array of no type.

@@ -27,6 +27,7 @@ mod records;
 mod returning;
 mod rewrite;
 mod slices;
+mod ties;
 mod type_names;
 mod typing;
 mod waiting;
@@ -372,11 +373,11 @@ pub(crate) enum PlanError {
 
 impl PlanError {
     fn located(self, text: &crate::statement::Text) -> SqlError {
-        let literal = |value: &str| text.find_literal(value);
         match self {
-            Self::Sql(error) => error.located(literal),
+            Self::Sql(error) => error.located(|part| text.find(part)),
             Self::Engine(error) => {
-                SqlError::from_engine_at(error, &|line, column| text.position(line, column)).located(literal)
+                let error = SqlError::from_engine_at(error, &|line, column| text.position(line, column));
+                error.located(|part| text.find(part))
             }
             Self::Undefined(error, name) => {
                 let position = text.find_word(&name);

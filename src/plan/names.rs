@@ -24,6 +24,7 @@ use crate::context::undefined_table;
 use crate::error::{Plain, SqlError, SqlState, internal, unsupported};
 use crate::guard::{ResultTable, ViewTable, masks};
 use crate::name::{ObjectId, QualifiedName};
+use crate::pg::function::PgFunction;
 use crate::pg::system::{self, SystemFunction, SystemRelation};
 use crate::pg::{MASK_HASH, SystemTable, Unified, advisory_function, mask_hash};
 use crate::statement::{AsOf, as_it_was};
@@ -265,14 +266,19 @@ impl ContextProvider for Names<'_> {
         match SystemFunction::bind(name, &self.scope.ctx.as_role(self.scope.ctx.user)) {
             Some(function) => Some(Arc::new(ScalarUDF::new_from_impl(function))),
             None if let Some(function) = advisory_function(name, &self.scope.ctx) => Some(Arc::new(function)),
-            None => {
-                let function = self.state.scalar_functions().get(name).cloned()?;
-                Some(if Unified::applies_to(name) {
-                    Arc::new(ScalarUDF::new_from_impl(Unified::new(function)))
-                } else {
-                    function
-                })
-            }
+            None => match self.state.scalar_functions().get(name) {
+                Some(function) if Unified::applies_to(name) => {
+                    Some(Arc::new(ScalarUDF::new_from_impl(Unified::new(Arc::clone(function)))))
+                }
+                Some(function) => Some(Arc::clone(function)),
+                None if name == "unnest"
+                    || self.state.aggregate_functions().contains_key(name)
+                    || self.state.window_functions().contains_key(name) =>
+                {
+                    None
+                }
+                None => Some(Arc::new(ScalarUDF::new_from_impl(PgFunction::unknown(name)))),
+            },
         }
     }
 

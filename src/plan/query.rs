@@ -16,9 +16,8 @@ use super::names::Names;
 use super::origin::with_origins;
 use super::{Parameters, PlanError, PlanResult, Scope, rewrite, typing, waiting};
 use crate::catalog::{Relation, View};
-use crate::error::{SqlError, SqlState, internal, unsupported};
+use crate::error::{SqlError, internal, unsupported};
 use crate::name::QualifiedName;
-use crate::pg::is_advisory;
 use crate::pg::system::{self, SystemRelation};
 pub(super) use crate::statement::folded;
 use crate::statement::{as_it_was, parse_query};
@@ -310,28 +309,11 @@ impl Visitor for Checker<'_> {
 }
 
 impl Checker<'_> {
-    /// `42883` if there is no function of a name.
+    /// `42883` for the name of a function with a schema: those that there are have lost theirs.
     fn function(&mut self, name: &ObjectName) -> ControlFlow<()> {
-        let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
+        let [ObjectNamePart::Identifier(_)] = name.0.as_slice() else {
             return self.fail(typing::undefined_function(&name.to_string()));
         };
-        let name = folded(name);
-        let state = self.scope.engine.state();
-        let known = state.scalar_functions().contains_key(&name)
-            || state.aggregate_functions().contains_key(&name)
-            || state.window_functions().contains_key(&name)
-            || system::is_system_function(&name)
-            || is_advisory(&name)
-            || rewrite::returns_set(&name)
-            || matches!(name.as_str(), "unnest" | "grouping" | "make_map" | "struct");
-        if !known {
-            let error =
-                crate::error::Plain::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist")).hint(
-                    "No function matches the given name and argument types. You might need to add explicit type casts.",
-                );
-            self.error = Some(PlanError::Undefined(error, name));
-            return ControlFlow::Break(());
-        }
         ControlFlow::Continue(())
     }
 }

@@ -113,10 +113,12 @@ pub(super) fn refuse_ranges(window: &WindowFunction, schema: &DFSchema) -> Resul
     Err(SqlError::from(unsupported(format!("a window in the order of type {pg} without ROWS"))).into())
 }
 
-/// Arrays and rows in an order where NULL is not where it is by default: the engine would put those in them there, too.
-pub(super) fn nulls_apart(mut sort: Sort) -> Result<Sort> {
+/// Documents in their own order, and arrays and rows where NULL is not where it is by default: the engine would put those in them
+/// there, too.
+pub(super) fn in_order(scope: &Scope, mut sort: Sort) -> Result<Sort> {
     let mut keys = Vec::with_capacity(sort.expr.len());
-    for key in std::mem::take(&mut sort.expr) {
+    for mut key in std::mem::take(&mut sort.expr) {
+        key.expr = typing::ordered(scope, key.expr, sort.input.schema())?;
         let nested = key.expr.get_type(sort.input.schema())?.is_nested();
         if nested && key.asc == key.nulls_first {
             keys.push(key.expr.clone().is_null().sort(!key.nulls_first, false));

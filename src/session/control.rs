@@ -9,6 +9,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::state::open_transaction;
 use super::{Description, Session};
+use crate::catalog::ConstraintKind;
 use crate::context::{Assignment, Effect};
 use crate::error::{Notice, Plain, SqlError, SqlState, unsupported};
 use crate::execute::Outcome;
@@ -16,7 +17,9 @@ use crate::govern::can_set;
 use crate::name::ObjectId;
 use crate::notification::{Listening, Notification, letter};
 use crate::setting::{SETTINGS, find};
-use crate::statement::{Command, IsolationLevel, SetStatement, SetValue, Shown, Statement, TransactionModes};
+use crate::statement::{
+    Command, IsolationLevel, SetConstraints, SetStatement, SetValue, Shown, Statement, TransactionModes,
+};
 use crate::types::{PgType, field};
 
 impl Session {
@@ -30,6 +33,10 @@ impl Session {
             Command::SetTransaction(modes) => {
                 self.set_modes(*modes)?;
                 "SET"
+            }
+            Command::SetConstraints(set) => {
+                self.set_constraints(set)?;
+                command.tag()
             }
             Command::Commit => self.commit().await?,
             Command::Rollback => {
@@ -140,6 +147,7 @@ impl Session {
             | Command::CloseCursor(_)
             | Command::Begin(_)
             | Command::SetTransaction(_)
+            | Command::SetConstraints(_)
             | Command::Commit
             | Command::Rollback
             | Command::Savepoint(_)
@@ -196,6 +204,32 @@ impl Session {
             if let Some(value) = value {
                 let value = SetValue::Setting { name: name.to_owned(), value: Some(value.to_owned()) };
                 self.set(&SetStatement { local: false, value })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `42704`, `42809`
+    fn set_constraints(&mut self, set: &SetConstraints) -> Result<(), SqlError> {
+        if self.open.is_none() {
+            let message = "SET CONSTRAINTS can only be used in transaction blocks";
+            self.notify(Notice::warning(SqlState::NO_ACTIVE_TRANSACTION, message));
+        }
+        let context = self.context();
+        for name in &set.names {
+            let schemas = name.schema.clone().map_or_else(|| context.settings.search_path(), |schema| vec![schema]);
+            let schemas: Vec<_> = schemas.iter().filter_map(|schema| context.catalog.schema_id(schema)).collect();
+            let relations = context.catalog.relations().filter(|(_, relation)| schemas.contains(&relation.schema));
+            let constraints = relations.flat_map(|(_, relation)| &relation.constraints);
+            let named: Vec<_> = constraints.filter(|constraint| constraint.name == name.name).collect();
+            if named.is_empty() {
+                let message = format!("constraint \"{}\" does not exist", name.name);
+                return Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into());
+            }
+            let may_wait = |kind: &ConstraintKind| matches!(kind, ConstraintKind::Foreign(key) if key.deferrable);
+            if set.deferred && !named.iter().any(|constraint| may_wait(&constraint.kind)) {
+                let message = format!("constraint \"{}\" is not deferrable", name.name);
+                return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
             }
         }
         Ok(())

@@ -90,6 +90,7 @@ impl Command {
             | Self::Execute(_)
             | Self::Fetch(_)
             | Self::CloseCursor(_)
+            | Self::SetConstraints(_)
             | Self::SetTransaction(_) => Class::Session,
             Self::Begin(_)
             | Self::Commit
@@ -172,6 +173,7 @@ impl Command {
             | Self::Execute(_)
             | Self::Fetch(_)
             | Self::CloseCursor(_)
+            | Self::SetConstraints(_)
             | Self::SetTransaction(_)
             | Self::Begin(_)
             | Self::Commit
@@ -280,9 +282,7 @@ impl Command {
             Self::SetTags(SetTags { of: TagsOf::Database(_), .. }) => "ALTER DATABASE",
             Self::TagMask(TagMaskChange { attach: Some(_), .. }) => "ATTACH MASKING POLICY",
             Self::TagMask(TagMaskChange { attach: None, .. }) => "DETACH MASKING POLICY",
-            Self::Set(set) => match set.value {
-                SetValue::Setting { .. } | SetValue::Role(_) | SetValue::SessionAuthorization(_) => "SET",
-            },
+            Self::Set(_) | Self::SetTransaction(_) | Self::SetCharacteristics(_) => "SET",
             Self::Show(_) => "SHOW",
             Self::Reset(_) => "RESET",
             Self::DiscardAll => "DISCARD ALL",
@@ -301,7 +301,7 @@ impl Command {
             Self::CloseCursor(None) => "CLOSE CURSOR ALL",
             Self::Begin(modes) if modes.start => "START TRANSACTION",
             Self::Begin(_) => "BEGIN",
-            Self::SetTransaction(_) | Self::SetCharacteristics(_) => "SET",
+            Self::SetConstraints(_) => "SET CONSTRAINTS",
             Self::Commit => "COMMIT",
             Self::Rollback | Self::RollbackTo(_) => "ROLLBACK",
             Self::Savepoint(_) => "SAVEPOINT",

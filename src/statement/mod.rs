@@ -51,7 +51,7 @@ pub use policy::{
 pub use prepare::{Execute, Prepare};
 pub use role::{CreateRole, DropRole, RoleOptions, RoleSpec};
 pub use sequence::{AlterSequence, CreateSequence, Limit, Restart, SequenceOptions, SequenceOwner};
-pub use setting::{AlterSystem, SetStatement, SetValue, Shown};
+pub use setting::{AlterSystem, SetConstraints, SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
     AlterSchema, AlterSchemaAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
@@ -221,6 +221,8 @@ pub enum Command {
     Begin(TransactionModes),
     /// `SET TRANSACTION modes`: for the transaction in progress only.
     SetTransaction(TransactionModes),
+    /// `SET CONSTRAINTS ALL` or names: when keys that may be deferred are checked.
+    SetConstraints(SetConstraints),
     /// `COMMIT` or `END`; it rolls back if the transaction has failed.
     Commit,
     /// `ROLLBACK` or `ABORT` of the whole transaction.

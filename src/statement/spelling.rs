@@ -1,12 +1,16 @@
 //! What PostgreSQL spells in a way that sqlparser reads as something else, or not at all: tokens in the place of others.
 
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 
-/// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`; `FOR NO KEY UPDATE`, `FOR KEY SHARE`; `FROM ONLY table`. `42601` for letters right after a number.
+/// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`; `FOR NO KEY UPDATE`, `FOR KEY SHARE`;
+/// `FROM ONLY table`; `FETCH FIRST (1 + 1) ROWS ONLY`. `42601` for letters right after a number.
 pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
@@ -69,6 +73,18 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
                 }
                 out.push(token);
             }
+            Token::Word(word) if word.keyword == Keyword::FETCH && !out.is_empty() => {
+                let Some((count, with_ties)) = fetched(&mut rest) else {
+                    out.push(token);
+                    continue;
+                };
+                let keyword = |word| TokenWithSpan { token: Token::make_keyword(word), span: token.span };
+                out.push(keyword("LIMIT"));
+                out.extend(count);
+                if with_ties {
+                    out.extend(["FETCH", "FIRST", "ROWS", "WITH", "TIES"].map(keyword));
+                }
+            }
             Token::Word(word) if word.keyword == Keyword::FROM && begins_trim(&out) => {
                 // Blanks are what is trimmed if nothing is said.
                 out.push(TokenWithSpan { token: Token::SingleQuotedString(" ".to_owned()), span: token.span });
@@ -78,6 +94,34 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
         }
     }
     Ok(out)
+}
+
+/// What follows FETCH in a query: how many rows, and whether with those that are alike to the last. `None`: it is another FETCH.
+fn fetched(rest: &mut Peekable<IntoIter<TokenWithSpan>>) -> Option<(Vec<TokenWithSpan>, bool)> {
+    let mut ahead = rest.clone();
+    ahead.next().filter(|next| matches!(keyword(next), Keyword::FIRST | Keyword::NEXT))?;
+    let (mut count, mut depth) = (Vec::new(), 0);
+    let rows = loop {
+        let token = ahead.next()?;
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::EOF | Token::SemiColon => return None,
+            _ if depth == 0 && matches!(keyword(&token), Keyword::ROW | Keyword::ROWS) => break token,
+            _ => {}
+        }
+        count.push(token);
+    };
+    let with_ties = match keyword(&ahead.next()?) {
+        Keyword::ONLY => false,
+        Keyword::WITH if keyword(&ahead.next()?) == Keyword::TIES => true,
+        _ => return None,
+    };
+    if count.is_empty() {
+        count.push(TokenWithSpan { token: Token::Number("1".to_owned(), false), ..rows });
+    }
+    *rest = ahead;
+    Some((count, with_ties))
 }
 
 /// The number that digits of a base are, in decimal.

@@ -240,13 +240,15 @@ pub enum DropKind {
     Policy(QualifiedName),
 }
 
-/// `TRUNCATE [TABLE] name, … [RESTART | CONTINUE IDENTITY]`.
+/// `TRUNCATE [TABLE] name, … [RESTART | CONTINUE IDENTITY] [CASCADE]`.
 #[derive(Clone, Debug)]
 pub struct Truncate {
     /// The tables whose rows go, as written: unresolved.
     pub tables: Vec<QualifiedName>,
     /// `RESTART IDENTITY`: their identity columns count from the start again. False: they go on.
     pub restart_identity: bool,
+    /// `CASCADE`: so do those of the tables whose foreign keys refer to them, and so on.
+    pub cascade: bool,
 }
 
 /// `COMMENT ON target IS text`.
@@ -538,11 +540,9 @@ pub(super) fn truncate(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let tables = c.list(Cursor::qualified_name)?;
     let restart_identity = c.words(&["restart", "identity"]);
     let _default = !restart_identity && c.words(&["continue", "identity"]);
-    if c.words(&["cascade"]) {
-        return Err(c.unsupported("TRUNCATE … CASCADE"));
-    }
-    let _default = c.words(&["restrict"]);
-    Ok(Command::Truncate(Truncate { tables, restart_identity }))
+    let cascade = c.words(&["cascade"]);
+    let _default = !cascade && c.words(&["restrict"]);
+    Ok(Command::Truncate(Truncate { tables, restart_identity, cascade }))
 }
 
 pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {

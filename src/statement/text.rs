@@ -6,7 +6,7 @@ use sqlparser::tokenizer::Location;
 
 use super::redact::redacted;
 use crate::activity::Shown;
-use crate::error::{Report, SqlState};
+use crate::error::{Report, SqlState, Written};
 
 /// The text of a message with its line starts.
 #[derive(Debug)]
@@ -66,8 +66,16 @@ impl Text {
         })
     }
 
+    /// Position of a part of the statement.
+    pub fn find(&self, part: &Written) -> Option<usize> {
+        match part {
+            Written::Literal(value) => self.find_literal(value),
+            Written::Name(name) => self.find_word(name),
+        }
+    }
+
     /// Position of a string literal, if there is one with this value.
-    pub fn find_literal(&self, value: &str) -> Option<usize> {
+    fn find_literal(&self, value: &str) -> Option<usize> {
         let literal = format!("'{}'", value.replace('\'', "''"));
         let mut found = self.sql.match_indices(&literal);
         let (at, _) = found.next()?;

@@ -509,10 +509,11 @@ pub fn array_type_oid(id: ObjectId) -> u32 {
 
 /// The type of the catalog that an OID would be of, and whether it is the array type over it.
 pub fn type_of_oid(oid: u32) -> Option<(ObjectId, bool)> {
-    match oid.checked_sub(ARRAY_OID).and_then(ObjectId::from_oid) {
-        Some(element) => Some((element, true)),
-        None => Some((ObjectId::from_oid(oid)?, false)),
-    }
+    let of = ObjectId::from_oid(oid)?;
+    // The OIDs of types that are not committed are above those of arrays of committed ones.
+    let element = oid.checked_sub(ARRAY_OID).and_then(ObjectId::from_oid);
+    let element = element.filter(|element| element.is_provisional() == of.is_provisional());
+    Some(element.map_or((of, false), |element| (element, true)))
 }
 
 impl PgType {

@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field};
 use datafusion::common::ScalarValue;
 
 use super::Overload;
-use crate::error::{Plain, SqlState};
+use crate::error::{Plain, SqlError, SqlState};
 use crate::types::{PgType, of_field};
 
 /// What is known of an argument.
@@ -61,7 +61,7 @@ pub enum NoChoice {
 
 impl NoChoice {
     /// As PostgreSQL says it of a function, or of an operator.
-    pub fn error(self, name: &str, asked: &[Asked<'_>]) -> Plain {
+    pub fn error(self, name: &str, asked: &[Asked<'_>]) -> SqlError {
         let types: Vec<String> = asked.iter().map(|argument| argument.pg.to_string()).collect();
         let is_operator = !name.starts_with(|first: char| first.is_ascii_alphabetic());
         let call = match types.as_slice() {
@@ -78,10 +78,11 @@ impl NoChoice {
             Self::Several => format!("Could not choose a best candidate {kind}."),
         };
         let hint = format!("{hint} You might need to add explicit type casts.");
-        match self {
+        let error = SqlError::from(match self {
             Self::None => Plain::new(SqlState::UNDEFINED_FUNCTION, said("does not exist")).hint(hint),
             Self::Several => Plain::new(SqlState::AMBIGUOUS_FUNCTION, said("is not unique")).hint(hint),
-        }
+        });
+        if is_operator { error } else { error.of_name(name) }
     }
 }
 

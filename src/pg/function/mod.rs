@@ -13,6 +13,7 @@ mod series;
 mod string;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +22,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::functions_nested::concat::array_concat_udf;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
@@ -64,6 +65,9 @@ impl Call {
 
 type Body = dyn Fn(&Call, &[Given], usize, &DataType) -> std::result::Result<ArrayRef, SqlError> + Send + Sync;
 type ScaleOf = fn(&[Asked<'_>]) -> i8;
+
+/// `jsonb_order(jsonb)`: bytes that are in the order of documents.
+pub const JSONB_ORDER: &str = "jsonb_order";
 
 /// A function for arguments of certain types. It gives NULL if one of them is NULL.
 pub struct Overload {
@@ -168,7 +172,7 @@ pub fn overloads(name: &str) -> &'static [Overload] {
 
 /// All of the functions, and the operators, of which none is chosen yet.
 pub fn functions() -> impl Iterator<Item = ScalarUDF> {
-    DEFINITIONS.keys().map(|name| ScalarUDF::new_from_impl(PgFunction::new(name)))
+    DEFINITIONS.keys().map(|name| ScalarUDF::new_from_impl(PgFunction::new(*name)))
 }
 
 /// Finds the operators that are defined here while a query is bound.
@@ -191,7 +195,7 @@ impl ExprPlanner for OperatorPlanner {
             Asked::new(&pg, field, literal)
         });
         let known = asked.iter().any(|operand| operand.pg != PgType::Unknown);
-        if !known || choose(overloads(function.name), &asked).is_err() {
+        if !known || choose(overloads(&function.name), &asked).is_err() {
             return Ok(PlannerResult::Original(expr));
         }
         let udf = Arc::new(ScalarUDF::new_from_impl(function));
@@ -221,25 +225,30 @@ fn arrays_joined(expr: &RawBinaryExpr, schema: &DFSchema) -> Option<Expr> {
 /// A function in a plan.
 #[derive(Clone)]
 pub struct PgFunction {
-    name: &'static str,
+    name: Cow<'static, str>,
     /// The place of its overload, and the session's time zone.
     chosen: Option<(usize, Zone)>,
     signature: Signature,
 }
 
 impl PgFunction {
-    fn new(name: &'static str) -> Self {
-        Self { name, chosen: None, signature: Signature::user_defined(Volatility::Immutable) }
+    fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), chosen: None, signature: Signature::user_defined(Volatility::Immutable) }
     }
 
     /// The function or operator of a name, if it is defined here.
     pub fn named(name: &str) -> Option<Self> {
-        DEFINITIONS.get_key_value(name).map(|(name, _)| Self::new(name))
+        DEFINITIONS.get_key_value(name).map(|(name, _)| Self::new(*name))
+    }
+
+    /// A function that there is not: it has no overload, which is found when the types of its arguments are known.
+    pub fn unknown(name: &str) -> Self {
+        Self::new(name.to_owned())
     }
 
     /// Its name.
-    pub fn name(&self) -> &'static str {
-        self.name
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Whether one of its overloads is chosen.
@@ -250,13 +259,13 @@ impl PgFunction {
     /// With one of its overloads.
     #[must_use]
     pub fn chosen(&self, overload: usize, zone: Zone) -> Self {
-        let zoned = overloads(self.name).get(overload).is_some_and(|overload| overload.zoned);
+        let zoned = overloads(&self.name).get(overload).is_some_and(|overload| overload.zoned);
         // Else it is the same in every session.
         Self { chosen: Some((overload, if zoned { zone } else { Zone::UTC })), ..self.clone() }
     }
 
     fn overload(&self, place: usize) -> Result<&'static Overload> {
-        overloads(self.name).get(place).map_or_else(|| exec_err!("{} has no such overload", self.name), Ok)
+        overloads(&self.name).get(place).map_or_else(|| exec_err!("{} has no such overload", self.name), Ok)
     }
 }
 
@@ -268,7 +277,7 @@ impl fmt::Debug for PgFunction {
 
 impl PartialEq for PgFunction {
     fn eq(&self, other: &Self) -> bool {
-        (self.name, self.chosen) == (other.name, other.chosen)
+        (&self.name, self.chosen) == (&other.name, other.chosen)
     }
 }
 impl Eq for PgFunction {}
@@ -281,7 +290,7 @@ impl Hash for PgFunction {
 
 impl ScalarUDFImpl for PgFunction {
     fn name(&self) -> &str {
-        self.name
+        &self.name
     }
     fn signature(&self) -> &Signature {
         &self.signature
@@ -293,6 +302,10 @@ impl ScalarUDFImpl for PgFunction {
         exec_err!("the type of {} depends on what is known of its arguments", self.name)
     }
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        if overloads(&self.name).is_empty() {
+            // That there is no such function is said with the types of its arguments, which may not be known yet.
+            return Ok(Arc::new(Field::new(self.name.as_ref(), DataType::Null, true)));
+        }
         let literals = args.scalar_arguments.iter().copied().chain(std::iter::repeat(None));
         let asked: Vec<Asked<'_>> = args
             .arg_fields
@@ -302,11 +315,9 @@ impl ScalarUDFImpl for PgFunction {
             .collect();
         let place = match self.chosen {
             Some((place, _)) => place,
-            None => {
-                choose(overloads(self.name), &asked).map_err(|none| SqlError::from(none.error(self.name, &asked)))?
-            }
+            None => choose(overloads(&self.name), &asked).map_err(|none| none.error(&self.name, &asked))?,
         };
-        Ok(self.overload(place)?.result(self.name, &asked))
+        Ok(self.overload(place)?.result(&self.name, &asked))
     }
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let Some((place, zone)) = self.chosen else { return exec_err!("no overload of {} was chosen", self.name) };

@@ -199,6 +199,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::CloseCursor(_)
         | Command::Begin(_)
         | Command::SetTransaction(_)
+        | Command::SetConstraints(_)
         | Command::Commit
         | Command::Rollback
         | Command::Savepoint(_)

@@ -896,8 +896,11 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
 }
 
 pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) -> PlanResult<()> {
-    for name in &truncate.tables {
-        let (id, relation) = relation(scope, name)?;
+    let mut tables = truncate.tables.iter().map(|name| relation(scope, name)).collect::<PlanResult<Vec<_>>>()?;
+    if truncate.cascade {
+        with_referring(scope, ddl, &mut tables);
+    }
+    for (id, relation) in tables {
         if !matches!(relation.storage, RelationKind::Table(_)) {
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name)).into());
         }
@@ -913,6 +916,24 @@ pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) ->
         }
     }
     Ok(())
+}
+
+/// Adds the tables whose foreign keys refer to tables, and those that refer to these.
+fn with_referring<'a>(scope: &'a Scope, ddl: &mut DdlPlan, tables: &mut Vec<(ObjectId, &'a Relation)>) {
+    let mut next = 0;
+    while let Some((referred, _)) = tables.get(next).copied() {
+        next += 1;
+        let refers =
+            |constraint: &Constraint| matches!(&constraint.kind, ConstraintKind::Foreign(key) if key.table == referred);
+        for (id, relation) in scope.catalog().relations() {
+            let is_new = tables.iter().all(|(known, _)| *known != id);
+            if is_new && relation.constraints.iter().any(refers) {
+                let message = format!("truncate cascades to table \"{}\"", relation.name);
+                ddl.notices.push(Notice::new(SqlState::SUCCESSFUL_COMPLETION, message));
+                tables.push((id, relation));
+            }
+        }
+    }
 }
 
 pub(super) fn comment(scope: &Scope, ddl: &mut DdlPlan, comment: &Comment) -> PlanResult<()> {

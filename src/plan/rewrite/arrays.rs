@@ -7,25 +7,23 @@ use super::syntax::{call, inside};
 use crate::error::{SqlError, unsupported};
 use crate::pg::{ARRAY_AT, ARRAY_FLATTENED};
 
-/// `array[i][j]`. `None`: there are not several subscripts in a row. `0A000` for several of which one is a slice.
+/// `array[i][j]`, `document['key']`. `None`: there is no subscript but a slice. `0A000` for several of which one is a slice.
 pub(super) fn subscripts(root: &Expr, chain: &[AccessExpr]) -> Result<Option<Expr>, SqlError> {
     let is_subscript = |access: &&AccessExpr| matches!(access, AccessExpr::Subscript(_));
     let first = chain.iter().position(|access| is_subscript(&access)).unwrap_or(chain.len());
     let (before, rest) = chain.split_at(first);
     let several: Vec<&AccessExpr> = rest.iter().take_while(is_subscript).collect();
-    if several.len() < 2 {
+    if matches!(several.as_slice(), [] | [AccessExpr::Subscript(Subscript::Slice { .. })]) {
         return Ok(None);
     }
-    let array = if before.is_empty() {
-        root.clone()
-    } else {
-        Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: before.to_vec() }
-    };
+    let (name, before) = super::records::named(root, before);
+    let root = name.as_ref().unwrap_or(root);
+    let array = super::records::of_row(root, before).unwrap_or_else(|| super::records::further(root.clone(), before));
     let index = |access: &&AccessExpr| match access {
         AccessExpr::Subscript(Subscript::Index { index }) => Ok(index.clone()),
         _ => Err(SqlError::from(unsupported("a slice of an array in several dimensions"))),
     };
-    let mut arguments = vec![super::records::access(&array, &[]).unwrap_or(array)];
+    let mut arguments = vec![array];
     arguments.extend(several.iter().map(index).collect::<Result<Vec<_>, _>>()?);
     let item = call(Ident::new(ARRAY_AT), arguments);
     let after = rest.get(several.len()..).unwrap_or_default();

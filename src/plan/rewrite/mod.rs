@@ -33,6 +33,7 @@ use self::syntax::{inside, string};
 pub(super) use self::wildcard::called;
 use self::wildcard::{Sight, With};
 use super::Scope;
+use super::ties::WITH_TIES;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::name::fold;
 use crate::pg::{ANY_EQUAL, ARRAY_OF, ARRAY_SUBQUERY, OUTPUT_TEXT, UNTYPED_ARRAY};
@@ -245,10 +246,6 @@ impl VisitorMut for Rewriter<'_> {
             }
             grouping::by_primary_keys(self.scope, select, query.order_by.as_ref(), &self.with);
         }
-        if let Err(error) = fetch_as_limit(query) {
-            self.error = Some(error.into());
-            return ControlFlow::Break(());
-        }
         if let Some(ast::LimitClause::LimitOffset { limit, offset, .. }) = &mut query.limit_clause {
             for count in limit.iter_mut().chain(offset.iter_mut().map(|offset| &mut offset.value)) {
                 if let Err(error) = as_count(count) {
@@ -258,6 +255,10 @@ impl VisitorMut for Rewriter<'_> {
             }
             let counts = limit.iter().chain(offset.iter().map(|offset| &offset.value));
             counts.for_each(|count| self.suggest(count, &PgType::Int8));
+        }
+        if let Err(error) = mark_ties(query) {
+            self.error = Some(error.into());
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
@@ -329,6 +330,7 @@ impl VisitorMut for Rewriter<'_> {
             return ControlFlow::Break(());
         }
         dates::overlaps(expr);
+        spelling::float_literal(expr);
         self.suggest_operands(expr);
         if let Expr::Cast { expr: inner, data_type, .. } = expr
             && placeholder(inner).is_some()
@@ -511,20 +513,19 @@ fn output_arguments(function: &mut ast::Function) {
     }
 }
 
-/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`. `0A000` for WITH TIES.
-fn fetch_as_limit(query: &mut Query) -> Result<(), Plain> {
+/// A limit that is `FETCH FIRST n ROWS WITH TIES`, of which the statement's text made `LIMIT n FETCH FIRST ROWS WITH TIES`.
+fn mark_ties(query: &mut Query) -> Result<(), Plain> {
     let Some(fetch) = query.fetch.take() else { return Ok(()) };
-    if fetch.with_ties || fetch.percent {
-        return Err(crate::error::unsupported("FETCH … WITH TIES, or of a percentage"));
+    if fetch.percent {
+        return Err(crate::error::unsupported("FETCH of a percentage"));
     }
-    let count = fetch.quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false)));
-    match &mut query.limit_clause {
-        Some(ast::LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(count),
-        None => {
-            query.limit_clause =
-                Some(ast::LimitClause::LimitOffset { limit: Some(count), offset: None, limit_by: vec![] });
-        }
-        Some(_) => return Err(Plain::new(SqlState::SYNTAX_ERROR, "multiple LIMIT clauses not allowed")),
+    if query.order_by.is_none() {
+        let message = "WITH TIES cannot be specified without ORDER BY clause";
+        return Err(Plain::new(SqlState::SYNTAX_ERROR, message));
+    }
+    if let Some(ast::LimitClause::LimitOffset { limit: Some(limit), .. }) = &mut query.limit_clause {
+        let count = std::mem::replace(limit, string(""));
+        *limit = call(Ident::new(WITH_TIES), vec![count]);
     }
     Ok(())
 }

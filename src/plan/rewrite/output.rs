@@ -148,7 +148,7 @@ fn figure(expr: &Expr) -> Option<String> {
                 value = inside(expr);
             }
             return Some(value)
-                .filter(|value| !matches!(value, Expr::Case { .. } | Expr::TypedString(_)))
+                .filter(|value| !matches!(value, Expr::Case { .. } | Expr::TypedString(_) | Expr::Interval(_)))
                 .and_then(figure)
                 .or_else(|| from_sql(data_type).ok().map(|pg| pg.typname().trim_start_matches('_').to_owned()));
         }

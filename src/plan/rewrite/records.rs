@@ -25,7 +25,7 @@ pub(super) fn access(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
 }
 
 /// `table.column[1]`: a name's parts, and what goes on from there.
-fn named<'a>(root: &Expr, chain: &'a [AccessExpr]) -> (Option<Expr>, &'a [AccessExpr]) {
+pub(super) fn named<'a>(root: &Expr, chain: &'a [AccessExpr]) -> (Option<Expr>, &'a [AccessExpr]) {
     let mut parts = match root {
         Expr::Identifier(name) => vec![name.clone()],
         Expr::CompoundIdentifier(parts) => parts.clone(),
@@ -43,7 +43,7 @@ fn named<'a>(root: &Expr, chain: &'a [AccessExpr]) -> (Option<Expr>, &'a [Access
     (Some(name), rest)
 }
 
-fn of_row(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
+pub(super) fn of_row(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
     let first = chain.iter().position(|access| matches!(access, AccessExpr::Dot(Expr::Identifier(_))))?;
     let (before, after) = chain.split_at(first);
     let (AccessExpr::Dot(Expr::Identifier(column)), after) = after.split_first()? else { return None };
@@ -52,7 +52,7 @@ fn of_row(root: &Expr, chain: &[AccessExpr]) -> Option<Expr> {
     Some(of_row(&value, after).unwrap_or_else(|| further(value, after)))
 }
 
-fn further(root: Expr, chain: &[AccessExpr]) -> Expr {
+pub(super) fn further(root: Expr, chain: &[AccessExpr]) -> Expr {
     if chain.is_empty() {
         return root;
     }

@@ -5,7 +5,8 @@ use sqlparser::ast::{self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments
 use super::function_name;
 use super::syntax::{arguments, call, cast, inside, string};
 use crate::error::{Plain, unsupported};
-use crate::pg::{SORTED_MODE, SORTED_PERCENTILE};
+use crate::pg::{SORTED_INTERPOLATION, SORTED_MODE, SORTED_PERCENTILE};
+use crate::types::PgType;
 
 fn named(name: &str, values: Vec<Expr>) -> Option<Expr> {
     Some(call(Ident::new(name), values))
@@ -89,6 +90,23 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
     }
 }
 
+/// `1e300::float8`: the engine takes such a number for a numeric first, which does not hold it.
+pub(super) fn float_literal(expr: &mut Expr) {
+    let Expr::Cast { expr: value, data_type, .. } = expr else { return };
+    if !matches!(crate::types::from_sql(data_type), Ok(PgType::Float4 | PgType::Float8)) {
+        return;
+    }
+    let (sign, number) = match inside(value) {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => ("-", inside(expr)),
+        other => ("", other),
+    };
+    if let Expr::Value(ast::ValueWithSpan { value: Value::Number(digits, _), .. }) = number
+        && digits.contains(['e', 'E'])
+    {
+        **value = string(&format!("{sign}{digits}"));
+    }
+}
+
 /// Functions that are others, or expressions, in the engine.
 fn other_name(function: &ast::Function) -> Option<Expr> {
     match function_name(function).as_deref() {
@@ -101,7 +119,8 @@ fn other_name(function: &ast::Function) -> Option<Expr> {
             named("average_of", vec![renamed(&unordered, "sum")?, renamed(&unordered, "count")?])
         }
         Some("mode") => named(SORTED_MODE, vec![sorted(function)?]),
-        Some(name @ ("percentile_disc" | "percentile_cont")) => percentile(function, name == "percentile_disc"),
+        Some("percentile_disc") => percentile(function, SORTED_PERCENTILE),
+        Some("percentile_cont") => percentile(function, SORTED_INTERPOLATION),
         Some("variance") => renamed(function, "var_samp"),
         // The engine's own of these names are about the first that is found.
         Some("array_remove") => renamed(function, "array_remove_all"),
@@ -156,25 +175,16 @@ fn sorted(function: &ast::Function) -> Option<Expr> {
     Some(Expr::Function(array))
 }
 
-/// `percentile_disc`, and either percentile of several fractions, which make an array.
-fn percentile(function: &ast::Function, discrete: bool) -> Option<Expr> {
+/// A percentile, or an array of those of several fractions.
+fn percentile(function: &ast::Function, name: &str) -> Option<Expr> {
     let [fraction] = <[Expr; 1]>::try_from(arguments(function)).ok()?;
-    let one = |fraction: Expr| -> Option<Expr> {
-        if discrete {
-            return named(SORTED_PERCENTILE, vec![sorted(function)?, fraction]);
-        }
-        let mut one = function.clone();
-        let FunctionArguments::List(list) = &mut one.args else { return None };
-        list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(fraction))];
-        Some(Expr::Function(one))
-    };
+    let one = |fraction: Expr| named(name, vec![sorted(function)?, fraction]);
     match items(&fraction) {
         Some(fractions) => {
             let all = fractions.into_iter().map(one).collect::<Option<Vec<_>>>()?;
             named(crate::pg::ARRAY_OF, all)
         }
-        None if discrete => one(fraction),
-        None => None,
+        None => one(fraction),
     }
 }
 

@@ -40,7 +40,8 @@ pub(super) fn alike(body: &mut SetExpr) -> Result<(), SqlError> {
         {
             continue;
         }
-        let target = if is_alike { common } else { common.without_modifier() };
+        let says_common = |value: &Expr| said_type(value).as_ref() == Some(&common) || is_null(value);
+        let target = if column().all(says_common) { common } else { common.without_modifier() };
         let becomes = |pg: &PgType| is_implicit(pg, &target) || pg.without_modifier() == target.without_modifier();
         for value in values.rows.iter_mut().filter_map(|row| row.content.get_mut(index)) {
             let wanted = match said_type(value) {

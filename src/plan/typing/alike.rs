@@ -13,7 +13,7 @@ use super::cast::{cast, literal, remembering, without_scale};
 use super::common::{Place, alike};
 use super::pg_type;
 use crate::error::{Plain, SqlError, SqlState};
-use crate::pg::function::PgFunction;
+use crate::pg::function::{JSONB_ORDER, PgFunction};
 use crate::pg::{CheckedArithmetic, NestedCompare, ShiftedDate, Unified, rows_comparable};
 use crate::plan::{Scope, records};
 use crate::types::{PgType, field};
@@ -175,6 +175,16 @@ pub(super) fn beside_char(expr: Expr, own: Option<&PgType>, other: Option<&PgTyp
     }
 }
 
+/// What is in the order of a value: documents are not in that of their texts.
+pub(in crate::plan) fn ordered(scope: &Scope, value: Expr, schema: &DFSchema) -> Result<Expr> {
+    let is_document =
+        pg_type(&value, schema) == Some(PgType::Jsonb) && matches!(value.get_type(schema), Ok(DataType::Utf8View));
+    match PgFunction::named(JSONB_ORDER).filter(|_| is_document) {
+        Some(key) => call(scope, &key, vec![value], schema),
+        None => Ok(value),
+    }
+}
+
 pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let BinaryExpr { left, op, right } = binary;
     let regex =
@@ -186,6 +196,11 @@ pub(super) fn binary(scope: &Scope, binary: BinaryExpr, schema: &DFSchema) -> Re
         let left = beside_char(left, left_type.as_ref(), right_type.as_ref());
         let right = beside_char(right, right_type.as_ref(), left_type.as_ref());
         comparable(op, &left, &right, schema)?;
+        let (left, right) = if matches!(op, Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq) {
+            (ordered(scope, left, schema)?, ordered(scope, right, schema)?)
+        } else {
+            (left, right)
+        };
         let (left, right) = records::alike(scope, left, right, schema)?;
         if left.get_type(schema).is_ok_and(|data_type| data_type.is_nested())
             && right.get_type(schema).is_ok_and(|data_type| data_type.is_nested())

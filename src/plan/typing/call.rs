@@ -9,7 +9,6 @@ use datafusion::logical_expr::{Cast, Expr, ExprSchemable, Operator, ScalarUDF};
 
 use super::cast::{cast, literal, without_scale};
 use super::pg_type;
-use crate::error::SqlError;
 use crate::pg::function::{Asked, NoChoice, Overload, PgFunction, choose, overloads};
 use crate::plan::Scope;
 use crate::types::{PgType, arrow_type, field, of_field};
@@ -53,12 +52,12 @@ pub(super) fn chosen(function: &PgFunction, args: &[Expr], schema: &DFSchema) ->
             asked
         })
         .collect();
-    let none = |none: NoChoice| SqlError::from(none.error(function.name(), &asked)).into();
+    let none = |none: NoChoice| none.error(function.name(), &asked).into();
     choose(overloads(function.name()), &asked).map_err(none)
 }
 
 /// The call of the overload that fits. `42883`, `42725`
-pub(super) fn call(scope: &Scope, function: &PgFunction, args: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+pub(in crate::plan) fn call(scope: &Scope, function: &PgFunction, args: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
     let place = chosen(function, &args, schema)?;
     call_of(scope, function, place, args, schema)
 }

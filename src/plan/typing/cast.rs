@@ -218,11 +218,8 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
         let read = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
         return Ok(Transformed::yes(function(read, text)));
     }
-    let zoned = |pg: &PgType| matches!(pg, PgType::Timestamptz(_));
-    let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp(_));
-    let elsewhere = scope.ctx.settings.time_zone() != Zone::UTC;
-    if elsewhere && ((zoned(&source) && calendar(&target)) || (calendar(&source) && zoned(&target))) {
-        return Ok(Transformed::yes(by_session_zone(scope, *cast.expr, source, target)));
+    if let Some(value) = of_clocks(scope, &cast, &source, &target, schema)? {
+        return Ok(Transformed::yes(value));
     }
     Ok(match (source.is_text(), target.is_text() && !becomes_json(&source, &target)) {
         (true, false) => {
@@ -235,6 +232,26 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
         }
         _ => engine_cast(cast, &source, &target, schema)?,
     })
+}
+
+/// A cast between what clocks show and what it stands for.
+fn of_clocks(scope: &Scope, cast: &Cast, source: &PgType, target: &PgType, schema: &DFSchema) -> Result<Option<Expr>> {
+    let value = || cast.expr.as_ref().clone();
+    if *source == PgType::Interval
+        && matches!(target, PgType::Time(_))
+        && let Some(plus) = PgFunction::named("+")
+    {
+        // The time of a day that begins with midnight.
+        let midnight = literal(scope, &PgType::Timestamp(None), "2000-01-01")?;
+        let later = call(scope, &plus, vec![midnight, value()], schema)?;
+        let of_day = Cast::new_from_field(Box::new(later), Arc::clone(&cast.field));
+        return Ok(Some(self::cast(scope, of_day, schema)?.data));
+    }
+    let zoned = |pg: &PgType| matches!(pg, PgType::Timestamptz(_));
+    let calendar = |pg: &PgType| matches!(pg, PgType::Date | PgType::Timestamp(_));
+    let elsewhere = scope.ctx.settings.time_zone() != Zone::UTC;
+    let by_zone = elsewhere && (zoned(source) && calendar(target) || calendar(source) && zoned(target));
+    Ok(by_zone.then(|| by_session_zone(scope, value(), source.clone(), target.clone())))
 }
 
 /// A cast that the engine does, or one between types that are the same to it.
@@ -296,8 +313,10 @@ pub(super) fn goes_through_text(source: &PgType, target: &PgType) -> bool {
     match (source, target) {
         (PgType::Array(from), PgType::Array(to)) => {
             let texts = from.base().is_text() != to.base().is_text();
-            texts || from != to && !to.is_made() && goes_through_text(from, to)
+            let zones = matches!((from.base(), to.base()), (PgType::Timestamptz(_), to) | (to, PgType::Timestamptz(_)) if is_local(to));
+            texts || zones || from != to && !to.is_made() && goes_through_text(from, to)
         }
+        (PgType::Timestamptz(_), PgType::Time(_)) => true,
         // Digits that binary fractions cannot say are not values of theirs.
         (PgType::Float4 | PgType::Float8, PgType::Numeric(None)) => true,
         (PgType::Time(_), PgType::Interval) => true,
@@ -306,6 +325,11 @@ pub(super) fn goes_through_text(source: &PgType, target: &PgType) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether it says a time or a day somewhere.
+fn is_local(pg: &PgType) -> bool {
+    matches!(pg, PgType::Date | PgType::Timestamp(_) | PgType::Time(_))
 }
 
 /// A value as its type's output function gives it.

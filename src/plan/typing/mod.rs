@@ -20,9 +20,10 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, Subquery, lit};
 
 use self::alike::{any_of, binary, case, is_constant, unified};
-pub(super) use self::alike::{beside, is_unknown, types_comparable, untyped, with_type};
+pub(super) use self::alike::{beside, is_unknown, ordered, types_comparable, untyped, with_type};
 use self::bound::{enum_function, sequence_function};
 pub(super) use self::bound::{next_value_of, undefined_function};
+pub(super) use self::call::call;
 use self::call::{call_of, chosen, engine_operator, open_call};
 pub(super) use self::cast::{cast, exact_numeric, known_as, literal, remembering};
 use self::cast::{explicit_cast, output_text, type_of};
@@ -101,6 +102,8 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr
             let (low, high) = (untyped(scope, *low, target.as_ref())?, untyped(scope, *high, target.as_ref())?);
             let low = beside(scope, low, target.as_ref(), schema)?;
             let high = beside(scope, high, target.as_ref(), schema)?;
+            let expr = Box::new(ordered(scope, *expr, schema)?);
+            let (low, high) = (ordered(scope, low, schema)?, ordered(scope, high, schema)?);
             Transformed::yes(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
         }
         Expr::InList(InList { expr, list, negated }) => {
@@ -127,20 +130,13 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr
             records::refuse_extreme(aggregate.func.name(), &aggregate.params.args, schema)?;
             Transformed::no(Expr::AggregateFunction(aggregate))
         }
-        // What the engine makes of `(array_agg(x))[1]` counts in its own integers.
-        Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "nth_value" => {
-            if let Some(Expr::Literal(place @ ScalarValue::Int32(Some(_)), _)) = aggregate.params.args.get_mut(1) {
-                *place = place.cast_to(&DataType::Int64)?;
-            }
-            Transformed::yes(Expr::AggregateFunction(aggregate))
-        }
         // A sum of bigint is numeric: it does not wrap around.
         Expr::AggregateFunction(mut aggregate) if aggregate.func.name() == "sum" => {
             let widened = widen_bigint(&mut aggregate.params.args, schema)?;
             let expr = Expr::AggregateFunction(aggregate);
             if widened { Transformed::yes(expr) } else { Transformed::no(expr) }
         }
-        Expr::WindowFunction(window) => over_window(window, schema)?,
+        Expr::WindowFunction(window) => over_window(scope, window, schema)?,
         Expr::ScalarFunction(function) if arrays::applies_to(function.func.name()) => {
             arrays::function(scope, function, schema)?
         }
@@ -220,19 +216,22 @@ fn integer_literal(expr: &Expr) -> Option<Expr> {
     Some(Expr::Literal(ScalarValue::Int32(Some(value)), metadata.clone()))
 }
 
-fn over_window(mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
+fn over_window(scope: &Scope, mut window: Box<WindowFunction>, schema: &DFSchema) -> Result<Transformed<Expr>> {
     records::refuse_ranges(&window, schema)?;
     let mut changed = window.fun.name() == "sum" && widen_bigint(&mut window.params.args, schema)?;
     for sort in &mut window.params.order_by {
+        if pg_type(&sort.expr, schema) == Some(PgType::Jsonb) {
+            sort.expr = ordered(scope, sort.expr.clone(), schema)?;
+        }
         changed |= make_comparable(&mut sort.expr, schema)?;
     }
     let expr = Expr::WindowFunction(window);
     Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
 }
 
-/// The engine has no ranges of bytes of a fixed length: their digits are in the same order. Tells whether it changed it.
+/// The engine has no ranges of bytes: their digits are in the same order. Tells whether it changed it.
 fn make_comparable(key: &mut Expr, schema: &DFSchema) -> Result<bool> {
-    if !matches!(key.get_type(schema)?, DataType::FixedSizeBinary(_)) {
+    if !matches!(key.get_type(schema)?, DataType::FixedSizeBinary(_) | DataType::BinaryView) {
         return Ok(false);
     }
     let inner = std::mem::replace(key, Expr::Literal(ScalarValue::Null, None));

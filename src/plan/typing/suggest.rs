@@ -13,7 +13,7 @@ use super::common::{Place, common, is_open};
 use super::{integer_literal, pg_type};
 use crate::pg::function::{Overload, overloads};
 use crate::pg::system::argument_types;
-use crate::pg::{ANY_EQUAL, ARRAY_OF, SORTED_PERCENTILE, Unified, advisory_arguments};
+use crate::pg::{ANY_EQUAL, ARRAY_OF, SORTED_INTERPOLATION, SORTED_PERCENTILE, Unified, advisory_arguments};
 use crate::plan::arrays;
 use crate::types::{PgType, of_field};
 
@@ -164,7 +164,7 @@ fn suggest_within(expr: &Expr, schema: &DFSchema, types: &mut Vec<Option<PgType>
                 suggest_alike(&[value, default], schema, types);
             }
         }
-        Expr::ScalarFunction(function) if function.func.name() == SORTED_PERCENTILE => {
+        Expr::ScalarFunction(function) if [SORTED_PERCENTILE, SORTED_INTERPOLATION].contains(&function.func.name()) => {
             function.args.iter().skip(1).for_each(|fraction| suggest_one(fraction, &PgType::Float8, types));
         }
         Expr::ScalarFunction(function) if function.func.name().starts_with("interval_") => {

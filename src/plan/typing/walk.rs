@@ -21,8 +21,8 @@ use super::rule;
 use super::suggest::suggest;
 use crate::pg::TOLD_APART;
 use crate::plan::decorrelate::{barrier, lateral_left};
-use crate::plan::records::nulls_apart;
-use crate::plan::{Scope, arrays};
+use crate::plan::records::in_order;
+use crate::plan::{Scope, arrays, ties};
 use crate::types::PgType;
 
 /// Applies the rules of typing to plans.
@@ -59,8 +59,8 @@ impl<'a> Walk<'a> {
         }
         let plan = self.children(with_keys_as_columns(plan)?)?;
         // A limit is counted in the engine's own integers.
-        if matches!(plan, LogicalPlan::Limit(_)) {
-            return Ok(plan);
+        if let LogicalPlan::Limit(limit) = plan {
+            return ties::kept(limit);
         }
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
             LogicalPlan::Values(values) => values_list(self.scope, values.values),
             LogicalPlan::Union(union) => unite(self.scope, union),
-            LogicalPlan::Sort(sort) => Ok(LogicalPlan::Sort(nulls_apart(sort)?)),
+            LogicalPlan::Sort(sort) => Ok(LogicalPlan::Sort(in_order(self.scope, sort)?)),
             LogicalPlan::TableScan(scan) => self.scan(scan),
             // What it is by and the order are the same expressions, which have no names.
             LogicalPlan::Distinct(Distinct::On(mut on)) => {

@@ -2,6 +2,7 @@
 //! (<https://www.postgresql.org/docs/18/functions-json.html>). Values of `jsonb` are text in normal form, and so are its parts.
 
 mod change;
+mod order;
 mod path;
 mod text;
 
@@ -45,6 +46,7 @@ fn parts() -> Vec<Named> {
         ("#>", f2::<Jsonb, TextArray, _>(|_, value, path| Ok(jsonb(at_path(value, &path))))),
         ("#>>", f2::<Json, TextArray, _>(|_, value, path| Ok(at_path(value, &path).and_then(plain)))),
         ("#>>", f2::<Jsonb, TextArray, _>(|_, value, path| Ok(at_path(value, &path).and_then(plain)))),
+        (super::JSONB_ORDER, f1::<Jsonb, _>(|_, value| Ok(order::key(value)))),
         // What a cast from jsonb to a number or a boolean reads.
         ("jsonb_scalar", f2::<Jsonb, Text, _>(|_, value, pg| scalar(value, pg))),
     ]
