@@ -10,6 +10,7 @@ use crate::catalog::{CatalogState, Column, DomainUse, Namespace, Relation, Schem
 use crate::error::{Plain, SqlState};
 use crate::govern::predefined::{on_all_relations, on_all_schemas};
 use crate::govern::{Acl, Privilege, PrivilegeSet};
+use crate::listing::OpenObjects;
 use crate::login::LoginFiles;
 use crate::metastore::{Metastore, Sequences};
 use crate::name::{ObjectId, QualifiedName};
@@ -155,6 +156,8 @@ pub struct Context {
     pub settings: Arc<Settings>,
     /// What the statement leaves to its session, which takes it over when it is done.
     pub effects: Arc<Effects>,
+    /// What the session has open.
+    pub open_objects: Arc<OpenObjects>,
     /// The session's advisory locks.
     pub advisory: Arc<AdvisoryLocks>,
     /// What the session drew from sequences.

@@ -8,6 +8,7 @@ pub mod activity;
 pub mod audit;
 pub mod encode;
 pub mod error;
+pub mod listing;
 pub mod name;
 pub mod notification;
 pub mod secret;

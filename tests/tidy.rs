@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// From the bottom up. A module uses those before it, and those on its own line that stand before it.
 const LAYERS: &[&[&str]] = &[
-    &["error", "name", "secret", "tls", "types", "setting", "encode", "audit", "notification", "activity"],
+    &["error", "name", "secret", "tls", "types", "setting", "encode", "audit", "notification", "activity", "listing"],
     &["govern", "catalog", "metastore"],
     &["lake", "login", "warehouse", "advisory", "context", "guard"],
     &["config"],

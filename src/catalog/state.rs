@@ -1,7 +1,7 @@
 //! The whole catalog at one moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     Body, Credential, DATABASE_ID, Database, Entry, Relation, RelationKind, Schema, TEMPORARY_SCHEMA, TableData,
@@ -38,6 +38,8 @@ struct Objects {
     /// Row policies, mask attachments and sequences, each after the relation that it is part of; tags' values after the object
     /// that has them, and what follows from a tag after the tag.
     parts: BTreeSet<(ObjectId, ObjectId)>,
+    /// The tables of constraints, once somebody asks for one.
+    constrained: OnceLock<HashMap<ObjectId, ObjectId>>,
 }
 
 /// What the tables hold, in parts: a commit copies those of the tables that it changes.
@@ -262,6 +264,7 @@ impl CatalogState {
         for change in changes {
             // Without changes the definitions stay the same.
             let objects = Arc::make_mut(&mut self.objects);
+            objects.constrained.take();
             let old = objects.entries.remove(&change.id());
             if changes_rights(old.as_deref().map(|old| &old.body), &change) {
                 self.rights_changed = version;
@@ -362,6 +365,18 @@ impl CatalogState {
             Body::Relation(relation) => Some((entry.id, relation)),
             _ => None,
         })
+    }
+
+    /// The table that has a constraint.
+    pub fn constrained(&self, constraint: ObjectId) -> Option<(ObjectId, &Relation)> {
+        let tables = self.objects.constrained.get_or_init(|| {
+            let constraints = |(table, relation): (ObjectId, &Relation)| {
+                relation.constraints.iter().map(|constraint| (constraint.id, table)).collect::<Vec<_>>()
+            };
+            self.relations().flat_map(constraints).collect()
+        });
+        let table = *tables.get(&constraint)?;
+        Some((table, self.relation(table)?))
     }
 
     /// The type with an id; `None` if that is no type.

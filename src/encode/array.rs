@@ -34,16 +34,17 @@ pub(crate) fn array_items(text: &str) -> Option<Vec<Option<String>>> {
 pub(super) fn parts(text: &str) -> Option<Vec<Part<'_>>> {
     let body = without_bounds(text)?.strip_prefix('{')?.strip_suffix('}')?;
     let mut parts = Vec::new();
-    let mut rest = body.trim_start();
+    let mut rest = after_blanks(body);
     if rest.is_empty() {
         return Some(parts);
     }
     loop {
         let (part, after) = if rest.starts_with('{') { array(rest)? } else { value(rest)? };
         parts.push(part);
-        rest = match after.trim_start().strip_prefix(',') {
-            Some(after) => after.trim_start(),
-            None if after.trim_start().is_empty() => return Some(parts),
+        let after = after_blanks(after);
+        rest = match after.strip_prefix(',') {
+            Some(after) => after_blanks(after),
+            None if after.is_empty() => return Some(parts),
             None => return None,
         };
     }
@@ -51,8 +52,17 @@ pub(super) fn parts(text: &str) -> Option<Vec<Part<'_>>> {
 
 /// The text after `[1:2]=`: bounds that are given are read and dropped.
 fn without_bounds(text: &str) -> Option<&str> {
-    let text = text.trim();
-    if text.starts_with('[') { Some(text.split_once('=')?.1.trim()) } else { Some(text) }
+    let text = text.trim_matches(is_blank);
+    if text.starts_with('[') { Some(text.split_once('=')?.1.trim_matches(is_blank)) } else { Some(text) }
+}
+
+/// `array_isspace` in PostgreSQL's `arrayutils.c`: other blanks of Unicode are part of values.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}')
+}
+
+fn after_blanks(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
 }
 
 /// An array at the beginning of a text, and what comes after it.
@@ -108,7 +118,7 @@ fn value(text: &str) -> Option<(Part<'_>, &str)> {
             '{' | '}' | '"' => return None,
             c => {
                 value.push(c);
-                if !c.is_ascii_whitespace() {
+                if !is_blank(c) {
                     kept = value.len();
                 }
             }
@@ -146,7 +156,7 @@ fn shape_of(text: &str, depth: usize) -> Option<Vec<usize>> {
 /// How many dimensions the array of a text has; `None`: it is empty, has too many, or the text is no array's.
 pub(crate) fn text_dimensions(text: &str) -> Option<usize> {
     let text = without_bounds(text)?;
-    let inner = text.trim_start_matches(|c: char| c == '{' || c.is_ascii_whitespace());
+    let inner = text.trim_start_matches(|c: char| c == '{' || is_blank(c));
     let opened = text.len() - inner.len();
     let braces = text.get(..opened)?.bytes().filter(|byte| *byte == b'{').count();
     ((1..=DIMENSIONS_MAX).contains(&braces) && !inner.starts_with('}')).then_some(braces)

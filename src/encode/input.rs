@@ -356,9 +356,7 @@ impl ColumnBuilder {
                 pg => each!(b, |text| without_zero(text).and_then(|text| limited(text, pg, Surplus::Refused))),
             },
             Builder::Bytes(b) => each!(b, |text| bytea(text).ok_or_else(|| syntax(text))),
-            Builder::Uuid(b) => fixed(b, texts, |text| {
-                uuid::Uuid::try_parse(text.trim()).map(uuid::Uuid::into_bytes).map_err(|_malformed| syntax(text))
-            }),
+            Builder::Uuid(b) => fixed(b, texts, |text| uuid_bytes(text).ok_or_else(|| syntax(text))),
             Builder::Enum(b, of) => fixed(b, texts, |text| label(of, text)),
             Builder::Timetz(b) => fixed(b, texts, |text| {
                 TimeTz::parse(text, self.zone).map(TimeTz::to_bytes).map_err(|error| malformed(error, text))
@@ -716,6 +714,26 @@ fn within_own_modifier(pg: &PgType, array: &ArrayRef, surplus: Surplus) -> Resul
         }
     }
     Ok(if changed { Arc::new(builder.finish()) } else { Arc::clone(array) })
+}
+
+/// Reads 32 hexadecimal digits, with a hyphen after any four of them, perhaps all in braces.
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let inner = text.strip_prefix('{').map_or(Some(text), |rest| rest.strip_suffix('}'))?;
+    let mut digits = String::with_capacity(32);
+    let mut after_hyphen = false;
+    for c in inner.chars() {
+        match c {
+            '-' if !after_hyphen && !digits.is_empty() && digits.len().is_multiple_of(4) && digits.len() < 32 => {
+                after_hyphen = true;
+            }
+            c if c.is_ascii_hexdigit() => {
+                digits.push(c);
+                after_hyphen = false;
+            }
+            _ => return None,
+        }
+    }
+    u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32).map(u128::to_be_bytes)
 }
 
 /// Checks varchar's limit and drops char's padding. Surplus blanks are cut off without an error, as SQL wants.

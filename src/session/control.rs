@@ -24,7 +24,8 @@ use crate::types::{PgType, field};
 
 impl Session {
     /// Runs a statement about the session; `None` if it is about data.
-    pub(super) async fn control(&mut self, command: &Command) -> Result<Option<Outcome>, SqlError> {
+    pub(super) async fn control(&mut self, statement: &Statement) -> Result<Option<Outcome>, SqlError> {
+        let command = &statement.command;
         let tag = match command {
             Command::Begin(modes) => {
                 self.begin(*modes)?;
@@ -90,7 +91,7 @@ impl Session {
                 command.tag()
             }
             Command::Prepare(prepare) => {
-                self.prepare_by_name(prepare).await?;
+                self.prepare_by_name(prepare, statement.text.sql()).await?;
                 "PREPARE"
             }
             Command::Deallocate(Some(name)) => {

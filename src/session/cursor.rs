@@ -13,6 +13,7 @@ use super::Session;
 use super::scroll::{Fetched, Rows};
 use crate::error::{Plain, SqlError, SqlState};
 use crate::execute::Outcome;
+use crate::listing::{CursorEntry, Listed};
 use crate::statement::{Declare, Fetch};
 
 /// Cursors that one session may have open.
@@ -29,6 +30,8 @@ pub(super) struct OpenCursor {
     pub(super) committed: bool,
     /// Savepoints that its transaction had when it was declared.
     pub(super) savepoints: usize,
+    /// For the session to see.
+    _listed: Listed<CursorEntry>,
 }
 
 impl Session {
@@ -50,12 +53,28 @@ impl Session {
     }
 
     /// Keeps a query's rows for FETCH.
-    pub(super) fn keep_cursor(&mut self, declare: &Declare, fields: Vec<FieldRef>, stream: SendableRecordBatchStream) {
+    pub(super) fn keep_cursor(
+        &mut self,
+        (declare, text): (&Declare, &str),
+        fields: Vec<FieldRef>,
+        stream: SendableRecordBatchStream,
+    ) {
         let pool = &self.shared.engine.runtime().memory_pool;
         let memory = declare.scroll.then(|| MemoryConsumer::new("scrolling cursor").register(pool));
         let rows = Arc::new(Mutex::new(Rows::new(stream, memory)));
-        let cursor =
-            OpenCursor { fields, rows, hold: declare.hold, committed: false, savepoints: self.savepoint_count() };
+        let cursor = OpenCursor {
+            fields,
+            rows,
+            hold: declare.hold,
+            committed: false,
+            savepoints: self.savepoint_count(),
+            _listed: self.open_objects.cursors.add(CursorEntry {
+                name: declare.name.clone(),
+                statement: text.to_owned(),
+                hold: declare.hold,
+                scroll: declare.scroll,
+            }),
+        };
         self.cursors.insert(declare.name.clone(), cursor);
     }
 

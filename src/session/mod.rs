@@ -37,6 +37,7 @@ use crate::execute::{CopyIn, Outcome, Stores, execute};
 use crate::govern::predefined::READ_SERVER_FILES;
 use crate::guard::{Guard, Reader};
 use crate::lake::{Lake, LakeTable};
+use crate::listing::OpenObjects;
 use crate::login::LoginFiles;
 use crate::metastore::Metastore;
 use crate::name::{ObjectId, SnapshotId};
@@ -113,6 +114,8 @@ pub struct Session {
     prepared: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
     cursors: HashMap<String, OpenCursor>,
+    /// These, as the session sees them.
+    open_objects: Arc<OpenObjects>,
     notices: Vec<Notice>,
     /// Simple messages by their text: who sends one often sends it again.
     messages: Cache<Box<str>, Arc<SimpleMessage>>,
@@ -195,6 +198,7 @@ impl Session {
             prepared: HashMap::new(),
             portals: HashMap::new(),
             cursors: HashMap::new(),
+            open_objects: Arc::default(),
             notices: Vec::new(),
             messages: Cache::new(MESSAGES_MAX),
             client: String::new(),
@@ -275,7 +279,7 @@ impl Session {
         if statement.command.class() != Class::Transaction || matches!(statement.command, Command::Begin(_)) {
             self.shared.metastore.refresh().await?;
         }
-        if let Some(outcome) = self.control(&statement.command).await? {
+        if let Some(outcome) = self.control(statement).await? {
             if let (Some(told), Outcome::Rows { fields, .. } | Outcome::Returned { fields, .. }) = (run.told, &outcome)
                 && !told.gives(Some(fields))
             {
@@ -355,7 +359,7 @@ impl Session {
         }
         match (outcome?, &statement.command) {
             (Outcome::Rows { fields, stream, .. }, Command::Declare(declare)) => {
-                self.keep_cursor(declare, fields, stream);
+                self.keep_cursor((declare, statement.text.sql()), fields, stream);
                 Ok(Outcome::Done(statement.command.tag().to_owned()))
             }
             (outcome, _) => Ok(outcome),
@@ -545,6 +549,7 @@ impl Session {
             restarted,
             settings,
             effects: Arc::clone(&self.effects),
+            open_objects: Arc::clone(&self.open_objects),
             advisory: Arc::clone(&self.advisory),
             drawn: Arc::clone(&self.drawn),
             session_role: self.session_role,

@@ -14,10 +14,11 @@ use super::{Run, STATEMENTS_MAX, Session, in_failed_transaction};
 use crate::encode::{ColumnBuilder, Format, binary_dimensions, text_dimensions, utf8};
 use crate::error::{About, Plain, Report, SqlError, SqlState, internal};
 use crate::execute::Outcome;
+use crate::listing::{Listed, PreparedEntry};
 use crate::pg::FromText;
 use crate::plan::{Description, Parameters};
 use crate::statement::{Class, Execute, Prepare, Statement, parse};
-use crate::types::{PgType, arrow_type};
+use crate::types::{PgType, arrow_type, of_field};
 
 /// A parsed statement under a name.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct Prepared {
     pub description: Description,
     /// The plan that was made for that, too.
     pub keeper: Keeper,
+    /// For the session to see; `None`: it has no name.
+    _listed: Option<Listed<PreparedEntry>>,
 }
 
 /// `0A000`: a prepared statement would give other columns than the client was told of. Drivers that know the routine
@@ -97,15 +100,15 @@ impl Session {
             let message = "cannot insert multiple commands into a prepared statement";
             return Err(Plain::new(SqlState::SYNTAX_ERROR, message).into());
         }
-        self.keep_prepared(name, statements.pop(), types).await
+        self.keep_prepared((name, sql, false), statements.pop(), types).await
     }
 
     /// PREPARE. `42P05` for a name in use, `42704` for a type that does not exist.
-    pub(super) async fn prepare_by_name(&mut self, prepare: &Prepare) -> Result<(), SqlError> {
+    pub(super) async fn prepare_by_name(&mut self, prepare: &Prepare, text: &str) -> Result<(), SqlError> {
         let ctx = self.context();
         let types = prepare.types.iter().map(|pg| Ok(Some(ctx.named_type(pg)?.0)));
         let types = types.collect::<Result<Vec<_>, SqlError>>()?;
-        self.keep_prepared(&prepare.name, Some(prepare.statement.as_ref().clone()), &types).await
+        self.keep_prepared((&prepare.name, text, true), Some(prepare.statement.as_ref().clone()), &types).await
     }
 
     /// What EXECUTE runs, and with which parameters. `26000`, `42601` for a wrong number of them.
@@ -154,7 +157,7 @@ impl Session {
 
     async fn keep_prepared(
         &mut self,
-        name: &str,
+        (name, text, from_sql): (&str, &str, bool),
         statement: Option<Statement>,
         types: &[Option<PgType>],
     ) -> Result<(), SqlError> {
@@ -170,7 +173,17 @@ impl Session {
             None if self.is_failed() => return Err(in_failed_transaction()),
             None => (Description { parameters: Vec::new(), fields: None }, Keeper::default()),
         };
-        self.prepared.insert(name.to_owned(), Arc::new(Prepared { statement, description, keeper }));
+        let listed = (!name.is_empty()).then(|| {
+            self.open_objects.prepared.add(PreparedEntry {
+                name: name.to_owned(),
+                statement: text.to_owned(),
+                parameters: description.parameters.clone(),
+                results: description.fields.as_ref().map(|fields| fields.iter().map(|field| of_field(field)).collect()),
+                from_sql,
+            })
+        });
+        let prepared = Prepared { statement, description, keeper, _listed: listed };
+        self.prepared.insert(name.to_owned(), Arc::new(prepared));
         Ok(())
     }
 

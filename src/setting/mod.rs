@@ -333,6 +333,13 @@ pub static SETTINGS: &[Setting] = &[
         "Sets a limit of the planner or of what it runs. Accepted for compatibility."
     ),
     setting!(
+        "max_prepared_transactions",
+        "0",
+        Kind::Int { min: 0, max: 0 },
+        "Shows how many transactions may be prepared for two-phase commit: none.",
+        Internal
+    ),
+    setting!(
         "password_encryption",
         "scram-sha-256",
         Kind::Word(&["scram-sha-256", "argon2id"]),
@@ -434,6 +441,13 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting!("temp_buffers", "8MB", Kind::Text, "Sets an amount of memory. Accepted for compatibility."),
     setting!("TimeZone", "UTC", Kind::TimeZone, "Sets the time zone for displaying and interpreting time stamps."; report),
+    setting!(
+        "transaction_deferrable",
+        "off",
+        Kind::Word(&["off"]),
+        "Shows whether the current transaction waits until it needs no guard: none has one.",
+        Internal
+    ),
     setting!(
         "transaction_isolation",
         "read committed",

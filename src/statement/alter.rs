@@ -355,9 +355,7 @@ fn alter_column(c: &mut Cursor<'_>) -> Result<AlterColumn, SyntaxError> {
         AlterColumn::NotNull(false)
     } else if c.words(&["set", "data", "type"]) || c.words(&["type"]) {
         let pg = c.data_type()?;
-        if c.peek_any(&["collate"]) {
-            return Err(c.unsupported("COLLATE"));
-        }
+        c.collation()?;
         let using = if c.words(&["using"]) { Some(Box::new(c.expression()?.0)) } else { None };
         AlterColumn::Type { pg, using }
     } else if c.words(&["add", "generated", "always", "as", "identity"]) {

@@ -334,9 +334,7 @@ pub(super) fn sort_column(c: &mut Cursor<'_>) -> Result<SortColumn, SyntaxError>
     if c.peek_left_parenthesis() {
         return Err(c.unsupported("an order by an expression"));
     }
-    if c.words(&["collate"]) {
-        c.qualified_name()?;
-    }
+    c.collation()?;
     // How keys compare is not a matter of the index here.
     if !c.at_list_separator() && !c.peek_any(&["asc", "desc", "nulls"]) {
         c.qualified_name()?;

@@ -13,7 +13,7 @@ use super::spelling::respelled;
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 use crate::name::{QualifiedName, fold};
-use crate::types::{PgType, from_sql};
+use crate::types::{PgType, from_sql, unknown_collation};
 
 static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 /// What `*` in `(row).*` is called in a parsed query.
@@ -177,6 +177,19 @@ impl<'a> Cursor<'a> {
                 Ok(name)
             }
             _ => Err(self.unexpected()),
+        }
+    }
+
+    /// `COLLATE name`, if it is there: texts are in the order of their bytes, whichever name that goes by. `42704` for another.
+    pub(super) fn collation(&mut self) -> Result<(), SyntaxError> {
+        if !self.words(&["collate"]) {
+            return Ok(());
+        }
+        let position = self.position();
+        let name = self.qualified_name()?;
+        match unknown_collation(&name.name) {
+            None => Ok(()),
+            Some(message) => Err(SyntaxError::Invalid { message, code: SqlState::UNDEFINED_OBJECT, position }),
         }
     }
 
@@ -367,6 +380,11 @@ impl<'a> Cursor<'a> {
     /// Of the next token.
     pub(super) fn position(&self) -> Option<usize> {
         self.text.at(self.parser.peek_token_ref().span.start)
+    }
+
+    /// An error at the next token.
+    pub(super) fn invalid(&self, code: SqlState, message: &str) -> SyntaxError {
+        SyntaxError::Invalid { message: message.to_owned(), code, position: self.position() }
     }
 
     /// `0A000` at the next token.

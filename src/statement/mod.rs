@@ -456,7 +456,8 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["external", "table"]) {
         return table::create_external(c);
     }
-    if c.words(&["table"]) {
+    // What is not logged could be lost: here nothing is.
+    if c.words(&["table"]) || c.words(&["unlogged", "table"]) {
         return table::create(c, false);
     }
     if c.words(&["index"]) {

@@ -8,6 +8,7 @@ use sqlparser::ast::visit_relations;
 use super::cursor::Cursor;
 use super::text::SyntaxError;
 use super::{Command, Statement, command};
+use crate::error::SqlState;
 use crate::types::PgType;
 
 /// `PREPARE`.
@@ -31,6 +32,9 @@ pub struct Execute {
 }
 
 pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    if c.words(&["prepare", "transaction"]) {
+        return Err(c.invalid(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, "prepared transactions are disabled"));
+    }
     if c.words(&["prepare"]) {
         prepare(c)
     } else if c.words(&["execute"]) {

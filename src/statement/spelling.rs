@@ -10,7 +10,7 @@ use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 
 /// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`; `FOR NO KEY UPDATE`, `FOR KEY SHARE`;
-/// `FROM ONLY table`; `FETCH FIRST (1 + 1) ROWS ONLY`. `42601` for letters right after a number.
+/// `FROM ONLY table`; `FETCH FIRST (1 + 1) ROWS ONLY`; `FOR UPDATE OF a, b`. `42601` for letters right after a number.
 pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
@@ -84,6 +84,11 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
                 if with_ties {
                     out.extend(["FETCH", "FIRST", "ROWS", "WITH", "TIES"].map(keyword));
                 }
+            }
+            // One clause for each table.
+            Token::Comma if let Some(lock) = locks_table(&out) => {
+                let clause = [Keyword::FOR, lock, Keyword::OF].map(|word| Token::make_keyword(&format!("{word:?}")));
+                out.extend(clause.map(|word| TokenWithSpan { token: word, span: token.span }));
             }
             Token::Word(word) if word.keyword == Keyword::FROM && begins_trim(&out) => {
                 // Blanks are what is trimmed if nothing is said.
@@ -172,6 +177,18 @@ fn ends_weaker_lock(tokens: &[TokenWithSpan], last: Keyword) -> bool {
         }
         ([.., begin, key], Keyword::SHARE) => is(begin, Keyword::FOR) && is(key, Keyword::KEY),
         _ => false,
+    }
+}
+
+/// Whether tokens end with `FOR UPDATE OF name`, or with SHARE: with which.
+fn locks_table(tokens: &[TokenWithSpan]) -> Option<Keyword> {
+    match tokens {
+        [.., begin, lock, of, name] if matches!(name.token, Token::Word(_)) => {
+            let lock = keyword(lock);
+            let is_lock = keyword(begin) == Keyword::FOR && keyword(of) == Keyword::OF;
+            (is_lock && matches!(lock, Keyword::UPDATE | Keyword::SHARE)).then_some(lock)
+        }
+        _ => None,
     }
 }
 

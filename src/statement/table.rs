@@ -409,8 +409,10 @@ pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<Colu
         } else if c.peek_any(COLUMN_CONSTRAINTS) {
             // A name of NOT NULL or of a default is not kept; those come next.
             column.constraints.extend(of_column(c, &column.name)?);
-        } else if c.peek_any(&["collate", "storage", "compression"]) {
-            return Err(c.unsupported_or_unexpected("column option", &["collate", "storage", "compression"]));
+        } else if c.peek_any(&["collate"]) {
+            c.collation()?;
+        } else if c.peek_any(&["storage", "compression"]) {
+            return Err(c.unsupported_or_unexpected("column option", &["storage", "compression"]));
         } else {
             return Ok(column);
         }

@@ -168,9 +168,7 @@ fn label(c: &mut Cursor<'_>) -> Result<String, SyntaxError> {
 
 fn attribute(c: &mut Cursor<'_>) -> Result<Attribute, SyntaxError> {
     let attribute = Attribute { name: c.ident()?, pg: c.data_type()? };
-    if c.peek_any(&["collate"]) {
-        return Err(c.unsupported("COLLATE"));
-    }
+    c.collation()?;
     Ok(attribute)
 }
 
@@ -195,9 +193,7 @@ pub(super) fn create_domain(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> 
     let _noise = c.words(&["as"]);
     let mut domain = NewDomain { base: c.data_type()?, default: None, not_null: false, checks: Vec::new() };
     loop {
-        if c.peek_any(&["collate"]) {
-            return Err(c.unsupported("COLLATE"));
-        }
+        c.collation()?;
         let constraint = if c.words(&["constraint"]) { Some(c.ident()?) } else { None };
         if c.words(&["not", "null"]) {
             domain.not_null = true;

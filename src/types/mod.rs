@@ -16,7 +16,7 @@ pub use arrow_map::{Origin, TYPE_KEY, arrow_type, ducklake_type, field, item, of
 pub use composite::{Attribute, CompositeType};
 pub use enumeration::{EnumLabel, EnumType};
 use serde::{Deserialize, Serialize};
-pub use sql::{TypeError, from_sql};
+pub use sql::{TypeError, from_sql, unknown_collation};
 
 use crate::name::{ObjectId, QualifiedName, quote};
 

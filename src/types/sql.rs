@@ -167,8 +167,17 @@ fn named(name: &str, quoted: bool, modifiers: &[String]) -> Option<PgType> {
         "record" => PgType::Record(None),
         "void" => PgType::Void,
         "unknown" => PgType::Unknown,
+        array if let Some(element) = array.strip_prefix('_') => {
+            PgType::Array(Box::new(named(element, quoted, modifiers).filter(|pg| pg.element().is_none())?))
+        }
         _ => return None,
     })
+}
+
+/// The message of `42704` for a collation that there is not. Texts are in the order of their bytes, whichever name that goes by.
+pub fn unknown_collation(name: &str) -> Option<String> {
+    let is_known = matches!(name, "default" | "C" | "POSIX" | "ucs_basic" | "pg_c_utf8");
+    (!is_known).then(|| format!("collation \"{name}\" for encoding \"UTF8\" does not exist"))
 }
 
 fn numeric(info: &ExactNumberInfo) -> Result<Option<(u8, i8)>, TypeError> {

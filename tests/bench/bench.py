@@ -339,7 +339,7 @@ class Bench:
             self.add("scan after 10,000 small commits", "a fresh table", scans["small"], scans["fresh"], note)
 
     def catalog(self, server, peer):
-        """What psql's `\\d` asks, over 1,000 tables of ten columns."""
+        """What psql and inspectors ask, over 10,000 tables of ten columns with a key."""
         sql = """SELECT n.nspname, c.relname, c.relkind, pg_catalog.pg_get_userbyid(c.relowner)
             FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind IN ('r','p','v','m','S','f','') AND n.nspname <> 'pg_catalog' AND n.nspname !~ '^pg_toast'
@@ -348,13 +348,19 @@ class Bench:
             (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true) FROM pg_catalog.pg_attrdef d
              WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef), a.attnotnull, a.attidentity
             FROM pg_catalog.pg_attribute a WHERE a.attrelid = 't500'::regclass AND a.attnum > 0 ORDER BY a.attnum"""
+        indexes = """SELECT n.nspname, c.relname, c2.relname FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid LEFT JOIN pg_catalog.pg_class c2 ON i.indrelid = c2.oid
+            WHERE c.relkind IN ('i','I','') AND n.nspname <> 'pg_catalog' AND pg_catalog.pg_table_is_visible(c.oid) ORDER BY 1, 2"""
+        standard = """SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns
+            WHERE table_schema = 'public' AND table_name = 't500' ORDER BY ordinal_position"""
         with connect(server) as own, connect(peer) as theirs:
             for connection in (own, theirs):
-                with connection.transaction():
-                    for number in range(1000):
-                        fields = ", ".join(f"c{field} int DEFAULT {field}" for field in range(10))
-                        connection.execute(f"CREATE TABLE t{number} ({fields})")
-            for name, query in (("\\d over 1,000 tables", sql), ("\\d of one of them", columns)):
+                for first in range(0, 10_000, 1000):
+                    with connection.transaction():
+                        for number in range(first, first + 1000):
+                            fields = ", ".join(f"c{field} int DEFAULT {field}" for field in range(9))
+                            connection.execute(f"CREATE TABLE t{number} (id int PRIMARY KEY, {fields})")
+            for name, query in (("\\d over 10,000 tables", sql), ("\\d of one of them", columns), ("\\di over all", indexes), ("information_schema.columns of one", standard)):
                 assert len(own.execute(query).fetchall()) >= 10
                 self.add(name, "PostgreSQL", best(5, lambda: own.execute(query).fetchall()), best(5, lambda: theirs.execute(query).fetchall()))
 

@@ -6,6 +6,7 @@ use super::login;
 use super::objects;
 use super::relations;
 use super::rows::{Rows, row};
+use super::value::Value;
 use crate::activity::Doing;
 use crate::audit::{read, verify};
 use crate::catalog::{DATABASE_ID, DATABASE_NAME, Relation, RelationKind};
@@ -15,6 +16,7 @@ use crate::error::{Plain, SqlError, SqlState, failed, internal};
 use crate::govern::predefined::{AUDIT_READER, READ_ALL_STATS};
 use crate::metastore::SnapshotRow;
 use crate::setting::Zone;
+use crate::types::PgType;
 
 /// `pg_stat_all_tables`. What is counted since the server started begins with 0 then.
 pub(super) fn tables(ctx: &Context, rows: &mut Rows) {
@@ -69,6 +71,32 @@ pub(super) fn tables(ctx: &Context, rows: &mut Rows) {
             done.automatic.count,
             done.manual.total_ms,
             done.automatic.total_ms,
+        ]);
+    }
+}
+
+/// `pg_cursors`: the session's own.
+pub(super) fn cursors(ctx: &Context, rows: &mut Rows) {
+    let columns = ["name", "statement", "is_holdable", "is_binary", "is_scrollable", "creation_time"];
+    let mut rows = rows.columns(columns);
+    for (time_us, cursor) in ctx.open_objects.cursors.entries() {
+        rows.push(row![cursor.name, cursor.statement, cursor.hold, false, cursor.scroll, time_us]);
+    }
+}
+
+/// `pg_prepared_statements`: the session's own. How often they were planned is not counted.
+pub(super) fn prepared_statements(ctx: &Context, rows: &mut Rows) {
+    let columns = ["name", "statement", "prepare_time", "parameter_types", "result_types", "from_sql"];
+    let mut rows = rows.columns(columns);
+    let oids = |types: &[PgType]| Value::Items(types.iter().map(|pg| pg.oid().into()).collect());
+    for (time_us, prepared) in ctx.open_objects.prepared.entries() {
+        rows.push(row![
+            prepared.name,
+            prepared.statement,
+            time_us,
+            oids(&prepared.parameters),
+            prepared.results.as_deref().map_or(Value::Null, oids),
+            prepared.from_sql,
         ]);
     }
 }

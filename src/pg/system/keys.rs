@@ -55,10 +55,16 @@ fn operator_class(index: &Index, pg: &PgType) -> u32 {
 
 /// Indexes that the current role may know of, with their tables.
 fn indexes(ctx: &Context) -> impl Iterator<Item = (ObjectId, &Relation, &Index, &Relation)> {
-    visible(ctx).filter_map(|(id, relation)| {
-        let index = relation.as_index()?;
-        Some((id, relation, index, ctx.catalog.relation(index.table)?))
-    })
+    visible(ctx).filter_map(|(id, relation)| of_index(ctx, id, relation))
+}
+
+fn of_index<'c>(
+    ctx: &'c Context,
+    id: ObjectId,
+    relation: &'c Relation,
+) -> Option<(ObjectId, &'c Relation, &'c Index, &'c Relation)> {
+    let index = relation.as_index()?;
+    Some((id, relation, index, ctx.catalog.relation(index.table)?))
 }
 
 /// An index's columns, those of INCLUDE last.
@@ -72,6 +78,7 @@ fn numbers(ids: impl IntoIterator<Item = i32>) -> Vec<i16> {
 }
 
 pub(super) fn index(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns([
         "indexrelid",
         "indrelid",
@@ -89,7 +96,7 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
         "indclass",
         "indoption",
     ]);
-    for (id, _, index, table) in indexes(ctx) {
+    for (id, _, index, table) in asked.into_iter().filter_map(|(id, relation)| of_index(ctx, id, relation)) {
         let primary = table.primary_key().and_then(Constraint::index) == Some(id);
         let all = numbers(index.columns().into_iter().chain(index.included.iter().copied()));
         let keys: Vec<&Column> = index.columns().iter().filter_map(|id| table.column_by_id(*id)).collect();
@@ -115,6 +122,7 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
 }
 
 pub(super) fn constraint(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns([
         "oid",
         "conname",
@@ -136,7 +144,7 @@ pub(super) fn constraint(ctx: &Context, rows: &mut Rows) {
         "confkey",
         "conbin",
     ]);
-    for (id, table) in visible(ctx) {
+    for (id, table) in asked {
         for constraint in &table.constraints {
             let foreign = match &constraint.kind {
                 ConstraintKind::Foreign(key) => Some(key),
@@ -226,10 +234,9 @@ pub(super) fn dependencies(ctx: &Context) -> Vec<(u32, u32, u32, u32, i32, char)
 /// A constraint by its OID, with its table.
 pub(super) fn find(ctx: &Context, oid: u32) -> Option<(ObjectId, &Relation, &Constraint)> {
     let id = ObjectId::from_oid(oid)?;
-    visible(ctx).find_map(|(table, relation)| {
-        let found = relation.constraints.iter().find(|constraint| constraint.id == id)?;
-        Some((table, relation, found))
-    })
+    let (table, relation) = ctx.catalog.constrained(id).filter(|(_, relation)| objects::is_visible(ctx, relation))?;
+    let found = relation.constraints.iter().find(|constraint| constraint.id == id)?;
+    Some((table, relation, found))
 }
 
 fn names(table: &Relation, columns: &[i32]) -> String {

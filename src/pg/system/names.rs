@@ -170,7 +170,7 @@ pub(super) fn is_on_path(ctx: &Context, oid: u32) -> Option<bool> {
         return Some(relation.schema == PG_CATALOG);
     }
     let id = ObjectId::from_oid(oid)?;
-    if let Some((_, composite, _)) = types::composites(ctx).find(|(known, ..)| *known == id) {
+    if let Some(composite) = types::visible_type(ctx, id).filter(|known| known.as_composite().is_some()) {
         let found = ctx.user_type(&QualifiedName::bare(composite.name.clone()));
         return Some(found.is_some_and(|(found, _)| found == id));
     }

@@ -146,6 +146,7 @@ fn layout(relation: &Relation) -> Option<Vec<String>> {
 }
 
 pub(super) fn class(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns([
         "oid",
         "relname",
@@ -196,7 +197,7 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             None::<Vec<String>>,
         ]);
     }
-    for (id, relation) in visible(ctx) {
+    for (id, relation) in asked {
         let table = matches!(relation.storage, RelationKind::Table(_));
         // How many rows a relation under policies has is not everyone's to know.
         let counted = table && (ctx.owns(relation.owner) || !relation.row_security);
@@ -280,6 +281,7 @@ fn size(ctx: &Context, table: ObjectId) -> (i64, i32) {
 }
 
 pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns([
         "attrelid",
         "attname",
@@ -312,7 +314,7 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
             rows.push(attribute_row(id.oid(), &attribute.name, &attribute.pg, number, own));
         }
     }
-    for (id, relation) in visible(ctx) {
+    for (id, relation) in asked {
         let table = relation.as_index().and_then(|index| Some((index, ctx.catalog.relation(index.table)?)));
         let keys = table.map(|(index, table)| keys::columns(index, table)).unwrap_or_default();
         for (index, column) in keys.into_iter().enumerate() {
@@ -430,8 +432,9 @@ fn has_default(column: &Column) -> bool {
 }
 
 pub(super) fn attrdef(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns(["oid", "adrelid", "adnum", "adbin"]);
-    for (id, relation) in visible(ctx) {
+    for (id, relation) in asked {
         for column in &relation.columns {
             if let Some(default) = default_text(ctx, column) {
                 rows.push(row![column_object_oid(id.oid(), column.id), id.oid(), column.id, default]);
@@ -441,9 +444,10 @@ pub(super) fn attrdef(ctx: &Context, rows: &mut Rows) {
 }
 
 pub(super) fn sequence(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows =
         rows.columns(["seqrelid", "seqtypid", "seqstart", "seqincrement", "seqmax", "seqmin", "seqcache", "seqcycle"]);
-    for (id, relation) in visible(ctx) {
+    for (id, relation) in asked {
         if let RelationKind::Sequence(sequence) = &relation.storage {
             let column = sequence.owned_by.and_then(|(table, column)| {
                 let column = ctx.catalog.relation(table)?.column_by_id(column)?;
@@ -631,9 +635,10 @@ pub(super) fn schema_comment(id: ObjectId, schema: &Schema) -> Option<&str> {
 }
 
 pub(super) fn policy(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows =
         rows.columns(["oid", "polname", "polrelid", "polcmd", "polpermissive", "polroles", "polqual", "polwithcheck"]);
-    for (relation, table) in visible(ctx) {
+    for (relation, table) in asked {
         // Their expressions may tell what is hidden.
         let may_know = may_know_policies(ctx, table);
         for (id, policy) in ctx.catalog.row_policies(relation) {
@@ -657,8 +662,9 @@ pub(super) fn policy(ctx: &Context, rows: &mut Rows) {
 
 /// The rule that makes a relation a view.
 pub(super) fn rewrite(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns(["oid", "rulename", "ev_class", "ev_type", "ev_enabled", "is_instead", "ev_action"]);
-    for (id, relation) in visible(ctx) {
+    for (id, relation) in asked {
         if let RelationKind::View(view) = &relation.storage {
             rows.push(row![id.oid(), "_RETURN", id.oid(), '1', 'O', true, &view.query]);
         }
@@ -675,8 +681,9 @@ pub(super) fn foreign_server(rows: &mut Rows) {
 }
 
 pub(super) fn foreign_table(ctx: &Context, rows: &mut Rows) {
+    let asked = rows.asked(ctx);
     let mut rows = rows.columns(["ftrelid", "ftserver", "ftoptions"]);
-    for (id, relation) in visible(ctx) {
+    for (id, relation) in asked {
         if let RelationKind::External(external) = &relation.storage {
             let mut options = vec![format!("format={}", external.format.name())];
             // Where the files lie is the owner's to know.

@@ -3,9 +3,13 @@
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use super::SystemRelation;
+use super::objects::{is_visible, visible};
 use super::value::{Value, append};
+use crate::catalog::Relation;
+use crate::context::Context;
 use crate::encode::ColumnBuilder;
 use crate::error::{SqlError, internal};
+use crate::name::ObjectId;
 use crate::setting::Zone;
 use crate::types::PgType;
 
@@ -18,6 +22,8 @@ pub(super) struct Rows {
     slots: Vec<Option<usize>>,
     count: usize,
     failed: Option<SqlError>,
+    /// The relations that they are about, if nobody asks for others.
+    only: Option<Vec<ObjectId>>,
 }
 
 impl Rows {
@@ -36,7 +42,23 @@ impl Rows {
         };
         let columns = projection.iter().map(builder).collect::<Result<Vec<_>, SqlError>>()?;
         let slots = vec![None; columns.len()];
-        Ok(Self { relation, columns, slots, count: 0, failed: None })
+        Ok(Self { relation, columns, slots, count: 0, failed: None, only: None })
+    }
+
+    /// Of some relations only: others may be left out.
+    pub(super) fn only(self, relations: Option<Vec<ObjectId>>) -> Self {
+        Self { only: relations, ..self }
+    }
+
+    /// The relations that the role may know of and that are asked for.
+    pub(super) fn asked<'c>(&self, ctx: &'c Context) -> Vec<(ObjectId, &'c Relation)> {
+        match &self.only {
+            Some(ids) => {
+                let known = ids.iter().filter_map(|id| Some((*id, ctx.catalog.relation(*id)?)));
+                known.filter(|(_, relation)| is_visible(ctx, relation)).collect()
+            }
+            None => visible(ctx).collect(),
+        }
     }
 
     /// Names the values of the rows that are pushed next. Other columns of a table are zero, false or NULL, other

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::Result;
+use datafusion::common::{Result, ScalarValue};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::rows::{Rows, from_tsv};
 use super::{SystemRelation, activity, keys, login, objects, roles, tags, types};
 use crate::context::Context;
 use crate::error::SqlError;
+use crate::name::ObjectId;
 
 /// A system relation under one statement's context.
 #[derive(Debug)]
@@ -34,8 +36,9 @@ impl SystemTable {
         self.relation
     }
 
-    fn batch(&self, projection: Option<&Vec<usize>>) -> Result<RecordBatch, SqlError> {
-        let mut rows = Rows::new(self.relation, projection)?;
+    fn batch(&self, projection: Option<&Vec<usize>>, filters: &[Expr]) -> Result<RecordBatch, SqlError> {
+        let only = filters.iter().find_map(|filter| self.asked(filter));
+        let mut rows = Rows::new(self.relation, projection)?.only(only);
         if self.relation.schema == super::PG_CATALOG {
             fill(self.relation.name, &self.ctx, &mut rows);
         } else {
@@ -48,6 +51,66 @@ impl SystemTable {
             }
         }
         rows.finish()
+    }
+}
+
+impl SystemTable {
+    /// The relations that a filter is about: `attrelid = 16384`.
+    fn asked(&self, filter: &Expr) -> Option<Vec<ObjectId>> {
+        let (column, oids) = match filter {
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(column), value) | (value, Expr::Column(column)) => (column, vec![oid(value)?]),
+                _ => return None,
+            },
+            Expr::InList(InList { expr, list, negated: false }) => match expr.as_ref() {
+                Expr::Column(column) => (column, list.iter().map(oid).collect::<Option<_>>()?),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let (.., key) =
+            KEYS.iter().find(|(relation, name, _)| *relation == self.relation.name && *name == column.name)?;
+        let ids = oids.into_iter().filter_map(ObjectId::from_oid);
+        Some(match key {
+            Key::Own => ids.collect(),
+            Key::Table => {
+                let tables = ids.filter_map(|id| self.ctx.catalog.relation(id));
+                tables.flat_map(|table| table.indexes.iter().copied()).collect()
+            }
+        })
+    }
+}
+
+/// What a column with OIDs of relations says of a system relation's rows.
+#[derive(Clone, Copy)]
+enum Key {
+    /// They are about the relation.
+    Own,
+    /// They are about indexes of the relation.
+    Table,
+}
+
+/// Columns by which rows are asked for.
+const KEYS: &[(&str, &str, Key)] = &[
+    ("pg_attrdef", "adrelid", Key::Own),
+    ("pg_attribute", "attrelid", Key::Own),
+    ("pg_class", "oid", Key::Own),
+    ("pg_constraint", "conrelid", Key::Own),
+    ("pg_foreign_table", "ftrelid", Key::Own),
+    ("pg_index", "indexrelid", Key::Own),
+    ("pg_index", "indrelid", Key::Table),
+    ("pg_policy", "polrelid", Key::Own),
+    ("pg_rewrite", "ev_class", Key::Own),
+    ("pg_sequence", "seqrelid", Key::Own),
+];
+
+fn oid(value: &Expr) -> Option<u32> {
+    match value {
+        Expr::Literal(value, _) => match value.cast_to(&DataType::UInt32).ok()? {
+            ScalarValue::UInt32(oid) => oid,
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -86,6 +149,8 @@ fn fill(name: &str, ctx: &Context, rows: &mut Rows) {
         "pg_auth_members" => roles::auth_members(ctx, rows),
         "pg_authid" => roles::authid(ctx, rows),
         "pg_db_role_setting" => roles::settings_of_roles(ctx, rows),
+        "pg_cursors" => activity::cursors(ctx, rows),
+        "pg_prepared_statements" => activity::prepared_statements(ctx, rows),
         "pg_stat_activity" => activity::backends(ctx, rows),
         "pg_stat_all_tables" => activity::tables(ctx, rows),
         "pg_stat_progress_vacuum" => activity::vacuums(ctx, rows),
@@ -107,11 +172,19 @@ impl TableProvider for SystemTable {
         TableType::Base
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| match self.asked(filter) {
+            Some(_) => TableProviderFilterPushDown::Inexact,
+            None => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
     async fn scan(
         &self,
         _: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _: &[Expr],
+        filters: &[Expr],
         _: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let batch = if self.relation.name == activity::SNAPSHOTS {
@@ -128,7 +201,7 @@ impl TableProvider for SystemTable {
             login::list(&self.ctx, self.relation.name, &mut rows).await?;
             rows.finish()?
         } else {
-            self.batch(projection)?
+            self.batch(projection, filters)?
         };
         let schema = batch.schema();
         Ok(MemorySourceConfig::try_new_exec(&[vec![batch]], schema, None)?)

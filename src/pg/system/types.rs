@@ -96,6 +96,11 @@ pub(super) fn visible(ctx: &Context) -> impl Iterator<Item = (ObjectId, &UserTyp
     ctx.catalog.user_types().filter(|(_, user_type)| ctx.owns(user_type.owner) || ctx.may_use_schema(user_type.schema))
 }
 
+/// A type that the current role may know of.
+pub(super) fn visible_type(ctx: &Context, id: ObjectId) -> Option<&UserType> {
+    ctx.catalog.user_type(id).filter(|user_type| ctx.owns(user_type.owner) || ctx.may_use_schema(user_type.schema))
+}
+
 pub(super) fn types(ctx: &Context, rows: &mut Rows) {
     from_tsv(rows, TYPES);
     let mut rows = rows.columns([
@@ -263,7 +268,7 @@ pub(super) fn domain_constraint_definition(ctx: &Context, oid: u32) -> Option<St
 
 /// What COMMENT ON said of a type.
 pub(super) fn comment(ctx: &Context, id: ObjectId) -> Option<&str> {
-    visible(ctx).find(|(known, _)| *known == id).and_then(|(_, user_type)| user_type.comment.as_deref())
+    visible_type(ctx, id).and_then(|user_type| user_type.comment.as_deref())
 }
 
 /// The same of all types.

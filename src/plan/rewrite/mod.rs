@@ -575,11 +575,8 @@ fn check_collation(name: &ObjectName) -> Result<(), SqlError> {
         Some(ObjectNamePart::Identifier(ident)) => fold(&ident.value),
         _ => String::new(),
     };
-    if matches!(last.as_str(), "default" | "C" | "POSIX" | "ucs_basic") {
-        return Ok(());
-    }
-    let message = format!("collation \"{last}\" for encoding \"UTF8\" does not exist");
-    Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into())
+    crate::types::unknown_collation(&last)
+        .map_or(Ok(()), |message| Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into()))
 }
 
 /// The operator behind `OPERATOR(pg_catalog.…)`.
