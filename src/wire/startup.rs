@@ -205,6 +205,9 @@ fn parameters(version: i32, mut reader: Reader<'_>) -> Result<Startup, SqlError>
     }
 }
 
+/// Where tools for databases begin: the one database goes by this name, too.
+const ANOTHER_NAME: &str = "postgres";
+
 /// A user who is in, before the first ReadyForQuery.
 struct LoggedIn {
     session: Session,
@@ -230,6 +233,7 @@ async fn login(server: &Arc<Server>, link: &mut Link, startup: &Startup, line: &
         return Err(refuse(SqlState::FEATURE_NOT_SUPPORTED, "replication connections are not supported".to_owned()));
     }
     let database = get("database").unwrap_or(user);
+    let database = if database == ANOTHER_NAME { DATABASE_NAME } else { database };
     let client =
         Client { user, database, peer: &line.peer, tls: line.tls.as_deref(), certificate: line.certificate.as_ref() };
     refresh(server).await?;

@@ -66,6 +66,10 @@ async fn roles_log_in_and_settings_apply() {
     ana.simple("SET timezone = 'UTC'").await.unwrap();
     assert_eq!(ana.parameters["TimeZone"], "UTC", "changes are reported");
 
+    let mut tool =
+        Client::connect_with(server.address, &[("user", "ana"), ("database", "postgres")], "pw").await.unwrap();
+    assert_eq!(tool.value("SELECT current_database()").await.as_deref(), Some("boathouse"), "there is one database");
+
     for (parameters, code) in [
         (vec![("user", "ana"), ("database", "other")], "3D000"),
         (vec![("user", "ana"), ("database", "boathouse"), ("nonsense", "1")], "42704"),
