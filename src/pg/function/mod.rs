@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::functions_nested::concat::array_concat_udf;
 use datafusion::logical_expr::expr::{Placeholder, ScalarFunction};
@@ -302,10 +302,6 @@ impl ScalarUDFImpl for PgFunction {
         exec_err!("the type of {} depends on what is known of its arguments", self.name)
     }
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        if overloads(&self.name).is_empty() {
-            // That there is no such function is said with the types of its arguments, which may not be known yet.
-            return Ok(Arc::new(Field::new(self.name.as_ref(), DataType::Null, true)));
-        }
         let literals = args.scalar_arguments.iter().copied().chain(std::iter::repeat(None));
         let asked: Vec<Asked<'_>> = args
             .arg_fields
