@@ -332,7 +332,10 @@ pub(super) fn zone_of(offset: &str, zone: Zone) -> Result<Zone, Malformed> {
     match offset {
         "" => Ok(zone),
         "Z" | "z" => Ok(Zone::UTC),
-        other => Zone::offset(&colon(other)).or_else(|| Zone::named(other)).ok_or(Malformed::Syntax),
+        name if name.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+            Zone::named(name).ok_or(Malformed::Syntax)
+        }
+        other => Zone::offset(&colon(other)).ok_or(Malformed::Syntax),
     }
 }
 
