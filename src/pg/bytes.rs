@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
-use datafusion::functions::unicode::expr_fn::substring;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, lit};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
 use sqlparser::ast::BinaryOperator;
 
 use super::record::rows_comparable;
 use crate::error::SqlError;
-use crate::types::{PgType, field, of_field};
+use crate::types::{PgType, of_field};
 
 /// Gives literals beside such values their type, and makes text of them for `||`, while a query is bound.
 #[derive(Debug)]
@@ -53,23 +52,6 @@ impl ExprPlanner for BytesPlanner {
             _ => (alike(a, &b, schema)?, b),
         };
         Ok(PlannerResult::Original(RawBinaryExpr { op, left: a, right: b }))
-    }
-
-    /// `name[0]`: the first of a name's bytes, as PostgreSQL's own queries ask for it.
-    fn plan_field_access(
-        &self,
-        access: RawFieldAccessExpr,
-        schema: &DFSchema,
-    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
-        let RawFieldAccessExpr { expr, field_access } = access;
-        match field_access {
-            GetFieldAccess::ListIndex { key } if pg_type(&expr, schema)? == PgType::Name => {
-                let letter = substring(text(expr), *key + lit(1_i64), lit(1_i64));
-                let letter = Cast::new_from_field(Box::new(letter), Arc::new(field("", &PgType::InternalChar, true)));
-                Ok(PlannerResult::Planned(Expr::Cast(letter)))
-            }
-            field_access => Ok(PlannerResult::Original(RawFieldAccessExpr { expr, field_access })),
-        }
     }
 }
 

@@ -38,7 +38,7 @@ pub fn dimension_functions() -> Vec<ScalarUDF> {
     ]
 }
 
-/// `array[i][j]`: NULL outside of the array, and where there are not as many subscripts as dimensions. Of a document, it is replaced.
+/// `array[i][j]`: NULL outside of the array, and where there are not as many subscripts as dimensions. Of a document or a name, it is replaced.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct ArrayAt {
     signature: Signature,
@@ -79,6 +79,7 @@ impl ScalarUDFImpl for ArrayAt {
                 return Ok(Arc::new(value.as_ref().clone().with_name(self.name()).with_nullable(true)));
             }
             None if pg == PgType::Jsonb => &PgType::Jsonb,
+            None if pg == PgType::Name => &PgType::InternalChar,
             None if *array.data_type() == DataType::Null => &PgType::Text,
             None => {
                 let message = format!("cannot subscript type {pg} because it does not support subscripting");
@@ -91,7 +92,7 @@ impl ScalarUDFImpl for ArrayAt {
         }
         let own = field(self.name(), base, true);
         // As the values are: a numeric without a scale has that of its array.
-        Ok(Arc::new(if *inner == DataType::Null || *base == PgType::Jsonb {
+        Ok(Arc::new(if *inner == DataType::Null || pg.element().is_none() {
             own
         } else {
             own.with_data_type(inner.clone())

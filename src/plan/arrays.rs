@@ -7,6 +7,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, plan_err};
 use datafusion::functions::core::get_field as get_field_udf;
+use datafusion::functions::unicode::expr_fn::substring;
 use datafusion::functions_nested::array_compact::array_compact_udf;
 use datafusion::functions_nested::array_has::array_has_udf;
 use datafusion::functions_nested::expr_fn::cardinality;
@@ -233,10 +234,20 @@ fn without_nulls_equal(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Result<Expr
     when(unknown, lit(ScalarValue::Boolean(None))).otherwise(holds)
 }
 
-/// What subscripts are of: items of arrays, or values in documents.
+/// What subscripts are of: items of arrays, values in documents, or the bytes of names, which PostgreSQL's own queries ask for.
 fn item(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    if function.args.first().and_then(|document| pg_type(document, schema)) != Some(PgType::Jsonb) {
-        return Ok(Transformed::no(Expr::ScalarFunction(function)));
+    match function.args.first().and_then(|document| pg_type(document, schema)) {
+        Some(PgType::Jsonb) => {}
+        Some(PgType::Name) => {
+            let Ok([name, at]) = <[Expr; 2]>::try_from(function.args) else {
+                return plan_err!("a name has one subscript");
+            };
+            let text = Cast::new_from_field(Box::new(name), Arc::new(field("", &PgType::Text, true)));
+            let letter = substring(Expr::Cast(text), at + lit(1_i64), lit(1_i64));
+            let letter = Cast::new_from_field(Box::new(letter), Arc::new(field("", &PgType::InternalChar, true)));
+            return Ok(Transformed::yes(Expr::Cast(letter)));
+        }
+        _ => return Ok(Transformed::no(Expr::ScalarFunction(function))),
     }
     let steps = function.args.split_off(1);
     let [document] = <[Expr; 1]>::try_from(function.args).or_else(|_| plan_err!("a subscript is of one document"))?;

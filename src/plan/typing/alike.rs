@@ -89,11 +89,12 @@ pub(in crate::plan) fn untyped(scope: &Scope, expr: Expr, target: Option<&PgType
     }
 }
 
-/// A numeric beside a floating-point number is compared as one, too; a local time beside a moment as the moment that it is
-/// in the session's zone.
+/// A numeric beside a floating-point number is compared as one, too; a day beside a time as its midnight, which in the engine's own
+/// unit not all of them have; a local time beside a moment as the moment that it is in the session's zone.
 pub(in crate::plan) fn beside(scope: &Scope, expr: Expr, other: Option<&PgType>, schema: &DFSchema) -> Result<Expr> {
     let target = match (pg_type(&expr, schema), other) {
         (Some(PgType::Numeric(_)), Some(PgType::Float4 | PgType::Float8)) => PgType::Float8,
+        (Some(PgType::Date), Some(PgType::Timestamp(_))) => PgType::Timestamp(None),
         (Some(PgType::Date | PgType::Timestamp(_)), Some(PgType::Timestamptz(_))) => PgType::Timestamptz(None),
         _ => return Ok(expr),
     };
@@ -116,7 +117,8 @@ pub(in crate::plan) fn with_type(scope: &Scope, exprs: Vec<Expr>, target: Option
 pub(super) fn case(scope: &Scope, mut case: Case, schema: &DFSchema) -> Result<Transformed<Expr>> {
     if let Some(target) = case.expr.as_ref().and_then(|expr| pg_type(expr, schema)) {
         for (when, _) in &mut case.when_then_expr {
-            **when = untyped(scope, when.as_ref().clone(), Some(&target))?;
+            let value = untyped(scope, when.as_ref().clone(), Some(&target))?;
+            **when = beside(scope, value, Some(&target), schema)?;
         }
         // The engine has no table of such values.
         if let Some(expr) = case.expr.take_if(|expr| matches!(expr.get_type(schema), Ok(DataType::FixedSizeBinary(_))))

@@ -237,6 +237,16 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
 /// A cast between what clocks show and what it stands for.
 fn of_clocks(scope: &Scope, cast: &Cast, source: &PgType, target: &PgType, schema: &DFSchema) -> Result<Option<Expr>> {
     let value = || cast.expr.as_ref().clone();
+    let infinite = match cast.expr.as_ref() {
+        Expr::Literal(ScalarValue::Date32(Some(i32::MAX)), _) => Some("infinity"),
+        Expr::Literal(ScalarValue::Date32(Some(i32::MIN)), _) => Some("-infinity"),
+        _ => None,
+    };
+    if let Some(text) = infinite
+        && matches!(target, PgType::Timestamp(_) | PgType::Timestamptz(_))
+    {
+        return literal(scope, &target.without_modifier(), text).map(Some);
+    }
     if *source == PgType::Interval
         && matches!(target, PgType::Time(_))
         && let Some(plus) = PgFunction::named("+")

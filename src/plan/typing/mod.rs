@@ -102,7 +102,8 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr
             let (low, high) = (untyped(scope, *low, target.as_ref())?, untyped(scope, *high, target.as_ref())?);
             let low = beside(scope, low, target.as_ref(), schema)?;
             let high = beside(scope, high, target.as_ref(), schema)?;
-            let expr = Box::new(ordered(scope, *expr, schema)?);
+            let expr = beside(scope, *expr, pg_type(&low, schema).as_ref(), schema)?;
+            let expr = Box::new(ordered(scope, expr, schema)?);
             let (low, high) = (ordered(scope, low, schema)?, ordered(scope, high, schema)?);
             Transformed::yes(Expr::Between(Between::new(expr, negated, Box::new(low), Box::new(high))))
         }
@@ -111,6 +112,8 @@ fn rule(scope: &Scope, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr
             let list = with_type(scope, list, target.as_ref())?;
             let list = list.into_iter().map(|item| beside(scope, item, target.as_ref(), schema));
             let list = list.collect::<Result<Vec<_>>>()?;
+            let other = list.first().and_then(|item| pg_type(item, schema));
+            let expr = Box::new(beside(scope, *expr, other.as_ref(), schema)?);
             if list.iter().all(is_constant) || expr.is_volatile() {
                 Transformed::yes(Expr::InList(InList::new(expr, list, negated)))
             } else {

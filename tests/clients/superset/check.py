@@ -134,6 +134,16 @@ def part(kind, name, **more):
     return page.get_by_role(kind, name=name, **more)
 
 
+def tick(box):
+    """One that the page draws anew at that moment does not change."""
+    for _attempt in range(3):
+        try:
+            return box.check()
+        except Error:
+            page.wait_for_timeout(500)
+    box.check()
+
+
 OPTIONS = ".ant-select-dropdown:visible .ant-select-item-option"
 
 
@@ -234,7 +244,7 @@ def connect():
     dialog.get_by_role("tab", name="Advanced").click()
     dialog.get_by_role("heading", name="SQL Lab").click()
     for box in ("Allow CREATE TABLE AS", "Allow CREATE VIEW AS", "Allow DDL and DML", "Enable query cost estimation"):
-        dialog.get_by_role("checkbox", name=box).check()
+        tick(dialog.get_by_role("checkbox", name=box))
     dialog.get_by_role("tab", name="Basic").click()
     connect = dialog.get_by_role("button", name="Connect", exact=True, disabled=False)
     click(dialog.get_by_role("button", name="Test connection"), connect)
@@ -246,7 +256,7 @@ def connect():
     click(row.get_by_role("button", name="edit"), dialog)
     dialog.get_by_role("tab", name="Advanced").click()
     dialog.get_by_role("heading", name="Security").click()
-    dialog.get_by_role("checkbox", name="Allow file uploads to database").check()
+    tick(dialog.get_by_role("checkbox", name="Allow file uploads to database"))
     click(dialog.get_by_role("button", name="Finish"), dialog, "hidden")
 
 
@@ -590,7 +600,7 @@ def explore():
     totals = {customer: sum(b[3] for b in some if b[4] == customer) for customer in customers}
     five = sorted(sorted(customers, key=totals.get)[-5:])
     rows(results, ["day", *five], pivot([b for b in some if b[4] in five], five))
-    page.locator("[data-test=control-item]").filter(has_text="Group remaining").get_by_role("checkbox").check()
+    tick(page.locator("[data-test=control-item]").filter(has_text="Group remaining").get_by_role("checkbox"))
     part("button", "Update chart").click()
     sums = pivot([(*b[:4], b[4] if b[4] in five else "Others") for b in some], [*five, "Others"])
     rows(results, ["day", *five, "Others"], sums)
