@@ -218,8 +218,15 @@ impl Session {
         }
         let context = self.context();
         for name in &set.names {
-            let schemas = name.schema.clone().map_or_else(|| context.settings.search_path(), |schema| vec![schema]);
-            let schemas: Vec<_> = schemas.iter().filter_map(|schema| context.catalog.schema_id(schema)).collect();
+            let schemas = match &name.schema {
+                Some(schema) => context
+                    .catalog
+                    .schema_id(schema)
+                    .filter(|schema| context.may_use_schema(*schema))
+                    .into_iter()
+                    .collect(),
+                None => context.search_path.clone(),
+            };
             let relations = context.catalog.relations().filter(|(_, relation)| schemas.contains(&relation.schema));
             let constraints = relations.flat_map(|(_, relation)| &relation.constraints);
             let named: Vec<_> = constraints.filter(|constraint| constraint.name == name.name).collect();

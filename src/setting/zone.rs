@@ -49,9 +49,10 @@ impl Zone {
         }
     }
 
-    /// Reads an offset as values have it, east of Greenwich: `+05:30`.
+    /// Reads an offset as values have it, east of Greenwich: `+05:30`, up to `15:59:59`.
     pub fn offset(text: &str) -> Option<Self> {
-        text.starts_with(['+', '-']).then(|| distance(text).map(Self::Fixed))?
+        let seconds = distance(text).filter(|_| text.starts_with(['+', '-']))?;
+        (seconds.abs() < OFFSET_END).then_some(Self::Fixed(seconds))
     }
 
     /// The zone as the setting says it; of what is no name, in POSIX's form.
@@ -116,8 +117,10 @@ impl Zone {
     }
 }
 
-/// More hours are no offset.
+/// The setting takes fewer hours.
 const HOURS_MAX: f64 = 168.0;
+/// Values have offsets of fewer seconds.
+const OFFSET_END: i32 = 16 * 3600;
 
 /// Abbreviations, with seconds east of Greenwich.
 static ABBREVIATIONS: LazyLock<Vec<(&str, i32)>> = LazyLock::new(|| {
