@@ -1,11 +1,13 @@
 //! What must hold of a table's rows, and the indexes that carry its keys.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::{CatalogState, Relation, RelationKind};
 use crate::name::ObjectId;
+use crate::types::PgType;
 
 /// A condition on a table's rows, under a name that is unique in the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,10 +37,10 @@ pub enum ConstraintKind {
     Foreign(ForeignKey),
 }
 
-/// A condition on a single row.
+/// A condition on a single row: a CHECK, or the rows that an index is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Check {
-    /// Source text over the table's columns. NULL is as good as true.
+    /// Source text over the table's columns by their names alone. For a CHECK, NULL is as good as true.
     pub condition: String,
     /// Ids of the columns it reads, ascending.
     pub columns: Vec<i32>,
@@ -70,13 +72,13 @@ pub struct ForeignKey {
     pub deferred: bool,
 }
 
-/// An index: a name and columns. Files are read by their statistics, so it holds no data; a unique one is enforced.
+/// An index: a name and a key. Files are read by their statistics, so it holds no data; a unique one is enforced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Index {
     /// The table, which it is dropped with.
     pub table: ObjectId,
     /// In the order of the key.
-    pub keys: Vec<KeyColumn>,
+    pub keys: Vec<IndexKey>,
     /// Ids of the columns of INCLUDE.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub included: Vec<i32>,
@@ -87,9 +89,52 @@ pub struct Index {
     pub nulls_not_distinct: bool,
     /// The access method that was asked for, such as `btree`.
     pub method: String,
+    /// WHERE: the rows that it is about; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicate: Option<Check>,
 }
 
-/// A column of an index, or of the order of a table's rows.
+/// A part of an index's key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndexKey {
+    /// What it is made of.
+    #[serde(flatten)]
+    pub value: KeyValue,
+    /// DESC.
+    #[serde(default)]
+    pub descending: bool,
+    /// Whether NULLs come before the values.
+    #[serde(default)]
+    pub nulls_first: bool,
+    /// `pg_opclass.opcname`, if it is not the default of the type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_class: Option<String>,
+}
+
+/// What a part of an index's key is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyValue {
+    /// A column's id.
+    Column(i32),
+    /// A value that is computed from a row.
+    Expression(KeyExpression),
+}
+
+/// A value that is computed from a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyExpression {
+    /// Source text over the table's columns by their names alone.
+    pub expression: String,
+    /// Ids of the columns it reads, ascending.
+    pub columns: Vec<i32>,
+    /// Its type.
+    pub pg: PgType,
+    /// `pg_attribute.attname`
+    pub name: String,
+}
+
+/// A column of the order of a table's rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyColumn {
     /// The column's id.
@@ -155,9 +200,47 @@ impl Claims {
 }
 
 impl Index {
-    /// Ids of the key's columns, in order.
-    pub fn columns(&self) -> Vec<i32> {
-        self.keys.iter().map(|key| key.column).collect()
+    /// Ids of the key's columns, in order; `None`: a part of it is an expression.
+    pub fn columns(&self) -> Option<Vec<i32>> {
+        self.keys.iter().map(IndexKey::column).collect()
+    }
+
+    /// Ids of the key's columns if the key is of columns and all rows have one.
+    pub fn columns_of_all_rows(&self) -> Option<Vec<i32>> {
+        self.columns().filter(|_| self.predicate.is_none())
+    }
+
+    /// Ids of the columns that decide about a row's key.
+    pub fn reads(&self) -> BTreeSet<i32> {
+        let keys = self.keys.iter().flat_map(|key| match &key.value {
+            KeyValue::Column(id) => std::slice::from_ref(id),
+            KeyValue::Expression(expression) => &expression.columns,
+        });
+        keys.chain(self.predicate.iter().flat_map(|predicate| &predicate.columns)).copied().collect()
+    }
+
+    /// The texts over the table's columns that it has, each with the ids of the columns that it reads.
+    pub fn texts(&mut self) -> impl Iterator<Item = (&mut String, &[i32])> {
+        let keys = self.keys.iter_mut().filter_map(|key| match &mut key.value {
+            KeyValue::Expression(own) => Some((&mut own.expression, own.columns.as_slice())),
+            KeyValue::Column(_) => None,
+        });
+        keys.chain(self.predicate.iter_mut().map(|own| (&mut own.condition, own.columns.as_slice())))
+    }
+}
+
+impl IndexKey {
+    /// Of a column, in ascending order.
+    pub fn of_column(id: i32) -> Self {
+        Self { value: KeyValue::Column(id), descending: false, nulls_first: false, operator_class: None }
+    }
+
+    /// The column's id, if it is one.
+    pub fn column(&self) -> Option<i32> {
+        match self.value {
+            KeyValue::Column(id) => Some(id),
+            KeyValue::Expression(_) => None,
+        }
     }
 }
 

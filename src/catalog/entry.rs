@@ -187,6 +187,18 @@ pub struct TableStorage {
     /// `SORTED BY`; `None`: rows are as they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sorting: Option<Sorting>,
+    /// Of a materialized view: where its rows are from. `None`: it is a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub materialized: Option<Box<Materialized>>,
+}
+
+/// Where the rows of a materialized view are from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Materialized {
+    /// Its query, which is run with the rights, policies and masks of the owner.
+    pub view: View,
+    /// Whether it was run: without, the relation cannot be read.
+    pub populated: bool,
 }
 
 /// What the end of a transaction does to a temporary table.
@@ -390,6 +402,36 @@ impl Relation {
         self.columns.iter().find(|column| column.id == id)
     }
 
+    /// Where its rows are from, if it is a materialized view.
+    pub fn materialized(&self) -> Option<&Materialized> {
+        match &self.storage {
+            RelationKind::Table(storage) => storage.materialized.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether statements may change its rows: it is a table of the warehouse.
+    pub fn is_table(&self) -> bool {
+        matches!(self.storage, RelationKind::Table(_)) && self.materialized().is_none()
+    }
+
+    /// The query that it stands for, of a view, or whose rows it keeps, of a materialized one.
+    pub fn query(&self) -> Option<&View> {
+        match &self.storage {
+            RelationKind::View(view) => Some(view),
+            _ => self.materialized().map(|materialized| &materialized.view),
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn query_mut(&mut self) -> Option<&mut View> {
+        match &mut self.storage {
+            RelationKind::View(view) => Some(view),
+            RelationKind::Table(storage) => storage.materialized.as_mut().map(|materialized| &mut materialized.view),
+            RelationKind::External(_) | RelationKind::Sequence(_) | RelationKind::Index(_) => None,
+        }
+    }
+
     /// How its rows are spread over files, if it is a table and somebody said so.
     pub fn partitioning(&self) -> Option<&Partitioning> {
         match &self.storage {
@@ -431,6 +473,7 @@ impl Relation {
     /// `pg_class.relkind`.
     pub fn relkind(&self) -> char {
         match self.storage {
+            RelationKind::Table(TableStorage { materialized: Some(_), .. }) => 'm',
             RelationKind::Table(_) => 'r',
             RelationKind::External(_) => 'f',
             RelationKind::View(_) => 'v',
@@ -442,6 +485,7 @@ impl Relation {
     /// What messages call it.
     pub fn kind_name(&self) -> &'static str {
         match self.storage {
+            RelationKind::Table(TableStorage { materialized: Some(_), .. }) => "materialized view",
             RelationKind::Table(_) => "table",
             RelationKind::External(_) => "foreign table",
             RelationKind::View(_) => "view",

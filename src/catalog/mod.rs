@@ -13,11 +13,13 @@ mod moves;
 mod state;
 mod user_type;
 
-pub use constraint::{Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn};
+pub use constraint::{
+    Check, Claims, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, KeyColumn, KeyExpression, KeyValue,
+};
 pub use data_file::{ColumnStats, DataFile, DeleteFile, Deletes, TableData};
 pub use entry::{
     Body, Column, Credential, Database, Entry, ExternalFormat, ExternalTable, Generated, Identity, IdentityKind,
-    OnCommit, Relation, RelationKind, Schema, Sequence, TableStorage, View,
+    Materialized, OnCommit, Relation, RelationKind, Schema, Sequence, TableStorage, View,
 };
 pub use fields::{FIELD_ID, PARTS_MAX, Part, field_id, file_schema, parts};
 pub use inlined::{Inlined, InlinedRows};

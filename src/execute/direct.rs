@@ -466,7 +466,7 @@ fn unique_key(catalog: &CatalogState, id: ObjectId, is_given: impl Fn(usize) -> 
         columns.into_iter().map(place).collect::<Option<Vec<usize>>>()
     };
     let unique = catalog.indexes(relation).filter(|(_, _, index)| index.unique);
-    let mut keys = unique.filter_map(|(_, _, index)| places(index.columns()));
+    let mut keys = unique.filter_map(|(_, _, index)| places(index.columns_of_all_rows()?));
     keys.find(|key| !key.is_empty() && key.iter().all(|place| is_given(*place)))
 }
 

@@ -8,27 +8,29 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array};
-use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, SchemaRef};
+use arrow::compute::{concat_batches, filter_record_batch, prep_null_mask_filter};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
-use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{PhysicalExpr, execute_stream};
 use futures::TryStreamExt;
 
 use super::query;
 use super::rows::Table;
-use crate::catalog::{Claims, ConstraintKind, Index};
+use crate::catalog::{Claims, ConstraintKind, Index, KeyValue};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::guard::{FILE_COLUMN, OpenTable, POSITION_COLUMN};
-use crate::name::ObjectId;
-use crate::plan::{Scope, duplicates};
+use crate::name::{ObjectId, quote};
+use crate::pg::system::deparse;
+use crate::plan::{Scope, duplicates, key_value, predicate};
 use crate::transaction::Transaction;
+use crate::types::field;
 use crate::warehouse::{Addresses, Staged};
 
 /// Keys that are remembered to be looked up.
@@ -48,13 +50,30 @@ pub(super) struct Key {
     pub(super) index: ObjectId,
     /// The constraint's, or the index's own.
     pub(super) name: String,
-    /// Indexes of its columns in the table.
-    pub(super) columns: Vec<usize>,
+    parts: Vec<Part>,
+    /// The rows that have a key.
+    predicate: Option<Computed>,
+    /// Indexes of the columns that decide about it.
+    reads: Vec<usize>,
     nulls_too: bool,
     arbitrates: bool,
     schema: SchemaRef,
     converter: RowConverter,
     seen: Mutex<Seen>,
+}
+
+/// A part of a key.
+enum Part {
+    /// The index of a column in the table.
+    Column(usize),
+    /// An expression, and its text.
+    Expression(Computed, String),
+}
+
+/// An expression over the table's columns.
+struct Computed {
+    logical: Expr,
+    physical: Arc<dyn PhysicalExpr>,
 }
 
 #[derive(Default)]
@@ -72,7 +91,7 @@ impl Keys {
         let indexes = scope.ctx.catalog.indexes(&table.relation);
         let unique = indexes
             .filter(|(_, _, index)| index.unique && touches(index))
-            .map(|(id, name, index)| Key::new(table, id, name, index))
+            .map(|(id, name, index)| Key::new(scope, table, id, name, index))
             .collect::<Result<_, _>>()?;
         Ok(Self { scope: scope.clone(), table: Arc::clone(table), unique })
     }
@@ -110,13 +129,11 @@ impl Keys {
                 }
                 let mut found = self.find(transaction.staged(), key, &batches, false).await?;
                 while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
-                    let keys = ADDRESS..ADDRESS + key.columns.len();
-                    let found_rows = batch;
-                    let batch = found_rows.project(&keys.collect::<Vec<_>>()).map_err(SqlError::from_arrow)?;
-                    let rows = key.convert(&batch)?;
+                    let keys = key.of_found(&batch, false)?;
+                    let rows = key.convert(&keys)?;
                     if let Some(row) = (0..rows.num_rows()).find(|row| new.get(rows.row(*row)).is_some()) {
-                        transaction.met(self.table.id, &address(&found_rows, row)?);
-                        return Err(self.violation(key, &batch, row));
+                        transaction.met(self.table.id, &address(&batch, row)?);
+                        return Err(self.violation(key, &keys, row));
                     }
                 }
             }
@@ -134,16 +151,14 @@ impl Keys {
                 }
                 key.within(seen.bounds.as_ref())?
             };
-            let mut rows = self.scan(transaction.staged())?;
-            if let Some(filter) = filter {
-                rows = rows.filter(filter).map_err(SqlError::from_engine)?;
-            }
+            let rows = self.scan(transaction.staged(), key, filter)?;
+            let rows = rows.project(key.values()).map_err(SqlError::from_engine)?;
             let names: Vec<&str> = key.schema.fields().iter().map(|field| field.name().as_str()).collect();
             let plan = duplicates(rows, &names, key.nulls_too).map_err(SqlError::from_engine)?;
             let mut found = self.run(&plan).await?;
             while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
                 if batch.num_rows() > 0 {
-                    let columns: Vec<usize> = (0..key.columns.len()).collect();
+                    let columns: Vec<usize> = (0..key.parts.len()).collect();
                     return Err(self.violation(key, &batch.project(&columns).map_err(SqlError::from_arrow)?, 0));
                 }
             }
@@ -151,7 +166,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Rows of the table that may have one of some keys: where each is, then the key's columns, or all of the table.
+    /// Rows of the table that may have one of some keys: where each is, then its key, or all of the table's columns.
     pub(super) async fn find(
         &self,
         staged: &Arc<Staged>,
@@ -162,13 +177,13 @@ impl Keys {
         if let Some(found) = self.lookup(staged, key, batches, whole).await? {
             return Ok(found);
         }
-        let mut rows = self.scan(staged)?;
-        if let Some(filter) = key.filter(batches)? {
-            rows = rows.filter(filter).map_err(SqlError::from_engine)?;
+        let rows = self.scan(staged, key, key.filter(batches)?)?;
+        let mut wanted: Vec<Expr> = [FILE_COLUMN, POSITION_COLUMN].map(named).into();
+        if whole {
+            wanted.extend(self.table.schema.fields().iter().map(|field| named(field.name())));
+        } else {
+            wanted.extend(key.values());
         }
-        let names = if whole { &self.table.schema } else { &key.schema };
-        let names = names.fields().iter().map(|field| field.name().as_str());
-        let wanted = [FILE_COLUMN, POSITION_COLUMN].into_iter().chain(names).map(named);
         let plan = rows.project(wanted).and_then(LogicalPlanBuilder::build).map_err(SqlError::from_engine)?;
         self.run(&plan).await
     }
@@ -183,9 +198,7 @@ impl Keys {
     ) -> Result<Option<SendableRecordBatchStream>, SqlError> {
         let count: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let enabled = self.scope.ctx.settings.is_on("enable_indexscan");
-        if !enabled || count > LISTED_MAX {
-            return Ok(None);
-        }
+        let Some(own) = key.columns().filter(|_| enabled && count <= LISTED_MAX) else { return Ok(None) };
         let keys = concat_batches(&key.schema, batches).map_err(SqlError::from_arrow)?;
         // To a key that may be NULL once, one NULL is like another.
         if key.nulls_too && keys.columns().iter().any(|column| column.logical_null_count() > 0) {
@@ -194,10 +207,26 @@ impl Keys {
         let table = self.open(staged)?;
         let Some(table) = table.downcast_ref::<OpenTable>() else { return Ok(None) };
         let columns = self.table.schema.fields().len();
-        let wanted = if whole { (0..columns).collect() } else { key.columns.clone() };
-        let projection: Vec<usize> = (columns..columns + ADDRESS).chain(wanted).collect();
-        let found = table.lookup(&key.columns, keys.columns(), &projection).await.map_err(SqlError::from_engine)?;
-        let Some(found) = found else { return Ok(None) };
+        // Which rows have a key may depend on any column.
+        let all = whole || key.predicate.is_some();
+        let wanted = if all { (0..columns).collect() } else { own.clone() };
+        let mut projection: Vec<usize> = (columns..columns + ADDRESS).chain(wanted).collect();
+        let found = table.lookup(&own, keys.columns(), &projection).await.map_err(SqlError::from_engine)?;
+        let Some(mut found) = found else { return Ok(None) };
+        if let Some(predicate) = &key.predicate {
+            for batch in &mut found {
+                let table = batch.project(&(ADDRESS..ADDRESS + columns).collect::<Vec<_>>());
+                let kept = predicate.holds(&table.map_err(SqlError::from_arrow)?)?;
+                *batch = filter_record_batch(batch, &kept).map_err(SqlError::from_arrow)?;
+                if !whole {
+                    let kept: Vec<usize> = (0..ADDRESS).chain(own.iter().map(|column| ADDRESS + column)).collect();
+                    *batch = batch.project(&kept).map_err(SqlError::from_arrow)?;
+                }
+            }
+            if !whole {
+                projection = (columns..columns + ADDRESS).chain(own).collect();
+            }
+        }
         let schema = Arc::new(table.schema().project(&projection).map_err(SqlError::from_arrow)?);
         Ok(Some(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(found.into_iter().map(Ok))))))
     }
@@ -211,10 +240,14 @@ impl Keys {
         Ok(scope.guard.open_target(&ctx, self.table.id, &self.table.relation, None, system)?)
     }
 
-    /// The table's rows in the transaction, with their addresses.
-    fn scan(&self, staged: &Arc<Staged>) -> Result<LogicalPlanBuilder, SqlError> {
+    /// The table's rows in the transaction that have such a key and that a filter leaves, with their addresses.
+    fn scan(&self, staged: &Arc<Staged>, key: &Key, filter: Option<Expr>) -> Result<LogicalPlanBuilder, SqlError> {
         let table = self.open(staged)?;
-        LogicalPlanBuilder::scan("keys", provider_as_source(table), None).map_err(SqlError::from_engine)
+        let mut rows = LogicalPlanBuilder::scan("keys", provider_as_source(table), None);
+        for filter in key.predicate.as_ref().map(|predicate| predicate.logical.clone()).into_iter().chain(filter) {
+            rows = rows.and_then(|rows| rows.filter(filter));
+        }
+        rows.map_err(SqlError::from_engine)
     }
 
     async fn run(&self, plan: &datafusion::logical_expr::LogicalPlan) -> Result<SendableRecordBatchStream, SqlError> {
@@ -226,7 +259,7 @@ impl Keys {
         let message = format!("duplicate key value violates unique constraint \"{}\"", key.name);
         let about = About { constraint: Some(key.name.clone()), ..self.table.about() };
         let error = Plain::new(SqlState::UNIQUE_VIOLATION, message).about(about);
-        match self.table.describe_key(&key.columns, batch, row) {
+        match self.table.describe_key(&key.shown(&self.table), &key.reads, batch, row) {
             Some(described) => error.detail(format!("Key {described} already exists.")).into(),
             None => error.into(),
         }
@@ -248,34 +281,107 @@ pub(super) fn address(found: &RecordBatch, row: usize) -> Result<Addresses, SqlE
 pub(super) const ADDRESS: usize = 2;
 
 impl Key {
-    fn new(table: &Table, id: ObjectId, name: &str, index: &Index) -> Result<Self, SqlError> {
+    fn new(scope: &Scope, table: &Table, id: ObjectId, name: &str, index: &Index) -> Result<Self, SqlError> {
         let position = |id: &i32| table.relation.columns.iter().position(|column| column.id == *id);
-        let columns: Vec<usize> = index.columns().iter().filter_map(position).collect();
-        let schema = Arc::new(table.schema.project(&columns).map_err(SqlError::from_arrow)?);
+        let columns = DFSchema::try_from(Arc::clone(&table.schema)).map_err(SqlError::from_engine)?;
+        let computed = |logical: Expr| {
+            let physical = scope.engine.physical_expr(&logical, &columns).map_err(SqlError::from_engine)?;
+            Ok::<_, SqlError>(Computed { logical, physical })
+        };
+        let mut parts = Vec::new();
+        let mut fields: Vec<FieldRef> = Vec::new();
+        for key in &index.keys {
+            match &key.value {
+                KeyValue::Column(id) => {
+                    let position = position(id).ok_or_else(|| internal("a key of a column that is not there"))?;
+                    fields.extend(table.schema.fields().get(position).cloned());
+                    parts.push(Part::Column(position));
+                }
+                KeyValue::Expression(own) => {
+                    fields.push(Arc::new(field(format!("\u{2}key{}", parts.len()), &own.pg, true)));
+                    let value = computed(key_value(scope, &table.relation, own)?)?;
+                    parts.push(Part::Expression(value, deparse::key(&scope.ctx, &table.relation, own)));
+                }
+            }
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let filter = index.predicate.as_ref();
+        let filter = filter.map(|own| computed(predicate(scope, &table.relation, own)?)).transpose()?;
+        let reads = index.reads().iter().filter_map(position).collect();
         let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
         let converter = RowConverter::new(fields.collect()).map_err(SqlError::from_arrow)?;
         let constraint = table.relation.constraint_of(id);
         let name = constraint.map_or(name, |constraint| &constraint.name).to_owned();
         let primary = constraint.is_some_and(|constraint| matches!(constraint.kind, ConstraintKind::Primary(_)));
         let nulls_too = index.nulls_not_distinct && !primary;
-        Ok(Self { index: id, name, columns, nulls_too, arbitrates: false, schema, converter, seen: Mutex::default() })
+        let (arbitrates, seen) = (false, Mutex::default());
+        Ok(Self { index: id, name, parts, predicate: filter, reads, nulls_too, arbitrates, schema, converter, seen })
+    }
+
+    /// Indexes of its columns in the table, if it is of nothing else.
+    fn columns(&self) -> Option<Vec<usize>> {
+        let column = |part: &Part| match part {
+            Part::Column(index) => Some(*index),
+            Part::Expression(..) => None,
+        };
+        self.parts.iter().map(column).collect()
+    }
+
+    /// The value of a part over the table's columns.
+    fn value(&self, part: usize) -> Option<Expr> {
+        Some(match self.parts.get(part)? {
+            Part::Column(_) => named(self.schema.fields().get(part)?.name()),
+            Part::Expression(computed, _) => computed.logical.clone(),
+        })
+    }
+
+    /// The values of all parts, which go by the names of its schema.
+    fn values(&self) -> Vec<Expr> {
+        let parts = self.schema.fields().iter().enumerate();
+        parts.filter_map(|(part, field)| Some(self.value(part)?.alias(field.name()))).collect()
+    }
+
+    /// What it is of, as errors show it.
+    fn shown(&self, table: &Table) -> String {
+        let parts = self.parts.iter().filter_map(|part| match part {
+            Part::Column(index) => table.relation.columns.get(*index).map(|column| quote(&column.name)),
+            Part::Expression(_, text) => Some(text.clone()),
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The keys of what [`Keys::find`] gave.
+    pub(super) fn of_found(&self, found: &RecordBatch, whole: bool) -> Result<RecordBatch, SqlError> {
+        let columns: Vec<usize> = (ADDRESS..found.num_columns()).collect();
+        let rows = found.project(&columns).map_err(SqlError::from_arrow)?;
+        if whole { self.keys(&rows) } else { Ok(rows) }
+    }
+
+    /// The keys of some of the table's rows.
+    fn keys(&self, batch: &RecordBatch) -> Result<RecordBatch, SqlError> {
+        let value = |part: &Part| match part {
+            Part::Column(index) => Ok(normalized(batch.column(*index))),
+            Part::Expression(computed, _) => computed.of(batch).map(|values| normalized(&values)),
+        };
+        let values = self.parts.iter().map(value).collect::<Result<Vec<_>, _>>()?;
+        RecordBatch::try_new(Arc::clone(&self.schema), values).map_err(SqlError::from_arrow)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key's columns of some of the table's rows, and which of the rows have a key that can be another's.
+    /// The keys of some of the table's rows, and which of the rows have a key that can be another's.
     pub(super) fn of(&self, batch: &RecordBatch) -> Result<(RecordBatch, Option<BooleanArray>), SqlError> {
-        let batch = batch.project(&self.columns).map_err(SqlError::from_arrow)?;
-        let columns: Vec<ArrayRef> = batch.columns().iter().map(normalized).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(SqlError::from_arrow)?;
-        let nullable = !self.nulls_too && batch.columns().iter().any(|column| column.logical_null_count() > 0);
-        let counts = nullable.then(|| {
-            let nulls: Vec<_> = batch.columns().iter().filter_map(Array::logical_nulls).collect();
-            (0..batch.num_rows()).map(|row| Some(nulls.iter().all(|nulls| nulls.is_valid(row)))).collect()
-        });
-        Ok((batch, counts))
+        let keys = self.keys(batch)?;
+        let mut counts = self.predicate.as_ref().map(|predicate| predicate.holds(batch)).transpose()?;
+        if !self.nulls_too && keys.columns().iter().any(|column| column.logical_null_count() > 0) {
+            let nulls: Vec<_> = keys.columns().iter().filter_map(Array::logical_nulls).collect();
+            let whole = |row| nulls.iter().all(|nulls| nulls.is_valid(row));
+            let counted = |row| counts.as_ref().is_none_or(|counts| counts.value(row));
+            counts = Some((0..keys.num_rows()).map(|row| Some(whole(row) && counted(row))).collect());
+        }
+        Ok((keys, counts))
     }
 
     pub(super) fn convert(&self, keys: &RecordBatch) -> Result<Rows, SqlError> {
@@ -336,7 +442,7 @@ impl Key {
             if values.iter().any(ScalarValue::is_null) || is_float(field.data_type()) {
                 continue;
             }
-            let column = named(field.name());
+            let Some(column) = self.value(index) else { continue };
             let listed = match values.as_slice() {
                 [value] => column.eq(lit(value.clone())),
                 _ => column.in_list(values.into_iter().map(lit).collect(), false),
@@ -357,12 +463,27 @@ impl Key {
         if least.is_null() || is_float(field.data_type()) || matches!(field.data_type(), DataType::List(_)) {
             return Ok(None);
         }
-        let column = || named(field.name());
+        let Some(first) = self.value(0) else { return Ok(None) };
+        let column = || first.clone();
         Ok(Some(if least == most {
             column().eq(lit(least))
         } else {
             column().gt_eq(lit(least)).and(column().lt_eq(lit(most)))
         }))
+    }
+}
+
+impl Computed {
+    fn of(&self, batch: &RecordBatch) -> Result<ArrayRef, SqlError> {
+        let value = self.physical.evaluate(batch).and_then(|value| value.into_array(batch.num_rows()));
+        value.map_err(SqlError::from_engine)
+    }
+
+    /// The rows for which it is true.
+    fn holds(&self, batch: &RecordBatch) -> Result<BooleanArray, SqlError> {
+        let value = self.of(batch)?;
+        let value = value.as_boolean_opt().ok_or_else(|| internal("a condition that is not boolean"))?;
+        Ok(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
     }
 }
 

@@ -30,7 +30,7 @@ use crate::encode::describe_row;
 use crate::error::{Notice, Plain, Report, SqlError, SqlState, unsupported};
 use crate::guard::{masks, row_security_applies};
 use crate::metastore::MetastoreError;
-use crate::name::{ObjectId, quote};
+use crate::name::ObjectId;
 use crate::pg::Objects;
 use crate::plan::{DdlPlan, Locks, PartPlan, Plan, Scope, Validation};
 use crate::secure::Authorized;
@@ -173,14 +173,16 @@ async fn run(
             let rows = Box::pin(copy::from_files(scope, stores, transaction, copy, &location, notices)).await?;
             Ok(Outcome::Done(format!("COPY {rows}")))
         }
-        Plan::CreateTableAs { ddl, fill } => {
+        Plan::Fill { ddl, fill } => {
             let tag = ddl.tag;
             apply(scope, transaction, ddl, notices)?;
             match fill {
                 Some(insert) => {
                     let mut scope = scope.clone();
                     scope.ctx.catalog = Arc::clone(transaction.catalog());
-                    insert::run(&scope, stores, transaction, &insert).await
+                    let filled = insert::run(&scope, stores, transaction, &insert).await?;
+                    // One that is filled again does not tell how many rows it has.
+                    Ok(if insert.tag == tag { Outcome::Done(tag.to_owned()) } else { filled })
                 }
                 None => Ok(Outcome::Done(tag.to_owned())),
             }
@@ -277,7 +279,6 @@ fn described(
     }
     let failed = |error: arrow::error::ArrowError| SqlError::from_engine(error.into());
     let columns = batch.project(&(0..names.len()).collect::<Vec<_>>()).map_err(failed)?;
-    let names: Vec<String> = names.iter().map(|name| quote(name)).collect();
     Ok(Some(format!("({})=({})", names.join(", "), describe_row(&columns, 0).map_err(failed)?)))
 }
 

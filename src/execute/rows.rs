@@ -17,7 +17,7 @@ use crate::encode::{Surplus, describe_row, within_modifier};
 use crate::error::{About, Plain, SqlError, SqlState, internal};
 use crate::govern::Privilege;
 use crate::guard::{masks, row_security_applies, sanitize};
-use crate::name::{ObjectId, quote};
+use crate::name::ObjectId;
 use crate::pg::rectangular;
 use crate::plan::{AskedBy, DomainRules, RowCheck, Scope, generation};
 use crate::transaction::Transaction;
@@ -224,8 +224,8 @@ impl RowChecks {
 /// Whether an index has one of the columns that are set, which go by their positions in the table.
 pub(super) fn touches(relation: &Relation, index: &Index, sets: impl Fn(usize) -> bool) -> bool {
     // A generated column has another value if one that it is computed from has.
-    let mut columns = index.columns();
-    let generated = relation.columns.iter().filter(|column| index.columns().contains(&column.id));
+    let mut columns = index.reads();
+    let generated = relation.columns.iter().filter(|column| index.reads().contains(&column.id));
     columns.extend(generated.filter_map(|column| column.generated.as_ref()).flat_map(|own| &own.columns));
     relation.columns.iter().enumerate().any(|(position, column)| columns.contains(&column.id) && sets(position))
 }
@@ -272,16 +272,14 @@ impl Table {
         })
     }
 
-    /// `(a, b)=(1, 2)`, if the user may read all of these columns. `batch` has them and no others.
-    pub(super) fn describe_key(&self, columns: &[usize], batch: &RecordBatch, row: usize) -> Option<String> {
-        if let ShownColumns::Only(shown) = &self.shown
-            && !columns.iter().all(|column| shown.contains(column))
+    /// `(a, b)=(1, 2)`, if the user may read all columns that decide about the key. `batch` has the key, `shown` is what it is of.
+    pub(super) fn describe_key(&self, shown: &str, reads: &[usize], batch: &RecordBatch, row: usize) -> Option<String> {
+        if let ShownColumns::Only(columns) = &self.shown
+            && !reads.iter().all(|column| columns.contains(column))
         {
             return None;
         }
-        let names = columns.iter().filter_map(|index| self.relation.columns.get(*index));
-        let names = names.map(|column| quote(&column.name)).collect::<Vec<_>>().join(", ");
-        Some(format!("({names})=({})", describe_row(batch, row).ok()?))
+        Some(format!("({shown})=({})", describe_row(batch, row).ok()?))
     }
 }
 

@@ -187,10 +187,7 @@ impl Upsert<'_> {
         let mut found =
             self.checks.keys().find(transaction.staged(), key, std::slice::from_ref(&wanted), whole).await?;
         while let Some(batch) = found.try_next().await.map_err(SqlError::from_engine)? {
-            let own = (0..key.columns.len()).map(|position| ADDRESS + position);
-            let columns: Vec<usize> =
-                if whole { key.columns.iter().map(|column| ADDRESS + column).collect() } else { own.collect() };
-            let rows = key.convert(&batch.project(&columns).map_err(SqlError::from_arrow)?)?;
+            let rows = key.convert(&key.of_found(&batch, whole)?)?;
             let mut any = false;
             for (number, row) in rows.iter().enumerate() {
                 if lookup.get(row).is_some() {

@@ -931,7 +931,7 @@ fn check_definitions(head: &CatalogState, base: &CatalogState, changes: &[Change
         let refers = |body: &Body| match body {
             Body::RowPolicy(_) => true,
             Body::MaskAttachment(mask) => mask.relation == *id,
-            Body::Relation(relation) => matches!(relation.storage, RelationKind::View(_)),
+            Body::Relation(relation) => relation.query().is_some(),
             _ => false,
         };
         if altered && head.entries().any(|entry| refers(&entry.body) && changed_since(entry.id)) {

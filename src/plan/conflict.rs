@@ -4,17 +4,20 @@ use std::collections::BTreeSet;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column as EngineColumn, DFSchema, TableReference};
+use datafusion::logical_expr::utils::{split_conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast;
 
+use super::command::index_key;
 use super::insert::{self, RowCheck, positions, with_checks};
 use super::returning::Bound;
-use super::{Need, PlanResult, Right, Scope, has_subquery, modify, policy, query};
-use crate::catalog::{Index, Relation};
+use super::{Need, PlanResult, Right, Scope, has_subquery, immutable, modify, policy, query};
+use crate::catalog::{IndexKey, KeyValue, Relation};
 use crate::error::{Plain, SqlError, SqlState, unsupported};
 use crate::govern::{PolicyCommand, Privilege};
 use crate::guard::{masks, row_security_applies};
-use crate::name::{ObjectId, fold};
+use crate::name::ObjectId;
+use crate::statement::{IndexElement, IndexValue, Inference, folded};
 use crate::types::field;
 
 /// What happens to rows whose keys are there already.
@@ -172,6 +175,9 @@ fn arbiters(
         None => Ok((unique().map(|(id, ..)| id).collect(), BTreeSet::new())),
         Some(ast::ConflictTarget::OnConstraint(name)) => {
             let name = query::qualified(name).map(|name| name.name).unwrap_or_default();
+            if let Some(inference) = Inference::parse(&name)? {
+                return inferred(scope, relation, &inference);
+            }
             let found = relation.constraints.iter().find(|constraint| constraint.name == name);
             let index = found.and_then(crate::catalog::Constraint::index).ok_or_else(|| match found {
                 Some(_) => {
@@ -183,26 +189,71 @@ fn arbiters(
                     Plain::new(SqlState::UNDEFINED_OBJECT, message)
                 }
             })?;
-            let columns = unique().find(|(id, ..)| *id == index).map(|(_, _, index)| index.columns());
-            Ok((vec![index], columns.unwrap_or_default().into_iter().collect()))
+            let columns = unique().find(|(id, ..)| *id == index).map(|(_, _, index)| index.reads());
+            Ok((vec![index], columns.unwrap_or_default()))
         }
         Some(ast::ConflictTarget::Columns(columns)) => {
-            let mut wanted = BTreeSet::new();
-            for column in columns {
-                let name = if column.quote_style.is_some() { column.value.clone() } else { fold(&column.value) };
-                let found = relation.column(&name).ok_or_else(|| {
-                    let message = format!("column \"{name}\" does not exist");
-                    super::PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), name.clone())
-                })?;
-                wanted.insert(found.id);
-            }
-            let is_it = |index: &Index| index.columns().into_iter().collect::<BTreeSet<_>>() == wanted;
-            let found: Vec<ObjectId> = unique().filter(|(_, _, index)| is_it(index)).map(|(id, ..)| id).collect();
-            if found.is_empty() {
-                let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
-                return Err(Plain::new(SqlState::INVALID_COLUMN_REFERENCE, message).into());
-            }
-            Ok((found, wanted))
+            let element = |column: &ast::Ident| IndexElement {
+                value: IndexValue::Column(folded(column)),
+                operator_class: None,
+                descending: false,
+                nulls_first: false,
+            };
+            let inference = Inference { elements: columns.iter().map(element).collect(), predicate: None };
+            inferred(scope, relation, &inference)
         }
     }
+}
+
+/// The unique indexes over these columns and expressions, in any order, for rows that are all told by the predicate; and
+/// the columns that they read. `42P10`
+fn inferred(scope: &Scope, relation: &Relation, inference: &Inference) -> PlanResult<(Vec<ObjectId>, BTreeSet<i32>)> {
+    let mut wanted: Vec<Expr> = Vec::new();
+    for element in &inference.elements {
+        let value = key_of(scope, relation, &index_key(scope, relation, element)?)?;
+        if !wanted.contains(&value) {
+            wanted.push(value);
+        }
+    }
+    let told: Vec<Expr> = match &inference.predicate {
+        None => Vec::new(),
+        Some(text) => {
+            let (told, schema) = immutable::bound(scope, relation, text)?;
+            split_conjunction_owned(policy::condition(told, &schema, "WHERE")?)
+        }
+    };
+    let (mut found, mut read) = (Vec::new(), BTreeSet::new());
+    for (id, _, index) in scope.ctx.catalog.indexes(relation).filter(|(_, _, index)| index.unique) {
+        let mut keys: Vec<Expr> = Vec::new();
+        for key in &index.keys {
+            keys.push(key_of(scope, relation, key)?);
+        }
+        let is_same = keys.len() == wanted.len() && keys.iter().all(|key| wanted.contains(key));
+        let implied = match &index.predicate {
+            None => true,
+            Some(predicate) => {
+                let asked = immutable::predicate(scope, relation, predicate)?;
+                split_conjunction(&asked).into_iter().all(|part| told.contains(part))
+            }
+        };
+        if is_same && implied {
+            found.push(id);
+            read.extend(index.reads());
+        }
+    }
+    if found.is_empty() {
+        let message = "there is no unique or exclusion constraint matching the ON CONFLICT specification";
+        return Err(Plain::new(SqlState::INVALID_COLUMN_REFERENCE, message).into());
+    }
+    Ok((found, read))
+}
+
+fn key_of(scope: &Scope, relation: &Relation, key: &IndexKey) -> PlanResult<Expr> {
+    Ok(match &key.value {
+        KeyValue::Expression(own) => immutable::key_value(scope, relation, own)?,
+        KeyValue::Column(id) => {
+            let name = relation.column_by_id(*id).map(|column| column.name.as_str()).unwrap_or_default();
+            Expr::Column(EngineColumn::new_unqualified(name))
+        }
+    })
 }

@@ -174,6 +174,10 @@ pub(super) fn target<'a>(scope: &'a Scope, name: &QualifiedName) -> PlanResult<(
     let (id, relation) =
         scope.ctx.require_relation(name).map_err(|error| PlanError::Undefined(error, name.name.clone()))?;
     match relation.storage {
+        RelationKind::Table(_) if relation.materialized().is_some() => {
+            let message = format!("cannot change materialized view \"{}\"", relation.name);
+            Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into())
+        }
         RelationKind::Table(_) => Ok((id, relation)),
         RelationKind::External(_) => {
             Err(unsupported(format!("writing to the foreign table \"{}\"", relation.name)).into())

@@ -82,7 +82,11 @@ fn lock(scope: &Scope, locks: &mut Locks, factor: &TableFactor) -> PlanResult<()
         // Binding tells whether it is a query of WITH, or nothing.
         return Ok(());
     };
-    if !matches!(relation.storage, RelationKind::Table(_)) {
+    if relation.materialized().is_some() {
+        let message = format!("cannot lock rows in materialized view \"{}\"", relation.name);
+        return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
+    }
+    if !relation.is_table() {
         return Err(unsupported("FOR UPDATE of what is no table").into());
     }
     if row_security_applies(&scope.ctx, relation) {

@@ -11,6 +11,7 @@ mod domain;
 mod engine;
 mod from_function;
 mod generated;
+mod immutable;
 mod insert;
 mod joins;
 mod lock;
@@ -44,6 +45,7 @@ pub use decorrelate::{BarrierPlanner, decorrelate, lateral_left};
 pub use domain::DomainRules;
 pub use engine::Engine;
 pub use generated::generation;
+pub use immutable::{key_value, predicate};
 pub use insert::{AskedBy, InsertPlan, RowCheck, evaluate_default};
 pub use lock::Locks;
 pub use merge::MergeStep;
@@ -176,9 +178,9 @@ pub enum Plan {
     CopyIn(CopyPlan),
     /// Write rows to a table that are read from files in one of COPY's formats between server and client.
     CopyFiles(CopyPlan, Location),
-    /// Create a table, then fill it.
-    CreateTableAs {
-        /// What creates the table. Without changes if there is one by that name already.
+    /// Create a table, or empty a materialized view, then fill it.
+    Fill {
+        /// What comes before. Without changes if there is a table by that name already.
         ddl: DdlPlan,
         /// The rows. `None`: WITH NO DATA, or there is such a table already.
         fill: Option<InsertPlan>,
@@ -319,7 +321,7 @@ impl Plan {
             | Self::CopyOut(..)
             | Self::CopyIn(_)
             | Self::CopyFiles(..)
-            | Self::CreateTableAs { .. }
+            | Self::Fill { .. }
             | Self::Rewrite { .. }
             | Self::Vacuum(_)
             | Self::Ddl(_) => None,
@@ -350,7 +352,7 @@ impl Plan {
             Self::Parts { parameters, .. } => parameters.clone(),
             Self::CopyIn(_)
             | Self::CopyFiles(..)
-            | Self::CreateTableAs { .. }
+            | Self::Fill { .. }
             | Self::Rewrite { .. }
             | Self::Vacuum(_)
             | Self::Ddl(_) => Vec::new(),
@@ -450,7 +452,11 @@ fn plan_command(scope: &Scope, command: &Command, parameters: &Parameters) -> Pl
         },
         Command::CreateTableAs(create) => {
             let (ddl, fill) = command::create_table_as(scope, create, parameters)?;
-            Plan::CreateTableAs { ddl, fill }
+            Plan::Fill { ddl, fill }
+        }
+        Command::Refresh(refresh) => {
+            let (ddl, fill) = command::refresh(scope, refresh)?;
+            Plan::Fill { ddl, fill }
         }
         Command::AlterTable(alter) => match command::alter(scope, alter)? {
             (ddl, Some(fill)) => Plan::Rewrite { ddl, fill },

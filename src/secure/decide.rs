@@ -156,14 +156,7 @@ fn use_type(who: &Context, id: ObjectId) -> Result<(), Plain> {
 }
 
 fn denied_relation(relation: &Relation) -> Plain {
-    let kind = match relation.storage {
-        RelationKind::Table(_) => "table",
-        RelationKind::External(_) => "foreign table",
-        RelationKind::View(_) => "view",
-        RelationKind::Sequence(_) => "sequence",
-        RelationKind::Index(_) => "index",
-    };
-    denied(format!("permission denied for {kind} {}", relation.name))
+    denied(format!("permission denied for {} {}", relation.kind_name(), relation.name))
 }
 
 /// The relation, if its schema may be used.

@@ -98,7 +98,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
             copy.table.map_or(Ok(()), |table| check_rows(ctx, table, &copy.checks, taken))?;
             Plan::CopyFiles(copy, location)
         }
-        Plan::CreateTableAs { ddl, fill } => {
+        Plan::Fill { ddl, fill } => {
             check(ctx, &ddl.needs, taken)?;
             check(ctx, &types_of(ctx, &ddl), taken)?;
             let fill = match fill {
@@ -108,7 +108,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
                 }
                 None => None,
             };
-            Plan::CreateTableAs { ddl, fill }
+            Plan::Fill { ddl, fill }
         }
         // Who owns the table may have its rows written again. The plan reads nothing else, but a default may draw.
         Plan::Rewrite { ddl, fill } => {
@@ -189,7 +189,22 @@ fn expanded(plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
     expand_views(plan).map_err(SqlError::from_engine)
 }
 
+/// `55000` for a materialized view that has no rows yet.
+fn populated(ctx: &Context, need: &Need) -> Result<(), SqlError> {
+    let (Right::Relation { id, .. } | Right::AnyColumn { id, .. }) = &need.right else { return Ok(()) };
+    match ctx.catalog.relation(*id).filter(|relation| relation.materialized().is_some_and(|own| !own.populated)) {
+        None => Ok(()),
+        Some(relation) => {
+            let message = format!("materialized view \"{}\" has not been populated", relation.name);
+            let error = Plain::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message);
+            Err(error.hint("Use the REFRESH MATERIALIZED VIEW command.").into())
+        }
+    }
+}
+
 fn authorize_logical(ctx: &Context, plan: LogicalPlan, taken: &mut Vec<Need>) -> Result<LogicalPlan, SqlError> {
-    check(ctx, &lineage::needs(ctx.role, &plan)?, taken)?;
+    let needs = lineage::needs(ctx.role, &plan)?;
+    check(ctx, &needs, taken)?;
+    needs.iter().try_for_each(|need| populated(ctx, need))?;
     expanded(plan)
 }

@@ -40,6 +40,8 @@ pub enum AlterKind {
     Sequence,
     /// A view: its name and owner.
     View,
+    /// A materialized view: its name, owner and schema, the names of its columns.
+    MaterializedView,
 }
 
 impl AlterKind {
@@ -50,6 +52,7 @@ impl AlterKind {
             Self::Index => "ALTER INDEX",
             Self::Sequence => "ALTER SEQUENCE",
             Self::View => "ALTER VIEW",
+            Self::MaterializedView => "ALTER MATERIALIZED VIEW",
         }
     }
 }
@@ -202,7 +205,8 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
 pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command, SyntaxError> {
     let if_exists = c.if_exists();
     let name = c.qualified_name()?;
-    let tags = if kind == AlterKind::View { super::tag::assignments(c)? } else { None };
+    let is_view = matches!(kind, AlterKind::View | AlterKind::MaterializedView);
+    let tags = if is_view { super::tag::assignments(c)? } else { None };
     let action = if let Some(tags) = tags {
         AlterTableAction::Tags { column: None, tags }
     } else if c.words(&["rename", "to"]) {
@@ -211,7 +215,12 @@ pub(super) fn parse_other(c: &mut Cursor<'_>, kind: AlterKind) -> Result<Command
         AlterTableAction::Owner(RoleSpec::parse(c)?)
     } else if kind != AlterKind::Index && c.words(&["set", "schema"]) {
         AlterTableAction::SetSchema(c.ident()?)
-    } else if kind == AlterKind::View && c.words(&["alter"]) {
+    } else if kind == AlterKind::MaterializedView && c.words(&["rename"]) {
+        let _noise = c.words(&["column"]);
+        let column = c.ident()?;
+        c.expect_words(&["to"])?;
+        AlterTableAction::RenameColumn { column, to: c.ident()? }
+    } else if is_view && c.words(&["alter"]) {
         let _noise = c.words(&["column"]);
         let column = c.ident()?;
         match super::tag::assignments(c)? {

@@ -41,6 +41,7 @@ impl Command {
             | Self::AlterSchema(_)
             | Self::CreateTable(_)
             | Self::CreateTableAs(_)
+            | Self::Refresh(_)
             | Self::CreateExternalTable(_)
             | Self::CreateView(_)
             | Self::CreateIndex(_)
@@ -145,6 +146,7 @@ impl Command {
             | Self::AlterSchema(_)
             | Self::CreateTable(_)
             | Self::CreateTableAs(_)
+            | Self::Refresh(_)
             | Self::CreateExternalTable(_)
             | Self::CreateView(_)
             | Self::CreateIndex(_)
@@ -225,7 +227,9 @@ impl Command {
             Self::LockTable(_) => "LOCK TABLE",
             Self::Checkpoint => "CHECKPOINT",
             Self::CreateTable(_) => "CREATE TABLE",
+            Self::CreateTableAs(create) if create.materialized.is_some() => "CREATE MATERIALIZED VIEW",
             Self::CreateTableAs(_) => "CREATE TABLE AS",
+            Self::Refresh(_) => "REFRESH MATERIALIZED VIEW",
             Self::CreateExternalTable(_) => "CREATE EXTERNAL TABLE",
             Self::CreateView(_) => "CREATE VIEW",
             Self::CreateType(create) => match create.definition {
@@ -316,6 +320,7 @@ impl DropKind {
             Self::Table => "DROP TABLE",
             Self::ExternalTable => "DROP EXTERNAL TABLE",
             Self::View => "DROP VIEW",
+            Self::MaterializedView => "DROP MATERIALIZED VIEW",
             Self::Sequence => "DROP SEQUENCE",
             Self::Index => "DROP INDEX",
             Self::Type => "DROP TYPE",

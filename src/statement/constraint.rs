@@ -1,8 +1,13 @@
 //! Constraints of CREATE TABLE and ALTER TABLE, and CREATE INDEX.
 
-use super::Command;
+use std::sync::Arc;
+
+use sqlparser::ast;
+
 use super::cursor::Cursor;
-use super::text::SyntaxError;
+use super::spelling::INFERRED;
+use super::text::{SyntaxError, Text};
+use super::{Command, folded};
 use crate::name::QualifiedName;
 
 /// `[CONSTRAINT name] …`, of a column or of a table.
@@ -86,14 +91,38 @@ pub struct CreateIndex {
     /// `USING method`; `btree` if not given.
     pub method: String,
     /// The key.
-    pub columns: Vec<SortColumn>,
+    pub elements: Vec<IndexElement>,
     /// `INCLUDE (column, …)`.
     pub included: Vec<String>,
     /// `NULLS NOT DISTINCT`.
     pub nulls_not_distinct: bool,
+    /// `WHERE`: its source text.
+    pub predicate: Option<String>,
 }
 
-/// A column of CREATE INDEX, or of SORTED BY.
+/// A part of the key of CREATE INDEX.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexElement {
+    /// What it is made of.
+    pub value: IndexValue,
+    /// The operator class's name, without its schema.
+    pub operator_class: Option<String>,
+    /// `DESC`.
+    pub descending: bool,
+    /// `NULLS FIRST`, or `DESC` without `NULLS LAST`.
+    pub nulls_first: bool,
+}
+
+/// What a part of a key is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IndexValue {
+    /// A column's name.
+    Column(String),
+    /// The source text of an expression.
+    Expression(String),
+}
+
+/// A column of SORTED BY.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortColumn {
     /// The column's name.
@@ -102,6 +131,27 @@ pub struct SortColumn {
     pub descending: bool,
     /// `NULLS FIRST`, or `DESC` without `NULLS LAST`.
     pub nulls_first: bool,
+}
+
+/// What ON CONFLICT infers unique indexes from.
+#[derive(Clone, Debug)]
+pub struct Inference {
+    /// Their key, in any order.
+    pub elements: Vec<IndexElement>,
+    /// `WHERE`: its source text.
+    pub predicate: Option<String>,
+}
+
+impl Inference {
+    /// From what stands as a constraint's name in ON CONFLICT; `None`: it is a name.
+    pub fn parse(name: &str) -> Result<Option<Self>, SyntaxError> {
+        let Some(source) = name.strip_prefix(INFERRED) else { return Ok(None) };
+        let text = Arc::new(Text::new(source));
+        let mut c = Cursor::new(&text)?;
+        let elements = c.parenthesized(index_element)?;
+        let predicate = if c.words(&["where"]) { Some(c.expression()?.1) } else { None };
+        if c.at_end() { Ok(Some(Self { elements, predicate })) } else { Err(c.unexpected()) }
+    }
 }
 
 /// Words that a table's constraint may begin with.
@@ -302,7 +352,7 @@ pub(super) fn create_index(c: &mut Cursor<'_>, unique: bool) -> Result<Command, 
     let _only = c.words(&["only"]);
     let table = c.qualified_name()?;
     let method = if c.words(&["using"]) { c.ident()? } else { "btree".to_owned() };
-    let columns = c.parenthesized(sort_column)?;
+    let elements = c.parenthesized(index_element)?;
     let included = if c.words(&["include"]) { c.parenthesized(Cursor::ident)? } else { Vec::new() };
     let nulls_not_distinct = nulls_not_distinct(c);
     if c.words(&["with"]) {
@@ -311,19 +361,41 @@ pub(super) fn create_index(c: &mut Cursor<'_>, unique: bool) -> Result<Command, 
     if c.peek_any(&["tablespace"]) {
         return Err(c.unsupported("a tablespace"));
     }
-    if c.peek_any(&["where"]) {
-        return Err(c.unsupported("a partial index"));
-    }
+    let predicate = if c.words(&["where"]) { Some(c.expression()?.1) } else { None };
     Ok(Command::CreateIndex(CreateIndex {
         name,
         if_not_exists,
         table,
         unique,
         method,
-        columns,
+        elements,
         included,
         nulls_not_distinct,
+        predicate,
     }))
+}
+
+/// A part of an index's key, or of what ON CONFLICT infers one from.
+fn index_element(c: &mut Cursor<'_>) -> Result<IndexElement, SyntaxError> {
+    let value = if c.peek_left_parenthesis() {
+        c.expect_left_parenthesis()?;
+        let (_, source) = c.expression()?;
+        c.expect_right_parenthesis()?;
+        IndexValue::Expression(source)
+    } else {
+        match c.operand()? {
+            (ast::Expr::Identifier(name), _) => IndexValue::Column(folded(&name)),
+            (_, source) => IndexValue::Expression(source),
+        }
+    };
+    c.collation()?;
+    let is_class = !c.at_list_separator() && !c.peek_any(&["asc", "desc", "nulls"]);
+    let operator_class = if is_class { Some(c.qualified_name()?.name) } else { None };
+    if c.peek_left_parenthesis() {
+        return Err(c.unsupported("parameters of an operator class"));
+    }
+    let (descending, nulls_first) = order(c);
+    Ok(IndexElement { value, operator_class, descending, nulls_first })
 }
 
 pub(super) fn sort_column(c: &mut Cursor<'_>) -> Result<SortColumn, SyntaxError> {
@@ -335,13 +407,15 @@ pub(super) fn sort_column(c: &mut Cursor<'_>) -> Result<SortColumn, SyntaxError>
         return Err(c.unsupported("an order by an expression"));
     }
     c.collation()?;
-    // How keys compare is not a matter of the index here.
-    if !c.at_list_separator() && !c.peek_any(&["asc", "desc", "nulls"]) {
-        c.qualified_name()?;
-    }
+    let (descending, nulls_first) = order(c);
+    Ok(SortColumn { name, descending, nulls_first })
+}
+
+/// `[ASC | DESC] [NULLS FIRST | NULLS LAST]`: whether descending, whether NULLs come first.
+fn order(c: &mut Cursor<'_>) -> (bool, bool) {
     let descending = c.words(&["desc"]);
     let _default = !descending && c.words(&["asc"]);
     let nulls_first = c.words(&["nulls", "first"]) || descending && !c.words(&["nulls", "last"]);
     let _default = !nulls_first && c.words(&["nulls", "last"]);
-    Ok(SortColumn { name, descending, nulls_first })
+    (descending, nulls_first)
 }

@@ -292,6 +292,11 @@ impl<'a> Cursor<'a> {
         self.parsed(|parser| parser.parse_subexpr(DIALECT.prec_value(Precedence::Is)))
     }
 
+    /// An expression without operators behind it, such as a column or a call; and its source text.
+    pub(super) fn operand(&mut self) -> Result<(ast::Expr, String), SyntaxError> {
+        self.parsed(Parser::parse_prefix)
+    }
+
     /// A table or a query in FROM, with its alias.
     pub(super) fn table_factor(&mut self) -> Result<ast::TableFactor, SyntaxError> {
         Ok(self.parsed(Parser::parse_table_factor)?.0)

@@ -33,7 +33,10 @@ mod with;
 use std::sync::Arc;
 
 pub use alter::{AlterColumn, AlterKind, AlterTable, AlterTableAction};
-pub use constraint::{Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing};
+pub use constraint::{
+    Condition, ConstraintDefinition, CreateIndex, IndexElement, IndexValue, Inference, Key, References, SortColumn,
+    Timing,
+};
 pub use copy::{ColumnSet, CopyFormat, CopyOptions, CopySource, CopyStatement, CopyTarget, Header, Verbosity};
 use cursor::Cursor;
 pub use declare::{Declare, Direction, Fetch};
@@ -55,7 +58,7 @@ pub use setting::{AlterSystem, SetConstraints, SetStatement, SetValue, Shown};
 use sqlparser::ast;
 pub use table::{
     AlterSchema, AlterSchemaAction, ColumnDefinition, Comment, CommentTarget, CreateCredential, CreateExternalTable,
-    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Truncate,
+    CreateSchema, CreateTable, CreateTableAs, CreateView, Drop, DropKind, IdentityOption, NewTable, Refresh, Truncate,
 };
 pub use tag::{AlterTag, AlterTagAction, CreateTag, SetTags, TagCondition, TagMaskChange, TagValues, TagsOf};
 pub use text::{SyntaxError, Text};
@@ -66,6 +69,7 @@ pub use cursor::ALL_COLUMNS;
 pub use user_type::{AlterType, AlterTypeAction, AttributeChange, CreateType, NewDomain, NewType};
 pub use with::{Part, WithParts};
 
+use crate::name::QualifiedName;
 use crate::notification::Listening;
 
 /// One statement of a message.
@@ -115,6 +119,8 @@ pub enum Command {
     CreateTable(CreateTable),
     /// `CREATE TABLE … AS query`: a table of the warehouse with the query's rows.
     CreateTableAs(CreateTableAs),
+    /// REFRESH MATERIALIZED VIEW.
+    Refresh(Refresh),
     /// `CREATE EXTERNAL TABLE`: a table over files of the lake.
     CreateExternalTable(CreateExternalTable),
     /// `CREATE [UNIQUE] INDEX`: a key of a table.
@@ -293,6 +299,43 @@ pub fn parse_query(sql: &str) -> Result<Box<ast::Query>, SyntaxError> {
     if cursor.at_end() { Ok(query) } else { Err(cursor.unexpected()) }
 }
 
+type Parse = fn(&mut Cursor<'_>) -> Result<Command, SyntaxError>;
+
+/// What statements begin with, and what reads the rest.
+static COMMANDS: &[(&[&str], Parse)] = &[
+    (&["merge"], merge::parse),
+    (&["refresh"], table::refresh),
+    (&["lock"], lock::parse),
+    (&["checkpoint"], |_| Ok(Command::Checkpoint)),
+    (&["explain"], explain),
+    (&["copy"], copy::parse),
+    (&["create"], create),
+    (&["alter"], alter),
+    (&["drop"], drop),
+    (&["truncate"], table::truncate),
+    (&["undrop", "table"], maintain::undrop),
+    (&["restore", "table"], maintain::restore),
+    (&["vacuum"], maintain::vacuum),
+    (&["analyze"], maintain::analyze),
+    (&["analyse"], maintain::analyze),
+    (&["comment", "on"], table::comment),
+    (&["grant"], |c| grant::parse(c, false)),
+    (&["revoke"], |c| grant::parse(c, true)),
+    (&["reassign"], grant::reassign_owned),
+    (&["attach", "rls", "policy"], |c| policy::change_rls(c, true)),
+    (&["detach", "rls", "policy"], |c| policy::change_rls(c, false)),
+    (&["attach", "masking", "policy"], policy::attach),
+    (&["detach", "masking", "policy"], policy::detach),
+    (&["set"], setting::set),
+    (&["reset"], setting::reset),
+    (&["show"], setting::show),
+    (&["discard"], setting::discard),
+    (&["declare"], |c| declare::declare(c, command)),
+    (&["fetch"], |c| declare::fetch(c, false)),
+    (&["move"], |c| declare::fetch(c, true)),
+    (&["close"], declare::close),
+];
+
 fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.peek_any(&["select", "with", "values", "table"]) || c.peek_left_parenthesis() {
         return top_level(c.query()?.0);
@@ -300,100 +343,16 @@ fn command(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.peek_any(&["insert", "update", "delete"]) {
         return c.modifying();
     }
-    if c.words(&["merge"]) {
-        return merge::parse(c);
-    }
-    if c.words(&["lock"]) {
-        return lock::parse(c);
-    }
-    if c.words(&["checkpoint"]) {
-        return Ok(Command::Checkpoint);
-    }
-    if c.words(&["explain"]) {
-        return explain(c);
-    }
-    if c.words(&["copy"]) {
-        return copy::parse(c);
-    }
-    if c.words(&["create"]) {
-        return create(c);
-    }
-    if c.words(&["alter"]) {
-        return alter(c);
-    }
-    if c.words(&["drop"]) {
-        return drop(c);
-    }
-    if c.words(&["truncate"]) {
-        return table::truncate(c);
-    }
-    if c.words(&["undrop", "table"]) {
-        return maintain::undrop(c);
-    }
-    if c.words(&["restore", "table"]) {
-        return maintain::restore(c);
-    }
-    if c.words(&["vacuum"]) {
-        return maintain::vacuum(c);
-    }
-    if c.words(&["analyze"]) || c.words(&["analyse"]) {
-        return maintain::analyze(c);
-    }
-    if c.words(&["comment", "on"]) {
-        return table::comment(c);
-    }
-    if c.words(&["grant"]) {
-        return grant::parse(c, false);
-    }
-    if c.words(&["revoke"]) {
-        return grant::parse(c, true);
-    }
-    if c.words(&["reassign"]) {
-        return grant::reassign_owned(c);
-    }
-    if c.words(&["attach", "rls", "policy"]) {
-        return policy::change_rls(c, true);
-    }
-    if c.words(&["detach", "rls", "policy"]) {
-        return policy::change_rls(c, false);
-    }
-    if c.words(&["attach", "masking", "policy"]) {
-        return policy::attach(c);
-    }
-    if c.words(&["detach", "masking", "policy"]) {
-        return policy::detach(c);
-    }
-    if c.words(&["set"]) {
-        return setting::set(c);
-    }
-    if c.words(&["reset"]) {
-        return setting::reset(c);
-    }
-    if c.words(&["show"]) {
-        return setting::show(c);
-    }
-    if c.words(&["discard"]) {
-        return setting::discard(c);
-    }
     if c.peek_any(&["listen", "unlisten", "notify"]) {
         return setting::listen_or_notify(c);
     }
     if c.peek_any(&["prepare", "execute", "deallocate"]) {
         return prepare::parse(c);
     }
-    if c.words(&["declare"]) {
-        return declare::declare(c, command);
+    match COMMANDS.iter().find(|(words, _)| c.words(words)) {
+        Some((_, parse)) => parse(c),
+        None => transaction::parse(c),
     }
-    if c.words(&["fetch"]) {
-        return declare::fetch(c, false);
-    }
-    if c.words(&["move"]) {
-        return declare::fetch(c, true);
-    }
-    if c.words(&["close"]) {
-        return declare::close(c);
-    }
-    transaction::parse(c)
 }
 
 /// The name that an identifier stands for.
@@ -405,6 +364,24 @@ pub fn folded(ident: &ast::Ident) -> String {
 fn top_level(mut query: Box<ast::Query>) -> Result<Command, SyntaxError> {
     if let Some(parts) = with::split(&mut query)? {
         return Ok(Command::Parts(WithParts { parts, main: Box::new(top_level(query)?) }));
+    }
+    if let Some(into) = into(&mut query.body) {
+        let parts = into.name.0.iter().filter_map(ast::ObjectNamePart::as_ident).map(folded).collect::<Vec<_>>();
+        let name = match parts.as_slice() {
+            [name] => QualifiedName::bare(name.clone()),
+            [.., schema, name] => QualifiedName::new(schema.clone(), name.clone()),
+            [] => return Err(SyntaxError::Unsupported { feature: "this INTO".to_owned(), position: None }),
+        };
+        let name = NewTable { name, if_not_exists: false, temporary: into.temporary, on_commit: None };
+        let (columns, layout, materialized) = (Vec::new(), Layout::default(), None);
+        return Ok(Command::CreateTableAs(CreateTableAs {
+            name,
+            columns,
+            layout,
+            query,
+            with_data: true,
+            materialized,
+        }));
     }
     match *query.body {
         ast::SetExpr::Insert(ast::Statement::Insert(mut insert)) => match insert.source.as_mut() {
@@ -428,6 +405,15 @@ fn top_level(mut query: Box<ast::Query>) -> Result<Command, SyntaxError> {
     }
 }
 
+/// Takes away `INTO table` of a query's first SELECT.
+fn into(body: &mut ast::SetExpr) -> Option<ast::SelectInto> {
+    match body {
+        ast::SetExpr::Select(select) => select.into.take(),
+        ast::SetExpr::SetOperation { left, .. } => into(left),
+        _ => None,
+    }
+}
+
 fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let replace = c.words(&["or", "replace"]);
     if c.words(&["masking", "policy"]) {
@@ -440,6 +426,13 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     let temporary = c.words(&["temporary"]) || c.words(&["temp"]);
     if c.words(&["view"]) && !scoped {
         return table::create_view(c, replace, temporary);
+    }
+    let plain = !replace && !scoped && !temporary;
+    if plain && c.words(&["materialized", "view"]) {
+        return table::create_materialized(c);
+    }
+    if plain && c.words(&["unlogged", "materialized"]) {
+        return Err(c.unsupported("a materialized view that is unlogged"));
     }
     if temporary && !replace && c.words(&["table"]) {
         return table::create(c, true);
@@ -494,7 +487,6 @@ fn create(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         "CREATE",
         &[
             "unlogged",
-            "materialized",
             "function",
             "procedure",
             "extension",
@@ -534,6 +526,9 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["view"]) {
         return alter::parse_other(c, AlterKind::View);
     }
+    if c.words(&["materialized", "view"]) {
+        return alter::parse_other(c, AlterKind::MaterializedView);
+    }
     if c.words(&["type"]) {
         return user_type::alter(c, false);
     }
@@ -564,10 +559,7 @@ fn alter(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     if c.words(&["database"]) {
         return tag::alter_database(c);
     }
-    Err(c.unsupported_or_unexpected(
-        "ALTER",
-        &["schema", "default", "function", "masking", "group", "materialized", "extension"],
-    ))
+    Err(c.unsupported_or_unexpected("ALTER", &["schema", "default", "function", "masking", "group", "extension"]))
 }
 
 fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
@@ -583,6 +575,8 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         DropKind::ExternalTable
     } else if c.words(&["view"]) {
         DropKind::View
+    } else if c.words(&["materialized", "view"]) {
+        DropKind::MaterializedView
     } else if c.words(&["sequence"]) {
         DropKind::Sequence
     } else if c.words(&["index"]) {
@@ -605,10 +599,9 @@ fn drop(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else if c.words(&["tag"]) {
         DropKind::Tag
     } else {
-        return Err(c.unsupported_or_unexpected(
-            "DROP",
-            &["materialized", "function", "extension", "database", "owned", "server", "trigger"],
-        ));
+        return Err(
+            c.unsupported_or_unexpected("DROP", &["function", "extension", "database", "owned", "server", "trigger"])
+        );
     };
     table::drop(c, kind)
 }

@@ -10,7 +10,8 @@ use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
 
 /// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`; `FOR NO KEY UPDATE`, `FOR KEY SHARE`;
-/// `FROM ONLY table`; `FETCH FIRST (1 + 1) ROWS ONLY`; `FOR UPDATE OF a, b`. `42601` for letters right after a number.
+/// `FROM ONLY table`; `FETCH FIRST (1 + 1) ROWS ONLY`; `FOR UPDATE OF a, b`; `ON CONFLICT (lower(a)) WHERE b`, whose
+/// text becomes the name of a constraint ([`INFERRED`]). `42601` for letters right after a number.
 pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
@@ -85,6 +86,11 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
                     out.extend(["FETCH", "FIRST", "ROWS", "WITH", "TIES"].map(keyword));
                 }
             }
+            Token::LParen if let Some(target) = conflict_target(text, &out, &token, &mut rest) => {
+                let word = |token| TokenWithSpan { token, ..target };
+                out.extend(["ON", "CONSTRAINT"].map(|keyword| word(Token::make_keyword(keyword))));
+                out.push(target.clone());
+            }
             // One clause for each table.
             Token::Comma if let Some(lock) = locks_table(&out) => {
                 let clause = [Keyword::FOR, lock, Keyword::OF].map(|word| Token::make_keyword(&format!("{word:?}")));
@@ -99,6 +105,45 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
         }
     }
     Ok(out)
+}
+
+/// What the name of a constraint begins with that is the text of what an index is inferred from. No statement can spell it.
+pub(super) const INFERRED: char = '\u{2}';
+
+/// What follows ON CONFLICT, as a name, unless it is columns alone.
+fn conflict_target(
+    text: &Text,
+    before: &[TokenWithSpan],
+    open: &TokenWithSpan,
+    rest: &mut Peekable<IntoIter<TokenWithSpan>>,
+) -> Option<TokenWithSpan> {
+    let [.., on, conflict] = before else { return None };
+    let begins = keyword(on) == Keyword::ON && keyword(conflict) == Keyword::CONFLICT;
+    if !begins {
+        return None;
+    }
+    let mut ahead = rest.clone();
+    let (mut depth, mut is_plain, mut end) = (1, true, open.span.end);
+    while ahead.peek().is_some_and(|next| depth > 0 || keyword(next) != Keyword::DO) {
+        let token = ahead.next()?;
+        end = token.span.end;
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::EOF | Token::SemiColon => return None,
+            Token::Word(_) | Token::Comma if depth == 1 => continue,
+            _ => {}
+        }
+        is_plain &= depth == 0 && token.token == Token::RParen;
+    }
+    if is_plain {
+        return None;
+    }
+    let start = text.byte(open.span.start.line, open.span.start.column)?;
+    let source = text.slice(start, text.byte(end.line, end.column)?);
+    *rest = ahead;
+    let name = sqlparser::ast::Ident::with_quote('"', format!("{INFERRED}{source}"));
+    Some(TokenWithSpan { token: Token::make_word(&name.value, name.quote_style), span: open.span })
 }
 
 /// What follows FETCH in a query: how many rows, and whether with those that are alike to the last. `None`: it is another FETCH.

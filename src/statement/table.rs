@@ -13,6 +13,7 @@ use super::sequence::SequenceOptions;
 use super::tag::{SetTags, TagsOf};
 use super::text::SyntaxError;
 use crate::catalog::{ExternalFormat, IdentityKind, OnCommit};
+use crate::error::SqlState;
 use crate::name::{QualifiedName, fold};
 use crate::types::PgType;
 
@@ -145,6 +146,19 @@ pub struct CreateTableAs {
     pub query: Box<ast::Query>,
     /// False: `WITH NO DATA`, the table stays empty.
     pub with_data: bool,
+    /// The query's text, if it is `CREATE MATERIALIZED VIEW`, which keeps it.
+    pub materialized: Option<String>,
+}
+
+/// `REFRESH MATERIALIZED VIEW [CONCURRENTLY] name [WITH [NO] DATA]`.
+#[derive(Clone, Debug)]
+pub struct Refresh {
+    /// Which.
+    pub name: QualifiedName,
+    /// `CONCURRENTLY`: readers are never in the way, so all it asks for is what PostgreSQL does.
+    pub concurrently: bool,
+    /// False: it loses its rows, and cannot be read.
+    pub with_data: bool,
 }
 
 /// `CREATE EXTERNAL TABLE name [(column, …)] STORED AS format LOCATION 'location' …`: files of the lake as a table.
@@ -218,6 +232,8 @@ pub enum DropKind {
     ExternalTable,
     /// `VIEW`: a stored query.
     View,
+    /// `MATERIALIZED VIEW`: a stored query with its rows.
+    MaterializedView,
     /// `SEQUENCE`: `2BP01` for one that belongs to a table's column.
     Sequence,
     /// `INDEX`: `2BP01` for one that carries a constraint.
@@ -354,9 +370,47 @@ pub(super) fn create(c: &mut Cursor<'_>, temporary: bool) -> Result<Command, Syn
 
 fn create_as(c: &mut Cursor<'_>, name: NewTable, columns: Vec<String>, layout: Layout) -> Result<Command, SyntaxError> {
     let (query, _source) = c.query()?;
+    let with_data = with_data(c);
+    Ok(Command::CreateTableAs(CreateTableAs { name, columns, layout, query, with_data, materialized: None }))
+}
+
+/// What comes after `CREATE MATERIALIZED VIEW`.
+pub(super) fn create_materialized(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    let if_not_exists = c.if_not_exists();
+    let name = NewTable { name: c.qualified_name()?, if_not_exists, temporary: false, on_commit: None };
+    let columns = if c.peek_left_parenthesis() { c.parenthesized(Cursor::ident)? } else { Vec::new() };
+    let layout = Layout::clauses(c)?;
+    if c.words(&["with"]) {
+        storage_parameters(c)?;
+    }
+    if c.peek_any(&["using", "tablespace", "auto", "backup"]) {
+        return Err(c.unsupported("this clause of CREATE MATERIALIZED VIEW"));
+    }
+    c.expect_words(&["as"])?;
+    let (query, source) = c.query()?;
+    let with_data = with_data(c);
+    let materialized = Some(source);
+    Ok(Command::CreateTableAs(CreateTableAs { name, columns, layout, query, with_data, materialized }))
+}
+
+/// What comes after `REFRESH`.
+pub(super) fn refresh(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
+    c.expect_words(&["materialized", "view"])?;
+    let concurrently = c.words(&["concurrently"]);
+    let name = c.qualified_name()?;
+    let with_data = with_data(c);
+    if concurrently && !with_data {
+        let message = "CONCURRENTLY and WITH NO DATA options cannot be used together".to_owned();
+        return Err(SyntaxError::Invalid { message, code: SqlState::SYNTAX_ERROR, position: None });
+    }
+    Ok(Command::Refresh(Refresh { name, concurrently, with_data }))
+}
+
+/// `[WITH [NO] DATA]`
+fn with_data(c: &mut Cursor<'_>) -> bool {
     let with_data = !c.words(&["with", "no", "data"]);
     let _explicit = with_data && c.words(&["with", "data"]);
-    Ok(Command::CreateTableAs(CreateTableAs { name, columns, layout, query, with_data }))
+    with_data
 }
 
 pub(super) fn column_definition(c: &mut Cursor<'_>, name: String) -> Result<ColumnDefinition, SyntaxError> {
@@ -576,6 +630,7 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         || c.words(&["index"])
         || c.words(&["sequence"])
         || c.words(&["view"])
+        || c.words(&["materialized", "view"])
         || c.words(&["foreign", "table"])
         || c.words(&["external", "table"])
     {
@@ -583,7 +638,7 @@ pub(super) fn comment(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
     } else {
         return Err(c.unsupported_or_unexpected(
             "COMMENT ON",
-            &["function", "extension", "materialized", "aggregate", "language", "operator", "trigger"],
+            &["function", "extension", "aggregate", "language", "operator", "trigger"],
         ));
     };
     c.expect_words(&["is"])?;

@@ -64,8 +64,8 @@ pub(super) fn parse(c: &mut Cursor<'_>) -> Result<Command, SyntaxError> {
         "",
         &[
             "update", "delete", "merge", "prepare", "execute", "declare", "fetch", "move", "close", "listen",
-            "unlisten", "notify", "vacuum", "analyze", "cluster", "reindex", "refresh", "do", "call", "load",
-            "security", "import", "reassign", "unload", "msck", "undrop",
+            "unlisten", "notify", "vacuum", "analyze", "cluster", "reindex", "do", "call", "load", "security",
+            "import", "reassign", "unload", "msck", "undrop",
         ],
     ))
 }

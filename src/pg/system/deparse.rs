@@ -1,4 +1,4 @@
-//! Defaults as PostgreSQL prints them: literals with their types, operators in parentheses. What is not known here stays as it was
+//! Expressions as PostgreSQL prints them: literals with their types, operators in parentheses. What is not known here stays as it was
 //! written, which means the same.
 
 use sqlparser::ast::{
@@ -7,6 +7,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 
+use crate::catalog::{Column, KeyExpression, Relation};
 use crate::context::Context;
 use crate::name::{fold, quote};
 use crate::pg::{FromText, Objects};
@@ -14,24 +15,57 @@ use crate::types::{PgType, from_sql};
 
 /// The default of a column of some type.
 pub(super) fn default(ctx: &Context, source: &str, pg: &PgType) -> String {
+    let printed = parsed(source).and_then(|expr| Printer { ctx, table: None }.print(&expr, Some(pg)));
+    printed.unwrap_or_else(|| source.to_owned())
+}
+
+/// An expression over a table's columns.
+pub(super) fn expression(ctx: &Context, table: &Relation, source: &str) -> String {
+    let parsed = parsed(source);
+    let printed = parsed.as_ref().and_then(|expr| Printer { ctx, table: Some(table) }.print(expr, None));
+    printed.unwrap_or_else(|| match parsed {
+        Some(expr) if is_closed_by_itself(&expr) => source.to_owned(),
+        _ => format!("({})", without_parentheses(source)),
+    })
+}
+
+/// A part of an index's key that is an expression: in parentheses unless it is a call.
+pub fn key(ctx: &Context, table: &Relation, key: &KeyExpression) -> String {
+    let printed = expression(ctx, table, &key.expression);
+    match parsed(&printed) {
+        Some(Expr::Function(_)) => printed,
+        _ => format!("({printed})"),
+    }
+}
+
+fn parsed(source: &str) -> Option<Expr> {
     let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(source).and_then(|mut parser| {
         let expr = parser.parse_expr()?;
         parser.expect_token(&sqlparser::tokenizer::Token::EOF)?;
         Ok(expr)
     });
-    let printed = parsed.ok().and_then(|expr| Printer { ctx }.print(&expr, Some(pg)));
-    printed.unwrap_or_else(|| source.to_owned())
+    parsed.ok()
+}
+
+/// Whether no operator binds more than an expression.
+fn is_closed_by_itself(expr: &Expr) -> bool {
+    matches!(expr, Expr::Function(_) | Expr::Identifier(_) | Expr::Value(_) | Expr::Case { .. })
 }
 
 /// The definition of a CHECK. In how many parentheses it was written makes no difference.
 pub(super) fn check(condition: &str) -> String {
-    let mut inner = condition.trim();
+    format!("CHECK (({}))", without_parentheses(condition))
+}
+
+/// A text without the parentheses around all of it.
+fn without_parentheses(text: &str) -> &str {
+    let mut inner = text.trim();
     while let Some(stripped) =
         inner.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).filter(|rest| is_closed(rest))
     {
         inner = stripped.trim();
     }
-    format!("CHECK (({inner}))")
+    inner
 }
 
 /// Whether each parenthesis of a text is closed within it. One with quotes is not looked at.
@@ -50,6 +84,8 @@ fn is_closed(text: &str) -> bool {
 
 struct Printer<'a> {
     ctx: &'a Context,
+    /// Whose columns there are.
+    table: Option<&'a Relation>,
 }
 
 impl Printer<'_> {
@@ -86,6 +122,55 @@ impl Printer<'_> {
                     inner => format!("{}::{pg}", enclosed(self.print(inner, None)?)),
                 }
             }
+            Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
+                let mut parts = Vec::new();
+                self.operands(op, left, &mut parts)?;
+                self.operands(op, right, &mut parts)?;
+                format!("({})", parts.join(&format!(" {op} ")))
+            }
+            Expr::BinaryOp { left, op, right } if self.table.is_some() => {
+                let (left_type, right_type) = (self.type_of(left), self.type_of(right));
+                let common = common(op, left_type, right_type)?;
+                let (left, right) = (self.operand(left, &common, op)?, self.operand(right, &common, op)?);
+                format!("({left} {op} {right})")
+            }
+            Expr::IsNull(inner) => format!("({} IS NULL)", self.print(inner, None)?),
+            Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", self.print(inner, None)?),
+            Expr::IsTrue(inner) => format!("({} IS TRUE)", self.print(inner, None)?),
+            Expr::IsNotTrue(inner) => format!("({} IS NOT TRUE)", self.print(inner, None)?),
+            Expr::IsFalse(inner) => format!("({} IS FALSE)", self.print(inner, None)?),
+            Expr::IsNotFalse(inner) => format!("({} IS NOT FALSE)", self.print(inner, None)?),
+            Expr::Between { expr, negated: false, low, high } if self.table.is_some() => {
+                let op = &BinaryOperator::GtEq;
+                let common = common(op, self.type_of(expr), self.type_of(low))?;
+                let value = self.operand(expr, &common, op)?;
+                let (low, high) = (self.operand(low, &common, op)?, self.operand(high, &common, op)?);
+                format!("(({value} >= {low}) AND ({value} <= {high}))")
+            }
+            Expr::InList { expr, list, negated } if self.table.is_some() => {
+                let common = self.type_of(expr)?;
+                let items = list.iter().map(|item| self.print(item, Some(&common))).collect::<Option<Vec<_>>>()?;
+                let (op, quantifier) = if *negated { ("<>", "ALL") } else { ("=", "ANY") };
+                match &common {
+                    PgType::Varchar(_) => {
+                        let value = self.operand(expr, &PgType::Text, &BinaryOperator::Eq)?;
+                        let items = items.iter().map(|item| item.replace("::text", "::character varying"));
+                        let items = items.collect::<Vec<_>>().join(", ");
+                        format!("({value} {op} {quantifier} ((ARRAY[{items}])::text[]))")
+                    }
+                    PgType::Int4 | PgType::Text => {
+                        format!("({} {op} {quantifier} (ARRAY[{}]))", self.print(expr, None)?, items.join(", "))
+                    }
+                    _ => return None,
+                }
+            }
+            Expr::Identifier(name) if self.column(name).is_some() => {
+                let column = self.column(name)?;
+                match (&column.pg, wanted) {
+                    (PgType::Varchar(_), Some(PgType::Text)) => format!("({})::text", quote(&column.name)),
+                    _ => quote(&column.name),
+                }
+            }
             Expr::BinaryOp { left, op, right } => {
                 let (left_type, right_type) = operand_types(op, left, right)?;
                 let (left, right) = (self.print(left, left_type.as_ref())?, self.print(right, right_type.as_ref())?);
@@ -98,6 +183,68 @@ impl Printer<'_> {
             Expr::Function(function) => self.call(function, wanted)?,
             Expr::Identifier(name) if is_keyword(&name.value) => name.value.to_ascii_uppercase(),
             _ => return None,
+        })
+    }
+
+    fn column(&self, name: &ast::Ident) -> Option<&Column> {
+        let name = if name.quote_style.is_some() { name.value.clone() } else { fold(&name.value) };
+        self.table?.column(&name)
+    }
+
+    /// What AND or OR stands between: one beside another of the same kind, or in parentheses.
+    fn operands(&self, op: &BinaryOperator, expr: &Expr, parts: &mut Vec<String>) -> Option<()> {
+        match expr {
+            Expr::BinaryOp { left, op: same, right } if same == op => {
+                self.operands(op, left, parts)?;
+                self.operands(op, right, parts)
+            }
+            other => {
+                parts.push(self.print(other, Some(&PgType::Bool))?);
+                Some(())
+            }
+        }
+    }
+
+    /// The type of an operand, without its modifier; `None`: a literal without a type, or it is not known here.
+    fn type_of(&self, expr: &Expr) -> Option<PgType> {
+        Some(match expr {
+            Expr::Nested(inner) => return self.type_of(inner),
+            Expr::Identifier(name) => self.column(name)?.pg.without_modifier(),
+            Expr::Value(value) => match &value.value {
+                Value::Number(digits, _) => match number_type(digits) {
+                    "integer" => PgType::Int4,
+                    "bigint" => PgType::Int8,
+                    _ => PgType::Numeric(None),
+                },
+                Value::Boolean(_) => PgType::Bool,
+                _ => return None,
+            },
+            Expr::Cast { data_type, .. } => from_sql(data_type).ok()?.without_modifier(),
+            Expr::BinaryOp { left, op, right } if is_arithmetic(op) => {
+                return common(op, self.type_of(left), self.type_of(right));
+            }
+            Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => PgType::Text,
+            Expr::Function(function) => match function.name.to_string().to_ascii_lowercase().as_str() {
+                "lower" | "upper" | "btrim" | "replace" | "md5" | "concat" => PgType::Text,
+                "length" | "char_length" | "octet_length" => PgType::Int4,
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// An operand of an operator that takes a type.
+    fn operand(&self, expr: &Expr, common: &PgType, op: &BinaryOperator) -> Option<String> {
+        let is_modulo = matches!(op, BinaryOperator::Modulo);
+        let printed = self.print(expr, Some(common))?;
+        let is_integer = |pg: &PgType| matches!(pg, PgType::Int2 | PgType::Int4 | PgType::Int8);
+        Some(match self.type_of(expr) {
+            // Integers of all lengths are compared and computed with as they are.
+            Some(own) if is_integer(&own) && (!is_integer(common) || is_modulo && own != *common) => match expr {
+                Expr::Identifier(_) | Expr::Value(_) => format!("({printed})::{common}"),
+                _ => format!("{}::{common}", enclosed(printed)),
+            },
+            _ => printed,
         })
     }
 
@@ -158,7 +305,13 @@ impl Printer<'_> {
         };
         let in_capitals = matches!(name.as_str(), "coalesce" | "greatest" | "least" | "nullif");
         let own = match name.as_str() {
-            _ if in_capitals => wanted.cloned()?,
+            _ if in_capitals => match wanted {
+                Some(wanted) => wanted.clone(),
+                None => arguments.iter().find_map(|argument| match argument {
+                    FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => self.type_of(argument),
+                    _ => None,
+                })?,
+            },
             "nextval" | "currval" => PgType::Regclass,
             "upper" | "lower" | "md5" | "timezone" | "date_trunc" | "btrim" | "to_char" | "replace" => PgType::Text,
             _ => PgType::Unknown,
@@ -179,11 +332,7 @@ fn operand_types(op: &BinaryOperator, left: &Expr, right: &Expr) -> Option<(Opti
     let is_interval = |expr: &Expr| matches!(expr, Expr::Interval(_));
     match op {
         BinaryOperator::StringConcat => Some((Some(PgType::Text), Some(PgType::Text))),
-        BinaryOperator::Plus
-        | BinaryOperator::Minus
-        | BinaryOperator::Multiply
-        | BinaryOperator::Divide
-        | BinaryOperator::Modulo => {
+        op if is_arithmetic(op) => {
             let numbers = [left, right].iter().all(|expr| is_number(expr) || is_interval(expr) || is_call(expr));
             numbers.then_some((None, None))
         }
@@ -234,7 +383,64 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// The type that an operator takes both its operands in.
+fn common(op: &BinaryOperator, left: Option<PgType>, right: Option<PgType>) -> Option<PgType> {
+    let compares = matches!(
+        op,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+    );
+    if matches!(op, BinaryOperator::StringConcat) {
+        let is_text = |pg: &Option<PgType>| pg.as_ref().is_none_or(PgType::is_text);
+        return (is_text(&left) && is_text(&right)).then_some(PgType::Text);
+    }
+    let rank = |pg: &PgType| match pg {
+        PgType::Int2 | PgType::Int4 | PgType::Int8 => Some(0),
+        PgType::Numeric(_) => Some(1),
+        PgType::Float8 => Some(2),
+        _ => None,
+    };
+    let found = match (left, right) {
+        // There is no such operator for integers of different lengths.
+        (Some(left), Some(right)) if matches!(op, BinaryOperator::Modulo) => {
+            let longest = [PgType::Int8, PgType::Int4, PgType::Int2].into_iter().find(|pg| left == *pg || right == *pg);
+            return longest.filter(|_| rank(&left) == Some(0) && rank(&right) == Some(0));
+        }
+        (Some(left), Some(right)) => match (rank(&left), rank(&right)) {
+            (Some(first), Some(second)) => {
+                if second > first {
+                    right
+                } else {
+                    left
+                }
+            }
+            _ if left == right => left,
+            _ if left.is_text() && right.is_text() => PgType::Text,
+            _ => return None,
+        },
+        (Some(known), None) | (None, Some(known)) => known,
+        (None, None) => return None,
+    };
+    let known = compares || is_arithmetic(op) && rank(&found).is_some();
+    known.then_some(if matches!(found, PgType::Varchar(_)) { PgType::Text } else { found })
+}
+
+fn is_arithmetic(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+    )
+}
+
 /// In parentheses, unless it has them.
-fn enclosed(text: String) -> String {
+pub(super) fn enclosed(text: String) -> String {
     if text.starts_with('(') { text } else { format!("({text})") }
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::deparse;
 use super::objects::{self, PG_CLASS_OID, visible};
 use super::rows::{Rows, row};
-use crate::catalog::{Column, Constraint, ConstraintKind, ForeignKey, Index, Relation};
+use crate::catalog::{Constraint, ConstraintKind, ForeignKey, Index, IndexKey, KeyValue, Relation};
 use crate::context::Context;
 use crate::name::{ObjectId, quote};
 use crate::pg::system::types;
@@ -38,12 +38,29 @@ static DEFAULT_CLASSES: LazyLock<HashMap<(u32, u32), u32>> = LazyLock::new(|| {
     OPERATOR_CLASSES.lines().filter_map(class).collect()
 });
 
+/// The operator class by access method and name.
+static CLASSES: LazyLock<HashMap<(u32, &'static str), u32>> = LazyLock::new(|| {
+    let class = |line: &'static str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [oid, method, name, ..] = fields.as_slice() else { return None };
+        Some(((method.parse().ok()?, *name), oid.parse().ok()?))
+    };
+    OPERATOR_CLASSES.lines().filter_map(class).collect()
+});
+
+fn is_default(class: u32) -> bool {
+    DEFAULT_CLASSES.values().any(|default| *default == class)
+}
+
 /// `pg_class.relam`
 pub(super) fn access_method(index: &Index) -> u32 {
     METHODS.get(index.method.as_str()).copied().unwrap_or(0)
 }
 
-fn operator_class(index: &Index, pg: &PgType) -> u32 {
+fn operator_class(index: &Index, key: &IndexKey, pg: &PgType) -> u32 {
+    if let Some(name) = &key.operator_class {
+        return CLASSES.get(&(access_method(index), name.as_str())).copied().unwrap_or(0);
+    }
     let input = match pg {
         PgType::Varchar(_) => PgType::Text.oid(),
         // anyarray
@@ -67,10 +84,14 @@ fn of_index<'c>(
     Some((id, relation, index, ctx.catalog.relation(index.table)?))
 }
 
-/// An index's columns, those of INCLUDE last.
-pub(super) fn columns<'a>(index: &Index, table: &'a Relation) -> Vec<&'a Column> {
-    let ids = index.columns().into_iter().chain(index.included.iter().copied());
-    ids.filter_map(|id| table.column_by_id(id)).collect()
+/// An index's columns, those of INCLUDE last: names and types.
+pub(super) fn columns<'a>(index: &'a Index, table: &'a Relation) -> Vec<(&'a str, &'a PgType)> {
+    let of = |id: i32| table.column_by_id(id).map(|column| (column.name.as_str(), &column.pg));
+    let keys = index.keys.iter().filter_map(|key| match &key.value {
+        KeyValue::Column(id) => of(*id),
+        KeyValue::Expression(own) => Some((own.name.as_str(), &own.pg)),
+    });
+    keys.chain(index.included.iter().filter_map(|id| of(*id))).collect()
 }
 
 fn numbers(ids: impl IntoIterator<Item = i32>) -> Vec<i16> {
@@ -95,12 +116,20 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
         "indcollation",
         "indclass",
         "indoption",
+        "indexprs",
+        "indpred",
     ]);
     for (id, _, index, table) in asked.into_iter().filter_map(|(id, relation)| of_index(ctx, id, relation)) {
         let primary = table.primary_key().and_then(Constraint::index) == Some(id);
-        let all = numbers(index.columns().into_iter().chain(index.included.iter().copied()));
-        let keys: Vec<&Column> = index.columns().iter().filter_map(|id| table.column_by_id(*id)).collect();
-        let option = |key: &crate::catalog::KeyColumn| i16::from(key.descending) + 2 * i16::from(key.nulls_first);
+        let all = numbers(index.keys.iter().map(|key| key.column().unwrap_or(0)).chain(index.included.iter().copied()));
+        let mut keys = columns(index, table);
+        keys.truncate(index.keys.len());
+        let expressions = index.keys.iter().filter_map(|key| match &key.value {
+            KeyValue::Expression(own) => Some(deparse::expression(ctx, table, &own.expression)),
+            KeyValue::Column(_) => None,
+        });
+        let expressions: Vec<String> = expressions.collect();
+        let option = |key: &IndexKey| i16::from(key.descending) + 2 * i16::from(key.nulls_first);
         rows.push(row![
             id.oid(),
             index.table.oid(),
@@ -114,9 +143,11 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
             true,
             true,
             all,
-            keys.iter().map(|column| objects::collation_of(&column.pg)).collect::<Vec<_>>(),
-            keys.iter().map(|column| operator_class(index, &column.pg)).collect::<Vec<_>>(),
+            keys.iter().map(|(_, pg)| objects::collation_of(pg)).collect::<Vec<_>>(),
+            keys.iter().zip(&index.keys).map(|((_, pg), key)| operator_class(index, key, pg)).collect::<Vec<_>>(),
             index.keys.iter().map(option).collect::<Vec<_>>(),
+            (!expressions.is_empty()).then(|| expressions.join(", ")),
+            index.predicate.as_ref().map(|own| deparse::expression(ctx, table, &own.condition)),
         ]);
     }
 }
@@ -194,7 +225,7 @@ fn kind(constraint: &Constraint) -> char {
 fn key_columns(ctx: &Context, constraint: &Constraint) -> Vec<i32> {
     match &constraint.kind {
         ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => {
-            ctx.catalog.relation(*index).and_then(Relation::as_index).map(Index::columns).unwrap_or_default()
+            ctx.catalog.relation(*index).and_then(Relation::as_index).and_then(Index::columns).unwrap_or_default()
         }
         ConstraintKind::Check(check) => check.columns.clone(),
         ConstraintKind::Foreign(key) => key.columns.clone(),
@@ -222,11 +253,9 @@ pub(super) fn dependencies(ctx: &Context) -> Vec<(u32, u32, u32, u32, i32, char)
             }
         }
     }
-    for (id, _, index, table) in indexes(ctx).filter(|(id, _, _, table)| table.constraint_of(*id).is_none()) {
-        let columns = columns(index, table);
-        found.extend(
-            columns.iter().map(|column| (PG_CLASS_OID, id.oid(), PG_CLASS_OID, index.table.oid(), column.id, 'a')),
-        );
+    for (id, _, index, _) in indexes(ctx).filter(|(id, _, _, table)| table.constraint_of(*id).is_none()) {
+        let columns = index.reads().into_iter().chain(index.included.iter().copied());
+        found.extend(columns.map(|column| (PG_CLASS_OID, id.oid(), PG_CLASS_OID, index.table.oid(), column, 'a')));
     }
     found
 }
@@ -248,12 +277,15 @@ fn names(table: &Relation, columns: &[i32]) -> String {
 pub(super) fn constraint_definition(ctx: &Context, oid: u32) -> Option<String> {
     let Some((_, table, constraint)) = find(ctx, oid) else { return types::domain_constraint_definition(ctx, oid) };
     Some(match &constraint.kind {
-        ConstraintKind::Check(check) => deparse::check(&check.condition),
+        ConstraintKind::Check(check) => {
+            format!("CHECK ({})", deparse::enclosed(deparse::expression(ctx, table, &check.condition)))
+        }
         ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => {
             let index = ctx.catalog.relation(*index)?.as_index()?;
             let what = if kind(constraint) == 'p' { "PRIMARY KEY" } else { "UNIQUE" };
             let nulls = if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" };
-            format!("{what}{nulls} ({}){}", names(table, &index.columns()), include(table, index))
+            let columns = index.columns().unwrap_or_default();
+            format!("{what}{nulls} ({}){}", names(table, &columns), include(table, index))
         }
         ConstraintKind::Foreign(key) => {
             let other = ctx.catalog.relation(key.table)?;
@@ -291,26 +323,44 @@ fn include(table: &Relation, index: &Index) -> String {
 }
 
 /// `pg_get_indexdef`; with a column, from 1, its name alone.
-pub(super) fn index_definition(ctx: &Context, oid: u32, column: i64) -> Option<String> {
+pub(super) fn index_definition(ctx: &Context, oid: u32, column: i64, pretty: bool) -> Option<String> {
     let id = ObjectId::from_oid(oid)?;
     let relation = ctx.catalog.relation(id).filter(|relation| objects::is_visible(ctx, relation))?;
     let index = relation.as_index()?;
     let table = ctx.catalog.relation(index.table)?;
     if let Some(number) = usize::try_from(column).ok().and_then(|column| column.checked_sub(1)) {
-        return Some(columns(index, table).get(number).map(|column| quote(&column.name)).unwrap_or_default());
+        return Some(match index.keys.get(number).map(|key| &key.value) {
+            Some(KeyValue::Expression(own)) => {
+                let shown = deparse::key(ctx, table, own);
+                match shown.strip_prefix("((").and_then(|rest| rest.strip_suffix("))")) {
+                    Some(inner) if pretty => format!("({inner})"),
+                    _ => shown,
+                }
+            }
+            _ => columns(index, table).get(number).map(|(name, _)| quote(name)).unwrap_or_default(),
+        });
     }
     let keys = index.keys.iter().filter_map(|key| {
+        let value = match &key.value {
+            KeyValue::Column(id) => quote(&table.column_by_id(*id)?.name),
+            KeyValue::Expression(own) => deparse::key(ctx, table, own),
+        };
+        let default = |name: &&String| {
+            CLASSES.get(&(access_method(index), name.as_str())).is_some_and(|class| is_default(*class))
+        };
+        let class = key.operator_class.as_ref().filter(|name| !default(name));
+        let class = class.map(|name| format!(" {}", quote(name))).unwrap_or_default();
         let order = match (key.descending, key.nulls_first) {
             (false, false) => "",
             (false, true) => " NULLS FIRST",
             (true, true) => " DESC",
             (true, false) => " DESC NULLS LAST",
         };
-        Some(format!("{}{order}", quote(&table.column_by_id(key.column)?.name)))
+        Some(format!("{value}{class}{order}"))
     });
     let schema = ctx.catalog.schema(table.schema).map(|schema| quote(&schema.name)).unwrap_or_default();
     Some(format!(
-        "CREATE {}INDEX {} ON {schema}.{} USING {} ({}){}{}",
+        "CREATE {}INDEX {} ON {schema}.{} USING {} ({}){}{}{}",
         if index.unique { "UNIQUE " } else { "" },
         quote(&relation.name),
         quote(&table.name),
@@ -318,5 +368,9 @@ pub(super) fn index_definition(ctx: &Context, oid: u32, column: i64) -> Option<S
         keys.collect::<Vec<_>>().join(", "),
         include(table, index),
         if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" },
+        match &index.predicate {
+            Some(own) => format!(" WHERE {}", deparse::expression(ctx, table, &own.condition)),
+            None => String::new(),
+        },
     ))
 }

@@ -5,7 +5,7 @@
 //! PostgreSQL and ours too are queries over them (`sql/information_schema/`); all others are empty.
 
 mod activity;
-mod deparse;
+pub mod deparse;
 mod function;
 mod keys;
 mod login;

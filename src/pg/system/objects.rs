@@ -222,10 +222,10 @@ pub(super) fn class(ctx: &Context, rows: &mut Rows) {
             attribute_number(
                 relation.as_index().map_or(relation.columns.len(), |index| { index.keys.len() + index.included.len() })
             ),
-            matches!(relation.storage, RelationKind::View(_)),
+            relation.query().is_some(),
             relation.row_security,
             relation.force_row_security,
-            true,
+            relation.materialized().is_none_or(|materialized| materialized.populated),
             !relation.indexes.is_empty(),
             attribute_number(relation.constraints.iter().filter(|constraint| is_check(constraint)).count()),
             if table { 'd' } else { 'n' },
@@ -317,10 +317,10 @@ pub(super) fn attribute(ctx: &Context, rows: &mut Rows) {
     for (id, relation) in asked {
         let table = relation.as_index().and_then(|index| Some((index, ctx.catalog.relation(index.table)?)));
         let keys = table.map(|(index, table)| keys::columns(index, table)).unwrap_or_default();
-        for (index, column) in keys.into_iter().enumerate() {
+        for (index, (name, pg)) in keys.into_iter().enumerate() {
             let own = OwnAttributes::default();
             let number = i32::from(attribute_number(index + 1));
-            rows.push(attribute_row(id.oid(), &column.name, &column.pg, number, own));
+            rows.push(attribute_row(id.oid(), name, pg, number, own));
         }
         for column in &relation.columns {
             let identity = match column.identity.as_ref().map(|identity| identity.kind) {
@@ -486,7 +486,7 @@ pub(super) fn depend(ctx: &Context, rows: &mut Rows) {
             let kind = if identity { 'i' } else { 'a' };
             rows.push(row![PG_CLASS_OID, id.oid(), PG_CLASS_OID, table.oid(), column, kind]);
         }
-        if let RelationKind::View(view) = &relation.storage {
+        if let Some(view) = relation.query() {
             rows.push(row![PG_REWRITE_OID, id.oid(), PG_CLASS_OID, id.oid(), 0, 'i']);
             for read in reads(ctx, view) {
                 rows.push(row![PG_REWRITE_OID, id.oid(), PG_CLASS_OID, read.oid(), 0, 'n']);
@@ -665,7 +665,7 @@ pub(super) fn rewrite(ctx: &Context, rows: &mut Rows) {
     let asked = rows.asked(ctx);
     let mut rows = rows.columns(["oid", "rulename", "ev_class", "ev_type", "ev_enabled", "is_instead", "ev_action"]);
     for (id, relation) in asked {
-        if let RelationKind::View(view) = &relation.storage {
+        if let Some(view) = relation.query() {
             rows.push(row![id.oid(), "_RETURN", id.oid(), '1', 'O', true, &view.query]);
         }
     }

@@ -57,6 +57,13 @@ pub(in crate::plan) fn alter(scope: &Scope, alter: &AlterTable) -> PlanResult<(D
     let (required, rewritten, added) = (BTreeSet::new(), Vec::new(), Vec::new());
     let mut table = Altered { scope, id, old, new: old.clone(), required, rewritten, added };
     for action in &alter.actions {
+        if let Some(what) = of_tables_only(action)
+            && old.materialized().is_some()
+        {
+            let message = format!("ALTER action {what} cannot be performed on relation \"{}\"", old.name);
+            let error = Plain::new(SqlState::WRONG_OBJECT_TYPE, message);
+            return Err(error.detail("This operation is not supported for materialized views.").into());
+        }
         table.apply(&mut ddl, action)?;
     }
     if table.new == *old && table.rewritten.is_empty() {
@@ -271,6 +278,18 @@ impl Altered<'_> {
                 check.condition = renamed(&check.condition, name, to)?;
             }
         }
+        for id_of_index in self.new.indexes.clone() {
+            let Some(mut index) = ddl.relation(self.scope, id_of_index).cloned() else { continue };
+            let RelationKind::Index(definition) = &mut index.storage else { continue };
+            let mut is_in = false;
+            for (text, _) in definition.texts().filter(|(_, columns)| columns.contains(&id)) {
+                *text = renamed(text, name, to)?;
+                is_in = true;
+            }
+            if is_in {
+                ddl.put(id_of_index, Body::Relation(index));
+            }
+        }
         Ok(())
     }
 
@@ -285,7 +304,7 @@ impl Altered<'_> {
     fn is_in_primary_key(&self, ddl: &DdlPlan, column: i32) -> bool {
         let index = self.new.primary_key().and_then(Constraint::index);
         let index = index.and_then(|index| ddl.relation(self.scope, index)?.as_index());
-        index.is_some_and(|index| index.columns().contains(&column))
+        index.is_some_and(|index| index.reads().contains(&column))
     }
 
     /// Holds conditions to the new columns, and the rows to new constraints.
@@ -630,6 +649,12 @@ impl Altered<'_> {
         }
         refuse_in_layout(&self.new, found, "alter")?;
         generated::refuse_if_read(&self.new, found)?;
+        for (_, name, index) in self.scope.catalog().indexes(self.old) {
+            if index.clone().texts().any(|(_, columns)| columns.contains(&found.id)) {
+                let error = unsupported("altering the type of a column used by an index's expression or predicate");
+                return Err(error.hint(format!("Drop the index \"{name}\" before, and create it again after.")).into());
+            }
+        }
         if found.generated.is_some() {
             return Err(unsupported("altering the type of a generated column").into());
         }
@@ -721,6 +746,27 @@ impl Altered<'_> {
     }
 }
 
+/// What PostgreSQL calls an action that changes the columns or constraints of a table.
+fn of_tables_only(action: &AlterTableAction) -> Option<&'static str> {
+    Some(match action {
+        AlterTableAction::AddColumn { .. } => "ADD COLUMN",
+        AlterTableAction::DropColumn { .. } => "DROP COLUMN",
+        AlterTableAction::AddConstraint(_) => "ADD CONSTRAINT",
+        AlterTableAction::DropConstraint { .. } => "DROP CONSTRAINT",
+        AlterTableAction::ValidateConstraint(_) => "VALIDATE CONSTRAINT",
+        AlterTableAction::RenameConstraint { .. } => "RENAME CONSTRAINT",
+        AlterTableAction::AlterColumn(_, change) => match change {
+            AlterColumn::Type { .. } => "ALTER COLUMN ... SET DATA TYPE",
+            AlterColumn::NotNull(true) => "ALTER COLUMN ... SET NOT NULL",
+            AlterColumn::NotNull(false) => "ALTER COLUMN ... DROP NOT NULL",
+            AlterColumn::Default(Some(_)) => "ALTER COLUMN ... SET DEFAULT",
+            AlterColumn::Default(None) => "ALTER COLUMN ... DROP DEFAULT",
+            _ => "ALTER COLUMN",
+        },
+        _ => return None,
+    })
+}
+
 /// `42809` for a relation of another kind.
 fn check_kind(relation: &Relation, kind: AlterKind) -> PlanResult<()> {
     let (fits, what) = match kind {
@@ -728,6 +774,7 @@ fn check_kind(relation: &Relation, kind: AlterKind) -> PlanResult<()> {
         AlterKind::Index => (relation.as_index().is_some(), "index"),
         AlterKind::Sequence => (matches!(relation.storage, RelationKind::Sequence(_)), "sequence"),
         AlterKind::View => (matches!(relation.storage, RelationKind::View(_)), "view"),
+        AlterKind::MaterializedView => (relation.materialized().is_some(), "materialized view"),
     };
     if fits {
         return Ok(());

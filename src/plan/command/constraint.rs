@@ -9,18 +9,20 @@ use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
 use sqlparser::ast;
 
-use super::super::{PlanError, PlanResult, Right, Scope, has_subquery, policy, type_names};
+use super::super::rewrite::figure;
+use super::super::{PlanError, PlanResult, Right, Scope, has_subquery, immutable, policy, type_names};
 use super::{DdlPlan, Validation, relation};
 use crate::catalog::{
-    Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, KeyColumn, Namespace, Relation,
-    RelationKind, TEMPORARY_SCHEMA,
+    Body, Change, Check, Column, Constraint, ConstraintKind, ForeignKey, Index, IndexKey, KeyExpression, KeyValue,
+    Namespace, Relation, RelationKind, TEMPORARY_SCHEMA,
 };
 use crate::error::{About, Notice, Plain, SqlError, SqlState, unsupported};
 use crate::govern::Privilege;
 use crate::guard::masks;
-use crate::name::ObjectId;
+use crate::name::{ObjectId, quote};
 use crate::statement::{
-    Condition, ConstraintDefinition, CreateIndex, Key, References, SortColumn, Timing, folded, parse_expression,
+    Condition, ConstraintDefinition, CreateIndex, IndexElement, IndexValue, Key, References, Timing, folded,
+    parse_expression,
 };
 use crate::types::{PgType, field};
 
@@ -80,19 +82,20 @@ impl Constrained<'_> {
             }
             columns.push(found.id);
         }
-        let keys = columns.iter().map(|column| KeyColumn { column: *column, descending: false, nulls_first: false });
         let index = Index {
             table: self.id,
-            keys: keys.collect(),
+            keys: columns.iter().map(|column| IndexKey::of_column(*column)).collect(),
             included: key.included.iter().map(|name| Ok(self.named(name)?.id)).collect::<PlanResult<_>>()?,
             unique: true,
             nulls_not_distinct: key.nulls_not_distinct,
             method: "btree".to_owned(),
+            predicate: None,
         };
         let made = if primary {
             object_name(&self.table.name, "", "pkey")
         } else {
-            object_name(&self.table.name, &key.columns.join("_"), "key")
+            let names: Vec<&str> = key.columns.iter().chain(&key.included).map(String::as_str).collect();
+            object_name(&self.table.name, &names.join("_"), "key")
         };
         if let Some(name) = name {
             self.free_name(Some(name), "")?;
@@ -117,12 +120,19 @@ impl Constrained<'_> {
             let message = format!("index \"{index}\" does not exist");
             return Err(Plain::new(SqlState::UNDEFINED_OBJECT, message).into());
         };
+        let refused = |message: &str| {
+            let error = Plain::new(SqlState::WRONG_OBJECT_TYPE, message);
+            Err(error.detail("Cannot create a primary key or unique constraint using such an index.").into())
+        };
+        let quoted = format!("\"{index}\"");
         let columns = match relation.as_index() {
-            Some(definition) if definition.unique => definition.columns(),
-            _ => {
-                let message = format!("\"{index}\" is not a unique index");
-                return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
-            }
+            Some(definition) if !definition.unique => return refused(&format!("{quoted} is not a unique index")),
+            Some(definition) => match definition.columns() {
+                None => return refused(&format!("index {quoted} contains expressions")),
+                Some(_) if definition.predicate.is_some() => return refused(&format!("{quoted} is a partial index")),
+                Some(columns) => columns,
+            },
+            None => return refused(&format!("{quoted} is not an index")),
         };
         if self.table.constraint_of(id).is_some() {
             let message = format!("index \"{index}\" is already associated with a constraint");
@@ -169,9 +179,11 @@ impl Constrained<'_> {
     /// A new index of the table. `42704` for a type whose values cannot be compared.
     fn put_index(&mut self, index: Index, name: Option<&str>, made: &str) -> PlanResult<(ObjectId, String)> {
         for key in &index.keys {
-            if let Some(column) = self.table.column_by_id(key.column) {
-                comparable(&column.pg, &index)?;
-            }
+            let pg = match &key.value {
+                KeyValue::Column(id) => self.table.column_by_id(*id).map(|column| &column.pg),
+                KeyValue::Expression(own) => Some(&own.pg),
+            };
+            pg.map_or(Ok(()), |pg| comparable(pg, &index))?;
         }
         let name = self.free_relation(name, made)?;
         let id = self.ddl.new_id(self.scope);
@@ -207,15 +219,7 @@ impl Constrained<'_> {
         let read: BTreeSet<&str> = bound.column_refs().into_iter().map(|column| column.name.as_str()).collect();
         let read: Vec<&Column> =
             self.table.columns.iter().filter(|column| read.contains(column.name.as_str())).collect();
-        // Whether it holds would tell of what a mask hides.
-        if let Some(old) = self.scope.catalog().relation(self.id) {
-            let hidden = masks(&self.scope.ctx, &self.scope.reader, self.id, old).map_err(SqlError::from)?;
-            let hidden = hidden.iter().filter_map(|mask| old.columns.get(mask.column));
-            if let Some(column) = hidden.into_iter().find(|column| read.iter().any(|read| read.id == column.id)) {
-                let message = format!("cannot read masked column \"{}\" in a check constraint", column.name);
-                return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
-            }
-        }
+        refuse_masked(self.scope, self.id, "a check constraint", |id| read.iter().any(|read| read.id == id))?;
         let of_one = match read.as_slice() {
             [column] => column.name.as_str(),
             _ => "",
@@ -248,7 +252,7 @@ impl Constrained<'_> {
             Err(_) if itself => (self.id, self.table.clone()),
             Err(error) => return Err(error),
         };
-        if !matches!(other.storage, RelationKind::Table(_)) {
+        if !other.is_table() {
             let message = format!("referenced relation \"{}\" is not a table", other.name);
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, message).into());
         }
@@ -309,7 +313,7 @@ impl Constrained<'_> {
         let definition = |id: ObjectId| self.ddl.relation(self.scope, id)?.as_index();
         if names.is_empty() {
             let index = other.primary_key().and_then(Constraint::index);
-            let found = index.and_then(|id| Some((id, definition(id)?.columns())));
+            let found = index.and_then(|id| Some((id, definition(id)?.columns()?)));
             return found.ok_or_else(|| {
                 let message = format!("there is no primary key for referenced table \"{}\"", other.name);
                 Plain::new(SqlState::UNDEFINED_OBJECT, message).into()
@@ -326,7 +330,9 @@ impl Constrained<'_> {
         let wanted: BTreeSet<i32> = columns.iter().copied().collect();
         let is_it = |id: &ObjectId| {
             definition(*id)
-                .is_some_and(|index| index.unique && index.columns().into_iter().collect::<BTreeSet<_>>() == wanted)
+                .filter(|index| index.unique)
+                .and_then(Index::columns_of_all_rows)
+                .is_some_and(|columns| columns.into_iter().collect::<BTreeSet<_>>() == wanted)
         };
         let index = other.indexes.iter().copied().find(is_it).filter(|_| wanted.len() == columns.len());
         let index = index.ok_or_else(|| {
@@ -386,7 +392,7 @@ impl Constrained<'_> {
     pub(super) fn forget_column(&mut self, column: &Column, cascade: bool) -> PlanResult<()> {
         let is_in = |id: &ObjectId| {
             let index = self.ddl.relation(self.scope, *id).and_then(Relation::as_index);
-            index.is_some_and(|index| index.columns().contains(&column.id) || index.included.contains(&column.id))
+            index.is_some_and(|index| index.reads().contains(&column.id) || index.included.contains(&column.id))
         };
         let involved: Vec<ObjectId> = self.table.indexes.iter().copied().filter(is_in).collect();
         for index in involved {
@@ -446,35 +452,94 @@ pub(super) fn create_index(scope: &Scope, ddl: &mut DdlPlan, create: &CreateInde
         return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
     }
     let id_of = |name: &str| -> PlanResult<i32> { Ok(super::layout::find(old, name)?.id) };
-    let key = |column: &SortColumn| -> PlanResult<KeyColumn> {
-        let SortColumn { name, descending, nulls_first } = column;
-        Ok(KeyColumn { column: id_of(name)?, descending: *descending, nulls_first: *nulls_first })
-    };
-    let repeated = |at: usize| create.columns.iter().take(at).any(|column| Some(column) == create.columns.get(at));
-    if create.unique && (0..create.columns.len()).any(repeated) {
+    let mut names: Vec<String> = Vec::new();
+    let mut keys = Vec::new();
+    for element in &create.elements {
+        let key = index_key(scope, old, element)?;
+        let name = match &key.value {
+            KeyValue::Column(id) => old.column_by_id(*id).map(|column| column.name.as_str()).unwrap_or_default(),
+            KeyValue::Expression(own) => &own.name,
+        };
+        names.push(numbered(name, |name| names.iter().any(|taken| taken == name)));
+        keys.push(key);
+    }
+    for (key, name) in keys.iter_mut().zip(&names) {
+        if let KeyValue::Expression(own) = &mut key.value {
+            own.name.clone_from(name);
+        }
+    }
+    let repeated = |at: usize| keys.iter().take(at).any(|key| Some(&key.value) == keys.get(at).map(|key| &key.value));
+    if create.unique && (0..keys.len()).any(repeated) {
         return Err(unsupported("a unique index with one column twice").into());
     }
+    let predicate = create.predicate.as_ref();
+    let predicate = predicate.map(|text| immutable::define_predicate(scope, old, &without_table(old, text)?));
     let index = Index {
         table: id,
-        keys: create.columns.iter().map(key).collect::<PlanResult<_>>()?,
+        keys,
         included: create.included.iter().map(|name| id_of(name)).collect::<PlanResult<_>>()?,
         unique: create.unique,
         nulls_not_distinct: create.nulls_not_distinct,
         method: create.method.clone(),
+        predicate: predicate.transpose()?,
     };
-    let names: Vec<&str> = create.columns.iter().map(|column| column.name.as_str()).collect();
+    if index.columns_of_all_rows().is_none() {
+        refuse_masked(scope, id, "an index", |id| index.reads().contains(&id))?;
+    }
+    names.extend(create.included.iter().cloned());
     let made = object_name(&old.name, &names.join("_"), "idx");
     let mut table = old.clone();
     let mut constrained = Constrained { scope, ddl, id, table: &mut table };
     let (_, name) = constrained.put_index(index.clone(), create.name.as_deref(), &made)?;
     if create.unique {
         let rows = rows(scope, id, old, &table)?;
-        let mut validation = no_duplicates(id, rows, &table, &index, &name)?;
+        let mut validation = no_duplicates(scope, id, rows, &table, &index, &name)?;
         validation.error = validation.error.about(about(scope, &table, &name));
         ddl.validations.push(validation);
     }
     ddl.put(id, Body::Relation(table));
     Ok(())
+}
+
+/// A part of a key, as it is declared. `42703`, `42704`, and as [`immutable::define_key`].
+pub(in crate::plan) fn index_key(scope: &Scope, table: &Relation, element: &IndexElement) -> PlanResult<IndexKey> {
+    let IndexElement { value, operator_class, descending, nulls_first } = element;
+    let value = match value {
+        IndexValue::Column(name) => KeyValue::Column(super::layout::find(table, name)?.id),
+        IndexValue::Expression(source) => {
+            let source = without_table(table, source)?;
+            let (expression, columns, pg) = immutable::define_key(scope, table, &source)?;
+            if let Some(object) = pg.objects().first() {
+                let name = scope.ctx.display_name(*object);
+                return Err(unsupported(format!("an index on an expression of type {name}")).into());
+            }
+            let name = figure(&parse_expression(&source)?).unwrap_or_else(|| "expr".to_owned());
+            let columns = columns.into_iter().collect();
+            KeyValue::Expression(KeyExpression { expression, columns, pg, name })
+        }
+    };
+    let operator_class = operator_class.clone();
+    Ok(IndexKey { value, descending: *descending, nulls_first: *nulls_first, operator_class })
+}
+
+/// An expression without the table's own name before its columns.
+fn without_table(table: &Relation, source: &str) -> PlanResult<String> {
+    let mut parsed = parse_expression(source)?;
+    Ok(if own_names(&mut parsed, &table.name) { parsed.to_string() } else { source.to_owned() })
+}
+
+/// Refuses what would tell of values that a mask hides. `0A000`.
+fn refuse_masked(scope: &Scope, id: ObjectId, what: &str, reads: impl Fn(i32) -> bool) -> PlanResult<()> {
+    let Some(old) = scope.catalog().relation(id) else { return Ok(()) };
+    let hidden = masks(&scope.ctx, &scope.reader, id, old).map_err(SqlError::from)?;
+    let mut hidden = hidden.iter().filter_map(|mask| old.columns.get(mask.column));
+    match hidden.find(|column| reads(column.id)) {
+        None => Ok(()),
+        Some(column) => {
+            let message = format!("cannot read masked column \"{}\" in {what}", column.name);
+            Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into())
+        }
+    }
 }
 
 /// DROP INDEX of one that no constraint needs. `2BP01`.
@@ -522,7 +587,7 @@ pub(super) fn validation(
         ConstraintKind::Primary(key) | ConstraintKind::Unique(key) => {
             let Some(key) = ddl.relation(scope, *key).and_then(Relation::as_index) else { return Ok(None) };
             let rows = rows(scope, id, old, new)?;
-            let mut validation = no_duplicates(id, rows, new, key, &constraint.name)?;
+            let mut validation = no_duplicates(scope, id, rows, new, key, &constraint.name)?;
             validation.error = validation.error.about(about(scope, new, &constraint.name));
             Some(validation)
         }
@@ -552,22 +617,38 @@ fn about(scope: &Scope, table: &Relation, constraint: &str) -> About {
 
 /// Asks that no two rows have the same key.
 fn no_duplicates(
+    scope: &Scope,
     id: ObjectId,
     rows: LogicalPlanBuilder,
     table: &Relation,
     index: &Index,
     name: &str,
 ) -> PlanResult<Validation> {
-    let columns = index.columns();
-    let names: Vec<&str> =
-        columns.iter().filter_map(|id| table.column_by_id(*id)).map(|column| column.name.as_str()).collect();
+    let mut rows = rows;
+    if let Some(predicate) = &index.predicate {
+        rows = rows.filter(immutable::predicate(scope, table, predicate)?)?;
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut values = Vec::new();
+    for key in &index.keys {
+        let (name, value) = match &key.value {
+            KeyValue::Column(id) => {
+                let Some(column) = table.column_by_id(*id) else { continue };
+                (quote(&column.name), Expr::Column(EngineColumn::new_unqualified(&column.name)))
+            }
+            KeyValue::Expression(own) => (own.expression.clone(), immutable::key_value(scope, table, own)?),
+        };
+        values.push(value.alias(&name));
+        names.push(name);
+    }
     let nulls_too = index.nulls_not_distinct;
     let message = format!("could not create unique index \"{name}\"");
+    let named: Vec<&str> = names.iter().map(String::as_str).collect();
     Ok(Validation {
         table: id,
-        none_of: duplicates(rows, &names, nulls_too)?,
+        none_of: duplicates(rows.project(values)?, &named, nulls_too)?,
         error: Plain::new(SqlState::UNIQUE_VIOLATION, message),
-        key: Some(names.into_iter().map(str::to_owned).collect()),
+        key: Some(names),
     })
 }
 
@@ -578,7 +659,7 @@ pub fn duplicates(
     nulls_too: bool,
 ) -> datafusion::common::Result<datafusion::logical_expr::LogicalPlan> {
     let named = |name: &&str| Expr::Column(EngineColumn::new_unqualified(*name));
-    let mut rows = rows.project(names.iter().map(named))?;
+    let mut rows = rows;
     for name in names.iter().filter(|_| !nulls_too) {
         rows = rows.filter(named(name).is_not_null())?;
     }

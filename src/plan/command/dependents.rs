@@ -8,7 +8,7 @@ use sqlparser::ast::{self, VisitMut, VisitorMut};
 
 use super::super::{PlanResult, Scope, query, with_changes};
 use super::DdlPlan;
-use crate::catalog::{Body, Change, Column, Relation, RelationKind, View};
+use crate::catalog::{Body, Change, Column, Relation, View};
 use crate::error::{Plain, SqlState};
 use crate::govern::RowPolicy;
 use crate::name::{ObjectId, QualifiedName};
@@ -63,7 +63,7 @@ impl Changed<'_> {
                     }
                 }
                 Body::Relation(view) if self.is_read_by(view) => {
-                    let RelationKind::View(definition) = &view.storage else { continue };
+                    let Some(definition) = view.query() else { continue };
                     if moved
                         && any.is_empty()
                         && let Some(follows) = self.following(&after, view, definition)?
@@ -79,12 +79,13 @@ impl Changed<'_> {
                     if !(moved || breaks || nested && mentions(text, &any) || mentions(text, &retyped)) {
                         continue;
                     }
-                    let name = self.scope.ctx.display_name(entry.id);
+                    let name = format!("{} {}", view.kind_name(), self.scope.ctx.display_name(entry.id));
                     if !cascade || moved {
-                        return Err(self.refused(&format!("view {name} depends on it")));
+                        return Err(self.refused(&format!("{name} depends on it")));
                     }
                     ddl.changes.push(Change::Delete(entry.id));
-                    ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("drop cascades to view {name}"));
+                    ddl.changes.extend(view.indexes.iter().map(|index| Change::Delete(*index)));
+                    ddl.skip(SqlState::SUCCESSFUL_COMPLETION, format!("drop cascades to {name}"));
                 }
                 _ => {}
             }
@@ -100,7 +101,7 @@ impl Changed<'_> {
     }
 
     fn is_read_by(&self, relation: &Relation) -> bool {
-        let RelationKind::View(view) = &relation.storage else { return false };
+        let Some(view) = relation.query() else { return false };
         let inner = self.scope.ctx.as_role(relation.owner).with_search_path(&view.search_path);
         let is_it = |name: &QualifiedName| inner.relation(name).is_some_and(|(id, _)| id == self.id);
         query::relations_of(&view.query).iter().any(is_it)
@@ -120,8 +121,10 @@ impl Changed<'_> {
         if renaming.within.contains(&self.old.name) {
             return Ok(None);
         }
-        let definition = View { query: query.to_string(), ..definition.clone() };
-        let follows = Relation { storage: RelationKind::View(definition), ..view.clone() };
+        let mut follows = view.clone();
+        if let Some(definition) = follows.query_mut() {
+            definition.query = query.to_string();
+        }
         Ok(view_holds(after, &follows)?.then_some(follows))
     }
 
@@ -192,7 +195,7 @@ pub(super) fn policy_reads(scope: &Scope, policy: &RowPolicy, which: &dyn Fn(Obj
 
 /// Whether a view's query still gives the view's columns.
 fn view_holds(scope: &Scope, relation: &Relation) -> PlanResult<bool> {
-    let RelationKind::View(view) = &relation.storage else { return Ok(true) };
+    let Some(view) = relation.query() else { return Ok(true) };
     let inner = scope.as_role(relation.owner, &view.search_path);
     let Ok(plan) = query::view(&inner, relation, view, vec![]) else { return Ok(false) };
     let same = |(field, column): (&arrow::datatypes::FieldRef, &Column)| crate::types::of_field(field) == column.pg;

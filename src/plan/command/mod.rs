@@ -8,6 +8,7 @@ mod dependents;
 mod grant;
 mod layout;
 mod maintain;
+mod materialized;
 mod membership;
 mod owned;
 mod policy;
@@ -21,12 +22,13 @@ mod tag;
 mod user_type;
 
 pub(super) use alter::alter;
-pub(super) use constraint::bind_check;
 pub use constraint::duplicates;
+pub(super) use constraint::{bind_check, index_key};
 pub use copy::{ColumnSource, CopyPlan, file_format};
 pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
 pub(super) use maintain::plan as maintain;
 pub use maintain::{VacuumPlan, in_block, worn};
+pub(super) use materialized::refresh;
 pub(super) use table::create_table_as;
 
 use std::sync::Arc;
@@ -80,7 +82,7 @@ pub struct Validation {
     pub none_of: LogicalPlan,
     /// What is said of such a row.
     pub error: Plain,
-    /// The names of its first columns, if they are a key that several rows have; the error then tells its values.
+    /// What its first columns are, as it is shown, if they are a key that several rows have; the error then tells its values.
     pub key: Option<Vec<String>>,
 }
 
@@ -183,6 +185,7 @@ pub(super) fn plan(scope: &Scope, command: &Command) -> PlanResult<DdlPlan> {
         | Command::Explain(_)
         | Command::Copy(_)
         | Command::CreateTableAs(_)
+        | Command::Refresh(_)
         | Command::Set(_)
         | Command::SetCharacteristics(_)
         | Command::Show(_)

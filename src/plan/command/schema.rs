@@ -59,10 +59,7 @@ fn follow(scope: &Scope, ddl: &mut DdlPlan, (id, old): (ObjectId, &Schema), name
         });
         let mut body = changed.unwrap_or(&entry.body).clone();
         let path = match &mut body {
-            Body::Relation(relation) => match &mut relation.storage {
-                RelationKind::View(view) => Some(&mut view.search_path),
-                _ => None,
-            },
+            Body::Relation(relation) => relation.query_mut().map(|view| &mut view.search_path),
             Body::RowPolicy(policy) => Some(&mut policy.search_path),
             Body::RlsPolicy(policy) => Some(&mut policy.search_path),
             Body::MaskingPolicy(policy) => Some(&mut policy.search_path),

@@ -13,7 +13,8 @@ use super::sequence;
 use super::{DdlPlan, column, relation, reserved, role_id, undefined_role};
 use crate::catalog::{
     Body, Change, Column, Constraint, ConstraintKind, Credential, DATABASE_ID, DATABASE_NAME, ExternalTable, Identity,
-    Namespace, OnCommit, Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage, UserType, View,
+    Materialized, Namespace, OnCommit, Relation, RelationKind, Schema, Sequence, TEMPORARY_SCHEMA, TableStorage,
+    UserType, View,
 };
 use crate::context::undefined_schema;
 use crate::error::{Notice, Plain, SqlState, internal, unsupported};
@@ -165,6 +166,7 @@ fn table_storage(table: &NewTable, schema: ObjectId) -> RelationKind {
         next_column_id: None,
         partitioning: None,
         sorting: None,
+        materialized: None,
     })
 }
 
@@ -333,7 +335,9 @@ pub(in crate::plan) fn create_table_as(
     create: &CreateTableAs,
     parameters: &Parameters,
 ) -> PlanResult<(DdlPlan, Option<InsertPlan>)> {
-    let mut ddl = DdlPlan { tag: "CREATE TABLE AS", ..DdlPlan::default() };
+    let materialized = create.materialized.as_ref();
+    let tag = if materialized.is_some() { "CREATE MATERIALIZED VIEW" } else { "CREATE TABLE AS" };
+    let mut ddl = DdlPlan { tag, ..DdlPlan::default() };
     let Some(schema) = place_table(scope, &mut ddl, &create.name)? else { return Ok((ddl, None)) };
     let query = query::plan(scope, &create.query, parameters)?;
     if create.columns.len() > query.fields.len() {
@@ -355,7 +359,19 @@ pub(in crate::plan) fn create_table_as(
         storable(&column.pg)?;
     }
     let id = ddl.new_id(scope);
-    let storage = table_storage(&create.name, schema);
+    let mut storage = table_storage(&create.name, schema);
+    if let (RelationKind::Table(storage), Some(text)) = (&mut storage, materialized) {
+        if query.parameters.iter().any(Option::is_some) {
+            return Err(unsupported("a materialized view that is defined with parameters").into());
+        }
+        if schema == TEMPORARY_SCHEMA || !temporary_of(scope, text).is_empty() {
+            let message = "materialized views must not use temporary tables or views";
+            return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+        }
+        let search_path = scope.path_names();
+        let view = View { query: text.clone(), search_path, security_invoker: false, reads: Vec::new() };
+        storage.materialized = Some(Box::new(Materialized { view, populated: create.with_data }));
+    }
     let mut relation = new_relation(scope, schema, &create.name.name.name, columns, storage);
     lay_out(scope, &mut ddl, &mut relation, &create.layout)?;
     // Under a schema that may be new.
@@ -422,13 +438,17 @@ pub(super) fn create_external(scope: &Scope, ddl: &mut DdlPlan, create: &CreateE
     Ok(())
 }
 
+/// The temporary relations that a query reads.
+fn temporary_of(scope: &Scope, query: &str) -> Vec<ObjectId> {
+    let named = query::relations_of(query);
+    let read = named.iter().filter_map(|name| scope.ctx.relation(name));
+    read.filter(|(_, relation)| relation.schema == TEMPORARY_SCHEMA).map(|(id, _)| id).collect()
+}
+
 pub(super) fn create_view(scope: &Scope, ddl: &mut DdlPlan, create: &CreateView) -> PlanResult<()> {
     let bound = query::plan(scope, &create.query, &Parameters::default())?;
     waiting::refuse(&bound.logical, false).map_err(PlanError::Engine)?;
-    let named = query::relations_of(&create.source);
-    let read = named.iter().filter_map(|name| scope.ctx.relation(name));
-    let reads: Vec<ObjectId> =
-        read.filter(|(_, relation)| relation.schema == TEMPORARY_SCHEMA).map(|(id, _)| id).collect();
+    let reads = temporary_of(scope, &create.source);
     let reads_temporary = !reads.is_empty();
     let schema = schema_of(scope, ddl, &create.name, create.temporary || reads_temporary)?;
     if reads_temporary && !create.temporary {
@@ -526,9 +546,12 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
     let mut gone = BTreeSet::new();
     for name in &drop.names {
         let found = match &drop.kind {
-            DropKind::Table | DropKind::ExternalTable | DropKind::View | DropKind::Sequence | DropKind::Index => {
-                drop_relation(scope, drop, name)?
-            }
+            DropKind::Table
+            | DropKind::ExternalTable
+            | DropKind::View
+            | DropKind::MaterializedView
+            | DropKind::Sequence
+            | DropKind::Index => drop_relation(scope, drop, name)?,
             DropKind::Type | DropKind::Domain => {
                 let found = super::user_type::find(scope, name, false);
                 found.and_then(|(id, user_type)| {
@@ -569,6 +592,7 @@ pub(super) fn drop(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop) -> PlanResult<
                     DropKind::Table
                     | DropKind::ExternalTable
                     | DropKind::View
+                    | DropKind::MaterializedView
                     | DropKind::Sequence
                     | DropKind::Index
                     | DropKind::Type
@@ -598,19 +622,20 @@ fn named(scope: &Scope, namespace: Namespace, kind: &str, name: &str) -> Result<
 }
 
 fn drop_relation(scope: &Scope, drop: &Drop, name: &QualifiedName) -> PlanResult<Result<ObjectId, Plain>> {
-    let (wanted, verb): (fn(&RelationKind) -> bool, &str) = match drop.kind {
-        DropKind::ExternalTable => (|kind| matches!(kind, RelationKind::External(_)), "foreign table"),
-        DropKind::View => (|kind| matches!(kind, RelationKind::View(_)), "view"),
-        DropKind::Sequence => (|kind| matches!(kind, RelationKind::Sequence(_)), "sequence"),
-        DropKind::Index => (|kind| matches!(kind, RelationKind::Index(_)), "index"),
-        _ => (|kind| matches!(kind, RelationKind::Table(_)), "table"),
+    let (wanted, verb): (fn(&Relation) -> bool, &str) = match drop.kind {
+        DropKind::ExternalTable => (|relation| matches!(relation.storage, RelationKind::External(_)), "foreign table"),
+        DropKind::View => (|relation| matches!(relation.storage, RelationKind::View(_)), "view"),
+        DropKind::MaterializedView => (|relation| relation.materialized().is_some(), "materialized view"),
+        DropKind::Sequence => (|relation| matches!(relation.storage, RelationKind::Sequence(_)), "sequence"),
+        DropKind::Index => (|relation| relation.as_index().is_some(), "index"),
+        _ => (Relation::is_table, "table"),
     };
     scope.ctx.schema_usable(name)?;
     let Some((id, relation)) = scope.ctx.relation(name) else {
         let code = if verb == "index" { SqlState::UNDEFINED_OBJECT } else { SqlState::UNDEFINED_TABLE };
         return Ok(Err(Plain::new(code, format!("{verb} \"{name}\" does not exist"))));
     };
-    if !wanted(&relation.storage) {
+    if !wanted(relation) {
         let hint = match relation.kind_name() {
             "foreign table" => "Use DROP EXTERNAL TABLE to remove a foreign table.".to_owned(),
             kind => format!("Use DROP {} to remove a {kind}.", kind.to_ascii_uppercase()),
@@ -703,16 +728,16 @@ fn drop_columns(scope: &Scope, ddl: &mut DdlPlan, drop: &Drop, gone: &BTreeSet<O
     for (id, relation) in scope.catalog().relations().filter(|(id, _)| !gone.contains(id)) {
         let mut names = Vec::new();
         for column in relation.columns.iter().filter(of_gone) {
-            let kind = if matches!(relation.storage, RelationKind::View(_)) { "view" } else { "table" };
+            let kind = relation.kind_name();
             let shown = format!("column {} of {kind} {}", column.name, scope.ctx.display_name(id));
-            if !drop.cascade || kind == "view" {
+            if !drop.cascade || relation.query().is_some() {
                 let names = drop.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let what = if drop.kind == DropKind::Schema { "schema" } else { "type" };
                 let message = format!("cannot drop {what} {names} because other objects depend on it");
                 let refusal = Plain::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
                     .detail(format!("{shown} depends on {what} {names}"));
-                return Ok(Some(if kind == "view" {
-                    refusal.hint("Drop the view first.")
+                return Ok(Some(if relation.query().is_some() {
+                    refusal.hint(format!("Drop the {kind} first."))
                 } else {
                     refusal.hint("Use DROP ... CASCADE to drop the dependent objects too.")
                 }));
@@ -821,7 +846,7 @@ fn is_policy(body: &Body) -> bool {
 
 /// Whether a view reads a relation that goes.
 fn reads(scope: &Scope, relation: &Relation, gone: &BTreeSet<ObjectId>) -> bool {
-    let RelationKind::View(view) = &relation.storage else { return false };
+    let Some(view) = relation.query() else { return false };
     let inner = scope.ctx.as_role(relation.owner).with_search_path(&view.search_path);
     query::relations_of(&view.query).iter().any(|name| inner.relation(name).is_some_and(|(id, _)| gone.contains(&id)))
 }
@@ -841,6 +866,7 @@ fn blocked(scope: &Scope, drop: &Drop, by: ObjectId) -> Plain {
         DropKind::MaskingPolicy => "masking policy",
         DropKind::Tag => "tag",
         DropKind::View => "view",
+        DropKind::MaterializedView => "materialized view",
         DropKind::Sequence => "sequence",
         DropKind::ExternalTable => "foreign table",
         DropKind::Type | DropKind::Domain => "type",
@@ -901,7 +927,7 @@ pub(super) fn truncate(scope: &Scope, ddl: &mut DdlPlan, truncate: &Truncate) ->
         with_referring(scope, ddl, &mut tables);
     }
     for (id, relation) in tables {
-        if !matches!(relation.storage, RelationKind::Table(_)) {
+        if !relation.is_table() {
             return Err(Plain::new(SqlState::WRONG_OBJECT_TYPE, format!("\"{}\" is not a table", relation.name)).into());
         }
         ddl.need(scope, Right::Relation { id, privilege: Privilege::Truncate, columns: vec![] });

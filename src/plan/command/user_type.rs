@@ -495,10 +495,7 @@ pub(super) fn named_by(scope: &Scope, id: ObjectId, gone: &BTreeSet<ObjectId>) -
                 let checks = relation.constraints.iter().any(
                     |constraint| matches!(&constraint.kind, ConstraintKind::Check(check) if names(&check.condition)),
                 );
-                let view = match &relation.storage {
-                    RelationKind::View(view) => under(&view.search_path, &view.query),
-                    _ => false,
-                };
+                let view = relation.query().is_some_and(|view| under(&view.search_path, &view.query));
                 let found = view || checks || relation.columns.iter().any(of_column);
                 found.then(|| format!("{} {}", relation.kind_name(), ctx.display_name(entry.id)))
             }

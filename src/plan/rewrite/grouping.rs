@@ -34,7 +34,7 @@ pub(super) fn by_primary_keys(scope: &Scope, select: &mut Select, order_by: Opti
             Some((None, name)) => name == column && alone(column),
             None => false,
         };
-        let all_named = index.columns().iter().all(|id| {
+        let all_named = index.columns().unwrap_or_default().iter().all(|id| {
             let column = relation.column_by_id(*id);
             column.is_some_and(|column| keys.iter().any(|key| is_key(key, &column.name)))
         });

@@ -26,7 +26,7 @@ use sqlparser::ast::{
     VisitorMut,
 };
 
-pub(super) use self::output::{column_name, numbered, visible_name};
+pub(super) use self::output::{column_name, figure, numbered, visible_name};
 pub(super) use self::sets::{composite, returns_set};
 pub(super) use self::syntax::{arguments, call, cast};
 use self::syntax::{inside, string};

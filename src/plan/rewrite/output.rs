@@ -126,7 +126,8 @@ pub(in crate::plan) fn column_name(expr: &Expr) -> String {
     figure(expr).unwrap_or_else(|| "?column?".to_owned())
 }
 
-fn figure(expr: &Expr) -> Option<String> {
+/// The same, if an expression has a name by itself.
+pub(in crate::plan) fn figure(expr: &Expr) -> Option<String> {
     Some(match expr {
         Expr::Identifier(name) => folded(name),
         Expr::CompoundIdentifier(parts) => folded(parts.last()?),

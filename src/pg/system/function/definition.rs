@@ -4,7 +4,7 @@ use super::super::objects;
 use super::super::{keys, names, relation};
 use super::Kind::{Bool, Int, Object, Oid, Text};
 use super::{Function, boolean, name, text};
-use crate::catalog::{Relation, RelationKind};
+use crate::catalog::Relation;
 use crate::context::{Context, undefined_table};
 use crate::encode::ObjectNames;
 use crate::error::Plain;
@@ -56,10 +56,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let Some((_, relation)) = arguments.first().and_then(|object| relation_of(ctx, object)) else {
             return Ok(Value::Null);
         };
-        Ok(match &relation.storage {
-            RelationKind::View(view) => format!("{};", view.query.trim().trim_end_matches(';')).into(),
-            _ => "Not a view".into(),
-        })
+        let view = relation.query().map(|view| format!("{};", view.query.trim().trim_end_matches(';')));
+        Ok(view.unwrap_or_else(|| "Not a view".to_owned()).into())
     }),
     Function::new("pg_get_ruledef", &[&[Oid], &[Oid, Bool]], text, nothing),
     Function::new("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], text, |ctx, arguments| {
@@ -67,7 +65,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     Function::new("pg_get_indexdef", &[&[Oid], &[Oid, Int, Bool]], text, |ctx, arguments| {
         let column = arguments.get(1).map_or(0, Value::int);
-        Ok(arguments.first().and_then(|oid| keys::index_definition(ctx, oid.oid(), column)).into())
+        let pretty = matches!(arguments.get(2), Some(Value::Bool(true)));
+        Ok(arguments.first().and_then(|oid| keys::index_definition(ctx, oid.oid(), column, pretty)).into())
     }),
     Function::new("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]], text, nothing),
     Function::new("pg_get_functiondef", &[&[Oid]], text, nothing),
