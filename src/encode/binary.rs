@@ -3,6 +3,7 @@
 use bytes::BufMut;
 
 use super::array;
+use super::network::Inet;
 use super::number::Numeric;
 use super::record::write_record_binary;
 use super::text::shown;
@@ -40,6 +41,12 @@ pub(super) fn write_binary(out: &mut Vec<u8>, column: &Column, row: usize, style
         Values::LargeBytes(array) => out.extend_from_slice(array.value(row)),
         Values::Uuid(array) => out.extend_from_slice(array.value(row)),
         Values::Enum(..) => write_text(out, column, row, style),
+        Values::Network(array) => match &column.pg {
+            PgType::Macaddr | PgType::Macaddr8 => out.extend_from_slice(array.value(row)),
+            pg => {
+                Inet::of(array.value(row)).write_wire(out, *pg == PgType::Cidr);
+            }
+        },
         Values::Timetz(array) => {
             if let Some(time) = TimeTz::from_bytes(array.value(row)) {
                 out.put_i64(time.local_us);

@@ -16,6 +16,7 @@ use super::array;
 use super::datetime::{Malformed, parse_date, parse_local_time, parse_timestamp};
 use super::interval::parse_interval;
 use super::nested::rebuilt;
+use super::network::{Fault, Inet, hardware};
 use super::number::{Numeric, parse_bool, parse_numeric};
 use super::record::{record_fields, record_items};
 use super::rounding::seconds_rounded;
@@ -118,6 +119,12 @@ pub enum InputError {
         /// The text that was given.
         text: String,
     },
+    /// `22P02`: a network with bits of a host.
+    #[error("invalid cidr value: \"{text}\"")]
+    HostBits {
+        /// The text that was given.
+        text: String,
+    },
     /// `0A000`: what this server cannot read, as the message calls it.
     #[error("{0} is not supported")]
     Unsupported(String),
@@ -132,9 +139,12 @@ impl From<ArrowError> for InputError {
 impl Report for InputError {
     fn sqlstate(&self) -> SqlState {
         match self {
-            Self::Syntax { .. } | Self::Json { .. } | Self::Array { .. } | Self::Record { .. } | Self::Label { .. } => {
-                SqlState::INVALID_TEXT_REPRESENTATION
-            }
+            Self::Syntax { .. }
+            | Self::Json { .. }
+            | Self::Array { .. }
+            | Self::Record { .. }
+            | Self::Label { .. }
+            | Self::HostBits { .. } => SqlState::INVALID_TEXT_REPRESENTATION,
             Self::Mismatch(_) => SqlState::DATATYPE_MISMATCH,
             Self::OutOfRange { .. } | Self::NumericOverflow { .. } => SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
             Self::DateTime { .. } => SqlState::DATETIME_FIELD_OVERFLOW,
@@ -157,6 +167,7 @@ impl Report for InputError {
             }
             Self::Json { detail } => Some(detail.clone()),
             Self::Record { detail, .. } => Some((*detail).to_owned()),
+            Self::HostBits { .. } => Some("Value has bits set to right of mask.".to_owned()),
             _ => None,
         }
     }
@@ -185,6 +196,7 @@ enum Builder {
     Uuid(FixedSizeBinaryBuilder),
     Enum(FixedSizeBinaryBuilder, Arc<EnumType>),
     Timetz(FixedSizeBinaryBuilder),
+    Network(FixedSizeBinaryBuilder),
     Date(Date32Builder),
     Time(Time64MicrosecondBuilder),
     Timestamp(TimestampMicrosecondBuilder, bool),
@@ -225,6 +237,9 @@ impl ColumnBuilder {
             (PgType::Timetz(_), DataType::FixedSizeBinary(length)) => {
                 Builder::Timetz(FixedSizeBinaryBuilder::with_capacity(capacity, length))
             }
+            (pg, DataType::FixedSizeBinary(length)) if pg.is_network() => {
+                Builder::Network(FixedSizeBinaryBuilder::with_capacity(capacity, length))
+            }
             (PgType::Named(name), _) => return Err(InputError::Unsupported(format!("a value of type {name} here"))),
             (_, DataType::Boolean) => Builder::Bool(BooleanBuilder::with_capacity(capacity)),
             (_, DataType::Int16) => Builder::Int2(Int16Builder::with_capacity(capacity)),
@@ -263,7 +278,7 @@ impl ColumnBuilder {
             Builder::Numeric(b, ..) => b.len(),
             Builder::Text(b) => b.len(),
             Builder::Bytes(b) => b.len(),
-            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) => b.len(),
+            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) | Builder::Network(b) => b.len(),
             Builder::Date(b) => b.len(),
             Builder::Time(b) => b.len(),
             Builder::Timestamp(b, _) => b.len(),
@@ -291,7 +306,7 @@ impl ColumnBuilder {
             Builder::Numeric(b, ..) => b.append_null(),
             Builder::Text(b) => b.append_null(),
             Builder::Bytes(b) => b.append_null(),
-            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) => b.append_null(),
+            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) | Builder::Network(b) => b.append_null(),
             Builder::Date(b) => b.append_null(),
             Builder::Time(b) => b.append_null(),
             Builder::Timestamp(b, _) => b.append_null(),
@@ -361,6 +376,15 @@ impl ColumnBuilder {
             Builder::Timetz(b) => fixed(b, texts, |text| {
                 TimeTz::parse(text, self.zone).map(TimeTz::to_bytes).map_err(|error| malformed(error, text))
             }),
+            Builder::Network(b) => match pg {
+                PgType::Macaddr => fixed(b, texts, |text| hardware::<6>(text).ok_or_else(|| syntax(text))),
+                PgType::Macaddr8 => fixed(b, texts, |text| hardware::<8>(text).ok_or_else(|| syntax(text))),
+                pg => fixed(b, texts, |text| match Inet::parse(text, *pg == PgType::Cidr) {
+                    Ok(address) => Ok(address.to_bytes()),
+                    Err(Fault::Syntax) => Err(syntax(text)),
+                    Err(Fault::HostBits) => Err(InputError::HostBits { text: text.to_owned() }),
+                }),
+            },
             Builder::Date(b) => each!(b, |text| parse_date(text).map_err(|error| malformed(error, text))),
             Builder::Time(b) => each!(b, |text| parse_local_time(text).map_err(|error| malformed(error, text))),
             Builder::Timestamp(b, zoned) => {
@@ -498,6 +522,14 @@ impl ColumnBuilder {
             Builder::Enum(b, of) => {
                 b.append_value(label(of, utf8(bytes)?)?).map_err(|_width| InputError::Binary)?;
             }
+            Builder::Network(b) => match &self.pg {
+                PgType::Macaddr => b.append_value(exact::<6>(bytes)?).map_err(|_width| InputError::Binary)?,
+                PgType::Macaddr8 => b.append_value(exact::<8>(bytes)?).map_err(|_width| InputError::Binary)?,
+                pg => {
+                    let address = Inet::from_wire(bytes, *pg == PgType::Cidr).ok_or(InputError::Binary)?;
+                    b.append_value(address.to_bytes()).map_err(|_width| InputError::Binary)?;
+                }
+            },
             Builder::Timetz(b) => {
                 let (time, west) = exact::<12>(bytes)?.split_first_chunk::<8>().map_or_else(
                     || Err(InputError::Short),
@@ -562,7 +594,7 @@ impl ColumnBuilder {
             Builder::Numeric(b, ..) => Arc::new(b.finish()),
             Builder::Text(b) => Arc::new(b.finish()),
             Builder::Bytes(b) => Arc::new(b.finish()),
-            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) => Arc::new(b.finish()),
+            Builder::Uuid(b) | Builder::Enum(b, _) | Builder::Timetz(b) | Builder::Network(b) => Arc::new(b.finish()),
             Builder::Date(b) => Arc::new(b.finish()),
             Builder::Time(b) => Arc::new(b.finish()),
             Builder::Timestamp(b, _) => Arc::new(b.finish()),

@@ -10,6 +10,7 @@ mod duckdb;
 mod input;
 mod interval;
 mod nested;
+mod network;
 mod number;
 mod record;
 mod rounding;
@@ -42,6 +43,7 @@ pub(crate) use input::{Surplus, within_modifier};
 pub use interval::parse_interval;
 pub(crate) use interval::write_stored as write_stored_interval;
 pub(crate) use nested::rebuilt;
+pub(crate) use network::{Inet, narrowed, widened};
 pub use number::{Numeric, parse_bool, parse_numeric};
 pub use row::RowEncoder;
 pub use text::array_needs_quotes;
@@ -150,6 +152,7 @@ pub(crate) enum Values {
     Uuid(FixedSizeBinaryArray),
     Enum(FixedSizeBinaryArray, Arc<EnumType>),
     Timetz(FixedSizeBinaryArray),
+    Network(FixedSizeBinaryArray),
     Date(Date32Array),
     Time(Time64MicrosecondArray),
     Timestamp(TimestampMicrosecondArray),
@@ -203,6 +206,7 @@ impl Values {
             DataType::FixedSizeBinary(16) if *pg == PgType::Uuid => Self::Uuid(take(array)?),
             DataType::FixedSizeBinary(_) if let PgType::Enum(of) = pg => Self::Enum(take(array)?, Arc::clone(of)),
             DataType::FixedSizeBinary(_) if matches!(pg, PgType::Timetz(_)) => Self::Timetz(take(array)?),
+            DataType::FixedSizeBinary(_) if pg.is_network() => Self::Network(take(array)?),
             DataType::Date32 => Self::Date(take(array)?),
             DataType::Time64(TimeUnit::Microsecond) => Self::Time(take(array)?),
             DataType::Timestamp(TimeUnit::Microsecond, None) => Self::Timestamp(take(array)?),
@@ -253,7 +257,7 @@ impl Values {
             Self::BytesView(array) => array.is_null(row),
             Self::Bytes(array) => array.is_null(row),
             Self::LargeBytes(array) => array.is_null(row),
-            Self::Uuid(array) | Self::Enum(array, _) | Self::Timetz(array) => array.is_null(row),
+            Self::Uuid(array) | Self::Enum(array, _) | Self::Timetz(array) | Self::Network(array) => array.is_null(row),
             Self::Date(array) => array.is_null(row),
             Self::Time(array) => array.is_null(row),
             Self::Timestamp(array) | Self::Timestamptz(array) => array.is_null(row),

@@ -1,5 +1,6 @@
 //! Values in PostgreSQL's text form.
 
+use super::network::{self, Inet};
 use super::number::Numeric;
 use super::record::write_record;
 use super::timetz::TimeTz;
@@ -36,6 +37,12 @@ pub(crate) fn write_text(out: &mut Vec<u8>, column: &Column, row: usize, style: 
         Values::LargeBytes(array) => write_hex(out, array.value(row)),
         Values::Uuid(array) => write_uuid(out, array.value(row)),
         Values::Enum(array, of) => out.extend_from_slice(label(of, array.value(row)).as_bytes()),
+        Values::Network(array) => match &column.pg {
+            PgType::Macaddr | PgType::Macaddr8 => network::write_hardware(out, array.value(row)),
+            pg => {
+                out.extend_from_slice(Inet::of(array.value(row)).text(*pg == PgType::Cidr).as_bytes());
+            }
+        },
         Values::Timetz(array) => {
             if let Some(time) = TimeTz::from_bytes(array.value(row)) {
                 time.write(out);

@@ -256,6 +256,11 @@ fn describe_plan(text: &str) -> Description {
         return Description::new(SqlState::UNDEFINED_FUNCTION, message)
             .hint("No function matches the given name and argument types. You might need to add explicit type casts.");
     }
+    if let Some((operator, _)) = text.split_once(" queries have different number of columns") {
+        let operator = operator.rsplit(' ').next().unwrap_or(operator);
+        let message = format!("each {operator} query must have the same number of columns");
+        return Description::new(SqlState::SYNTAX_ERROR, message);
+    }
     if text.starts_with("LIMIT must be >=") {
         return Description::new(SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT must not be negative");
     }
@@ -278,6 +283,8 @@ fn type_word(word: &str) -> &str {
         "Date32" => "date",
         "BinaryView" | "Binary" => "bytea",
         "FixedSizeBinary(16)" => "uuid",
+        "FixedSizeBinary(34)" => "inet",
+        "FixedSizeBinary(6)" => "macaddr",
         "FixedSizeBinary(12)" => "time with time zone",
         "FixedSizeBinary(8)" => "anyenum",
         decimal if decimal.starts_with("Decimal128(") => "numeric",

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array};
-use arrow::compute::{concat_batches, filter_record_batch, prep_null_mask_filter};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, ListArray, StructArray};
+use arrow::compute::{cast, concat_batches, filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use arrow::row::{OwnedRow, Row, RowConverter, Rows, SortField};
@@ -16,7 +16,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::datasource::provider_as_source;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit, when};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{PhysicalExpr, execute_stream};
 use futures::TryStreamExt;
@@ -288,6 +288,8 @@ impl Key {
             let physical = scope.engine.physical_expr(&logical, &columns).map_err(SqlError::from_engine)?;
             Ok::<_, SqlError>(Computed { logical, physical })
         };
+        let filter = index.predicate.as_ref();
+        let filter = filter.map(|own| predicate(scope, &table.relation, own)).transpose()?;
         let mut parts = Vec::new();
         let mut fields: Vec<FieldRef> = Vec::new();
         for key in &index.keys {
@@ -299,14 +301,19 @@ impl Key {
                 }
                 KeyValue::Expression(own) => {
                     fields.push(Arc::new(field(format!("\u{2}key{}", parts.len()), &own.pg, true)));
-                    let value = computed(key_value(scope, &table.relation, own)?)?;
+                    let value = key_value(scope, &table.relation, own)?;
+                    // What is no row of the index need not have a key.
+                    let value = match &filter {
+                        Some(filter) => when(filter.clone(), value).end().map_err(SqlError::from_engine)?,
+                        None => value,
+                    };
+                    let value = computed(value)?;
                     parts.push(Part::Expression(value, deparse::key(&scope.ctx, &table.relation, own)));
                 }
             }
         }
         let schema = Arc::new(Schema::new(fields));
-        let filter = index.predicate.as_ref();
-        let filter = filter.map(|own| computed(predicate(scope, &table.relation, own)?)).transpose()?;
+        let filter = filter.map(computed).transpose()?;
         let reads = index.reads().iter().filter_map(position).collect();
         let fields = schema.fields().iter().map(|field| SortField::new(field.data_type().clone()));
         let converter = RowConverter::new(fields.collect()).map_err(SqlError::from_arrow)?;
@@ -364,7 +371,16 @@ impl Key {
             Part::Expression(computed, _) => computed.of(batch).map(|values| normalized(&values)),
         };
         let values = self.parts.iter().map(value).collect::<Result<Vec<_>, _>>()?;
-        RecordBatch::try_new(Arc::clone(&self.schema), values).map_err(SqlError::from_arrow)
+        RecordBatch::try_new(Arc::clone(&self.schema), self.typed(values)?).map_err(SqlError::from_arrow)
+    }
+
+    /// Values in the types of the schema: an expression's text may be one of several of the engine's.
+    fn typed(&self, values: Vec<ArrayRef>) -> Result<Vec<ArrayRef>, SqlError> {
+        let pairs = values.into_iter().zip(self.schema.fields());
+        let typed = pairs.map(|(values, field)| {
+            if values.data_type() == field.data_type() { Ok(values) } else { cast(&values, field.data_type()) }
+        });
+        typed.collect::<Result<_, _>>().map_err(SqlError::from_arrow)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -386,7 +402,7 @@ impl Key {
 
     pub(super) fn convert(&self, keys: &RecordBatch) -> Result<Rows, SqlError> {
         let columns: Vec<ArrayRef> = keys.columns().iter().map(normalized).collect();
-        self.converter.convert_columns(&columns).map_err(SqlError::from_arrow)
+        self.converter.convert_columns(&self.typed(columns)?).map_err(SqlError::from_arrow)
     }
 
     /// The keys that were noted since the last call, and their hashes. Too many keys are not given, and stay noted.
@@ -551,6 +567,15 @@ fn normalized(array: &ArrayRef) -> ArrayRef {
             let values = array.as_primitive::<Float64Type>();
             let one = |value: f64| if value.is_nan() { f64::NAN } else { value + 0.0 };
             Arc::new(values.unary::<_, Float64Type>(one) as Float64Array)
+        }
+        DataType::List(_) => {
+            let list = array.as_list::<i32>();
+            let (item, offsets, values, nulls) = list.clone().into_parts();
+            Arc::new(ListArray::new(item, offsets, normalized(&values), nulls))
+        }
+        DataType::Struct(_) => {
+            let (fields, columns, nulls) = array.as_struct().clone().into_parts();
+            Arc::new(StructArray::new(fields, columns.iter().map(normalized).collect(), nulls))
         }
         _ => Arc::clone(array),
     }

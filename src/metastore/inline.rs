@@ -192,6 +192,10 @@ fn is_inlined(pg: &PgType) -> bool {
         | PgType::Timestamptz(_)
         | PgType::Interval
         | PgType::Uuid
+        | PgType::Inet
+        | PgType::Cidr
+        | PgType::Macaddr
+        | PgType::Macaddr8
         | PgType::Json
         | PgType::Jsonb
         | PgType::Enum(_) => true,

@@ -18,7 +18,9 @@ use datafusion::logical_expr::{
 };
 
 use super::Scope;
-use super::typing::{Place, alike, is_unknown, known_as, literal, pg_type, remembering, types_comparable, untyped};
+use super::typing::{
+    Place, alike, call, is_unknown, known_as, literal, pg_type, remembering, types_comparable, untyped,
+};
 use crate::pg::function::PgFunction;
 use crate::pg::{ANY_EQUAL, ARRAY_AT, ARRAY_FLATTENED, ARRAY_OF, Flattened, HasNull, OfArrays, UNTYPED_ARRAY};
 use crate::types::{PgType, field, of_field};
@@ -186,6 +188,16 @@ pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchem
         ARRAY_OF => made(scope, function.args, schema).map(Transformed::yes),
         ANY_EQUAL => any(scope, function, schema).map(Transformed::yes),
         ARRAY_AT => item(scope, function, schema),
+        // `&&` of networks.
+        "array_has_any" if function.args.iter().any(|value| is_network(value, schema)) => {
+            let given = |value: Expr| match &value {
+                Expr::ScalarFunction(mark) if let Some(text) = untyped_array(mark) => lit(text),
+                _ => value,
+            };
+            let Some(overlap) = PgFunction::named("&&") else { return plan_err!("networks overlap") };
+            let values = function.args.into_iter().map(given).collect();
+            call(scope, &overlap, values, schema).map(Transformed::yes)
+        }
         name if name == ARRAY_FLATTENED || COMPARE_VALUES.contains(&name) => {
             let compares = name != ARRAY_FLATTENED;
             let is_known =
@@ -214,6 +226,10 @@ pub(super) fn function(scope: &Scope, function: ScalarFunction, schema: &DFSchem
         }
         _ => Ok(known(function, schema)),
     }
+}
+
+fn is_network(value: &Expr, schema: &DFSchema) -> bool {
+    pg_type(value, schema).is_some_and(|pg| pg.is_network())
 }
 
 /// `@>` and `&&`, in which a NULL among the items is equal to nothing, and which are NULL where one of the arrays is.
@@ -262,7 +278,7 @@ fn item(scope: &Scope, mut function: ScalarFunction, schema: &DFSchema) -> Resul
     });
     let path = made(scope, steps.collect::<Result<_>>()?, schema)?;
     let Some(at_path) = PgFunction::named("#>") else { return plan_err!("documents have no paths") };
-    super::typing::call(scope, &at_path, vec![document, path], schema).map(Transformed::yes)
+    call(scope, &at_path, vec![document, path], schema).map(Transformed::yes)
 }
 
 /// The text of a literal that is an array of no type.

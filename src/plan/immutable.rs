@@ -56,8 +56,16 @@ pub(super) fn define(scope: &Scope, table: &Relation, expression: &str, of: Use)
     if value.exists(|expr| Ok(matches!(expr, Expr::WindowFunction(_))))? {
         return refused(SqlState::WINDOWING_ERROR, format!("window functions are not allowed in {}", of.many()));
     }
+    if value.exists(|expr| Ok(matches!(expr, Expr::Unnest(_))))? {
+        return refused(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("set-returning functions are not allowed in {}", of.many()),
+        );
+    }
     let (elsewhere, _) = bound(&elsewhere(scope)?, table, &expression)?;
-    let depends = |expr: &Expr| Ok(matches!(expr, Expr::ScalarFunction(own) if is_of_session(&own.func)));
+    let depends = |expr: &Expr| {
+        Ok(matches!(expr, Expr::ScalarFunction(own) if is_of_session(&own.func) || STABLE.contains(&own.func.name())))
+    };
     if value.is_volatile() || value.exists(depends)? || without_casts(value.clone())? != without_casts(elsewhere)? {
         let message = match of {
             Use::Generation => "generation expression is not immutable".to_owned(),
@@ -113,6 +121,25 @@ impl Use {
         }
     }
 }
+
+/// Functions that show values in a way that settings may change.
+const STABLE: &[&str] = &[
+    "array_to_string",
+    "concat",
+    "concat_ws",
+    "format",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "row_to_json",
+    "to_char",
+    "to_date",
+    "to_json",
+    "to_jsonb",
+    "to_number",
+    "to_timestamp",
+];
 
 /// Whether a function tells of the session, the catalog or the server.
 fn is_of_session(function: &ScalarUDF) -> bool {

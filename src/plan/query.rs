@@ -253,11 +253,6 @@ impl Visitor for Checker<'_> {
         ) {
             return self.fail(unsupported("a data-modifying statement in WITH"));
         }
-        if let ast::SetExpr::SetOperation { op, set_quantifier: ast::SetQuantifier::All, .. } = query.body.as_ref()
-            && !matches!(op, ast::SetOperator::Union)
-        {
-            return self.fail(unsupported(format!("{op} ALL")));
-        }
         if !query.locks.is_empty() {
             return self.fail(unsupported("SELECT … FOR UPDATE or FOR SHARE"));
         }

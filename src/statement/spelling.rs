@@ -8,14 +8,16 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::text::{SyntaxError, Text};
 use crate::error::SqlState;
+use crate::types::PgType;
 
 /// `0x1F`, `0o17`, `0b101`; `value ISNULL`; `TRIM(LEADING FROM text)`; `FOR NO KEY UPDATE`, `FOR KEY SHARE`;
-/// `FROM ONLY table`; `FETCH FIRST (1 + 1) ROWS ONLY`; `FOR UPDATE OF a, b`; `ON CONFLICT (lower(a)) WHERE b`, whose
+/// `FROM ONLY table`; `inet '…'`; `FETCH FIRST (1 + 1) ROWS ONLY`; `FOR UPDATE OF a, b`; `ON CONFLICT (lower(a)) WHERE b`, whose
 /// text becomes the name of a constraint ([`INFERRED`]). `42601` for letters right after a number.
 pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>, SyntaxError> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
     let mut rest = tokens.into_iter().peekable();
     while let Some(token) = rest.next() {
+        let token_span = token.span;
         match &token.token {
             Token::HexStringLiteral(digits) => {
                 let begins = text.byte(token.span.start.line, token.span.start.column);
@@ -60,6 +62,17 @@ pub(super) fn respelled(text: &Text, tokens: Vec<TokenWithSpan>) -> Result<Vec<T
             {
                 out.push(TokenWithSpan { token: Token::make_keyword("IS"), span: token.span });
                 out.push(TokenWithSpan { token: Token::make_keyword("NULL"), span: token.span });
+            }
+            // `inet '…'`: the parser knows the names of fewer types.
+            Token::Word(word)
+                if word.quote_style.is_none()
+                    && PgType::from_typname(&word.value.to_ascii_lowercase()).is_some_and(|pg| pg.is_network())
+                    && rest.peek().is_some_and(|next| matches!(next.token, Token::SingleQuotedString(_))) =>
+            {
+                let at = |token| TokenWithSpan { token, span: token_span };
+                out.extend([at(Token::make_keyword("CAST")), at(Token::LParen)]);
+                out.extend(rest.next());
+                out.extend([at(Token::make_keyword("AS")), token, at(Token::RParen)]);
             }
             // No table has others that inherit from it.
             Token::Word(word)

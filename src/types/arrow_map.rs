@@ -40,6 +40,9 @@ pub fn arrow_type(pg: &PgType) -> DataType {
         // Bytes in the order of the values.
         PgType::Enum(_) => DataType::FixedSizeBinary(ENUM_BYTES),
         PgType::Timetz(_) => DataType::FixedSizeBinary(TIMETZ_BYTES),
+        PgType::Inet | PgType::Cidr => DataType::FixedSizeBinary(INET_BYTES),
+        PgType::Macaddr => DataType::FixedSizeBinary(6),
+        PgType::Macaddr8 => DataType::FixedSizeBinary(8),
         PgType::Oid | PgType::Regclass | PgType::Regtype | PgType::Regproc | PgType::Regnamespace | PgType::Regrole => {
             DataType::UInt32
         }
@@ -68,6 +71,8 @@ pub fn arrow_type(pg: &PgType) -> DataType {
 const ENUM_BYTES: i32 = 8;
 /// Length of a `timetz`: the time in UTC and the offset, each big-endian with its sign turned.
 const TIMETZ_BYTES: i32 = 12;
+/// Length of a network address: version, network, bits, address.
+const INET_BYTES: i32 = 34;
 
 /// The elements of an array. What the Arrow type alone does not tell of them is said of the array: the engine takes lists
 /// for different whose elements say it, and for equal where it casts them.
@@ -255,6 +260,10 @@ pub fn ducklake_type(pg: &PgType) -> String {
         | PgType::PgNodeTree
         | PgType::Void
         | PgType::Timetz(_)
+        | PgType::Inet
+        | PgType::Cidr
+        | PgType::Macaddr
+        | PgType::Macaddr8
         | PgType::Enum(_)
         | PgType::Named(_)
         | PgType::Unknown => "varchar".to_owned(),

@@ -66,6 +66,14 @@ pub enum PgType {
     Interval,
     /// 16 bytes.
     Uuid,
+    /// A network address of version 4 or 6, which may say its network. In data files it is text, as are the next three.
+    Inet,
+    /// A network.
+    Cidr,
+    /// A hardware address of six bytes.
+    Macaddr,
+    /// A hardware address of eight bytes.
+    Macaddr8,
     /// JSON, kept as it was written.
     Json,
     /// JSON in normal form (keys sorted, none twice), kept as text.
@@ -134,6 +142,10 @@ impl PgType {
         Self::Timestamptz(None),
         Self::Interval,
         Self::Uuid,
+        Self::Inet,
+        Self::Cidr,
+        Self::Macaddr,
+        Self::Macaddr8,
         Self::Json,
         Self::Jsonb,
         Self::Name,
@@ -198,6 +210,10 @@ impl PgType {
             Self::Record(_) => (2249, 2287, -1),
             Self::Void => (2278, 0, 4),
             Self::Uuid => (2950, 2951, 16),
+            Self::Inet => (869, 1041, -1),
+            Self::Cidr => (650, 651, -1),
+            Self::Macaddr => (829, 1040, 6),
+            Self::Macaddr8 => (774, 775, 8),
             Self::Jsonb => (3802, 3807, -1),
             Self::Regnamespace => (4089, 4090, 4),
             Self::Regrole => (4096, 4097, 4),
@@ -350,7 +366,8 @@ impl PgType {
             Self::InternalChar | Self::PgNodeTree => 'Z',
             Self::Void | Self::Record(_) => 'P',
             Self::Unknown | Self::Named(_) => 'X',
-            Self::Bytea | Self::Uuid | Self::Json | Self::Jsonb | Self::Aclitem => 'U',
+            Self::Inet | Self::Cidr => 'I',
+            Self::Bytea | Self::Uuid | Self::Macaddr | Self::Macaddr8 | Self::Json | Self::Jsonb | Self::Aclitem => 'U',
         }
     }
 
@@ -369,6 +386,11 @@ impl PgType {
                 | Self::PgNodeTree
                 | Self::Aclitem
         )
+    }
+
+    /// Whether values are addresses of networks or of hardware.
+    pub fn is_network(&self) -> bool {
+        matches!(self, Self::Inet | Self::Cidr | Self::Macaddr | Self::Macaddr8)
     }
 
     /// Whether values are OIDs that print as the names of objects.
@@ -447,6 +469,10 @@ impl fmt::Display for PgType {
             Self::Timestamptz(Some(digits)) => return write!(f, "timestamp({digits}) with time zone"),
             Self::Interval => "interval",
             Self::Uuid => "uuid",
+            Self::Inet => "inet",
+            Self::Cidr => "cidr",
+            Self::Macaddr => "macaddr",
+            Self::Macaddr8 => "macaddr8",
             Self::Json => "json",
             Self::Jsonb => "jsonb",
             Self::Name => "name",

@@ -17,7 +17,8 @@ use crate::types::{PgType, field};
 
 /// Whether data files keep a column's values, or something in them, as text.
 pub(super) fn stored_as_text(pg: &PgType) -> bool {
-    matches!(pg, PgType::Interval | PgType::Timetz(_) | PgType::Enum(_)) || pg.parts().any(stored_as_text)
+    let is_text = matches!(pg, PgType::Interval | PgType::Timetz(_) | PgType::Enum(_)) || pg.is_network();
+    is_text || pg.parts().any(stored_as_text)
 }
 
 /// A column's field as data files have it.

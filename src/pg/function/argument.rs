@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, BooleanArray, BooleanBuilder, Date32Array, Decimal128Array,
-    Float32Array, Float64Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray,
-    PrimitiveBuilder, StringViewArray, StringViewBuilder, Time64MicrosecondArray, TimestampMicrosecondArray,
+    FixedSizeBinaryArray, FixedSizeBinaryBuilder, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    IntervalMonthDayNanoArray, ListArray, PrimitiveBuilder, StringViewArray, StringViewBuilder, Time64MicrosecondArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
@@ -14,7 +15,7 @@ use arrow::datatypes::{
     IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
 };
 
-use crate::encode::Numeric;
+use crate::encode::{Inet, Numeric};
 use crate::error::{Plain, SqlError, SqlState, internal};
 use crate::types::{PgType, arrow_type};
 
@@ -59,6 +60,15 @@ pub(super) struct Timestamp(pub(super) i64);
 pub(super) struct Timestamptz(pub(super) i64);
 /// An interval.
 pub(super) type Interval = IntervalMonthDayNano;
+/// A network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cidr(pub(super) Inet);
+/// A hardware address of six bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Macaddr(pub(super) [u8; 6]);
+/// A hardware address of eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Macaddr8(pub(super) [u8; 8]);
 /// Text, as an argument.
 pub(super) struct Text;
 /// JSON as it was written, as an argument.
@@ -137,6 +147,55 @@ primitive!(
 primitive!(Interval, PgType::Interval, IntervalMonthDayNanoArray, IntervalMonthDayNanoType, |value| value, |value| {
     value
 });
+
+/// Values that are bytes of a fixed length.
+macro_rules! fixed {
+    ($rust:ty, $pg:ident, $of:expr, $bytes:expr) => {
+        impl Argument for $rust {
+            type Of<'a> = Self;
+            type Column = FixedSizeBinaryArray;
+
+            fn pg() -> PgType {
+                PgType::$pg
+            }
+            fn get(column: &Self::Column, row: usize) -> Self {
+                $of(column.value(row))
+            }
+        }
+
+        impl Returned for $rust {
+            type Builder = FixedSizeBinaryBuilder;
+
+            fn pg() -> PgType {
+                PgType::$pg
+            }
+            fn builder(rows: usize) -> Self::Builder {
+                let DataType::FixedSizeBinary(length) = arrow_type(&PgType::$pg) else { unreachable!() };
+                FixedSizeBinaryBuilder::with_capacity(rows, length)
+            }
+            fn append(self, to: &mut Self::Builder, _: &DataType) -> Result<(), Plain> {
+                to.append_value($bytes(self)).map_err(|_| internal("a value of another length"))
+            }
+            fn append_null(to: &mut Self::Builder) {
+                to.append_null();
+            }
+            fn finish(mut builder: Self::Builder, _: &DataType) -> Result<ArrayRef, SqlError> {
+                Ok(Arc::new(builder.finish()))
+            }
+        }
+    };
+}
+
+fixed!(Inet, Inet, Inet::of, Inet::to_bytes);
+fixed!(Cidr, Cidr, |bytes| Cidr(Inet::of(bytes)), |network: Cidr| network.0.to_bytes());
+fixed!(Macaddr, Macaddr, |bytes| Macaddr(octets(bytes)), |address: Macaddr| address.0);
+fixed!(Macaddr8, Macaddr8, |bytes| Macaddr8(octets(bytes)), |address: Macaddr8| address.0);
+
+fn octets<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut octets = [0; N];
+    octets.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+    octets
+}
 
 impl Argument for bool {
     type Of<'a> = Self;

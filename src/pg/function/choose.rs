@@ -105,6 +105,9 @@ pub fn is_implicit(from: &PgType, to: &PgType) -> bool {
         (PgType::Date, PgType::Timestamp(_) | PgType::Timestamptz(_))
         | (PgType::Timestamp(_), PgType::Timestamptz(_))
         | (PgType::Time(_), PgType::Interval | PgType::Timetz(_))
+        | (PgType::Cidr, PgType::Inet)
+        | (PgType::Macaddr, PgType::Macaddr8)
+        | (PgType::Macaddr8, PgType::Macaddr)
         | (PgType::InternalChar | PgType::PgNodeTree | PgType::Name, PgType::Text) => true,
         (from, to) if is_string(from) => is_string(to) || *to == PgType::Name,
         (from, PgType::Oid) => number(from).is_some_and(|place| place < 3) || from.is_object_name(),
@@ -116,7 +119,16 @@ pub fn is_implicit(from: &PgType, to: &PgType) -> bool {
 
 /// Whether a type is the preferred one of its category.
 pub fn is_preferred(pg: &PgType) -> bool {
-    matches!(pg, PgType::Bool | PgType::Float8 | PgType::Text | PgType::Timestamptz(_) | PgType::Interval | PgType::Oid)
+    matches!(
+        pg,
+        PgType::Bool
+            | PgType::Float8
+            | PgType::Text
+            | PgType::Timestamptz(_)
+            | PgType::Interval
+            | PgType::Oid
+            | PgType::Inet
+    )
 }
 
 fn same(from: &PgType, to: &PgType) -> bool {
@@ -125,9 +137,14 @@ fn same(from: &PgType, to: &PgType) -> bool {
 
 /// The place of the overload that a call means.
 pub fn choose(overloads: &[Overload], asked: &[Asked<'_>]) -> Result<usize, NoChoice> {
+    // A number beside a literal without a type is not a number beside an address.
+    let addresses = |overload: &Overload| overload.arguments.iter().any(PgType::is_network);
+    let among_others = overloads.iter().any(|overload| !addresses(overload));
+    let of_addresses = !among_others || asked.iter().any(|given| given.pg.is_network());
     let all_that = |stands: &dyn Fn(&PgType, &PgType) -> bool| -> Vec<(usize, &Overload)> {
         let fits = |overload: &Overload| {
             overload.arguments.len() == asked.len()
+                && (of_addresses || !addresses(overload))
                 && overload.arguments.iter().zip(asked).all(|(wanted, given)| {
                     given.pg == PgType::Unknown || same(&given.pg, wanted) || stands(&given.pg, wanted)
                 })

@@ -8,6 +8,7 @@ mod argument;
 mod choose;
 mod date;
 mod json;
+mod network;
 mod number;
 mod series;
 mod string;
@@ -158,7 +159,8 @@ functions_of!(f7: a A 0, b B 1, c C 2, d D 3, e E 4, f F 5, g G 6);
 /// All of them, by name; operators by what they are written as.
 static DEFINITIONS: LazyLock<BTreeMap<&'static str, Vec<Overload>>> = LazyLock::new(|| {
     let mut all: BTreeMap<&'static str, Vec<Overload>> = BTreeMap::new();
-    let functions = [date::functions(), json::functions(), number::functions(), string::functions()];
+    let functions =
+        [date::functions(), json::functions(), network::functions(), number::functions(), string::functions()];
     for (name, overload) in functions.into_iter().flatten() {
         all.entry(name).or_default().push(overload);
     }

@@ -370,7 +370,7 @@ fn attribute_row(relation: u32, name: &str, pg: &PgType, number: i32, own: OwnAt
         _ => 'i',
     };
     let storage = match pg {
-        PgType::Numeric(_) => 'm',
+        PgType::Numeric(_) | PgType::Inet | PgType::Cidr => 'm',
         _ if length > 0 => 'p',
         _ => 'x',
     };
@@ -406,13 +406,13 @@ pub(super) fn collation_of(pg: &PgType) -> u32 {
 }
 
 /// A column's default as an expression; `serial` draws from its sequence.
-pub(super) fn default_text(ctx: &Context, column: &Column) -> Option<String> {
+pub(super) fn default_text(ctx: &Context, relation: &Relation, column: &Column) -> Option<String> {
     match &column.identity {
         Some(identity) if identity.kind == IdentityKind::Serial => {
             let name = names::relation_name(ctx, identity.sequence.oid())?;
             Some(format!("nextval({}::regclass)", crate::name::quote_literal(&name)))
         }
-        _ if let Some(own) = &column.generated => Some(own.expression.clone()),
+        _ if let Some(own) = &column.generated => Some(deparse::expression(ctx, relation, &own.expression)),
         _ => own_default(column).map(|default| match column.domain {
             None => deparse::default(ctx, default, &column.pg),
             Some(_) => default.to_owned(),
@@ -436,7 +436,7 @@ pub(super) fn attrdef(ctx: &Context, rows: &mut Rows) {
     let mut rows = rows.columns(["oid", "adrelid", "adnum", "adbin"]);
     for (id, relation) in asked {
         for column in &relation.columns {
-            if let Some(default) = default_text(ctx, column) {
+            if let Some(default) = default_text(ctx, relation, column) {
                 rows.push(row![column_object_oid(id.oid(), column.id), id.oid(), column.id, default]);
             }
         }
@@ -485,6 +485,9 @@ pub(super) fn depend(ctx: &Context, rows: &mut Rows) {
                 .is_some_and(|identity| identity.kind != IdentityKind::Serial);
             let kind = if identity { 'i' } else { 'a' };
             rows.push(row![PG_CLASS_OID, id.oid(), PG_CLASS_OID, table.oid(), column, kind]);
+        }
+        if relation.materialized().is_some() {
+            rows.push(row![PG_CLASS_OID, id.oid(), PG_NAMESPACE_OID, relation.schema.oid(), 0, 'n']);
         }
         if let Some(view) = relation.query() {
             rows.push(row![PG_REWRITE_OID, id.oid(), PG_CLASS_OID, id.oid(), 0, 'i']);

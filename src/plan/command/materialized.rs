@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::super::insert::{InsertPlan, from_plan};
-use super::super::{PlanResult, Right, Scope, query};
+use super::super::{PlanResult, Right, Scope, exists_within, query};
 use super::{DdlPlan, relation};
 use crate::catalog::{Body, Column, RelationKind, TableStorage};
-use crate::error::{Plain, SqlState};
+use crate::error::{Plain, SqlState, unsupported};
 use crate::govern::Privilege;
-use crate::guard::{Reader, ViewTable};
+use crate::guard::{Reader, ViewTable, expand_views};
 use crate::statement::Refresh;
 
 /// REFRESH MATERIALIZED VIEW: its rows are those of its query as its owner sees them, whoever asks for it. `42809`, `55000`.
@@ -56,6 +57,7 @@ pub(in crate::plan) fn refresh(scope: &Scope, refresh: &Refresh) -> PlanResult<(
     (inner.ctx.user, inner.ctx.session_role) = (old.owner, old.owner);
     inner.reader = Reader::of(&inner.ctx);
     let plan = query::view(&inner, old, &materialized.view, vec![id])?;
+    refuse_effects(&plan)?;
     let schema = Arc::clone(plan.schema().inner());
     let view = ViewTable { relation: None, schema, plan, checked_as: old.owner };
     let source = LogicalPlanBuilder::scan("refreshed", provider_as_source(Arc::new(view)), None)?.build()?;
@@ -63,4 +65,28 @@ pub(in crate::plan) fn refresh(scope: &Scope, refresh: &Refresh) -> PlanResult<(
     let fill = from_plan(scope, id, old, source, &columns)?;
     let tag = ddl.tag;
     Ok((ddl, Some(InsertPlan { tag, ..fill })))
+}
+
+/// Functions that change something of the session, or of others: whoever refreshes would do it for the owner.
+const EFFECTS: &[&str] = &["set_config", "pg_notify", "pg_reload_conf", "pg_cancel_backend", "pg_terminate_backend"];
+
+/// `0A000` for a query that does more than read, be it in the views that it reads.
+pub(super) fn refuse_effects(query: &LogicalPlan) -> PlanResult<()> {
+    let mut effect = None;
+    expand_views(query.clone())?.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            let found = exists_within(expr, &mut |expr| {
+                if let Expr::ScalarFunction(function) = expr {
+                    let has_effect = EFFECTS.contains(&function.name()) || function.func.as_async().is_some();
+                    effect = has_effect.then(|| function.name().to_owned());
+                }
+                effect.is_some()
+            })?;
+            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })
+    })?;
+    match effect {
+        Some(effect) => Err(unsupported(format!("{effect} in a materialized view")).into()),
+        None => Ok(()),
+    }
 }

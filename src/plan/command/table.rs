@@ -8,6 +8,7 @@ use super::super::{Parameters, PlanError, PlanResult, Right, Scope, query, waiti
 use super::constraint::{Constrained, drop_index, numbered};
 use super::dependents::policy_reads;
 use super::layout::lay_out;
+use super::materialized::refuse_effects;
 use super::rls::refuse_attached;
 use super::sequence;
 use super::{DdlPlan, column, relation, reserved, role_id, undefined_role};
@@ -323,6 +324,10 @@ pub(super) fn storable(pg: &PgType) -> PlanResult<()> {
         | PgType::Interval
         | PgType::Enum(_)
         | PgType::Uuid
+        | PgType::Inet
+        | PgType::Cidr
+        | PgType::Macaddr
+        | PgType::Macaddr8
         | PgType::Json
         | PgType::Jsonb => Ok(()),
         PgType::Composite(of) => of.attributes.iter().try_for_each(|attribute| storable(&attribute.pg)),
@@ -364,6 +369,7 @@ pub(in crate::plan) fn create_table_as(
         if query.parameters.iter().any(Option::is_some) {
             return Err(unsupported("a materialized view that is defined with parameters").into());
         }
+        refuse_effects(&query.logical)?;
         if schema == TEMPORARY_SCHEMA || !temporary_of(scope, text).is_empty() {
             let message = "materialized views must not use temporary tables or views";
             return Err(Plain::new(SqlState::FEATURE_NOT_SUPPORTED, message).into());

@@ -13,8 +13,21 @@ pub(super) fn subscripts(root: &Expr, chain: &[AccessExpr]) -> Result<Option<Exp
     let first = chain.iter().position(|access| is_subscript(&access)).unwrap_or(chain.len());
     let (before, rest) = chain.split_at(first);
     let several: Vec<&AccessExpr> = rest.iter().take_while(is_subscript).collect();
-    if matches!(several.as_slice(), [] | [AccessExpr::Subscript(Subscript::Slice { .. })]) {
-        return Ok(None);
+    match several.as_slice() {
+        [AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride })]
+            if lower_bound.is_none() || upper_bound.is_none() =>
+        {
+            let bound = |given: &Option<Expr>, end: i32| Some(given.clone().unwrap_or_else(|| number(end)));
+            let (lower_bound, upper_bound) = (bound(lower_bound, 1), bound(upper_bound, i32::MAX));
+            let slice = Subscript::Slice { lower_bound, upper_bound, stride: stride.clone() };
+            let mut access_chain = chain.to_vec();
+            if let Some(access) = access_chain.get_mut(first) {
+                *access = AccessExpr::Subscript(slice);
+            }
+            return Ok(Some(Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain }));
+        }
+        [] | [AccessExpr::Subscript(Subscript::Slice { .. })] => return Ok(None),
+        _ => {}
     }
     let (name, before) = super::records::named(root, before);
     let root = name.as_ref().unwrap_or(root);
@@ -31,6 +44,10 @@ pub(super) fn subscripts(root: &Expr, chain: &[AccessExpr]) -> Result<Option<Exp
         [] => item,
         after => Expr::CompoundFieldAccess { root: Box::new(item), access_chain: after.to_vec() },
     }))
+}
+
+fn number(value: i32) -> Expr {
+    Expr::value(ast::Value::Number(value.to_string(), false))
 }
 
 /// `unnest` gives the values of all dimensions.

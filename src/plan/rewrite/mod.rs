@@ -10,6 +10,7 @@ mod merged;
 mod output;
 mod precedence;
 mod records;
+mod recordset;
 mod rows;
 mod session;
 mod sets;
@@ -280,6 +281,10 @@ impl VisitorMut for Rewriter<'_> {
         }
         for condition in select.selection.iter().chain(&select.having) {
             self.suggest(condition, &PgType::Bool);
+        }
+        if let Err(error) = recordset::as_queries(&mut select.from) {
+            self.error = Some(error);
+            return ControlFlow::Break(());
         }
         from::raise_laterals(&mut select.from);
         qualify_wildcards(select);

@@ -81,7 +81,12 @@ pub(super) fn hide_from_order(select: &mut Select, order_by: &mut OrderBy) {
     let OrderByKind::Expressions(keys) = &mut order_by.kind else { return };
     let mut mentioned: HashSet<String> = HashSet::new();
     for key in keys.iter_mut().filter(|key| bare_name(&key.expr).is_none()) {
-        outside_subqueries(&mut key.expr, &mut |expr| mentioned.extend(bare_name(expr)));
+        outside_subqueries(&mut key.expr, &mut |expr| {
+            mentioned.extend(bare_name(expr));
+            if let Expr::CompoundIdentifier(parts) = inside(expr) {
+                mentioned.extend(parts.last().map(folded));
+            }
+        });
     }
     for item in &mut select.projection {
         let (expr, name) = match item {

@@ -14,6 +14,7 @@ fn named(name: &str, values: Vec<Expr>) -> Option<Expr> {
 
 /// What stands for an expression; `None`: itself.
 pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
+    let sensitive = matches!(expr, Expr::Like { .. });
     match expr {
         Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
             named("ceil", vec![expr.as_ref().clone()])
@@ -68,7 +69,8 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
             Expr::Value(_) if interval.last_field.is_some() => Some(cast(interval.value.as_ref().clone(), "interval")),
             _ => None,
         },
-        Expr::Like { negated, any, expr, pattern, escape_char } => {
+        Expr::Like { negated, any, expr, pattern, escape_char }
+        | Expr::ILike { negated, any, expr, pattern, escape_char } => {
             let (patterns, op) = if *any {
                 (items(pattern)?, ast::BinaryOperator::Or)
             } else {
@@ -76,12 +78,14 @@ pub(super) fn as_call(expr: &mut Expr) -> Option<Expr> {
                 let [list] = <[Expr; 1]>::try_from(arguments(function)).ok()?;
                 (items(&list).filter(|_| function_name(function).as_deref() == Some("all"))?, ast::BinaryOperator::And)
             };
-            let like = |pattern: Expr| Expr::Like {
-                negated: *negated,
-                any: false,
-                expr: expr.clone(),
-                pattern: Box::new(pattern),
-                escape_char: escape_char.clone(),
+            let like = |pattern: Expr| {
+                let (negated, expr, pattern, escape_char) =
+                    (*negated, expr.clone(), Box::new(pattern), escape_char.clone());
+                if sensitive {
+                    Expr::Like { negated, any: false, expr, pattern, escape_char }
+                } else {
+                    Expr::ILike { negated, any: false, expr, pattern, escape_char }
+                }
             };
             joined(patterns.into_iter().map(like), &op)
         }

@@ -213,6 +213,12 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
         let error = Plain::new(SqlState::CANNOT_COERCE, format!("cannot cast type {source} to {target}"));
         return Err(SqlError::from(error).into());
     }
+    if (source.is_network() || target.is_network())
+        && !null
+        && let Some(value) = of_network(scope, &cast, &source, &target, schema)?
+    {
+        return Ok(Transformed::yes(value));
+    }
     if goes_through_text(&source, &target) {
         let text = function(ScalarUDF::new_from_impl(ToText::new(source, Objects::style(&scope.ctx))), *cast.expr);
         let read = ScalarUDF::new_from_impl(FromText::new(target, Objects::style(&scope.ctx)));
@@ -232,6 +238,30 @@ pub(in crate::plan) fn cast(scope: &Scope, cast: Cast, schema: &DFSchema) -> Res
         }
         _ => engine_cast(cast, &source, &target, schema)?,
     })
+}
+
+/// A cast of addresses of networks and hardware to others, or to text. `None`: it is one like others. `42846`
+fn of_network(scope: &Scope, cast: &Cast, source: &PgType, target: &PgType, schema: &DFSchema) -> Result<Option<Expr>> {
+    let name = match (source, target) {
+        (PgType::Inet, PgType::Cidr) => "cidr",
+        (PgType::Macaddr, PgType::Macaddr8) => "macaddr8",
+        (PgType::Macaddr8, PgType::Macaddr) => "macaddr",
+        // Other than what is printed, it has always the bits of the network.
+        (PgType::Inet, PgType::Text | PgType::Varchar(_) | PgType::Char(_)) => "text",
+        (PgType::Cidr, PgType::Inet) => return Ok(None),
+        (from, to) if from == to || from.base().is_text() || to.base().is_text() => return Ok(None),
+        _ => {
+            let error = Plain::new(SqlState::CANNOT_COERCE, format!("cannot cast type {source} to {target}"));
+            return Err(SqlError::from(error).into());
+        }
+    };
+    let Some(function) = PgFunction::named(name) else { return Ok(None) };
+    let value = call(scope, &function, vec![cast.expr.as_ref().clone()], schema)?;
+    if pg_type(&value, schema).as_ref() == Some(target) {
+        return Ok(Some(value));
+    }
+    let value = Cast::new_from_field(Box::new(value), Arc::clone(&cast.field));
+    Ok(Some(self::cast(scope, value, schema)?.data))
 }
 
 /// A cast between what clocks show and what it stands for.

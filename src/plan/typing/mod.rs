@@ -7,6 +7,7 @@ mod call;
 mod cast;
 mod common;
 mod results;
+mod sets;
 mod suggest;
 mod walk;
 

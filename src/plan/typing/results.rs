@@ -5,46 +5,15 @@ use std::sync::Arc;
 
 use arrow::datatypes::Field;
 use datafusion::common::{Column, DFSchema, Result, ScalarValue};
-use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Projection, Union};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
 
 use super::cast::known_as;
-use super::common::{Common, Place, alike, brought_to, common, is_open};
+use super::common::{Common, Place, alike, common, is_open};
 use super::pg_type;
+use super::sets::with_columns_as;
 use crate::error::{Plain, SqlError, SqlState};
 use crate::plan::{Scope, arrays};
 use crate::types::{NUMERIC_PRECISION_MAX, PgType, field, of_field};
-
-/// UNION: all rows are of one type in each column. `42804`, `42846`.
-pub(super) fn unite(scope: &Scope, union: Union) -> Result<LogicalPlan> {
-    let mut commons = Vec::new();
-    for column in 0..union.schema.fields().len() {
-        let known = union.inputs.iter().filter(|input| selected_literal(input, column).is_none());
-        let known = known.filter_map(|input| input.schema().fields().get(column).cloned());
-        commons.push(common(Place("UNION", "UNION"), known)?);
-    }
-    let inputs = union.inputs.into_iter().map(|input| with_columns_as(scope, input, &commons));
-    // The engine does not recompute a union's schema.
-    Ok(LogicalPlan::Union(Union::try_new_with_loose_types(inputs.collect::<Result<_>>()?)?))
-}
-
-/// The rows of a query with each column brought to a type, where there is one.
-fn with_columns_as(scope: &Scope, input: Arc<LogicalPlan>, commons: &[Option<Common>]) -> Result<Arc<LogicalPlan>> {
-    let schema = input.schema();
-    let own = schema.columns().into_iter().map(Expr::Column).collect::<Vec<_>>();
-    let mut exprs = own.clone();
-    for (column, (expr, common)) in exprs.iter_mut().zip(commons).enumerate() {
-        let Some(common) = common else { continue };
-        let value = selected_literal(&input, column).unwrap_or(expr).clone();
-        let brought = brought_to(scope, common, value, schema)?;
-        if brought != *expr {
-            *expr = brought.alias(schema.field(column).name());
-        }
-    }
-    if exprs == own {
-        return Ok(input);
-    }
-    Ok(Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, input)?)))
-}
 
 /// The rows of a recursive query's step with the types that its rows had before. `42804`.
 pub(super) fn as_before(scope: &Scope, name: &str, before: &LogicalPlan, step: LogicalPlan) -> Result<LogicalPlan> {

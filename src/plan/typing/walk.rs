@@ -16,8 +16,9 @@ use datafusion::logical_expr::{
     TableScan,
 };
 
-use super::results::{as_before, remember_results, unite, values_list, with_room_for};
+use super::results::{as_before, remember_results, values_list, with_room_for};
 use super::rule;
+use super::sets::{intersected, is_intersection, unite};
 use super::suggest::suggest;
 use crate::pg::TOLD_APART;
 use crate::plan::decorrelate::{barrier, lateral_left};
@@ -115,6 +116,7 @@ impl<'a> Walk<'a> {
             // Its schema is not recomputed: it is built anew, with a common type for each column.
             LogicalPlan::Values(values) => values_list(self.scope, values.values),
             LogicalPlan::Union(union) => unite(self.scope, union),
+            LogicalPlan::Join(join) if is_intersection(&join) => intersected(self.scope, join),
             LogicalPlan::Sort(sort) => Ok(LogicalPlan::Sort(in_order(self.scope, sort)?)),
             LogicalPlan::TableScan(scan) => self.scan(scan),
             // What it is by and the order are the same expressions, which have no names.

@@ -77,9 +77,11 @@ if ALL:
     # FAILS: the driver writes 1e+300, a numeric to PostgreSQL, which ours has not.
     cursor.execute("SELECT %s::float8, %s::float8", (1e300, 1e-300))
     same("large floats", cursor.fetchone(), (1e300, 1e-300))
-    # FAILS: there are no ranges and no inet.
-    cursor.execute("SELECT %s, %s::int4range, %s", (extras.DateRange(datetime.date(2020, 1, 1), None), extras.NumericRange(1, 5, "[]"), extras.Inet("1.2.3.4")))
-    same("ranges", cursor.fetchone(), (extras.DateRange(datetime.date(2020, 1, 1), None), extras.NumericRange(1, 6), "1.2.3.4"))
+    # FAILS: there are no ranges.
+    cursor.execute("SELECT %s, %s::int4range", (extras.DateRange(datetime.date(2020, 1, 1), None), extras.NumericRange(1, 5, "[]")))
+    same("ranges", cursor.fetchone(), (extras.DateRange(datetime.date(2020, 1, 1), None), extras.NumericRange(1, 6)))
+cursor.execute("SELECT %s", (extras.Inet("1.2.3.4"),))
+same("an address", cursor.fetchone(), ("1.2.3.4",))
 
 cursor.execute("DROP TABLE IF EXISTS p2_items; DROP TABLE IF EXISTS p2_other; DROP TYPE IF EXISTS p2_pair, p2_mood")
 cursor.execute("CREATE TYPE p2_pair AS (n int, t text); CREATE TYPE p2_mood AS ENUM ('sad', 'ok')")

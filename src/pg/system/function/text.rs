@@ -40,45 +40,108 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
 ];
 
-/// `format('%I.%s = %L', …)`: `%I` an identifier, `%s` text, `%L` a literal, `%%` a percent sign.
+/// `format('%I.%s = %L', …)`: `%I` an identifier, `%s` text, `%L` a literal, `%%` a percent sign. Between, `n$`, the place of
+/// the value, `-`, for blanks on the right, and the least width: a number, `*` or `*n$`, which is that of a value.
 fn format(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
-    let Some((pattern, mut values)) = arguments.split_first() else { return Ok(Value::Null) };
+    let Some((pattern, values)) = arguments.split_first() else { return Ok(Value::Null) };
     if pattern.is_null() {
         return Ok(Value::Null);
     }
+    let invalid = |what: String| Plain::new(SqlState::INVALID_PARAMETER_VALUE, what);
+    let missing = || invalid("too few arguments for format()".to_owned());
+    let percent = "For a single \"%\" use \"%%\".";
+    let unterminated = || invalid("unterminated format() type specifier".to_owned()).hint(percent);
+    let mut values = Values { values, next: 0 };
     let mut out = String::new();
-    let mut characters = pattern.text().chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            out.push(character);
-            continue;
-        }
-        let invalid = |what: String| Plain::new(SqlState::INVALID_PARAMETER_VALUE, what);
-        let kind = characters.next().ok_or_else(|| {
-            invalid("unterminated format() type specifier".to_owned()).hint("For a single \"%\" use \"%%\".")
-        })?;
-        if kind == '%' {
+    let mut rest = pattern.text();
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('%') {
             out.push('%');
+            rest = after;
             continue;
         }
-        if !matches!(kind, 's' | 'I' | 'L') {
-            return Err(invalid(format!("unrecognized format() type specifier \"{kind}\""))
-                .hint("For a single \"%\" use \"%%\"."));
+        let place = place(&mut rest)?;
+        let mut left = false;
+        while let Some(after) = rest.strip_prefix('-') {
+            (rest, left) = (after, true);
         }
-        let (value, rest) = values.split_first().ok_or_else(|| invalid("too few arguments for format()".to_owned()))?;
-        values = rest;
-        match (kind, value.is_null()) {
-            ('s', _) => out.push_str(value.text()),
+        let mut width = match rest.strip_prefix('*') {
+            Some(after) => {
+                rest = after;
+                let at = self::place(&mut rest)?;
+                let value = values.take(at).ok_or_else(missing)?;
+                let given = value.text().trim().parse::<i64>();
+                if value.is_null() { 0 } else { given.unwrap_or_else(|_not_text| value.int()) }
+            }
+            None => number(&mut rest).unwrap_or(0),
+        };
+        (left, width) = (left || width < 0, width.abs());
+        let kind = rest.chars().next().ok_or_else(unterminated)?;
+        if !matches!(kind, 's' | 'I' | 'L') {
+            return Err(invalid(format!("unrecognized format() type specifier \"{kind}\"")).hint(percent));
+        }
+        rest = rest.get(kind.len_utf8()..).unwrap_or_default();
+        let value = values.take(place).ok_or_else(missing)?;
+        let shown = match (kind, value.is_null()) {
+            ('s', _) => value.text().to_owned(),
             ('I', true) => {
                 let message = "null values cannot be formatted as an SQL identifier";
                 return Err(Plain::new(SqlState::NULL_VALUE_NOT_ALLOWED, message));
             }
-            ('I', false) => out.push_str(&quote(value.text())),
-            (_, true) => out.push_str("NULL"),
-            (_, false) => out.push_str(&quote_literal(value.text())),
+            ('I', false) => quote(value.text()),
+            (_, true) => "NULL".to_owned(),
+            (_, false) => quote_literal(value.text()),
+        };
+        let blanks = usize::try_from(width).unwrap_or(0).saturating_sub(shown.chars().count());
+        if blanks > WIDTH_MAX {
+            return Err(invalid("number is out of range".to_owned()));
         }
+        let blanks = " ".repeat(blanks);
+        out.push_str(&if left { shown + &blanks } else { blanks + &shown });
     }
+    out.push_str(rest);
     Ok(out.into())
+}
+
+/// The widest value of `format`, in blanks before or after it.
+const WIDTH_MAX: usize = 100_000_000;
+
+/// The values of `format`, each of which is the next or has a place.
+struct Values<'a> {
+    values: &'a [Value],
+    next: usize,
+}
+
+impl<'a> Values<'a> {
+    fn take(&mut self, place: Option<usize>) -> Option<&'a Value> {
+        let at = place.unwrap_or(self.next);
+        self.next = at + 1;
+        self.values.get(at)
+    }
+}
+
+/// A number at the beginning of a text, which is cut off.
+fn number(rest: &mut &str) -> Option<i64> {
+    let digits = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
+    let (number, after) = rest.split_at_checked(digits)?;
+    let number = number.parse().ok()?;
+    *rest = after;
+    Some(number)
+}
+
+/// `n$` at the beginning of a text: which of the values it is, from 0.
+fn place(rest: &mut &str) -> Result<Option<usize>, Plain> {
+    let mut ahead = *rest;
+    let Some(number) = number(&mut ahead) else { return Ok(None) };
+    let Some(after) = ahead.strip_prefix('$') else { return Ok(None) };
+    *rest = after;
+    let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+    place.map(Some).ok_or_else(|| {
+        let message = "format specifies argument 0, but arguments are numbered from 1";
+        Plain::new(SqlState::INVALID_PARAMETER_VALUE, message)
+    })
 }
 
 /// A LIKE pattern with its own escape character as one with a backslash. Without an escape character nothing is escaped.
