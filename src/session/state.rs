@@ -296,6 +296,8 @@ impl Session {
     }
 
     pub(super) fn begin(&mut self, modes: TransactionModes) -> Result<(), SqlError> {
+        // No block begins that would only have to be ended.
+        refuse_serializable(modes)?;
         match &mut self.open {
             Some(open) if open.explicit => {
                 self.notify(Notice::warning(
@@ -318,11 +320,9 @@ impl Session {
             ));
             return Ok(());
         };
+        refuse_serializable(modes)?;
         match modes.isolation {
             None => {}
-            Some(IsolationLevel::Serializable) => {
-                return Err(unsupported("isolation level SERIALIZABLE").hint("Use REPEATABLE READ.").into());
-            }
             Some(level) if open.transaction.is_clean() => open.isolation = level,
             Some(_) => {
                 let message = "SET TRANSACTION ISOLATION LEVEL must be called before any query";
@@ -565,4 +565,14 @@ fn read_only(command: &Command) -> SqlError {
 fn outside_block(command: &str) -> SqlError {
     let message = format!("{command} can only be used in transaction blocks");
     Plain::new(SqlState::NO_ACTIVE_TRANSACTION, message).into()
+}
+
+/// `0A000` for a level that promises more than is kept.
+fn refuse_serializable(modes: TransactionModes) -> Result<(), SqlError> {
+    match modes.isolation {
+        Some(IsolationLevel::Serializable) => {
+            Err(unsupported("isolation level SERIALIZABLE").hint("Use REPEATABLE READ.").into())
+        }
+        _ => Ok(()),
+    }
 }

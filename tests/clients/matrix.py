@@ -31,6 +31,10 @@ def go(module):
     return lambda: re.search(rf"{re.escape(module)} v(\S+)", (HERE / "go" / "go.mod").read_text())[1]
 
 
+def cargo(crate):
+    return lambda: re.search(rf'name = "{crate}"\nversion = "([^"]+)', (HERE / "rust" / "Cargo.lock").read_text())[1]
+
+
 def maven(artifact):
     return lambda: re.search(rf"<artifactId>{artifact}</artifactId>\s*<version>([^<$]+)", (HERE / "java" / "pom.xml").read_text())[1]
 
@@ -73,6 +77,9 @@ CLIENTS = [
     ("typeorm", node("typeorm"), "node/typeorm.mjs"),
     ("knex", node("knex"), "node/knex.mjs"),
     ("sequelize", node("sequelize"), "node/sequelize.mjs"),
+    ("prisma", node("prisma"), "node/prisma.mjs"),
+    ("tokio_postgres", cargo("tokio-postgres"), "rust/src/bin/tokio_postgres.rs"),
+    ("sqlx", cargo("sqlx"), "rust/src/bin/sqlx.rs"),
     ("pgx", go("github.com/jackc/pgx/v5"), "go/pgx/main.go"),
     ("pq", go("github.com/lib/pq"), "go/pq/main.go"),
     ("gorm", go("gorm.io/gorm"), "go/gorm/main.go"),
@@ -86,7 +93,7 @@ def begins(text):
         return quoted[1].split("\n\n")[0]
     lines = []
     for line in text.splitlines():
-        if not (said := re.match(r"(?://|--)\s?(.*)", line)):
+        if not (said := re.match(r"(?://!?|--)\s?(.*)", line)):
             break
         lines.append(said[1])
     return " ".join(lines)

@@ -147,8 +147,19 @@ async fn superset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn node() {
     let folder = installed("TEST_NODE_CLIENTS");
-    for client in ["pg", "postgres", "drizzle", "typeorm", "knex", "sequelize"] {
+    for client in ["pg", "postgres", "drizzle", "typeorm", "knex", "sequelize", "prisma"] {
         program(&Server::start().await, &["node", &format!("{folder}/{client}.mjs")], &[]).await;
+        passed(client);
+    }
+}
+
+/// The drivers tokio-postgres and `SQLx`.
+#[tokio::test(flavor = "multi_thread")]
+async fn rust() {
+    let folder = installed("TEST_RUST_CLIENTS");
+    let migrations = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/rust/migrations");
+    for client in ["tokio_postgres", "sqlx"] {
+        program(&Server::start().await, &[&format!("{folder}/{client}"), migrations], &[]).await;
         passed(client);
     }
 }

@@ -1,0 +1,2 @@
+DROP TABLE visit;
+DROP TABLE shop;

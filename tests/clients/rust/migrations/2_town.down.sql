@@ -1,0 +1,2 @@
+DROP VIEW towns;
+ALTER TABLE shop DROP COLUMN town;
