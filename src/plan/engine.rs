@@ -52,6 +52,8 @@ impl Engine {
             .build_arc()
             .map_err(SqlError::from_engine)?;
         let mut options = ConfigOptions::new();
+        // Aggregates over a subquery collect in its order (`typing/ordered.rs`).
+        options.sql_parser.enable_subquery_sort_elimination = false;
         options.execution.target_partitions = partitions;
         options.execution.collect_statistics = true;
         // It takes a literal under DISTINCT for a column that may be NULL, and fails because it was not before.

@@ -38,6 +38,31 @@ pub fn key(ctx: &Context, table: &Relation, key: &KeyExpression) -> String {
     }
 }
 
+/// What was printed without the parentheses around all of it, and around names and numbers that are cast.
+pub(super) fn pretty(printed: &str) -> String {
+    let mut out = String::with_capacity(printed.len());
+    let mut rest = without_parentheses(printed);
+    while let Some((before, after)) = rest.split_once('(') {
+        out.push_str(before);
+        let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+        // Not behind a name, whose arguments they are.
+        let begins = before.is_empty() || before.ends_with([' ', '(']);
+        match after.split_once(")::") {
+            Some((word, cast)) if begins && !word.is_empty() && is_word(word) => {
+                out.push_str(word);
+                out.push_str("::");
+                rest = cast;
+            }
+            _ => {
+                out.push('(');
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 fn parsed(source: &str) -> Option<Expr> {
     let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql(source).and_then(|mut parser| {
         let expr = parser.parse_expr()?;
@@ -313,7 +338,8 @@ impl Printer<'_> {
                 })?,
             },
             "nextval" | "currval" => PgType::Regclass,
-            "upper" | "lower" | "md5" | "timezone" | "date_trunc" | "btrim" | "to_char" | "replace" => PgType::Text,
+            "length" | "char_length" | "upper" | "lower" | "md5" | "timezone" | "date_trunc" | "btrim" | "to_char"
+            | "replace" => PgType::Text,
             _ => PgType::Unknown,
         };
         let printed = arguments.iter().map(|argument| match argument {

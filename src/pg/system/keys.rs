@@ -274,11 +274,12 @@ fn names(table: &Relation, columns: &[i32]) -> String {
 }
 
 /// `pg_get_constraintdef`
-pub(super) fn constraint_definition(ctx: &Context, oid: u32) -> Option<String> {
+pub(super) fn constraint_definition(ctx: &Context, oid: u32, pretty: bool) -> Option<String> {
     let Some((_, table, constraint)) = find(ctx, oid) else { return types::domain_constraint_definition(ctx, oid) };
     Some(match &constraint.kind {
         ConstraintKind::Check(check) => {
-            format!("CHECK ({})", deparse::enclosed(deparse::expression(ctx, table, &check.condition)))
+            let shown = deparse::expression(ctx, table, &check.condition);
+            format!("CHECK ({})", if pretty { deparse::pretty(&shown) } else { deparse::enclosed(shown) })
         }
         ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => {
             let index = ctx.catalog.relation(*index)?.as_index()?;

@@ -6,6 +6,7 @@ mod bound;
 mod call;
 mod cast;
 mod common;
+mod ordered;
 mod results;
 mod sets;
 mod suggest;
@@ -40,7 +41,7 @@ use crate::types::{PgType, arrow_type, of_field};
 
 /// Applies the rules to a plan and to its subqueries.
 pub(super) fn apply(scope: &Scope, plan: LogicalPlan) -> Result<LogicalPlan> {
-    Walk::new(scope).plan(plan)
+    ordered::without_orders(Walk::new(scope).plan(plan)?)
 }
 
 /// Notes types of parameters of a plan that have none yet: at least of one. Then the plan is to be made again.

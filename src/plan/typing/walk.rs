@@ -16,6 +16,7 @@ use datafusion::logical_expr::{
     TableScan,
 };
 
+use super::ordered;
 use super::results::{as_before, remember_results, values_list, with_room_for};
 use super::rule;
 use super::sets::{intersected, is_intersection, unite};
@@ -58,7 +59,7 @@ impl<'a> Walk<'a> {
         if let LogicalPlan::RecursiveQuery(query) = plan {
             return self.recursive_query(query);
         }
-        let plan = self.children(with_keys_as_columns(plan)?)?;
+        let plan = ordered::collecting(self.children(with_keys_as_columns(plan)?)?)?;
         // A limit is counted in the engine's own integers.
         if let LogicalPlan::Limit(limit) = plan {
             return ties::kept(limit);

@@ -19,6 +19,11 @@ fn nothing(_: &Context, _: &[Value]) -> Result<Value, Plain> {
     Ok(Value::Null)
 }
 
+/// Whether PostgreSQL is to leave out what need not be there.
+fn pretty(argument: Option<&Value>) -> bool {
+    matches!(argument, Some(Value::Bool(true)))
+}
+
 /// Whether an object exists that only PostgreSQL's own schema has: those are always visible.
 fn system_only(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
     Ok(arguments.first().is_some_and(|oid| oid.int() != 0).into())
@@ -61,11 +66,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     Function::new("pg_get_ruledef", &[&[Oid], &[Oid, Bool]], text, nothing),
     Function::new("pg_get_constraintdef", &[&[Oid], &[Oid, Bool]], text, |ctx, arguments| {
-        Ok(arguments.first().and_then(|oid| keys::constraint_definition(ctx, oid.oid())).into())
+        Ok(arguments
+            .first()
+            .and_then(|oid| keys::constraint_definition(ctx, oid.oid(), pretty(arguments.get(1))))
+            .into())
     }),
     Function::new("pg_get_indexdef", &[&[Oid], &[Oid, Int, Bool]], text, |ctx, arguments| {
         let column = arguments.get(1).map_or(0, Value::int);
-        let pretty = matches!(arguments.get(2), Some(Value::Bool(true)));
+        let pretty = pretty(arguments.get(2));
         Ok(arguments.first().and_then(|oid| keys::index_definition(ctx, oid.oid(), column, pretty)).into())
     }),
     Function::new("pg_get_triggerdef", &[&[Oid], &[Oid, Bool]], text, nothing),
