@@ -220,7 +220,16 @@ impl Index {
     }
 
     /// The texts over the table's columns that it has, each with the ids of the columns that it reads.
-    pub fn texts(&mut self) -> impl Iterator<Item = (&mut String, &[i32])> {
+    pub fn texts(&self) -> impl Iterator<Item = (&str, &[i32])> {
+        let keys = self.keys.iter().filter_map(|key| match &key.value {
+            KeyValue::Expression(own) => Some((own.expression.as_str(), own.columns.as_slice())),
+            KeyValue::Column(_) => None,
+        });
+        keys.chain(self.predicate.iter().map(|own| (own.condition.as_str(), own.columns.as_slice())))
+    }
+
+    /// The same, to be changed.
+    pub fn texts_mut(&mut self) -> impl Iterator<Item = (&mut String, &[i32])> {
         let keys = self.keys.iter_mut().filter_map(|key| match &mut key.value {
             KeyValue::Expression(own) => Some((&mut own.expression, own.columns.as_slice())),
             KeyValue::Column(_) => None,

@@ -308,7 +308,7 @@ impl Key {
                         None => value,
                     };
                     let value = computed(value)?;
-                    parts.push(Part::Expression(value, deparse::key(&scope.ctx, &table.relation, own)));
+                    parts.push(Part::Expression(value, deparse::key(&scope.ctx, &table.relation, own, false)));
                 }
             }
         }

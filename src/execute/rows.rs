@@ -119,7 +119,8 @@ impl RowChecks {
 
     /// Notes the keys of rows that were checked.
     pub(super) fn note_keys(&self, batch: &RecordBatch) -> Result<(), SqlError> {
-        self.keys.add(batch)
+        // What an expression of a key fails for may be a value that the user may not read.
+        self.keys.add(batch).map_err(|error| if self.of_old_rows { self.failure(error.into()) } else { error })
     }
 
     /// The rows as they are to be kept, if they are. `22001`, `42501`, `23502`, `23514`.
@@ -224,8 +225,9 @@ impl RowChecks {
 /// Whether an index has one of the columns that are set, which go by their positions in the table.
 pub(super) fn touches(relation: &Relation, index: &Index, sets: impl Fn(usize) -> bool) -> bool {
     // A generated column has another value if one that it is computed from has.
-    let mut columns = index.reads();
-    let generated = relation.columns.iter().filter(|column| index.reads().contains(&column.id));
+    let reads = index.reads();
+    let generated = relation.columns.iter().filter(|column| reads.contains(&column.id));
+    let mut columns = reads.clone();
     columns.extend(generated.filter_map(|column| column.generated.as_ref()).flat_map(|own| &own.columns));
     relation.columns.iter().enumerate().any(|(position, column)| columns.contains(&column.id) && sets(position))
 }

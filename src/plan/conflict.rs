@@ -8,7 +8,7 @@ use datafusion::logical_expr::utils::{split_conjunction, split_conjunction_owned
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, LogicalPlanBuilder};
 use sqlparser::ast;
 
-use super::command::index_key;
+use super::command::without_table;
 use super::insert::{self, RowCheck, positions, with_checks};
 use super::returning::Bound;
 use super::{Need, PlanResult, Right, Scope, has_subquery, immutable, modify, policy, query};
@@ -210,7 +210,13 @@ fn arbiters(
 fn inferred(scope: &Scope, relation: &Relation, inference: &Inference) -> PlanResult<(Vec<ObjectId>, BTreeSet<i32>)> {
     let mut wanted: Vec<Expr> = Vec::new();
     for element in &inference.elements {
-        let value = key_of(scope, relation, &index_key(scope, relation, element)?)?;
+        let value = match &element.value {
+            IndexValue::Column(name) => {
+                let column = super::command::named(relation, name)?;
+                Expr::Column(EngineColumn::new_unqualified(&column.name))
+            }
+            IndexValue::Expression(text) => immutable::bound(scope, relation, &without_table(relation, text)?)?.0,
+        };
         if !wanted.contains(&value) {
             wanted.push(value);
         }

@@ -42,10 +42,15 @@ pub(super) fn bound(scope: &Scope, table: &Relation, expression: &str) -> PlanRe
     Ok((policy::expression(scope, expression, &schema, &[])?, schema))
 }
 
-/// Checks an expression that is to be kept; gives its text with all types' schemas. `42P17`, `42803`, `0A000`.
-pub(super) fn define(scope: &Scope, table: &Relation, expression: &str, of: Use) -> PlanResult<(String, Expr)> {
+/// Checks an expression that is to be kept; gives its text with all types' schemas, and what [`bound`] does. `42P17`, `42803`, `0A000`.
+pub(super) fn define(
+    scope: &Scope,
+    table: &Relation,
+    expression: &str,
+    of: Use,
+) -> PlanResult<(String, Expr, DFSchema)> {
     let expression = type_names::qualified(scope, expression)?;
-    let (value, _) = bound(scope, table, &expression)?;
+    let (value, schema) = bound(scope, table, &expression)?;
     let refused = |code, message: String| Err(Plain::new(code, message).into());
     if has_subquery(&value) {
         return refused(SqlState::FEATURE_NOT_SUPPORTED, format!("cannot use subquery in {}", of.one()));
@@ -73,7 +78,7 @@ pub(super) fn define(scope: &Scope, table: &Relation, expression: &str, of: Use)
         };
         return refused(SqlState::INVALID_OBJECT_DEFINITION, message);
     }
-    Ok((expression, value))
+    Ok((expression, value, schema))
 }
 
 /// A part of an index's key, but for its name, and what an index's WHERE says. `42804`, and as [`define`].
@@ -82,8 +87,7 @@ pub(super) fn define_key(
     table: &Relation,
     expression: &str,
 ) -> PlanResult<(String, BTreeSet<i32>, PgType)> {
-    let (expression, value) = define(scope, table, expression, Use::Key)?;
-    let (_, schema) = bound(scope, table, &expression)?;
+    let (expression, value, schema) = define(scope, table, expression, Use::Key)?;
     let pg = match of_field(value.to_field(&schema)?.1.as_ref()) {
         PgType::Unknown => PgType::Text,
         pg => pg,
@@ -93,9 +97,8 @@ pub(super) fn define_key(
 
 /// The same of an index's WHERE.
 pub(super) fn define_predicate(scope: &Scope, table: &Relation, condition: &str) -> PlanResult<Check> {
-    let (condition, value) = define(scope, table, condition, Use::Predicate)?;
-    let (_, schema) = bound(scope, table, &condition)?;
-    policy::condition(value.clone(), &schema, "WHERE")?;
+    let (condition, value, schema) = define(scope, table, condition, Use::Predicate)?;
+    let value = policy::condition(value, &schema, "WHERE")?;
     Ok(Check { condition, columns: reads(table, &value).into_iter().collect() })
 }
 

@@ -257,19 +257,23 @@ pub(super) fn refuse(bound: &Expr, what: &str) -> Result<(), SqlError> {
         Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.map_err(SqlError::from_engine)?;
-    let mut effect = None;
-    let found = exists_within(bound, &mut |expr| {
-        if let Expr::ScalarFunction(function) = expr {
-            let has_effect = EFFECTS.contains(&function.name()) || function.func.as_async().is_some();
-            effect = has_effect.then(|| function.name().to_owned());
-        }
-        effect.is_some()
-    });
-    found.map_err(SqlError::from_engine)?;
-    if let Some(effect) = effect {
+    if let Some(effect) = effect_in(bound, EFFECTS).map_err(SqlError::from_engine)? {
         return Err(crate::error::unsupported(format!("{effect} in a {what}")).into());
     }
     refusal.map_or(Ok(()), |refusal| Err(refusal.into()))
+}
+
+/// The first of some functions that is called in an expression or its subqueries, or of those that wait.
+pub(super) fn effect_in(expr: &Expr, effects: &[&str]) -> datafusion::common::Result<Option<String>> {
+    let mut effect = None;
+    exists_within(expr, &mut |expr| {
+        if let Expr::ScalarFunction(function) = expr {
+            let has_effect = effects.contains(&function.name()) || function.func.as_async().is_some();
+            effect = has_effect.then(|| function.name().to_owned());
+        }
+        effect.is_some()
+    })?;
+    Ok(effect)
 }
 
 /// Functions that would carry values out of a policy.

@@ -74,7 +74,7 @@ fn permitted(ctx: &Context, plan: Plan, taken: &mut Vec<Need>) -> Result<Plan, S
             if let Some(column) = modify.masked.iter().find(|column| lineage.read_of_target.contains(column)) {
                 return Err(masked_column(ctx, &modify, *column).into());
             }
-            check(ctx, &lineage.needs(ctx.role)?, taken)?;
+            read(ctx, &lineage.needs(ctx.role)?, taken)?;
             // Defaults of rows that MERGE inserts are not in its source.
             if let (Some(_), Some(relation)) = (&modify.steps, ctx.catalog.relation(modify.table)) {
                 let rows = modify.rows(relation).map_err(SqlError::from_engine)?;
@@ -181,12 +181,18 @@ fn check(ctx: &Context, needs: &[Need], taken: &mut Vec<Need>) -> Result<(), Sql
 /// What policies read when they check new rows.
 fn check_rows(ctx: &Context, table: ObjectId, checks: &[RowCheck], taken: &mut Vec<Need>) -> Result<(), SqlError> {
     let Some(relation) = ctx.catalog.relation(table) else { return Ok(()) };
-    check(ctx, &Lineage::of_checks(relation, checks)?.needs(ctx.role)?, taken)
+    read(ctx, &Lineage::of_checks(relation, checks)?.needs(ctx.role)?, taken)
 }
 
 /// The rights on what views read were checked with their needs.
 fn expanded(plan: LogicalPlan) -> Result<LogicalPlan, SqlError> {
     expand_views(plan).map_err(SqlError::from_engine)
+}
+
+/// What a query takes: that it may, and that it is there.
+fn read(ctx: &Context, needs: &[Need], taken: &mut Vec<Need>) -> Result<(), SqlError> {
+    check(ctx, needs, taken)?;
+    needs.iter().try_for_each(|need| populated(ctx, need))
 }
 
 /// `55000` for a materialized view that has no rows yet.
@@ -203,8 +209,6 @@ fn populated(ctx: &Context, need: &Need) -> Result<(), SqlError> {
 }
 
 fn authorize_logical(ctx: &Context, plan: LogicalPlan, taken: &mut Vec<Need>) -> Result<LogicalPlan, SqlError> {
-    let needs = lineage::needs(ctx.role, &plan)?;
-    check(ctx, &needs, taken)?;
-    needs.iter().try_for_each(|need| populated(ctx, need))?;
+    read(ctx, &lineage::needs(ctx.role, &plan)?, taken)?;
     expanded(plan)
 }

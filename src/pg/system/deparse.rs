@@ -15,52 +15,29 @@ use crate::types::{PgType, from_sql};
 
 /// The default of a column of some type.
 pub(super) fn default(ctx: &Context, source: &str, pg: &PgType) -> String {
-    let printed = parsed(source).and_then(|expr| Printer { ctx, table: None }.print(&expr, Some(pg)));
+    let printed = parsed(source).and_then(|expr| Printer { ctx, table: None, pretty: false }.print(&expr, Some(pg)));
     printed.unwrap_or_else(|| source.to_owned())
 }
 
-/// An expression over a table's columns.
-pub(super) fn expression(ctx: &Context, table: &Relation, source: &str) -> String {
+/// An expression over a table's columns. `pretty`: without parentheses that need not be there.
+pub(super) fn expression(ctx: &Context, table: &Relation, source: &str, pretty: bool) -> String {
     let parsed = parsed(source);
-    let printed = parsed.as_ref().and_then(|expr| Printer { ctx, table: Some(table) }.print(expr, None));
+    let printer = Printer { ctx, table: Some(table), pretty };
+    let printed = parsed.as_ref().and_then(|expr| Some(printer.bare(expr, printer.print(expr, None)?)));
     printed.unwrap_or_else(|| match parsed {
         Some(expr) if is_closed_by_itself(&expr) => source.to_owned(),
+        _ if pretty => without_parentheses(source).to_owned(),
         _ => format!("({})", without_parentheses(source)),
     })
 }
 
 /// A part of an index's key that is an expression: in parentheses unless it is a call.
-pub fn key(ctx: &Context, table: &Relation, key: &KeyExpression) -> String {
-    let printed = expression(ctx, table, &key.expression);
+pub fn key(ctx: &Context, table: &Relation, key: &KeyExpression, pretty: bool) -> String {
+    let printed = expression(ctx, table, &key.expression, pretty);
     match parsed(&printed) {
         Some(Expr::Function(_)) => printed,
         _ => format!("({printed})"),
     }
-}
-
-/// What was printed without the parentheses around all of it, and around names and numbers that are cast.
-pub(super) fn pretty(printed: &str) -> String {
-    let mut out = String::with_capacity(printed.len());
-    let mut rest = without_parentheses(printed);
-    while let Some((before, after)) = rest.split_once('(') {
-        out.push_str(before);
-        let is_word = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
-        // Not behind a name, whose arguments they are.
-        let begins = before.is_empty() || before.ends_with([' ', '(']);
-        match after.split_once(")::") {
-            Some((word, cast)) if begins && !word.is_empty() && is_word(word) => {
-                out.push_str(word);
-                out.push_str("::");
-                rest = cast;
-            }
-            _ => {
-                out.push('(');
-                rest = after;
-            }
-        }
-    }
-    out.push_str(rest);
-    out
 }
 
 fn parsed(source: &str) -> Option<Expr> {
@@ -111,6 +88,8 @@ struct Printer<'a> {
     ctx: &'a Context,
     /// Whose columns there are.
     table: Option<&'a Relation>,
+    /// Whether parentheses are left out that need not be there.
+    pretty: bool,
 }
 
 impl Printer<'_> {
@@ -170,7 +149,11 @@ impl Printer<'_> {
                 let common = common(op, self.type_of(expr), self.type_of(low))?;
                 let value = self.operand(expr, &common, op)?;
                 let (low, high) = (self.operand(low, &common, op)?, self.operand(high, &common, op)?);
-                format!("(({value} >= {low}) AND ({value} <= {high}))")
+                if self.pretty {
+                    format!("({value} >= {low} AND {value} <= {high})")
+                } else {
+                    format!("(({value} >= {low}) AND ({value} <= {high}))")
+                }
             }
             Expr::InList { expr, list, negated } if self.table.is_some() => {
                 let common = self.type_of(expr)?;
@@ -179,9 +162,8 @@ impl Printer<'_> {
                 match &common {
                     PgType::Varchar(_) => {
                         let value = self.operand(expr, &PgType::Text, &BinaryOperator::Eq)?;
-                        let items = items.iter().map(|item| item.replace("::text", "::character varying"));
-                        let items = items.collect::<Vec<_>>().join(", ");
-                        format!("({value} {op} {quantifier} ((ARRAY[{items}])::text[]))")
+                        let array = self.cast(&format!("ARRAY[{}]", items.join(", ")), "text[]");
+                        format!("({value} {op} {quantifier} ({array}))")
                     }
                     PgType::Int4 | PgType::Text => {
                         format!("({} {op} {quantifier} (ARRAY[{}]))", self.print(expr, None)?, items.join(", "))
@@ -192,7 +174,7 @@ impl Printer<'_> {
             Expr::Identifier(name) if self.column(name).is_some() => {
                 let column = self.column(name)?;
                 match (&column.pg, wanted) {
-                    (PgType::Varchar(_), Some(PgType::Text)) => format!("({})::text", quote(&column.name)),
+                    (PgType::Varchar(_), Some(PgType::Text)) => self.cast(&quote(&column.name), "text"),
                     _ => quote(&column.name),
                 }
             }
@@ -211,6 +193,20 @@ impl Printer<'_> {
         })
     }
 
+    /// A name, a number or an array that is cast.
+    fn cast(&self, value: &str, pg: &str) -> String {
+        if self.pretty { format!("{value}::{pg}") } else { format!("({value})::{pg}") }
+    }
+
+    /// What was printed of an expression that nothing is around.
+    fn bare(&self, expr: &Expr, printed: String) -> String {
+        let inner = printed.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        match inner {
+            Some(inner) if self.pretty && is_enclosed(inside(expr)) => inner.to_owned(),
+            _ => printed,
+        }
+    }
+
     fn column(&self, name: &ast::Ident) -> Option<&Column> {
         let name = if name.quote_style.is_some() { name.value.clone() } else { fold(&name.value) };
         self.table?.column(&name)
@@ -224,7 +220,9 @@ impl Printer<'_> {
                 self.operands(op, right, parts)
             }
             other => {
-                parts.push(self.print(other, Some(&PgType::Bool))?);
+                let printed = self.print(other, Some(&PgType::Bool))?;
+                let binds_less = matches!(inside(other), Expr::BinaryOp { op: BinaryOperator::Or, .. });
+                parts.push(if binds_less { printed } else { self.bare(other, printed) });
                 Some(())
             }
         }
@@ -266,7 +264,7 @@ impl Printer<'_> {
         Some(match self.type_of(expr) {
             // Integers of all lengths are compared and computed with as they are.
             Some(own) if is_integer(&own) && (!is_integer(common) || is_modulo && own != *common) => match expr {
-                Expr::Identifier(_) | Expr::Value(_) => format!("({printed})::{common}"),
+                Expr::Identifier(_) | Expr::Value(_) => self.cast(&printed, &common.to_string()),
                 _ => format!("{}::{common}", enclosed(printed)),
             },
             _ => printed,
@@ -407,6 +405,32 @@ fn is_keyword(name: &str) -> bool {
 /// As a literal in which backslashes mean themselves.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// An expression without the parentheses that it was written in.
+fn inside(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => inside(inner),
+        other => other,
+    }
+}
+
+/// Whether an expression is printed in parentheses.
+fn is_enclosed(expr: &Expr) -> bool {
+    matches!(
+        expr,
+        Expr::BinaryOp { .. }
+            | Expr::UnaryOp { op: UnaryOperator::Not, .. }
+            | Expr::IsNull(_)
+            | Expr::IsNotNull(_)
+            | Expr::IsTrue(_)
+            | Expr::IsNotTrue(_)
+            | Expr::IsFalse(_)
+            | Expr::IsNotFalse(_)
+            | Expr::Between { .. }
+            | Expr::InList { .. }
+            | Expr::AtTimeZone { .. }
+    )
 }
 
 /// The type that an operator takes both its operands in.

@@ -125,7 +125,7 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
         let mut keys = columns(index, table);
         keys.truncate(index.keys.len());
         let expressions = index.keys.iter().filter_map(|key| match &key.value {
-            KeyValue::Expression(own) => Some(deparse::expression(ctx, table, &own.expression)),
+            KeyValue::Expression(own) => Some(deparse::expression(ctx, table, &own.expression, false)),
             KeyValue::Column(_) => None,
         });
         let expressions: Vec<String> = expressions.collect();
@@ -147,7 +147,7 @@ pub(super) fn index(ctx: &Context, rows: &mut Rows) {
             keys.iter().zip(&index.keys).map(|((_, pg), key)| operator_class(index, key, pg)).collect::<Vec<_>>(),
             index.keys.iter().map(option).collect::<Vec<_>>(),
             (!expressions.is_empty()).then(|| expressions.join(", ")),
-            index.predicate.as_ref().map(|own| deparse::expression(ctx, table, &own.condition)),
+            index.predicate.as_ref().map(|own| deparse::expression(ctx, table, &own.condition, false)),
         ]);
     }
 }
@@ -278,8 +278,8 @@ pub(super) fn constraint_definition(ctx: &Context, oid: u32, pretty: bool) -> Op
     let Some((_, table, constraint)) = find(ctx, oid) else { return types::domain_constraint_definition(ctx, oid) };
     Some(match &constraint.kind {
         ConstraintKind::Check(check) => {
-            let shown = deparse::expression(ctx, table, &check.condition);
-            format!("CHECK ({})", if pretty { deparse::pretty(&shown) } else { deparse::enclosed(shown) })
+            let shown = deparse::expression(ctx, table, &check.condition, pretty);
+            format!("CHECK ({})", if pretty { shown } else { deparse::enclosed(shown) })
         }
         ConstraintKind::Primary(index) | ConstraintKind::Unique(index) => {
             let index = ctx.catalog.relation(*index)?.as_index()?;
@@ -331,20 +331,14 @@ pub(super) fn index_definition(ctx: &Context, oid: u32, column: i64, pretty: boo
     let table = ctx.catalog.relation(index.table)?;
     if let Some(number) = usize::try_from(column).ok().and_then(|column| column.checked_sub(1)) {
         return Some(match index.keys.get(number).map(|key| &key.value) {
-            Some(KeyValue::Expression(own)) => {
-                let shown = deparse::key(ctx, table, own);
-                match shown.strip_prefix("((").and_then(|rest| rest.strip_suffix("))")) {
-                    Some(inner) if pretty => format!("({inner})"),
-                    _ => shown,
-                }
-            }
+            Some(KeyValue::Expression(own)) => deparse::key(ctx, table, own, pretty),
             _ => columns(index, table).get(number).map(|(name, _)| quote(name)).unwrap_or_default(),
         });
     }
     let keys = index.keys.iter().filter_map(|key| {
         let value = match &key.value {
             KeyValue::Column(id) => quote(&table.column_by_id(*id)?.name),
-            KeyValue::Expression(own) => deparse::key(ctx, table, own),
+            KeyValue::Expression(own) => deparse::key(ctx, table, own, pretty),
         };
         let default = |name: &&String| {
             CLASSES.get(&(access_method(index), name.as_str())).is_some_and(|class| is_default(*class))
@@ -360,17 +354,17 @@ pub(super) fn index_definition(ctx: &Context, oid: u32, column: i64, pretty: boo
         Some(format!("{value}{class}{order}"))
     });
     let schema = ctx.catalog.schema(table.schema).map(|schema| quote(&schema.name)).unwrap_or_default();
+    let named = if pretty { ctx.display_name(index.table) } else { format!("{schema}.{}", quote(&table.name)) };
     Some(format!(
-        "CREATE {}INDEX {} ON {schema}.{} USING {} ({}){}{}{}",
+        "CREATE {}INDEX {} ON {named} USING {} ({}){}{}{}",
         if index.unique { "UNIQUE " } else { "" },
         quote(&relation.name),
-        quote(&table.name),
         index.method,
         keys.collect::<Vec<_>>().join(", "),
         include(table, index),
         if index.nulls_not_distinct { " NULLS NOT DISTINCT" } else { "" },
         match &index.predicate {
-            Some(own) => format!(" WHERE {}", deparse::expression(ctx, table, &own.condition)),
+            Some(own) => format!(" WHERE {}", deparse::expression(ctx, table, &own.condition, pretty)),
             None => String::new(),
         },
     ))

@@ -412,7 +412,7 @@ pub(super) fn default_text(ctx: &Context, relation: &Relation, column: &Column) 
             let name = names::relation_name(ctx, identity.sequence.oid())?;
             Some(format!("nextval({}::regclass)", crate::name::quote_literal(&name)))
         }
-        _ if let Some(own) = &column.generated => Some(deparse::expression(ctx, relation, &own.expression)),
+        _ if let Some(own) = &column.generated => Some(deparse::expression(ctx, relation, &own.expression, false)),
         _ => own_default(column).map(|default| match column.domain {
             None => deparse::default(ctx, default, &column.pg),
             Some(_) => default.to_owned(),

@@ -282,7 +282,7 @@ impl Altered<'_> {
             let Some(mut index) = ddl.relation(self.scope, id_of_index).cloned() else { continue };
             let RelationKind::Index(definition) = &mut index.storage else { continue };
             let mut is_in = false;
-            for (text, _) in definition.texts().filter(|(_, columns)| columns.contains(&id)) {
+            for (text, _) in definition.texts_mut().filter(|(_, columns)| columns.contains(&id)) {
                 *text = renamed(text, name, to)?;
                 is_in = true;
             }
@@ -650,7 +650,7 @@ impl Altered<'_> {
         refuse_in_layout(&self.new, found, "alter")?;
         generated::refuse_if_read(&self.new, found)?;
         for (_, name, index) in self.scope.catalog().indexes(self.old) {
-            if index.clone().texts().any(|(_, columns)| columns.contains(&found.id)) {
+            if index.texts().any(|(_, columns)| columns.contains(&found.id)) {
                 let error = unsupported("altering the type of a column used by an index's expression or predicate");
                 return Err(error.hint(format!("Drop the index \"{name}\" before, and create it again after.")).into());
             }
@@ -763,7 +763,17 @@ fn of_tables_only(action: &AlterTableAction) -> Option<&'static str> {
             AlterColumn::Default(None) => "ALTER COLUMN ... DROP DEFAULT",
             _ => "ALTER COLUMN",
         },
-        _ => return None,
+        AlterTableAction::RowSecurity(_)
+        | AlterTableAction::ForceRowSecurity(_)
+        | AlterTableAction::RlsPolicies { .. }
+        | AlterTableAction::Owner(_)
+        | AlterTableAction::Rename(_)
+        | AlterTableAction::SetSchema(_)
+        | AlterTableAction::RenameColumn { .. }
+        | AlterTableAction::Layout(_)
+        | AlterTableAction::Tags { .. }
+        | AlterTableAction::AttachMask(_)
+        | AlterTableAction::DetachMask(_) => return None,
     })
 }
 

@@ -207,9 +207,7 @@ impl Constrained<'_> {
     }
 
     fn check(&mut self, name: Option<&str>, condition: &str) -> PlanResult<(String, ConstraintKind)> {
-        let mut parsed = parse_expression(condition)?;
-        let condition =
-            if own_names(&mut parsed, &self.table.name) { parsed.to_string() } else { condition.to_owned() };
+        let condition = without_table(self.table, condition)?;
         let condition = type_names::qualified(self.scope, &condition)?;
         let bound = bind_check(self.scope, self.table, &condition)?;
         if has_subquery(&bound) {
@@ -502,7 +500,7 @@ pub(super) fn create_index(scope: &Scope, ddl: &mut DdlPlan, create: &CreateInde
 }
 
 /// A part of a key, as it is declared. `42703`, `42704`, and as [`immutable::define_key`].
-pub(in crate::plan) fn index_key(scope: &Scope, table: &Relation, element: &IndexElement) -> PlanResult<IndexKey> {
+fn index_key(scope: &Scope, table: &Relation, element: &IndexElement) -> PlanResult<IndexKey> {
     let IndexElement { value, operator_class, descending, nulls_first } = element;
     let value = match value {
         IndexValue::Column(name) => KeyValue::Column(super::layout::find(table, name)?.id),
@@ -523,7 +521,7 @@ pub(in crate::plan) fn index_key(scope: &Scope, table: &Relation, element: &Inde
 }
 
 /// An expression without the table's own name before its columns.
-fn without_table(table: &Relation, source: &str) -> PlanResult<String> {
+pub(in crate::plan) fn without_table(table: &Relation, source: &str) -> PlanResult<String> {
     let mut parsed = parse_expression(source)?;
     Ok(if own_names(&mut parsed, &table.name) { parsed.to_string() } else { source.to_owned() })
 }

@@ -51,7 +51,7 @@ fn sort_keys(table: &Relation, columns: &[SortColumn]) -> PlanResult<Vec<KeyColu
 }
 
 /// The column that a key of a table names. `42703`.
-pub(super) fn find<'a>(table: &'a Relation, name: &str) -> PlanResult<&'a Column> {
+pub(in crate::plan) fn find<'a>(table: &'a Relation, name: &str) -> PlanResult<&'a Column> {
     table.column(name).ok_or_else(|| {
         let message = format!("column \"{name}\" does not exist");
         PlanError::Undefined(Plain::new(SqlState::UNDEFINED_COLUMN, message), name.to_owned())

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::provider_as_source;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 
 use super::super::insert::{InsertPlan, from_plan};
-use super::super::{PlanResult, Right, Scope, exists_within, query};
+use super::super::policy::effect_in;
+use super::super::{PlanResult, Right, Scope, query};
 use super::{DdlPlan, relation};
 use crate::catalog::{Body, Column, RelationKind, TableStorage};
 use crate::error::{Plain, SqlState, unsupported};
@@ -75,14 +76,8 @@ pub(super) fn refuse_effects(query: &LogicalPlan) -> PlanResult<()> {
     let mut effect = None;
     expand_views(query.clone())?.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
-            let found = exists_within(expr, &mut |expr| {
-                if let Expr::ScalarFunction(function) = expr {
-                    let has_effect = EFFECTS.contains(&function.name()) || function.func.as_async().is_some();
-                    effect = has_effect.then(|| function.name().to_owned());
-                }
-                effect.is_some()
-            })?;
-            Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            effect = effect_in(expr, EFFECTS)?;
+            Ok(if effect.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })
     })?;
     match effect {

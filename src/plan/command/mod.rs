@@ -23,9 +23,10 @@ mod user_type;
 
 pub(super) use alter::alter;
 pub use constraint::duplicates;
-pub(super) use constraint::{bind_check, index_key};
+pub(super) use constraint::{bind_check, without_table};
 pub use copy::{ColumnSource, CopyPlan, file_format};
 pub(super) use copy::{copy_from_files, copy_from_table, copy_in, copy_query, copy_table_out};
+pub(super) use layout::find as named;
 pub(super) use maintain::plan as maintain;
 pub use maintain::{VacuumPlan, in_block, worn};
 pub(super) use materialized::refresh;

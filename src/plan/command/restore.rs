@@ -20,7 +20,7 @@ fn back(scope: &Scope, ddl: &mut DdlPlan, name: &QualifiedName) -> PlanResult<()
     let (own, moment) = as_it_was(&name.name).ok_or_else(|| internal("a moment to restore is missing"))?;
     let name = QualifiedName { schema: name.schema.clone(), name: own.to_owned() };
     let (id, now) = relation(scope, &name)?;
-    if !matches!(now.storage, RelationKind::Table(_)) {
+    if !now.is_table() {
         return Err(unsupported(format!("the past of a {}", now.kind_name())).into());
     }
     ddl.need(scope, Right::Own(id));

@@ -496,8 +496,7 @@ pub(super) fn named_by(scope: &Scope, id: ObjectId, gone: &BTreeSet<ObjectId>) -
                     |constraint| matches!(&constraint.kind, ConstraintKind::Check(check) if names(&check.condition)),
                 );
                 let view = relation.query().is_some_and(|view| under(&view.search_path, &view.query));
-                let index =
-                    relation.as_index().cloned().is_some_and(|mut own| own.texts().any(|(text, _)| names(text)));
+                let index = relation.as_index().is_some_and(|own| own.texts().any(|(text, _)| names(text)));
                 let found = view || checks || index || relation.columns.iter().any(of_column);
                 found.then(|| format!("{} {}", relation.kind_name(), ctx.display_name(entry.id)))
             }

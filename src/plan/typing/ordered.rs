@@ -32,26 +32,28 @@ pub(super) fn collecting(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// A plan without the orders of subqueries in FROM, which nothing sees but what [`collecting`] told, and limits.
 pub(super) fn without_orders(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let plan = plan.transform_down_with_subqueries(|node| match node {
-        LogicalPlan::SubqueryAlias(alias) => {
-            let input = without_order(Arc::unwrap_or_clone(alias.input))?;
-            let renamed = SubqueryAlias::try_new(Arc::new(input), alias.alias)?;
-            Ok(Transformed::yes(LogicalPlan::SubqueryAlias(renamed)))
-        }
-        other => Ok(Transformed::no(other)),
+    let plan = plan.transform_down_with_subqueries(|node| {
+        let LogicalPlan::SubqueryAlias(alias) = &node else { return Ok(Transformed::no(node)) };
+        let Some(input) = without_order(&alias.input)? else { return Ok(Transformed::no(node)) };
+        let renamed = SubqueryAlias::try_new(input, alias.alias.clone())?;
+        Ok(Transformed::yes(LogicalPlan::SubqueryAlias(renamed)))
     });
     Ok(plan?.data)
 }
 
-fn without_order(plan: LogicalPlan) -> Result<LogicalPlan> {
-    match plan {
-        LogicalPlan::Sort(sort) if sort.fetch.is_none() => without_order(Arc::unwrap_or_clone(sort.input)),
-        LogicalPlan::Projection(projection) => {
-            let input = without_order(Arc::unwrap_or_clone(projection.input))?;
-            Projection::try_new(projection.expr, Arc::new(input)).map(LogicalPlan::Projection)
-        }
-        other => Ok(other),
-    }
+/// The same rows in any order; `None`: they are in none.
+fn without_order(plan: &LogicalPlan) -> Result<Option<Arc<LogicalPlan>>> {
+    Ok(match plan {
+        LogicalPlan::Sort(sort) if sort.fetch.is_none() => Some(Arc::clone(&sort.input)),
+        LogicalPlan::Projection(projection) => match without_order(&projection.input)? {
+            Some(input) => {
+                let projected = Projection::try_new(projection.expr.clone(), input)?;
+                Some(Arc::new(LogicalPlan::Projection(projected)))
+            }
+            None => None,
+        },
+        _ => None,
+    })
 }
 
 fn collects(expr: &Expr) -> bool {

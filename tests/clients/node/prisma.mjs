@@ -35,7 +35,7 @@ const lines = text => text.split('\n').filter(line => /applied|pending|up to dat
 same('migrate deploy', lines(cli('migrate', 'deploy')), ['The following migration(s) have been applied:', 'All migrations have been successfully applied.'])
 same('migrate deploy again', lines(cli('migrate', 'deploy')), ['No pending migrations to apply.'])
 same('migrate status', lines(cli('migrate', 'status')), ['Database schema is up to date!'])
-// FAILS: what reads the database's tables, by pg_type.typinput and pg_class.reltype: db push, db pull, migrate diff of a database, migrate dev.
+// FAILS: what reads the database's tables, by pg_class.reltype: db push, db pull, migrate diff of a database, migrate dev.
 if (ALL) {
   same('db push', lines(cli('db', 'push')), ['The database is already in sync with the Prisma schema.'])
   same('migrate diff', cli('migrate', 'diff', '--from-config-datasource', '--to-schema=schema.prisma', '--script').trim(), '-- This is an empty migration.')
@@ -105,7 +105,7 @@ await code('a number too large', db.types.create({data: {id: 9, i2: 40000}}), 'P
 await code('a text too long', db.types.create({data: {id: 9, v: 'abcdef'}}), 'P2000')
 await code('an id twice', db.types.create({data: {id: 1}}), 'P2002', {model: 'Types', kind: 'UniqueConstraintViolation', code: '23505', constraint: {index: 'pr_types_pkey'}})
 
-// FAILS: columns of inet, oid, bit, bit varying, money.
+// FAILS: columns of oid, bit, bit varying, money.
 if (ALL) {
   const odd = {id: 1, ip: '10.0.0.1', o: 7, b: '101', vb: '11', m: dec('1.5'), tz: new Date('1970-01-01T01:02:03Z')}
   alike('odd types', await db.odd.create({data: odd}), odd)
@@ -117,10 +117,6 @@ const key = await db.key.create({data: {n: 1}})
 for (const [name, pattern] of [['a', /^[\da-f-]{36}$/], ['b', /^c[\da-z]{20,}$/], ['c', /^[\w-]{21}$/], ['d', /^[\dA-Z]{26}$/], ['e', /^[\da-f]{8}-[\da-f]{4}-7/]]) same(`a default: ${name}`, pattern.test(key[name]), true)
 same('createMany', await db.key.createMany({data: [{n: 2, s: 'x'}, {n: null, s: 'y%_\\'}, {n: 3}]}), {count: 3})
 
-// FAILS: an aggregate of a subquery's ordered rows forgets their order.
-const sorted = value => Array.isArray(value) ? value.map(sorted).sort((a, b) => JSON.stringify(a) < JSON.stringify(b) ? -1 : 1) : value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, part]) => [key, sorted(part)])) : value
-const text = value => typeof value === 'bigint' ? `${value}n` : Array.isArray(value) ? value.map(text) : value && typeof value === 'object' ? Object.fromEntries(Object.entries(value).map(([key, part]) => [key, text(part)])) : value
-const related = (statement, got, wanted) => same(statement, ALL ? plain(got) : sorted(text(plain(got))), ALL ? plain(wanted) : sorted(text(plain(wanted))))
 
 // Relations: what is nested in a create, an update, a delete.
 const ann = await db.author.create({
@@ -128,7 +124,7 @@ const ann = await db.author.create({
     books: {create: [{title: 'one', price: dec('1.5'), labels: {create: [{text: 'red'}, {text: 'blue'}]}, reviews: {create: {reader: 'r', stars: 5}}}, {title: 'two', price: 2, labels: {connectOrCreate: {where: {text: 'red'}, create: {text: 'red'}}}}]}},
   include: {profile: true, books: {include: {labels: {orderBy: {text: 'asc'}}, reviews: true}, orderBy: {id: 'asc'}}},
 })
-related('create with relations', [ann.id, ann.mood, ann.visits, ann.made instanceof Date, ann.boss, ann.profile.text, ann.books.map(b => [b.title, b.price, b.labels.map(l => [l.id, l.text]), b.reviews.map(r => r.stars)])],
+alike('create with relations', [ann.id, ann.mood, ann.visits, ann.made instanceof Date, ann.boss, ann.profile.text, ann.books.map(b => [b.title, b.price, b.labels.map(l => [l.id, l.text]), b.reviews.map(r => r.stars)])],
   [1, 'OK', 0n, true, undefined, 'p', [['one', dec('1.5'), [[2n, 'blue'], [1n, 'red']], [5]], ['two', dec(2), [[1n, 'red']], []]]])
 const bob = await db.author.create({data: {email: 'bob@x', name: 'Bob', mood: 'SAD', boss: {connect: {email: 'ann@x'}}, info: {born: 1950, list: []}, books: {createMany: {data: [{title: 'three', price: '30.25', sold: true}]}}}})
 const cid = await db.author.create({data: {email: 'CID@y', bossId: ann.id, scores: {set: [9]}}})
@@ -139,15 +135,15 @@ for (const strategy of ['join', 'query']) {
     relationLoadStrategy: strategy, orderBy: {id: 'asc'}, select: {name: true, boss: {select: {name: true}}, workers: {select: {email: true}, orderBy: {email: 'asc'}}, profile: {omit: {secret: true, id: true}}, _count: {select: {books: {where: {sold: false}}, workers: true}},
       books: {where: {price: {gt: 1}}, orderBy: {price: 'desc'}, take: 1, select: {title: true, price: true, labels: {select: {text: true, id: true}, orderBy: {text: 'asc'}}, reviews: true}}},
   })
-  related(`relations by ${strategy}`, found, [
+  alike(`relations by ${strategy}`, found, [
     {name: 'Ann', boss: null, workers: [{email: 'CID@y'}, {email: 'bob@x'}], profile: {text: 'p', authorId: 1}, _count: {books: 2, workers: 2}, books: [{title: 'two', price: dec(2), labels: [{text: 'red', id: 1n}], reviews: []}]},
     {name: 'Bob', boss: {name: 'Ann'}, workers: [], profile: null, _count: {books: 0, workers: 0}, books: [{title: 'three', price: dec('30.25'), labels: [], reviews: []}]},
     {name: null, boss: {name: 'Ann'}, workers: [], profile: null, _count: {books: 0, workers: 0}, books: []}])
-  related(`every type by ${strategy}`, await db.author.findFirst({relationLoadStrategy: strategy, where: {email: 'bob@x'}, include: {boss: true, books: true}}).then(b => [b.boss, b.books]),
+  alike(`every type by ${strategy}`, await db.author.findFirst({relationLoadStrategy: strategy, where: {email: 'bob@x'}, include: {boss: true, books: true}}).then(b => [b.boss, b.books]),
     [await db.author.findUnique({where: {id: ann.id}}), await db.book.findMany({where: {authorId: bob.id}})])
   same(`nested pages by ${strategy}`, await db.author.findMany({relationLoadStrategy: strategy, where: {id: 1}, select: {books: {orderBy: {id: 'asc'}, cursor: {id: 1}, skip: 1, take: 1, select: {title: true}}}}), [{books: [{title: 'two'}]}])
   same(`nested distinct by ${strategy}`, await db.author.findMany({relationLoadStrategy: strategy, where: {id: 1}, select: {books: {distinct: ['sold'], orderBy: [{sold: 'asc'}, {id: 'desc'}], select: {title: true}}}}), [{books: [{title: 'two'}]}])
-  related(`three levels by ${strategy}`, await db.label.findMany({relationLoadStrategy: strategy, orderBy: {text: 'asc'}, select: {text: true, books: {orderBy: {id: 'asc'}, select: {title: true, author: {select: {profile: {select: {text: true}}}}}}}}),
+  alike(`three levels by ${strategy}`, await db.label.findMany({relationLoadStrategy: strategy, orderBy: {text: 'asc'}, select: {text: true, books: {orderBy: {id: 'asc'}, select: {title: true, author: {select: {profile: {select: {text: true}}}}}}}}),
     [{text: 'blue', books: [{title: 'one', author: {profile: {text: 'p'}}}]}, {text: 'red', books: [{title: 'one', author: {profile: {text: 'p'}}}, {title: 'two', author: {profile: {text: 'p'}}}]}])
 }
 
@@ -189,9 +185,8 @@ alike('aggregate of nothing', await db.book.aggregate({where: {id: -1}, _sum: {p
 same('count', [await db.book.count(), await db.book.count({where: {author: {name: 'Ann'}}}), await db.key.count({select: {_all: true, n: true}}), await db.book.count({take: 2}), await db.book.count({skip: 1, orderBy: {id: 'asc'}, cursor: {id: 2}})], [3, 2, {_all: 4, n: 3}, 2, 1])
 alike('groupBy', await db.book.groupBy({by: ['authorId', 'sold'], where: {id: {lt: 100}}, _count: {_all: true}, _sum: {price: true}, _avg: {stock: true}, _max: {title: true}, having: {price: {_sum: {gt: 3}}, authorId: {lt: 50}}, orderBy: {_sum: {price: 'desc'}}, take: 5}),
   [{authorId: 2, sold: true, _count: {_all: 1}, _sum: {price: dec('30.25')}, _avg: {stock: 1}, _max: {title: 'three'}}, {authorId: 1, sold: false, _count: {_all: 2}, _sum: {price: dec('3.5')}, _avg: {stock: 1}, _max: {title: 'two'}}])
-// FAILS: ORDER BY of a table's column beside an expression of that name, as an enumeration's are: 42702.
-if (ALL) same('orderBy of an enumeration', await names({}, {orderBy: [{mood: 'asc'}, {id: 'asc'}]}), ['b', 'a', 'C'])
-if (ALL) same('groupBy of an enumeration', await db.author.groupBy({by: 'mood', _count: true, orderBy: {mood: 'desc'}, having: {OR: [{id: {_count: {gte: 2}}}, {mood: 'SAD'}]}}), [{mood: 'OK', _count: 2}, {mood: 'SAD', _count: 1}])
+same('orderBy of an enumeration', await names({}, {orderBy: [{mood: 'asc'}, {id: 'asc'}]}), ['b', 'a', 'C'])
+same('groupBy of an enumeration', await db.author.groupBy({by: 'mood', _count: true, orderBy: {mood: 'desc'}, having: {OR: [{id: {_count: {gte: 2}}}, {mood: 'SAD'}]}}), [{mood: 'OK', _count: 2}, {mood: 'SAD', _count: 1}])
 alike('a view', await db.cheap.findMany({orderBy: {title: 'asc'}}), [{title: 'one', price: dec('1.5')}])
 
 // Many rows at once; upserts.
@@ -202,7 +197,7 @@ same('updateMany, limit', await db.book.updateMany({where: {stock: 3}, data: {st
 alike('updateManyAndReturn', await db.book.updateManyAndReturn({where: {sold: true}, data: {price: {multiply: 2}}, select: {title: true, price: true}}), [{title: 'three', price: dec('60.5')}])
 same('deleteMany', [await db.book.deleteMany({where: {title: 'four', author: {is: {name: 'Bob'}}}}), await db.book.deleteMany({where: {id: -1}, limit: 3})], [{count: 1}, {count: 0}])
 log.length = 0
-same('upsert: update', await db.author.upsert({where: {email: 'bob@x'}, create: {email: 'bob@x'}, update: {visits: ALL ? {increment: 3} : 3, mood: 'GLAD'}}).then(a => [a.id, a.mood, a.visits]), [2, 'GLAD', 3n]) // FAILS: ON CONFLICT DO UPDATE SET n = t.n + $1
+same('upsert: update', await db.author.upsert({where: {email: 'bob@x'}, create: {email: 'bob@x'}, update: {visits: {increment: 3}, mood: 'GLAD'}}).then(a => [a.id, a.mood, a.visits]), [2, 'GLAD', 3n])
 same('upsert is ON CONFLICT', [log.length, /ON CONFLICT \("email"\) DO UPDATE/.test(log[0])], [1, true])
 same('upsert: insert', await db.label.upsert({where: {text: 'new'}, create: {text: 'new'}, update: {text: 'old'}}).then(l => l.text), 'new')
 same('upsert of a composite key', await db.review.upsert({where: {bookId_reader: {bookId: 1, reader: 'r'}}, create: {bookId: 1, reader: 'r', stars: 1}, update: {stars: {decrement: 1}}}).then(r => r.stars), 4)
@@ -215,11 +210,11 @@ const changed = await db.author.update({
   data: {name: {set: 'Anna'}, tags: {push: ['c']}, info: {born: 1901}, profile: {update: {text: 'q'}}, workers: {disconnect: [{email: 'CID@y'}]},
     books: {update: {where: {id: 1}, data: {price: {increment: 1}, labels: {disconnect: {text: 'blue'}, connect: [{text: 'green'}]}}}, updateMany: {where: {title: 'two'}, data: {sold: true}}, upsert: {where: {id: 77}, create: {title: 'up'}, update: {title: 'no'}}, create: {title: 'last'}}},
 })
-related('update of relations', [changed.name, changed.tags, changed.info, changed.profile.text, changed.workers.map(w => w.email), changed.books.map(b => [b.title, b.price, b.sold, b.labels.map(l => l.text)]).sort()],
+alike('update of relations', [changed.name, changed.tags, changed.info, changed.profile.text, changed.workers.map(w => w.email), changed.books.map(b => [b.title, b.price, b.sold, b.labels.map(l => l.text)]).sort()],
   ['Anna', ['a', 'b', 'c'], {born: 1901}, 'q', ['bob@x'], [['last', null, false, []], ['one', dec('2.5'), false, ['green', 'red']], ['two', dec(2), true, ['red']], ['up', null, false, []]]])
 same('set, delete, deleteMany', await db.author.update({where: {id: ann.id}, data: {profile: {delete: true}, workers: {set: [{id: cid.id}]}, books: {delete: {by: {authorId: ann.id, title: 'last'}}, deleteMany: {title: 'up'}}}, select: {profile: true, workers: {select: {email: true}}, _count: {select: {books: true}}}}),
   {profile: null, workers: [{email: 'CID@y'}], _count: {books: 2}})
-related('set of many-to-many', (await db.label.update({where: {text: 'green'}, data: {books: {set: [{id: 2}, {id: 3}]}}, select: {books: {select: {title: true}, orderBy: {id: 'asc'}}}})).books, [{title: 'two'}, {title: 'three'}])
+alike('set of many-to-many', (await db.label.update({where: {text: 'green'}, data: {books: {set: [{id: 2}, {id: 3}]}}, select: {books: {select: {title: true}, orderBy: {id: 'asc'}}}})).books, [{title: 'two'}, {title: 'three'}])
 same('update with a condition', await db.author.update({where: {id: ann.id, mood: 'OK'}, data: {bossId: null, boss: undefined}, select: {id: true}}), {id: 1})
 same('delete', await db.label.delete({where: {text: 'race'}, select: {text: true}}), {text: 'race'})
 

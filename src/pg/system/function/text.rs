@@ -67,7 +67,7 @@ fn format(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
         while let Some(after) = rest.strip_prefix('-') {
             (rest, left) = (after, true);
         }
-        let mut width = match rest.strip_prefix('*') {
+        let width = match rest.strip_prefix('*') {
             Some(after) => {
                 rest = after;
                 let at = self::place(&mut rest)?;
@@ -77,7 +77,7 @@ fn format(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
             }
             None => number(&mut rest).unwrap_or(0),
         };
-        (left, width) = (left || width < 0, width.abs());
+        left |= width < 0;
         let kind = rest.chars().next().ok_or_else(unterminated)?;
         if !matches!(kind, 's' | 'I' | 'L') {
             return Err(invalid(format!("unrecognized format() type specifier \"{kind}\"")).hint(percent));
@@ -94,7 +94,7 @@ fn format(_: &Context, arguments: &[Value]) -> Result<Value, Plain> {
             (_, true) => "NULL".to_owned(),
             (_, false) => quote_literal(value.text()),
         };
-        let blanks = usize::try_from(width).unwrap_or(0).saturating_sub(shown.chars().count());
+        let blanks = usize::try_from(width.unsigned_abs()).unwrap_or(usize::MAX).saturating_sub(shown.chars().count());
         if blanks > WIDTH_MAX {
             return Err(invalid("number is out of range".to_owned()));
         }

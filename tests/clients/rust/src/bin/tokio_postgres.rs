@@ -410,7 +410,7 @@ async fn inferred(client: &Client) -> Done {
         .await?;
     for (sql, wanted) in INFERRED {
         // FAILS: the types of these parameters.
-        if !all() && (sql.contains("tags[$1]") || sql.contains("CASE n WHEN") || sql.contains("substring(code FROM") || sql.contains("n = excluded.n + $5") || sql.contains("nextval($1)")) {
+        if !all() && (sql.contains("tags[$1]") || sql.contains("CASE n WHEN") || sql.contains("substring(code FROM") || sql.contains("nextval($1)")) {
             continue;
         }
         if let Some(statement) = works(sql, client.prepare(sql).await) {
